@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PackageDescription
+
+/// The same for every Swift target: a firewall keeps its traps, and `unsafe` is visible wherever it stands.
+let house: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+
+/// A product target and, beside it, its folder of tests.
+func core(_ name: String, _ dependencies: [Target.Dependency] = [], testing more: [Target.Dependency] = []) -> [Target]
+{
+    [
+        .target(name: name, dependencies: dependencies, swiftSettings: house),
+        .testTarget(
+            name: name + "Tests", dependencies: [.target(name: name), "TestSupport"] + more, swiftSettings: house),
+    ]
+}
+
+let targets: [Target] =
+    [
+        .systemLibrary(
+            name: "CNetfilterQueue", pkgConfig: "libnetfilter_queue",
+            providers: [.apt(["libnetfilter-queue-dev", "libmnl-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
+        // libnetfilter_queue.pc does not name libmnl, which the shim calls itself.
+        .target(name: "CQueueShim", dependencies: ["CNetfilterQueue"], linkerSettings: [.linkedLibrary("mnl")]),
+        .target(name: "TestSupport", dependencies: ["PacketWire"], path: "Tests/TestSupport", swiftSettings: house),
+    ]
+    + core("PacketWire")
+    + core("ConnectionTracking", ["PacketWire"])
+    + core("FirewallPolicy", ["ConnectionTracking", "PacketWire"])
+    + core("FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core("EventLog", ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core("PolicyFile", ["CYAML", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core("NetfilterQueue", ["CQueueShim"])
+
+let package = Package(
+    name: "portreeve",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    ],
+    targets: targets,
+    swiftLanguageModes: [.v6]
+)

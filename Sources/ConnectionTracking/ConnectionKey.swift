@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// What both directions of a connection have in common: the two endpoints in a canonical order and the protocol.
+///
+/// TCP and UDP: ports. ICMP queries: the identifier stands in both ports and the query's type in `queryType`, so that
+/// request and reply meet and two kinds of query do not.
+package struct ConnectionKey: Hashable, Sendable, BitwiseCopyable {
+    package var lowAddress: IPAddress
+    package var highAddress: IPAddress
+    package var lowPortOrIdentifier: UInt16
+    package var highPortOrIdentifier: UInt16
+    package var protocolNumber: UInt8
+    /// 4 or 6: an IPv6 packet with mapped addresses is not an IPv4 packet.
+    package var version: UInt8
+    /// ICMP: the type of the query (8, 13, 15, 17), also for its reply; 0 otherwise.
+    package var queryType: UInt8
+
+    package init(
+        lowAddress: IPAddress, highAddress: IPAddress, lowPortOrIdentifier: UInt16, highPortOrIdentifier: UInt16,
+        protocolNumber: UInt8, version: UInt8, queryType: UInt8
+    ) {
+        self.lowAddress = lowAddress
+        self.highAddress = highAddress
+        self.lowPortOrIdentifier = lowPortOrIdentifier
+        self.highPortOrIdentifier = highPortOrIdentifier
+        self.protocolNumber = protocolNumber
+        self.version = version
+        self.queryType = queryType
+    }
+}

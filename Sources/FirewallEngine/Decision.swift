@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// What becomes of a packet.
+package enum Verdict: UInt8, Sendable, BitwiseCopyable {
+    case pass
+    case drop
+    /// A fragment that waits for its datagram's first one: the worker keeps the packet; `Engine.takeReleases` settles it.
+    case hold
+    /// An ICMP error whose quoted connection this worker does not know: ask the other workers, then
+    /// `Engine.concludeError`.
+    case askOtherWorkers
+}
+
+/// The outcome of one inspection.
+package struct Decision: Sendable, BitwiseCopyable {
+    package var verdict: Verdict
+    /// Set for a drop, and for a pass that an event reports (tap, failure open).
+    package var reason: DropReason?
+    /// Index of the deciding rule in `Policy.rules`, or -1.
+    package var rule: Int32
+    /// `hold`: the ticket under which the release names this packet.
+    package var ticket: UInt32
+
+    package init(verdict: Verdict, reason: DropReason? = nil, rule: Int32 = -1, ticket: UInt32 = 0) {
+        self.verdict = verdict
+        self.reason = reason
+        self.rule = rule
+        self.ticket = ticket
+    }
+
+    package static let pass = Decision(verdict: .pass)
+}

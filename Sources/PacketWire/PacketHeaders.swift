@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// What one packet says about itself, decoded once; policy and state never touch its bytes again.
+///
+/// After `decode` returned without error: `network`, addresses and lengths are consistent with the bytes present; when
+/// `transport` is not `.none` the fixed header of that protocol is complete and its own length fields are consistent.
+/// After a `DecodeError` the fields decoded before the malformation are set and the rest has its initial value, so
+/// that the event can say whose packet it was. Nothing is said about checksums (`TransportChecksum`), and nothing
+/// about whether addresses make sense: that is `FirewallEngine`'s sanity stage.
+package struct PacketHeaders: Sendable, BitwiseCopyable {
+    // MARK: Link
+    /// EtherType of the frame, or the one its IP version implies where there was no frame.
+    package var etherType: UInt16 = 0
+    /// VLAN identifier of the outermost tag (IEEE 802.1Q), or `noVLAN`.
+    package var vlan: UInt16 = PacketHeaders.noVLAN
+    package var sourceMAC = MACAddress.none
+    package var destinationMAC = MACAddress.none
+
+    // MARK: Network
+    package var network = NetworkProtocol.none
+    package var source = IPAddress.zero
+    package var destination = IPAddress.zero
+    /// IANA protocol number of what follows the IP header and any IPv6 extension headers.
+    package var protocolNumber: UInt8 = 0
+    /// TTL or hop limit.
+    package var timeToLive: UInt8 = 0
+    /// Bytes from the start of the given span to the IP header.
+    package var networkOffset: UInt16 = 0
+    /// Bytes from the start of the given span to the transport header (or to the fragment's data).
+    package var transportOffset: UInt16 = 0
+    /// Length in bytes of the IP packet: header and payload. Where the length field is legally 0 (segmentation offload,
+    /// jumbogram) the bytes present.
+    package var length: UInt32 = 0
+    package var fragment = FragmentFields()
+    /// IPv6 routing header of type 0 present (RFC 5095); refusing it is the policy's choice.
+    package var hasRoutingHeaderZero = false
+    /// Nothing follows the IP header and its extension headers; refusing it is the policy's choice.
+    package var hasNoPayload = false
+    /// Whether bytes that a header or a check needs are missing only because the copy or capture was cut short.
+    package var isCut = false
+
+    // MARK: Transport
+    /// Which of the fields below are set. `.none`: a later fragment, or a header that was not decoded.
+    package var transport = TransportProtocol.none
+    /// First fragment (offset 0, more to come) that is too short for its transport header: no malformation yet,
+    /// stage F decides between First Fragment Too Small and Unreadable Protocol Header.
+    package var transportCutByFragmentation = false
+    /// TCP and UDP; 0 otherwise.
+    package var sourcePort: UInt16 = 0
+    package var destinationPort: UInt16 = 0
+    package var tcp = TCPFields()
+    package var icmp = ICMPFields()
+    /// The packet that an ICMP or ICMPv6 error quotes; `network == .none` when there is none or it is unreadable.
+    package var quoted = QuotedPacket()
+
+    package static let noVLAN: UInt16 = 0xffff
+
+    package init() {}
+
+    package var isIP: Bool { network == .ipv4 || network == .ipv6 }
+}
+
+package enum NetworkProtocol: UInt8, Sendable, BitwiseCopyable { case none, ipv4, ipv6, arp, other }
+
+package enum TransportProtocol: UInt8, Sendable, BitwiseCopyable { case none, tcp, udp, icmp, icmpv6, other }
+
+/// IANA protocol numbers that the code names.
+package enum IPProtocol {
+    package static let icmp: UInt8 = 1
+    package static let igmp: UInt8 = 2
+    package static let tcp: UInt8 = 6
+    package static let udp: UInt8 = 17
+    package static let icmpv6: UInt8 = 58
+    package static let noNextHeader: UInt8 = 59
+}
+
+/// Fragmentation as the IPv4 header (RFC 791) or the IPv6 fragment header (RFC 8200 section 4.5) says.
+package struct FragmentFields: Sendable, BitwiseCopyable {
+    /// Part of a datagram: offset not 0 or more to come. False for an IPv6 atomic fragment (RFC 8021).
+    package var isFragment = false
+    package var moreFragments = false
+    /// IPv4 only.
+    package var dontFragment = false
+    /// Byte offset of `length` data bytes within the datagram's payload (for IPv6: within the fragmentable part).
+    package var offset: UInt32 = 0
+    package var dataLength: UInt32 = 0
+    package var identification: UInt32 = 0
+
+    package init() {}
+}
+
+/// A TCP header (RFC 9293 section 3.1) and the options that state tracking needs.
+package struct TCPFields: Sendable, BitwiseCopyable {
+    package var sequence: UInt32 = 0
+    package var acknowledgement: UInt32 = 0
+    package var flags = TCPFlags()
+    /// As in the header, unscaled.
+    package var window: UInt16 = 0
+    package var urgentPointer: UInt16 = 0
+    /// Data bytes after the header, from the IP length (not from the bytes present).
+    package var dataLength: UInt32 = 0
+    /// Bytes from the start of the given span to the data.
+    package var dataOffset: UInt16 = 0
+    /// Maximum segment size option, or 0 (RFC 9293 section 3.7.1).
+    package var maximumSegmentSize: UInt16 = 0
+    /// Window scale shift (RFC 7323 section 2), clamped to 14; `noWindowScale` without the option.
+    package var windowScale: UInt8 = TCPFields.noWindowScale
+    package var sackPermitted = false
+    /// Fast Open option present (RFC 7413; also the experimental kind 254), with or without a cookie.
+    package var fastOpen = false
+    package var hasTimestamps = false
+    /// Time stamp value and echo reply (RFC 7323 section 3).
+    package var timestampValue: UInt32 = 0
+    package var timestampEcho: UInt32 = 0
+    /// Number of SACK blocks (RFC 2018), at most 4, and a hash-free digest of them (xor and rotate of the edges) that tells
+    /// equal block lists from different ones.
+    package var sackBlockCount: UInt8 = 0
+    package var sackDigest: UInt32 = 0
+    /// Lowest left edge and highest right edge of the SACK blocks, valid where `sackBlockCount` > 0.
+    package var sackLowest: UInt32 = 0
+    package var sackHighest: UInt32 = 0
+
+    package static let noWindowScale: UInt8 = 0xff
+
+    package init() {}
+}
+
+/// The control bits of a TCP header, in their wire positions.
+package struct TCPFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    package var rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package static let fin = TCPFlags(rawValue: 0x01)
+    package static let syn = TCPFlags(rawValue: 0x02)
+    package static let rst = TCPFlags(rawValue: 0x04)
+    package static let psh = TCPFlags(rawValue: 0x08)
+    package static let ack = TCPFlags(rawValue: 0x10)
+    package static let urg = TCPFlags(rawValue: 0x20)
+    package static let ece = TCPFlags(rawValue: 0x40)
+    package static let cwr = TCPFlags(rawValue: 0x80)
+    /// The six that rules look at; ECE and CWR are not rule flags.
+    package static let ruleFlags = TCPFlags(rawValue: 0x3f)
+}
+
+/// ICMP (RFC 792) or ICMPv6 (RFC 4443), told apart by `PacketHeaders.transport`.
+package struct ICMPFields: Sendable, BitwiseCopyable {
+    package var type: UInt8 = 0
+    package var code: UInt8 = 0
+    /// Identifier and sequence of queries and replies (echo, time stamp, information, mask); 0 otherwise.
+    package var identifier: UInt16 = 0
+    package var sequence: UInt16 = 0
+    /// Whether the type is an error that quotes a packet (ICMP 3, 4, 5, 11, 12; ICMPv6 1–4).
+    package var isError = false
+
+    package init() {}
+}
+
+/// The start of a packet as quoted by an ICMP error: at least its addresses and eight transport bytes (RFC 792).
+package struct QuotedPacket: Sendable, BitwiseCopyable {
+    package var network = NetworkProtocol.none
+    package var source = IPAddress.zero
+    package var destination = IPAddress.zero
+    package var protocolNumber: UInt8 = 0
+    /// Set where the quoted bytes hold them: TCP, UDP, or an ICMP query.
+    package var transport = TransportProtocol.none
+    package var sourcePort: UInt16 = 0
+    package var destinationPort: UInt16 = 0
+    /// TCP only, always among the first eight bytes.
+    package var tcpSequence: UInt32 = 0
+    /// ICMP queries only.
+    package var icmp = ICMPFields()
+    /// The quoted packet was a later fragment: its ports are unknown.
+    package var isLaterFragment = false
+
+    package init() {}
+}
