@@ -66,12 +66,21 @@ package enum TransportProtocol: UInt8, Sendable, BitwiseCopyable { case none, tc
 
 /// IANA protocol numbers that the code names.
 package enum IPProtocol {
+    package static let hopByHop: UInt8 = 0
     package static let icmp: UInt8 = 1
     package static let igmp: UInt8 = 2
     package static let tcp: UInt8 = 6
     package static let udp: UInt8 = 17
+    package static let routing: UInt8 = 43
+    package static let fragment: UInt8 = 44
+    package static let encapsulatingSecurityPayload: UInt8 = 50
+    package static let authentication: UInt8 = 51
     package static let icmpv6: UInt8 = 58
     package static let noNextHeader: UInt8 = 59
+    package static let destinationOptions: UInt8 = 60
+    package static let mobility: UInt8 = 135
+    package static let hostIdentity: UInt8 = 139
+    package static let shim6: UInt8 = 140
 }
 
 /// Fragmentation as the IPv4 header (RFC 791) or the IPv6 fragment header (RFC 8200 section 4.5) says.
