@@ -4,6 +4,8 @@
 ///
 /// After `decode` returned without error: `network`, addresses and lengths are consistent with the bytes present; when
 /// `transport` is not `.none` the fixed header of that protocol is complete and its own length fields are consistent.
+/// Where `isCut` is set, decoding stopped at the cut: `network` is `.none` if the fixed IP header is not all there, and
+/// TCP options behind the cut have their initial values.
 /// After a `DecodeError` the fields decoded before the malformation are set and the rest has its initial value, so
 /// that the event can say whose packet it was. Nothing is said about checksums (`TransportChecksum`), and nothing
 /// about whether addresses make sense: that is `FirewallEngine`'s sanity stage.
@@ -18,9 +20,11 @@ package struct PacketHeaders: Sendable, BitwiseCopyable {
 
     // MARK: Network
     package var network = NetworkProtocol.none
+    /// Of IP; of ARP for IPv4 over Ethernet the sender's and the target's.
     package var source = IPAddress.zero
     package var destination = IPAddress.zero
-    /// IANA protocol number of what follows the IP header and any IPv6 extension headers.
+    /// IANA protocol number of what follows the IP header and any IPv6 extension headers. Of a later IPv6 fragment: what
+    /// its fragment header says, which may be an extension header.
     package var protocolNumber: UInt8 = 0
     /// TTL or hop limit.
     package var timeToLive: UInt8 = 0
@@ -29,11 +33,14 @@ package struct PacketHeaders: Sendable, BitwiseCopyable {
     /// Bytes from the start of the given span to the transport header (or to the fragment's data).
     package var transportOffset: UInt16 = 0
     /// Length in bytes of the IP packet: header and payload. Where the length field is legally 0 (segmentation offload,
-    /// jumbogram) the bytes present.
+    /// jumbogram) the bytes present. Of anything else than IP: the bytes after the link header.
     package var length: UInt32 = 0
     package var fragment = FragmentFields()
     /// IPv6 routing header of type 0 present (RFC 5095); refusing it is the policy's choice.
     package var hasRoutingHeaderZero = false
+    /// IPv6 routing header with segments left: `destination` is not the final one (RFC 8200 section 4.4), which alone
+    /// enters the transport checksum.
+    package var hasSegmentsLeft = false
     /// Nothing follows the IP header and its extension headers; refusing it is the policy's choice.
     package var hasNoPayload = false
     /// Whether bytes that a header or a check needs are missing only because the copy or capture was cut short.
@@ -78,9 +85,6 @@ package enum IPProtocol {
     package static let icmpv6: UInt8 = 58
     package static let noNextHeader: UInt8 = 59
     package static let destinationOptions: UInt8 = 60
-    package static let mobility: UInt8 = 135
-    package static let hostIdentity: UInt8 = 139
-    package static let shim6: UInt8 = 140
 }
 
 /// Fragmentation as the IPv4 header (RFC 791) or the IPv6 fragment header (RFC 8200 section 4.5) says.
