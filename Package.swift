@@ -44,7 +44,7 @@ let targets: [Target] =
     + core("FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("EventLog", ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("PolicyFile", ["CYAML", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
-    + core("NetfilterQueue", ["CQueueShim"])
+    + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
 
 let package = Package(
     name: "portreeve",

@@ -1,1 +1,0 @@
-#include "cqueueshim.h"

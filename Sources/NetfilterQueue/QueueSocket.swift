@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// A netfilter queue that this process owns, and the worker's loop around it:
+///
+///     while try queue.receive(timeoutMilliseconds: 200) > 0 {
+///         while let packet = queue.next() {
+///             let decision = packet.withBytes { engine.inspect($0, packet.attributes) }
+///             packet.settle(decision)
+///         }
+///         queue.flush()
+///     }
+///
+/// Nothing here allocates per packet. Belongs to one thread at a time, with the packets it has handed out; it may be
+/// opened on one thread and given to another before the first `receive`.
+package struct QueueSocket: ~Copyable, @unchecked Sendable {
+    package let configuration: QueueConfiguration
+    private let queue: ShimQueue
+
+    /// Claims the queue and lets packets flow.
+    package init(_ configuration: QueueConfiguration) throws(QueueError) {
+        queue = try ShimQueue(configuration)
+        self.configuration = configuration
+    }
+
+    /// Everything that still waits gets the failure verdict.
+    deinit { queue.close(settling: configuration.failureVerdict) }
+
+    /// Sends what is left of the last batch and waits for the next: up to `timeoutMilliseconds`, not at all for 0, for
+    /// ever if negative. Packets that `next` did not hand out get the failure verdict.
+    ///
+    /// - Returns: How many packets came; 0 after the time-out, a signal or `QueueWaker.wake`.
+    /// - Throws: What makes the queue useless. Losses are no error: `counters` has them.
+    package mutating func receive(timeoutMilliseconds: Int32) throws(QueueError) -> Int {
+        let count = queue.receive(timeoutMilliseconds: timeoutMilliseconds)
+        guard count >= 0 else {
+            throw QueueError(
+                queue: configuration.number, cause: .system("receiving", SystemErrorNumber(rawValue: -count)))
+        }
+        return Int(count)
+    }
+
+    /// The next packet of the batch, in order of arrival.
+    package mutating func next() -> QueuedPacket? { queue.take() }
+
+    /// Sends the verdicts collected so far in one system call. What the kernel cannot take is kept for the next call
+    /// and counted.
+    package mutating func flush() { queue.flush() }
+
+    /// Packets handed out and not settled: those of the batch at hand, and those held.
+    package var unsettled: Int { Int(queue.outstanding) }
+
+    /// Receive buffer that the kernel granted, in bytes as it counts them: twice what was asked for, or less.
+    package var grantedSocketBuffer: Int { Int(queue.socketBuffer) }
+
+    /// By which other threads can end the waiting of `receive`.
+    package func makeWaker() throws(QueueError) -> QueueWaker {
+        let descriptor = queue.openWaker()
+        guard descriptor >= 0 else {
+            throw QueueError(
+                queue: configuration.number, cause: .system("making a waker", SystemErrorNumber(rawValue: -descriptor))
+            )
+        }
+        return QueueWaker(WakerDescriptor(owning: descriptor))
+    }
+
+    /// What this queue lost since it was opened, and what the kernel knows of it. Reads procfs: once a second, not once
+    /// a packet.
+    package func counters() -> QueueCounters {
+        QueueCounters(queue.readCounters(), row: try? QueueTable.read().row(of: configuration.number))
+    }
+}
+
+/// Wakes a `QueueSocket` that sleeps in `receive`, from any thread. It may outlive the queue and is then without effect.
+package final class QueueWaker: Sendable {
+    private let descriptor: WakerDescriptor
+
+    init(_ descriptor: consuming WakerDescriptor) { self.descriptor = descriptor }
+
+    /// Makes the `receive` in progress, or the next one, return without waiting.
+    package func wake() { descriptor.signal() }
+}
