@@ -45,6 +45,9 @@ let targets: [Target] =
     + core("EventLog", ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("PolicyFile", ["CYAML", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
+    + core(
+        "AgentControl", [nioCore, nioPosix, "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
 
 let package = Package(
     name: "portreeve",

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// What the agent answers.
+package enum ControlReply: Hashable, Sendable {
+    case pong(AgentIdentity)
+    case status(StatusReport)
+    case connections(ConnectionPage)
+    case reloaded(ReloadReport)
+    case reopened
+    case failure(ControlFailure)
+}
+
+/// Who answers on the control socket.
+package struct AgentIdentity: Hashable, Sendable {
+    package var version: String
+    package var processIdentifier: Int32
+
+    package init(version: String, processIdentifier: Int32) {
+        self.version = version
+        self.processIdentifier = processIdentifier
+    }
+}
+
+/// How a reload went.
+package struct ReloadReport: Hashable, Sendable {
+    /// False: the old policy is still in force and `diagnostics` say why.
+    package var accepted: Bool
+    /// Epoch of the policy that is in force now.
+    package var epoch: UInt32
+    /// The files that were read, in order.
+    package var files: [String]
+    /// Errors, and warnings of an accepted policy; each as it is printed, located, of one or more lines.
+    package var diagnostics: [String]
+
+    package init(accepted: Bool, epoch: UInt32, files: [String], diagnostics: [String]) {
+        self.accepted = accepted
+        self.epoch = epoch
+        self.files = files
+        self.diagnostics = diagnostics
+    }
+}
+
+extension ControlReply {
+    /// The reply in one line, without its line feed.
+    package var message: [UInt8] {
+        var bytes: [UInt8] = []
+        JSONValue.object([ControlProtocol.marker, JSONValue.Member("reply", .text(word))] + members)
+            .append(to: &bytes)
+        return bytes
+    }
+
+    private var word: String {
+        switch self {
+        case .pong: "pong"
+        case .status: "status"
+        case .connections: "connections"
+        case .reloaded: "reloaded"
+        case .reopened: "reopened"
+        case .failure: "error"
+        }
+    }
+
+    private var members: [JSONValue.Member] {
+        switch self {
+        case .pong(let identity):
+            [.init("version", .text(identity.version)), .init("pid", .count(identity.processIdentifier))]
+        case .status(let report): [.init("status", report.json)]
+        case .connections(let page): page.members
+        case .reloaded(let report): report.members
+        case .reopened: []
+        case .failure(let failure):
+            [.init("code", .text(failure.code.rawValue)), .init("message", .text(failure.message))]
+        }
+    }
+
+    /// The reply of one received line.
+    package init(message: [UInt8]) throws(ControlFailure) {
+        let reader = try MessageReader(message: message)
+        switch try reader.text("reply") {
+        case "pong":
+            self = .pong(
+                AgentIdentity(version: try reader.text("version"), processIdentifier: try reader.integer("pid")))
+        case "status": self = .status(try StatusReport(reader.object("status")))
+        case "connections": self = .connections(try ConnectionPage(reader))
+        case "reloaded": self = .reloaded(try ReloadReport(reader))
+        case "reopened": self = .reopened
+        case "error":
+            // A later release may refuse for reasons that this one has no code for.
+            let code = ControlFailure.Code(rawValue: try reader.text("code")) ?? .failed
+            self = .failure(ControlFailure(code, try reader.text("message")))
+        case let word: throw ControlFailure(.malformed, "unknown reply \"\(word)\"")
+        }
+    }
+}
+
+extension ReloadReport {
+    fileprivate var members: [JSONValue.Member] {
+        [
+            .init("accepted", .bool(accepted)), .init("epoch", .count(epoch)), .init("files", .texts(files)),
+            .init("diagnostics", .texts(diagnostics)),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        accepted = try reader.bool("accepted")
+        epoch = try reader.integer("epoch")
+        files = try reader.texts("files")
+        diagnostics = try reader.texts("diagnostics")
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// What the tool asks of the agent.
+package enum ControlRequest: Hashable, Sendable {
+    /// Who is there; answered even while the agent is starting.
+    case ping
+    case status
+    case connections(ConnectionQuery)
+    /// Load, check and compile the policy files again; on any error the old policy stays.
+    case reload
+    /// Close the events file and open it under its name again, after a rotation.
+    case reopen
+}
+
+extension ControlRequest {
+    /// The request in one line, without its line feed.
+    package var message: [UInt8] {
+        var members = [ControlProtocol.marker, JSONValue.Member("request", .text(word))]
+        if case .connections(let query) = self { members += query.members }
+        var bytes: [UInt8] = []
+        JSONValue.object(members).append(to: &bytes)
+        return bytes
+    }
+
+    private var word: String {
+        switch self {
+        case .ping: "ping"
+        case .status: "status"
+        case .connections: "connections"
+        case .reload: "reload"
+        case .reopen: "reopen"
+        }
+    }
+
+    /// The request of one received line.
+    package init(message: [UInt8]) throws(ControlFailure) {
+        let reader = try MessageReader(message: message)
+        switch try reader.text("request") {
+        case "ping": self = .ping
+        case "status": self = .status
+        case "connections": self = .connections(try ConnectionQuery(reader))
+        case "reload": self = .reload
+        case "reopen": self = .reopen
+        case let word:
+            throw ControlFailure(
+                .unknownRequest, "unknown request \"\(word)\"; known: ping, status, connections, reload, reopen")
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import NIOCore
+import NIOPosix
+
+/// The agent's end of the control socket.
+///
+/// It runs on one of NIO's threads and never touches a worker: what a request needs of the agent is the answer's affair. A
+/// client costs one descriptor, at most one request of `ControlProtocol.requestLimit` bytes and one reply; nothing more is
+/// read from it before its reply has left, and a client that neither asks nor reads is closed. So no client can block
+/// the agent or another client, or make the agent grow.
+package final class ControlServer: Sendable {
+    /// Answers one request; called on Swift's shared thread pool, for several clients at once.
+    package typealias Answer = @Sendable (ControlRequest) async -> ControlReply
+
+    private let listener: any Channel
+    private let sessions: SessionRegister
+    private let file: SocketFile
+
+    /// Listens on `path` with mode 0660. A socket that nobody answers on is replaced; one that is in use, or a path that is
+    /// no socket, is an error. The directory must exist.
+    package init(
+        path: String, limits: ControlLimits = ControlLimits(), handler: @escaping Answer
+    )
+        throws(ControlServerError)
+    {
+        try Self.clear(path)
+        sessions = SessionRegister(limit: limits.clients)
+        let socket = try BoundSocket(path: path)
+        file = try SocketFile(path: path)
+        do {
+            listener = try Self.bootstrap(sessions, limits, handler).withBoundSocket(socket.descriptor).wait()
+        } catch {
+            file.remove()
+            throw ControlServerError.failed(path, call: "listen", errno: (error as? IOError)?.errnoCode ?? 0)
+        }
+    }
+
+    /// Ends all connections, cutting requests that are being answered, and removes the socket. Later calls do nothing.
+    package func stop() {
+        file.remove()
+        try? listener.close().wait()
+        sessions.end()
+    }
+
+    private static func clear(_ path: String) throws(ControlServerError) {
+        guard let found = try? SocketFile(path: path) else { return }
+        guard found.isSocket else { throw ControlServerError.notASocket(path) }
+        switch ControlClient(path: path, timeoutSeconds: 2).probe() {
+        case .answers(let identity): throw ControlServerError.inUse(path, identity)
+        case .somebodyElse: throw ControlServerError.inUse(path, nil)
+        case .nobody: found.remove()
+        }
+    }
+
+    private static func bootstrap(
+        _ sessions: SessionRegister, _ limits: ControlLimits, _ handler: @escaping Answer
+    ) -> ServerBootstrap {
+        // The process-wide group is never shut down: an answer that comes after `stop` finds its loop alive.
+        ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton.next())
+            .serverChannelOption(.backlog, value: 16)
+            .serverChannelInitializer { channel in
+                // Out of descriptors: wait and try again instead of closing the listener.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                }
+            }
+            .childChannelOption(.autoRead, value: false)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        ControlSession(sessions: sessions, limits: limits, handler: handler))
+                }
+            }
+    }
+}
+
+/// Why the control socket cannot be opened.
+package enum ControlServerError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Somebody listens there: this agent, or a program that does not speak the protocol.
+    case inUse(String, AgentIdentity?)
+    case notASocket(String)
+    case pathTooLong(String)
+    case failed(String, call: String, errno: Int32)
+
+    package var description: String {
+        switch self {
+        case .inUse(let path, let identity?):
+            "control socket \(path) is in use by the agent with process id \(identity.processIdentifier): stop it, or "
+                + "give this one another socket with --control"
+        case .inUse(let path, nil):
+            "control socket \(path) is in use by another program: give this agent another one with --control"
+        case .notASocket(let path): "control socket \(path): the path exists and is no socket; remove it"
+        case .pathTooLong(let path): "control socket \(path): the path is longer than the 107 bytes of a socket address"
+        case .failed(let path, let call, let errno):
+            "control socket \(path): \(call): \(SystemError.text(errno))" + Self.cure(errno, path)
+        }
+    }
+
+    private static func cure(_ errno: Int32, _ path: String) -> String {
+        switch errno {
+        case SystemError.noEntry: "; create its directory"
+        case SystemError.accessDenied: "; run the agent as root or let it write the directory"
+        default: ""
+        }
+    }
+}

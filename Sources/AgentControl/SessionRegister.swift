@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import NIOCore
+import Synchronization
+
+/// The clients that are connected: no more than the limit, and all known when the server stops.
+final class SessionRegister: Sendable {
+    private let limit: Int
+    /// Nil once the server has stopped.
+    private let channels: Mutex<[ObjectIdentifier: any Channel]?> = Mutex([:])
+
+    init(limit: Int) { self.limit = limit }
+
+    /// False where there are too many; the session ends then.
+    func enter(_ channel: any Channel) -> Bool {
+        channels.withLock { channels in
+            guard let count = channels?.count, count < limit else { return false }
+            channels?[ObjectIdentifier(channel)] = channel
+            return true
+        }
+    }
+
+    func leave(_ channel: any Channel) {
+        channels.withLock { channels in _ = channels?.removeValue(forKey: ObjectIdentifier(channel)) }
+    }
+
+    /// Admits nobody any more and closes who is there.
+    func end() {
+        let remaining = channels.withLock { channels in
+            defer { channels = nil }
+            return channels ?? [:]
+        }
+        for channel in remaining.values { channel.close(promise: nil) }
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallEngine
+import FirewallPolicy
+
+extension StatusReport {
+    /// As the control socket and `status --json` show it.
+    package var json: JSONValue {
+        [
+            "version": .text(agent.version), "pid": .count(agent.processIdentifier), "uptime": .count(uptimeSeconds),
+            "mode": .text(mode.word),
+            "failure": ["engine": .text(failure.engine.word), "sanity": .text(failure.sanity.word)],
+            "policy": policy.json, "queues": .list(queues.map(\.json)), "reasons": .list(reasons.map(\.json)),
+            "connections": connections.json, "hooks": .list(hooks.map(\.json)),
+            "fragments_visible": fragmentsVisible.map { .bool($0) } ?? .null, "warnings": .texts(warnings),
+        ]
+    }
+
+    init(_ reader: MessageReader) throws(ControlFailure) {
+        agent = AgentIdentity(version: try reader.text("version"), processIdentifier: try reader.integer("pid"))
+        uptimeSeconds = try reader.integer("uptime")
+        mode = try reader.word("mode", Mode.init(word:))
+        let failures = try reader.object("failure")
+        failure.engine = try failures.word("engine", FailureMode.init(word:))
+        failure.sanity = try failures.word("sanity", FailureMode.init(word:))
+        policy = try PolicyStatus(reader.object("policy"))
+        queues = try reader.list("queues", QueueStatus.init)
+        reasons = try reader.list("reasons", ReasonCount.init)
+        connections = try ConnectionCounts(reader.object("connections"))
+        hooks = try reader.list("hooks", HookCount.init)
+        fragmentsVisible = try reader.optional("fragments_visible", reader.bool)
+        warnings = try reader.texts("warnings")
+    }
+}
+
+extension PolicyStatus {
+    fileprivate var json: JSONValue {
+        [
+            "files": .texts(files), "epoch": .count(epoch), "rules": .count(ruleCount), "loaded_at": .count(loadedAt),
+            "last_reload_error": .optional(lastReloadError),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        files = try reader.texts("files")
+        epoch = try reader.integer("epoch")
+        ruleCount = try reader.integer("rules")
+        loadedAt = try reader.integer("loaded_at")
+        lastReloadError = try reader.optional("last_reload_error", reader.text)
+    }
+}
+
+extension QueueStatus {
+    fileprivate var json: JSONValue {
+        [
+            "number": .count(number), "packets": .count(packets), "passed": .count(passed), "dropped": .count(dropped),
+            "held": .count(held), "queued_now": .count(queuedNow), "kernel_queue_drops": .count(kernelQueueDrops),
+            "kernel_socket_drops": .count(kernelSocketDrops), "refused_verdicts": .count(refusedVerdicts),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        number = try reader.integer("number")
+        packets = try reader.integer("packets")
+        passed = try reader.integer("passed")
+        dropped = try reader.integer("dropped")
+        held = try reader.integer("held")
+        queuedNow = try reader.integer("queued_now")
+        kernelQueueDrops = try reader.integer("kernel_queue_drops")
+        kernelSocketDrops = try reader.integer("kernel_socket_drops")
+        refusedVerdicts = try reader.integer("refused_verdicts")
+    }
+}
+
+extension ReasonCount {
+    fileprivate var json: JSONValue {
+        [
+            "reason": .text(reason.row.slug), "id": .count(reason.row.number), "dropped": .count(dropped),
+            "written": .count(written), "pending": .count(pending), "silenced": .count(silenced), "lost": .count(lost),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        reason = try reader.word("reason", DropReason.init(slug:))
+        dropped = try reader.integer("dropped")
+        written = try reader.integer("written")
+        pending = try reader.integer("pending")
+        silenced = try reader.integer("silenced")
+        lost = try reader.integer("lost")
+    }
+}
+
+extension ConnectionCounts {
+    fileprivate var json: JSONValue {
+        [
+            "tcp": .count(tcp), "udp": .count(udp), "icmp": .count(icmp), "refused": .count(refused),
+            "fragmented_datagrams": .count(fragmentedDatagrams), "tcp_states": .list(tcpStates.map(\.json)),
+            "limits": [
+                "tcp": .count(tcpLimit), "udp": .count(udpLimit), "icmp": .count(icmpLimit),
+                "fragmented_datagrams": .count(fragmentedDatagramsLimit),
+            ],
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        tcp = try reader.integer("tcp")
+        udp = try reader.integer("udp")
+        icmp = try reader.integer("icmp")
+        refused = try reader.integer("refused")
+        fragmentedDatagrams = try reader.integer("fragmented_datagrams")
+        tcpStates = try reader.list("tcp_states", StateCount.init)
+        let limits = try reader.object("limits")
+        tcpLimit = try limits.integer("tcp")
+        udpLimit = try limits.integer("udp")
+        icmpLimit = try limits.integer("icmp")
+        fragmentedDatagramsLimit = try limits.integer("fragmented_datagrams")
+    }
+}
+
+extension StateCount {
+    fileprivate var json: JSONValue { ["state": .text(state), "count": .count(count)] }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        state = try reader.text("state")
+        count = try reader.integer("count")
+    }
+}
+
+extension HookCount {
+    fileprivate var json: JSONValue { ["hook": .text(hook.word), "packets": .count(packets)] }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        hook = try reader.word("hook", Hook.init(word:))
+        packets = try reader.integer("packets")
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import FirewallEngine
+package import FirewallPolicy
+
+/// Everything that `portreeve status` shows, at one moment. Counters count since the agent began.
+package struct StatusReport: Hashable, Sendable {
+    package var agent: AgentIdentity
+    package var uptimeSeconds: UInt64 = 0
+    package var mode = Mode.inline
+    package var failure = FailureSettings()
+    package var policy = PolicyStatus()
+    /// One per worker, by queue number.
+    package var queues: [QueueStatus] = []
+    /// Only reasons that were met; in the order of their numbers.
+    package var reasons: [ReasonCount] = []
+    package var connections = ConnectionCounts()
+    /// Only hooks that delivered packets.
+    package var hooks: [HookCount] = []
+    /// Whether incoming packets arrive before reassembly, so that stage F can work; nil while nothing says so yet.
+    package var fragmentsVisible: Bool?
+    /// What is wrong and what to do about it, one sentence each.
+    package var warnings: [String] = []
+
+    package init(agent: AgentIdentity) { self.agent = agent }
+}
+
+/// The policy in force.
+package struct PolicyStatus: Hashable, Sendable {
+    package var files: [String] = []
+    package var epoch: UInt32 = 0
+    package var ruleCount: UInt32 = 0
+    /// Seconds since 1970.
+    package var loadedAt: Int64 = 0
+    /// The diagnostics of the last reload, if it was refused; nil once one succeeds.
+    package var lastReloadError: String?
+
+    package init() {}
+}
+
+/// One worker and its kernel queue.
+package struct QueueStatus: Hashable, Sendable {
+    package var number: UInt16
+    package var packets: UInt64 = 0
+    package var passed: UInt64 = 0
+    package var dropped: UInt64 = 0
+    /// Fragments that were held, now settled or not.
+    package var held: UInt64 = 0
+    /// In the kernel, waiting for a verdict.
+    package var queuedNow: UInt64 = 0
+    /// Dropped by the kernel: queue length exceeded, and netlink buffer exceeded.
+    package var kernelQueueDrops: UInt64 = 0
+    package var kernelSocketDrops: UInt64 = 0
+    /// Verdicts that the kernel refused.
+    package var refusedVerdicts: UInt64 = 0
+
+    package init(number: UInt16) { self.number = number }
+}
+
+/// The accounting of one reason: dropped = written + pending + silenced + lost (DESIGN 1.3).
+package struct ReasonCount: Hashable, Sendable {
+    package var reason: DropReason
+    package var dropped: UInt64 = 0
+    package var written: UInt64 = 0
+    /// In memory, not yet written.
+    package var pending: UInt64 = 0
+    /// Not written because a setting says so.
+    package var silenced: UInt64 = 0
+    /// Not written because the writer failed.
+    package var lost: UInt64 = 0
+
+    package init(reason: DropReason) { self.reason = reason }
+}
+
+/// What the connection tables hold, all workers together.
+package struct ConnectionCounts: Hashable, Sendable {
+    /// TCP by state, in the order of a connection's life; states without connections may be left out.
+    package var tcpStates: [StateCount] = []
+    package var tcp: UInt64 = 0
+    package var udp: UInt64 = 0
+    package var icmp: UInt64 = 0
+    /// Of all those, refused ones that are remembered.
+    package var refused: UInt64 = 0
+    /// Datagrams whose fragments are being watched.
+    package var fragmentedDatagrams: UInt64 = 0
+    package var tcpLimit: UInt64 = 0
+    package var udpLimit: UInt64 = 0
+    package var icmpLimit: UInt64 = 0
+    package var fragmentedDatagramsLimit: UInt64 = 0
+
+    package init() {}
+}
+
+package struct StateCount: Hashable, Sendable {
+    package var state: String
+    package var count: UInt64
+
+    package init(state: String, count: UInt64) {
+        self.state = state
+        self.count = count
+    }
+}
+
+package struct HookCount: Hashable, Sendable {
+    package var hook: Hook
+    package var packets: UInt64
+
+    package init(hook: Hook, packets: UInt64) {
+        self.hook = hook
+        self.packets = packets
+    }
+}

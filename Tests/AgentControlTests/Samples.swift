@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import PacketWire
+
+@testable import AgentControl
+
+/// Reports with every field set to something else than its initial value.
+enum Samples {
+    static let identity = AgentIdentity(version: "1.2.3", processIdentifier: 4711)
+
+    static let status: StatusReport = {
+        var report = StatusReport(agent: identity)
+        report.uptimeSeconds = 86_401
+        report.mode = .tap
+        report.failure.engine = .open
+        report.failure.sanity = .open
+        report.policy.files = ["/etc/portreeve/policy.yaml", "/etc/portreeve/policy.d/10-web.yaml"]
+        report.policy.epoch = 7
+        report.policy.ruleCount = 12
+        report.policy.loadedAt = 1_795_000_000
+        report.policy.lastReloadError = "policy.yaml:3:7: unknown key \"actoin\"\n  actoin: deny\n  ^"
+        report.queues = [queue(0), queue(3)]
+        report.reasons = [count(.outOfConnection), count(.nullIP)]
+        report.connections = connections
+        report.hooks = [HookCount(hook: .prerouting, packets: 90), HookCount(hook: .output, packets: 91)]
+        report.fragmentsVisible = false
+        report.warnings = ["queue 3 is fed by no rule: run portreeve iptables --check"]
+        return report
+    }()
+
+    private static func queue(_ number: UInt16) -> QueueStatus {
+        var queue = QueueStatus(number: number)
+        queue.packets = 1000
+        queue.passed = 900
+        queue.dropped = 98
+        queue.held = 2
+        queue.queuedNow = 5
+        queue.kernelQueueDrops = 6
+        queue.kernelSocketDrops = 7
+        queue.refusedVerdicts = 8
+        return queue
+    }
+
+    private static func count(_ reason: DropReason) -> ReasonCount {
+        var count = ReasonCount(reason: reason)
+        count.dropped = 100
+        count.written = 60
+        count.pending = 10
+        count.silenced = 20
+        count.lost = 10
+        return count
+    }
+
+    private static let connections: ConnectionCounts = {
+        var counts = ConnectionCounts()
+        counts.tcpStates = [StateCount(state: "ESTABLISHED", count: 40), StateCount(state: "TIME_WAIT", count: 2)]
+        counts.tcp = 42
+        counts.udp = 17
+        counts.icmp = 3
+        counts.refused = 4
+        counts.fragmentedDatagrams = 5
+        counts.tcpLimit = 1_000_000
+        counts.udpLimit = 1_000_001
+        counts.icmpLimit = 10_000
+        counts.fragmentedDatagramsLimit = 1_000
+        return counts
+    }()
+
+    static func connection(
+        source: IPAddress = IPAddress(v4: 0xc633_6409), destination: IPAddress = IPAddress(v4: 0xc000_020a)
+    ) -> ConnectionReport {
+        var report = ConnectionReport(
+            protocolNumber: 6, source: source, destination: destination, direction: .outgoing, state: "SYN_SENT")
+        report.sourcePortOrIdentifier = 40112
+        report.destinationPort = 443
+        report.age = .seconds(61)
+        report.idle = .milliseconds(250)
+        report.packets = 12
+        report.interface = "eth0"
+        report.refusal = .outOfAllowedPolicy
+        report.rule = "No telnet"
+        report.queue = 2
+        return report
+    }
+
+    static let connectionIPv6: ConnectionReport = {
+        var report = connection(
+            source: IPAddress(high: 0xfd00_0000_0000_0000, low: 1), destination: IPAddress(v4: 0xc000_0201))
+        report.isIPv6 = true
+        report.refusal = nil
+        report.rule = nil
+        return report
+    }()
+
+    static let query: ConnectionQuery = {
+        var query = ConnectionQuery()
+        query.after = 1 << 40
+        query.limit = 10
+        query.filter.protocolNumber = 17
+        query.filter.addresses = AddressRange(
+            first: IPAddress(v4: 0xc633_6400), last: IPAddress(v4: 0xc633_64ff))
+        query.filter.port = 53
+        query.filter.state = "UDP"
+        query.filter.direction = .incoming
+        query.filter.refusedOnly = true
+        return query
+    }()
+}
