@@ -33,6 +33,9 @@ package struct PacketBuilder: Sendable {
     /// The packet from the Ethernet header on where `ethernet` was called, else from the network header on.
     package var bytes: [UInt8] { linkBytes + networkPacket + trailer }
 
+    /// Whether `bytes` start with an Ethernet header.
+    package var isFrame: Bool { link != nil }
+
     /// The packet without its Ethernet header and trailer.
     package var networkPacket: [UInt8] {
         switch network.kind {
