@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// A set of addresses of both families, as disjoint ranges: 8 bytes per IPv4 range and 32 per IPv6 range, membership in
+/// a bounded number of steps (`SortedKeys32`, `SortedKeys128`).
+package struct AddressSet: Sendable {
+    private let firstV4: SortedKeys32
+    private let lastV4: [UInt32]
+    private let firstV6: SortedKeys128
+    private let lastV6: [IPAddress]
+
+    /// - Parameter ranges: in any order, overlapping or not; cheapest when ascending and disjoint. A range is IPv4 when
+    ///   both its ends have the mapped form.
+    package init(_ ranges: [AddressRange]) {
+        let ranges = ranges.isAscendingAndDisjoint ? ranges : ranges.mergedAscending()
+        let v4Count = ranges.count { $0.isV4 }
+        var firstV4: [UInt32] = []
+        var lastV4: [UInt32] = []
+        var firstV6: [IPAddress] = []
+        var lastV6: [IPAddress] = []
+        firstV4.reserveCapacity(v4Count)
+        lastV4.reserveCapacity(v4Count)
+        firstV6.reserveCapacity(ranges.count - v4Count)
+        lastV6.reserveCapacity(ranges.count - v4Count)
+        for range in ranges {
+            if range.isV4 {
+                firstV4.append(range.first.v4)
+                lastV4.append(range.last.v4)
+            } else {
+                firstV6.append(range.first)
+                lastV6.append(range.last)
+            }
+        }
+        self.firstV4 = SortedKeys32(firstV4)
+        self.lastV4 = lastV4
+        self.firstV6 = SortedKeys128(firstV6)
+        self.lastV6 = lastV6
+    }
+
+    /// Whether an address of a packet of this family is in the set. An IPv6 packet is in no IPv4 range, whatever bits its
+    /// address has.
+    package func contains(_ address: IPAddress, of network: NetworkProtocol) -> Bool {
+        switch network {
+        case .ipv4:
+            let index = firstV4.floor(address.v4)
+            return index >= 0 && address.v4 <= lastV4[index]
+        case .ipv6:
+            let index = firstV6.floor(address)
+            return index >= 0 && address <= lastV6[index]
+        case .none, .arp, .other:
+            return false
+        }
+    }
+}
+
+extension AddressRange {
+    var isV4: Bool { first.isMappedV4 && last.isMappedV4 }
+}
+
+extension [AddressRange] {
+    /// The two families are looked at apart: an IPv6 range may cover the mapped addresses.
+    fileprivate var isAscendingAndDisjoint: Bool {
+        var previousV4: AddressRange?
+        var previousV6: AddressRange?
+        for range in self {
+            guard range.first <= range.last else { return false }
+            if let previous = range.isV4 ? previousV4 : previousV6, range.first <= previous.last { return false }
+            if range.isV4 { previousV4 = range } else { previousV6 = range }
+        }
+        return true
+    }
+
+    /// The same addresses in ascending and disjoint ranges, IPv4 before IPv6; ranges that end before they begin are empty.
+    func mergedAscending() -> [AddressRange] {
+        var merged: [AddressRange] = []
+        for isV4 in [true, false] {
+            let start = merged.count
+            for range in filter({ $0.isV4 == isV4 && $0.first <= $0.last }).sorted(by: { $0.first < $1.first }) {
+                if merged.count > start, range.first <= merged[merged.count - 1].last {
+                    merged[merged.count - 1].last = Swift.max(merged[merged.count - 1].last, range.last)
+                } else {
+                    merged.append(range)
+                }
+            }
+        }
+        return merged
+    }
+}

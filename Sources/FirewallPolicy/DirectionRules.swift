@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// The rules of one direction, and the decision over them.
+struct DirectionRules: Sendable {
+    /// All but Log Only: priority 4 to 0, in one priority Bypass, Force Allow, Deny, Allow, among equals the order of the
+    /// files.
+    private let deciding: RankedRules
+    /// In the order of the files.
+    private let logOnly: RankedRules
+    /// Whether an Allow rule makes the direction restrictive. One whose schedule is off still does: else the end of office
+    /// hours would open the host.
+    let hasAllowRules: Bool
+    /// Whether any rule can match a frame that is not IP. Only then the implicit deny covers such frames: on an IP queue
+    /// there are none, and a replayed capture is not to show its ARP frames as refused.
+    private let coversOtherFrames: Bool
+    let examinesFlags: Bool
+    let examinesICMP: Bool
+    let examinesSourceMAC: Bool
+
+    init(_ rules: [CompiledRule]) {
+        let deciding = rules.filter { $0.action != .logOnly }
+            .sorted { ($1.priority, $0.action.rawValue, $0.index) < ($0.priority, $1.action.rawValue, $1.index) }
+        self.deciding = RankedRules(deciding)
+        logOnly = RankedRules(rules.filter { $0.action == .logOnly })
+        hasAllowRules = deciding.contains { $0.action == .allow }
+        let ip = CompiledRule.bit(.ipv4) | CompiledRule.bit(.ipv6)
+        coversOtherFrames = rules.contains { $0.networks & ~ip != 0 }
+        examinesFlags = rules.contains { $0.tests.contains(.flags) }
+        examinesICMP = rules.contains { $0.tests.contains(.icmp) }
+        examinesSourceMAC = rules.contains { $0.tests.contains(.sourceMACs) }
+    }
+
+    /// The decision over a subject of this direction.
+    func decide(_ subject: RuleSubject, _ lists: RuleLists) -> RuleDecision {
+        if subject.transportIsUnknown { return decideWithoutTransport(subject, lists) }
+        var search = FirstMatch()
+        deciding.search(&search, subject, lists)
+        guard search.limit != .max else {
+            return RuleDecision(outcome: unmatched(subject), logOnlyRule: firstLogOnly(subject, lists))
+        }
+        return decision(of: deciding.rule(at: search.limit), subject, lists)
+    }
+
+    private func decision(
+        of rule: CompiledRule, _ subject: RuleSubject, _ lists: RuleLists
+    ) -> RuleDecision {
+        let precedesLogOnly = rule.action == .bypass && rule.priority == 4
+        return RuleDecision(
+            outcome: RuleOutcome(rule.action), rule: rule.index,
+            logOnlyRule: precedesLogOnly ? -1 : firstLogOnly(subject, lists))
+    }
+
+    /// The outcome when no rule matches. ICMPv6 is exempt from the implicit deny.
+    private func unmatched(_ subject: RuleSubject) -> RuleOutcome {
+        hasAllowRules && !subject.isICMPv6 && (subject.isIP || coversOtherFrames) ? .implicitDeny : .noMatch
+    }
+
+    private func firstLogOnly(_ subject: RuleSubject, _ lists: RuleLists) -> Int32 {
+        if logOnly.isEmpty { return -1 }
+        var search = FirstMatch()
+        logOnly.search(&search, subject, lists)
+        return search.limit == .max ? -1 : logOnly.rule(at: search.limit).index
+    }
+}
+
+// MARK: - Later fragments
+
+extension DirectionRules {
+    /// What addresses, protocol and interface alone decide; `undetermined` where a rule with another outcome may match
+    /// before, depending on the transport fields. Rules of the same outcome may differ in who decides, not in what: the
+    /// certain one is named.
+    private func decideWithoutTransport(
+        _ subject: RuleSubject, _ lists: RuleLists
+    ) -> RuleDecision {
+        var search = FirstCertainMatch()
+        deciding.search(&search, subject, lists)
+        guard search.limit != .max else {
+            let mayBeICMPv6 = hasAllowRules && subject.protocolIsUnknown
+            if mayBeICMPv6 || search.mayBeOther(than: nil) { return RuleDecision(outcome: .undetermined) }
+            return RuleDecision(outcome: unmatched(subject), logOnlyRule: firstCertainLogOnly(subject, lists))
+        }
+        let rule = deciding.rule(at: search.limit)
+        if search.mayBeOther(than: rule.action) { return RuleDecision(outcome: .undetermined) }
+        let precedesLogOnly = rule.action == .bypass && rule.priority == 4
+        return RuleDecision(
+            outcome: RuleOutcome(rule.action), rule: rule.index,
+            logOnlyRule: precedesLogOnly ? -1 : firstCertainLogOnly(subject, lists))
+    }
+
+    private func firstCertainLogOnly(_ subject: RuleSubject, _ lists: RuleLists) -> Int32 {
+        if logOnly.isEmpty { return -1 }
+        var search = FirstCertainMatch()
+        logOnly.search(&search, subject, lists)
+        return search.limit == .max ? -1 : logOnly.rule(at: search.limit).index
+    }
+}

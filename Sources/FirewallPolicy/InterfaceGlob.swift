@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// A pattern for interface names as in fnmatch(3): `*`, `?`, `[a-z]`, `[!a-z]`, and `\` before a literal character. A
+/// bracket that is never closed stands for itself.
+struct InterfaceGlob: Hashable, Sendable {
+    private let pattern: [UInt8]
+
+    init(_ pattern: String) { self.pattern = Array(pattern.utf8) }
+
+    /// At most (length of the pattern) × (length of the name) steps: only the last star is ever taken back.
+    func matches(_ name: String) -> Bool {
+        let name = Array(name.utf8)
+        var p = 0
+        var n = 0
+        var afterStar: (pattern: Int, name: Int)?
+        while n < name.count {
+            if p < pattern.count, pattern[p] == UInt8(ascii: "*") {
+                p += 1
+                afterStar = (p, n)
+            } else if let next = step(at: p, over: name[n]) {
+                p = next
+                n += 1
+            } else if let star = afterStar {
+                afterStar = (star.pattern, star.name + 1)
+                p = star.pattern
+                n = star.name + 1
+            } else {
+                return false
+            }
+        }
+        return pattern[p...].allSatisfy { $0 == UInt8(ascii: "*") }
+    }
+
+    /// The position after the element at `p`, if that element accepts `byte`.
+    private func step(at p: Int, over byte: UInt8) -> Int? {
+        guard p < pattern.count else { return nil }
+        switch pattern[p] {
+        case UInt8(ascii: "?"):
+            return p + 1
+        case UInt8(ascii: "["):
+            guard let (end, accepts) = bracket(at: p, byte) else { return byte == pattern[p] ? p + 1 : nil }
+            return accepts ? end : nil
+        case UInt8(ascii: "\\") where p + 1 < pattern.count:
+            return byte == pattern[p + 1] ? p + 2 : nil
+        default:
+            return byte == pattern[p] ? p + 1 : nil
+        }
+    }
+
+    /// Where the bracket expression at `p` ends, and whether it accepts `byte`; nil if it is not closed.
+    private func bracket(at p: Int, _ byte: UInt8) -> (end: Int, accepts: Bool)? {
+        var i = p + 1
+        let isNegated = i < pattern.count && (pattern[i] == UInt8(ascii: "!") || pattern[i] == UInt8(ascii: "^"))
+        if isNegated { i += 1 }
+        var found = false
+        var isFirst = true
+        while i < pattern.count, isFirst || pattern[i] != UInt8(ascii: "]") {
+            isFirst = false
+            var upper = i
+            if i + 2 < pattern.count, pattern[i + 1] == UInt8(ascii: "-"), pattern[i + 2] != UInt8(ascii: "]") {
+                upper = i + 2
+            }
+            found = found || (pattern[i] <= byte && byte <= pattern[upper])
+            i = upper + 1
+        }
+        return i < pattern.count ? (i + 1, found != isNegated) : nil
+    }
+}

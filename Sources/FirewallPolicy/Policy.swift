@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+
+/// A policy in force: an immutable snapshot, shared by all workers, that answers what the rules say about a packet.
+///
+/// A document is compiled once, whole; on an error the old policy stays (DESIGN 1.6). Connections remember the epoch under
+/// which they were judged.
+package final class Policy: Sendable {
+    /// As read, with the lists of the built-in rules added at the end of `portLists`.
+    package let document: PolicyDocument
+    /// Differs from that of the policy before it.
+    package let epoch: UInt32
+    /// The document's rules in the order of the files, then the built-in ones. Events name rules by their index here.
+    package let rules: [Rule]
+
+    let lists: RuleLists
+    let interfacePatterns: InterfacePatterns
+    let incoming: DirectionRules
+    let outgoing: DirectionRules
+
+    /// How many schedules a policy can have.
+    package static let scheduleLimit = 64
+
+    /// Compiles a document.
+    ///
+    /// - Throws: `PolicyError` for what a well-formed document can still have too much of.
+    package init(_ document: PolicyDocument, epoch: UInt32) throws(PolicyError) {
+        if document.schedules.count > Policy.scheduleLimit {
+            throw .tooManySchedules(document.schedules[Policy.scheduleLimit].position)
+        }
+        var document = document
+        let builtIn = BuiltInRules(addingListsTo: &document)
+        self.document = document
+        self.epoch = epoch
+        rules = document.rules + builtIn.rules
+        lists = RuleLists(document)
+
+        var patterns = InterfacePatterns()
+        var incoming: [CompiledRule] = []
+        var outgoing: [CompiledRule] = []
+        for (index, rule) in rules.enumerated() {
+            guard document.hasReferences(of: rule) else {
+                throw .danglingReference(rule: rule.name, rule.position)
+            }
+            guard let interfaces = patterns.register(rule.interfaces?.value ?? []) else {
+                throw .tooManyInterfacePatterns(rule.position)
+            }
+            let compiled = CompiledRule(rule, index: Int32(index), interfaces: interfaces, lists: lists)
+            if rule.direction == .incoming { incoming.append(compiled) } else { outgoing.append(compiled) }
+        }
+        interfacePatterns = patterns
+        self.incoming = DirectionRules(incoming)
+        self.outgoing = DirectionRules(outgoing)
+    }
+}
+
+extension PolicyDocument {
+    /// Whether the lists and the schedule that a rule refers to exist.
+    fileprivate func hasReferences(of rule: Rule) -> Bool {
+        func exists(_ reference: Criterion<Int>?, _ count: Int) -> Bool {
+            reference.map { 0..<count ~= $0.value } ?? true
+        }
+        return exists(rule.source.addresses, addressLists.count)
+            && exists(rule.destination.addresses, addressLists.count)
+            && exists(rule.source.ports, portLists.count) && exists(rule.destination.ports, portLists.count)
+            && exists(rule.source.macs, macLists.count) && exists(rule.destination.macs, macLists.count)
+            && rule.schedule.map { schedules.indices ~= $0 } ?? true
+    }
+}

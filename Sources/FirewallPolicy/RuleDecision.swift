@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// What the rules say about a packet; the stateful checks come after.
+package enum RuleOutcome: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case bypass, forceAllow, deny, allow
+    /// No rule decides, and the packet passes: no Allow rule restricts its direction, or it is ICMPv6.
+    case noMatch
+    /// An Allow rule exists for the direction and neither it nor another rule admits the packet.
+    case implicitDeny
+    /// The transport fields, which this packet does not have, decide.
+    case undetermined
+}
+
+/// The outcome of `Policy.classify`.
+package struct RuleDecision: Hashable, Sendable, BitwiseCopyable {
+    package var outcome: RuleOutcome
+    /// Index of the deciding rule in `Policy.rules`, or -1.
+    package var rule: Int32
+    /// Index of the Log Only rule whose event is due if the packet finally passes, or -1: the first in the order of the
+    /// file of those that match. -1 if a Bypass rule of priority 4 matched, which is asked before them.
+    package var logOnlyRule: Int32
+
+    package init(outcome: RuleOutcome, rule: Int32 = -1, logOnlyRule: Int32 = -1) {
+        self.outcome = outcome
+        self.rule = rule
+        self.logOnlyRule = logOnlyRule
+    }
+}
+
+extension RuleOutcome {
+    init(_ action: RuleAction) {
+        switch action {
+        case .bypass: self = .bypass
+        case .forceAllow: self = .forceAllow
+        case .deny: self = .deny
+        case .allow, .logOnly: self = .allow
+        }
+    }
+}

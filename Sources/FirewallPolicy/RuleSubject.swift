@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import ConnectionTracking
+package import PacketWire
+
+/// What rules look at: the fields of a packet, or what a connection stored of its opening packet.
+///
+/// A field that the packet does not have is marked absent (`hasPorts`, `hasFlags`, `hasICMP`, `hasInterface`,
+/// `MACAddress.none`; addresses and protocol by `network`); a criterion on an absent field never matches, also not
+/// inverted. `transportIsUnknown` says that the fields exist but are not in this packet.
+package struct RuleSubject: Sendable, BitwiseCopyable {
+    package var source = IPAddress.zero
+    package var destination = IPAddress.zero
+    /// `InterfaceTraits.patterns` of the packet's interface.
+    package var interfacePatterns: UInt64 = 0
+    /// `Policy.scheduleActivity` of the moment.
+    package var activeSchedules: UInt64 = 0
+    package var sourceMAC = MACAddress.none
+    package var destinationMAC = MACAddress.none
+    package var etherType: UInt16 = 0
+    package var sourcePort: UInt16 = 0
+    package var destinationPort: UInt16 = 0
+    package var direction = Direction.incoming
+    /// The family, which the bits of an address do not tell: an IPv6 packet with mapped addresses is in no IPv4 list.
+    package var network = NetworkProtocol.none
+    package var protocolNumber: UInt8 = 0
+    package var flags = TCPFlags()
+    package var icmpType: UInt8 = 0
+    package var icmpCode: UInt8 = 0
+    /// TCP or UDP.
+    package var hasPorts = false
+    /// TCP.
+    package var hasFlags = false
+    /// ICMP or ICMPv6.
+    package var hasICMP = false
+    /// False for a capture that does not name its interface.
+    package var hasInterface = true
+    /// A later fragment, or a packet cut before its transport header: ports, flags and ICMP type exist elsewhere.
+    package var transportIsUnknown = false
+
+    package init() {}
+}
+
+extension RuleSubject {
+    /// The subject that a packet is, once its direction, its interface and the hour are known.
+    package init(
+        _ headers: PacketHeaders, direction: Direction, interfacePatterns: UInt64, activeSchedules: UInt64
+    ) {
+        self.init()
+        self.direction = direction
+        self.interfacePatterns = interfacePatterns
+        self.activeSchedules = activeSchedules
+        network = headers.network
+        etherType = headers.etherType
+        source = headers.source
+        destination = headers.destination
+        sourceMAC = headers.sourceMAC
+        destinationMAC = headers.destinationMAC
+        protocolNumber = headers.protocolNumber
+        setTransport(headers.transport, source: headers.sourcePort, destination: headers.destinationPort)
+        hasFlags = headers.transport == .tcp
+        flags = headers.tcp.flags
+        icmpType = headers.icmp.type
+        icmpCode = headers.icmp.code
+        transportIsUnknown = headers.transport == .none && (headers.fragment.isFragment || headers.isCut)
+    }
+
+    /// The subject that the packet quoted by an ICMP error was: no MAC addresses, no flags.
+    package init(
+        quoted packet: QuotedPacket, direction: Direction, interfacePatterns: UInt64, activeSchedules: UInt64
+    ) {
+        self.init()
+        self.direction = direction
+        self.interfacePatterns = interfacePatterns
+        self.activeSchedules = activeSchedules
+        network = packet.network
+        etherType = packet.network == .ipv6 ? EtherType.ipv6 : EtherType.ipv4
+        source = packet.source
+        destination = packet.destination
+        protocolNumber = packet.protocolNumber
+        setTransport(packet.transport, source: packet.sourcePort, destination: packet.destinationPort)
+        icmpType = packet.icmp.type
+        icmpCode = packet.icmp.code
+        transportIsUnknown = packet.isLaterFragment
+    }
+
+    private mutating func setTransport(_ transport: TransportProtocol, source: UInt16, destination: UInt16) {
+        hasPorts = transport == .tcp || transport == .udp
+        hasICMP = transport == .icmp || transport == .icmpv6
+        sourcePort = source
+        destinationPort = destination
+    }
+}
+
+extension RuleSubject {
+    @inline(__always) var isIP: Bool { network == .ipv4 || network == .ipv6 }
+
+    @inline(__always) var isICMPv6: Bool { network == .ipv6 && protocolNumber == IPProtocol.icmpv6 }
+
+    /// Multicast listener discovery 130–132 (RFC 2710) and 143 (RFC 3810), neighbour discovery 133–137 without redirect
+    /// (RFC 4861): without them an IPv6 host loses its link.
+    var isNeighbourDiscovery: Bool {
+        isICMPv6 && hasICMP && (130...136 ~= icmpType || icmpType == 143)
+    }
+
+    /// A later fragment whose fragment header names another extension header, not the protocol (RFC 8200 section 4.5).
+    var protocolIsUnknown: Bool {
+        transportIsUnknown && network == .ipv6 && IPv6Extension.contains(protocolNumber)
+    }
+}
+
+/// The extension headers behind which `PacketHeaders` looks for the protocol.
+private enum IPv6Extension {
+    static func contains(_ number: UInt8) -> Bool {
+        switch number {
+        case IPProtocol.hopByHop, IPProtocol.routing, IPProtocol.fragment, IPProtocol.authentication,
+            IPProtocol.destinationOptions:
+            true
+        default: false
+        }
+    }
+}
