@@ -19,6 +19,10 @@ private enum Option {
     static let sackPermittedLength = 2
     static let sackBlockLength = 8
     static let timestampsLength = 10
+    /// Two no-operations, then a timestamps option: what nearly every segment of a connection carries, and nothing else
+    /// (RFC 7323 appendix A).
+    static let alignedTimestamps: UInt32 = 0x0101_080a
+    static let alignedTimestampsLength = 12
     /// Identifies Fast Open among the users of the experimental kind (RFC 7413 section 4.1.1, RFC 6994).
     static let fastOpenMagic: UInt16 = 0xf989
     static let experimentHeadLength = 4
@@ -33,6 +37,9 @@ extension TCPFields {
     ///
     /// Deliberately not handled: MD5 and authentication options, multipath TCP, user timeout; they are stepped over.
     mutating func decodeOptions(_ bytes: RawSpan, from start: Int, to end: Int) {
+        if end - start == Option.alignedTimestampsLength, bytes.bigEndian32(at: start) == Option.alignedTimestamps {
+            return decodeTimestamps(bytes, at: start + 4)
+        }
         var offset = start
         while offset < end {
             let kind = bytes.byte(at: offset)
@@ -52,9 +59,7 @@ extension TCPFields {
         let value = offset + Option.headLength
         switch (kind, length) {
         case (Option.timestamps, Option.timestampsLength):
-            hasTimestamps = true
-            timestampValue = bytes.bigEndian32(at: value)
-            timestampEcho = bytes.bigEndian32(at: value + 4)
+            decodeTimestamps(bytes, at: value)
         case (Option.maximumSegmentSize, Option.maximumSegmentSizeLength):
             maximumSegmentSize = bytes.bigEndian16(at: value)
         case (Option.windowScale, Option.windowScaleLength):
@@ -74,6 +79,12 @@ extension TCPFields {
             }
         default: break
         }
+    }
+
+    private mutating func decodeTimestamps(_ bytes: RawSpan, at value: Int) {
+        hasTimestamps = true
+        timestampValue = bytes.bigEndian32(at: value)
+        timestampEcho = bytes.bigEndian32(at: value + 4)
     }
 
     private mutating func decodeSACK(_ bytes: RawSpan, from start: Int, to end: Int) {

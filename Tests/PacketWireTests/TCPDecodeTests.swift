@@ -54,6 +54,17 @@ struct TCPDecodeTests {
         #expect(tcp.windowScale == 7)
     }
 
+    @Test("time stamps are found in the usual place and in any other")
+    func timestamps() {
+        let usual = options(.noOperation, .noOperation, .timestamps(1, echo: 2))
+        #expect(usual.hasTimestamps && usual.timestampValue == 1 && usual.timestampEcho == 2)
+        let other = options(.timestamps(1, echo: 2), .noOperation, .noOperation)
+        #expect(other.hasTimestamps && other.timestampValue == 1 && other.timestampEcho == 2)
+        let more = options(.noOperation, .noOperation, .timestamps(1, echo: 2), .mss(9))
+        #expect(more.hasTimestamps && more.maximumSegmentSize == 9)
+        #expect(!options(.noOperation, .noOperation, .bytes([8, 9, 0, 0, 0, 1, 0, 0, 0, 2])).hasTimestamps)
+    }
+
     @Test(
         "a window scale above 14 counts as 14", arguments: [(0, 0), (14, 14), (15, 14), (255, 14)] as [(UInt8, UInt8)])
     func windowScale(option: UInt8, shift: UInt8) {
