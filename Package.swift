@@ -43,7 +43,7 @@ let targets: [Target] =
     + core("FirewallPolicy", ["ConnectionTracking", "PacketWire"])
     + core("FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("EventLog", ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
-    + core("PolicyFile", ["CYAML", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core("PolicyFile", ["CYAML", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
     + core(
         "AgentControl", [nioCore, nioPosix, "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+
+/// A file of addresses: one address, prefix or range in each line; `#` begins a comment, blank lines are nothing.
+struct AddressFile {
+    private(set) var ranges: [AddressRange] = []
+    /// The first wrong lines.
+    private(set) var diagnostics: [Diagnostic] = []
+    /// Wrong lines beyond those.
+    private(set) var surplus = 0
+
+    private static let reportedLines = 100
+
+    /// Reads the bytes of a file that the diagnostics call `name`.
+    init(name: String, bytes: [UInt8]) {
+        var set = AddressRangeSet()
+        let text = bytes.span
+        var start = 0
+        var line = 1
+        while start < text.count {
+            var end = start
+            while end < text.count, text[end] != UInt8(ascii: "\n") { end += 1 }
+            let entry = AddressFile.entry(text, start..<end)
+            if !entry.isEmpty {
+                do throws(ScalarFault) {
+                    set.insert(try AddressSyntax.range(text.extracting(entry)))
+                } catch {
+                    report(error, name, line, entry, in: bytes[start..<end])
+                }
+            }
+            start = end + 1
+            line += 1
+        }
+        ranges = set.ranges()
+    }
+
+    /// The line without comment and blanks.
+    private static func entry(_ text: Span<UInt8>, _ line: Range<Int>) -> Range<Int> {
+        var start = line.lowerBound
+        while start < line.upperBound, isBlank(text[start]) { start += 1 }
+        var end = start
+        while end < line.upperBound, text[end] != UInt8(ascii: "#") { end += 1 }
+        while end > start, isBlank(text[end - 1]) { end -= 1 }
+        return start..<end
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0d }
+
+    private mutating func report(
+        _ fault: ScalarFault, _ name: String, _ line: Int, _ entry: Range<Int>, in bytes: ArraySlice<UInt8>
+    ) {
+        guard diagnostics.count < AddressFile.reportedLines else {
+            surplus += 1
+            return
+        }
+        let before = String(decoding: bytes[..<entry.lowerBound], as: UTF8.self)
+        diagnostics.append(
+            Diagnostic(
+                severity: .error, file: name, line: line, column: 1 + before.unicodeScalars.count,
+                found: quoted(String(decoding: bytes[entry], as: UTF8.self)), expected: fault.expected,
+                suggestion: fault.suggestion, source: String(decoding: bytes, as: UTF8.self)))
+    }
+}

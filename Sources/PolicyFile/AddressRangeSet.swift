@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+import PacketWire
+
+/// Collects ranges of addresses and gives them back sorted and disjoint, neighbours joined.
+///
+/// An IPv6 range never covers the IPv4-mapped block: the same bits stand for IPv4 addresses in a list, and `::/0` is
+/// not meant to match IPv4 packets. IPv4 ranges are kept packed in one word each, so that a million of them sort fast.
+struct AddressRangeSet {
+    private var v4: [UInt64] = []
+    private var v6: [AddressRange] = []
+
+    mutating func insert(_ range: AddressRange) {
+        if range.first.isMappedV4, range.last.isMappedV4 {
+            v4.append(UInt64(range.first.v4) << 32 | UInt64(range.last.v4))
+            return
+        }
+        let below = IPAddress(high: 0, low: 0x0000_fffe_ffff_ffff)
+        let above = IPAddress(high: 0, low: 0x0001_0000_0000_0000)
+        guard range.first <= below, range.last >= above else {
+            v6.append(range)
+            return
+        }
+        v6.append(AddressRange(first: range.first, last: below))
+        v6.append(AddressRange(first: above, last: range.last))
+    }
+
+    /// Sorted by address; IPv4 in mapped form stands between the IPv6 ranges below and above the mapped block.
+    consuming func ranges() -> [AddressRange] {
+        let six = AddressRangeSet.joined(v6)
+        let split = six.firstIndex { $0.first > IPAddress(v4: .max) } ?? six.count
+        return six[..<split] + joinedV4() + six[split...]
+    }
+
+    private mutating func joinedV4() -> [AddressRange] {
+        v4.sort()
+        var result: [AddressRange] = []
+        result.reserveCapacity(v4.count)
+        var index = 0
+        while index < v4.count {
+            let first = v4[index] >> 32
+            var last = v4[index] & 0xffff_ffff
+            index += 1
+            while index < v4.count, v4[index] >> 32 <= last + 1 {
+                last = max(last, v4[index] & 0xffff_ffff)
+                index += 1
+            }
+            result.append(
+                AddressRange(
+                    first: IPAddress(v4: UInt32(truncatingIfNeeded: first)),
+                    last: IPAddress(v4: UInt32(truncatingIfNeeded: last))))
+        }
+        return result
+    }
+
+    private static func joined(_ ranges: [AddressRange]) -> [AddressRange] {
+        var result: [AddressRange] = []
+        for range in ranges.sorted(by: { $0.first < $1.first }) {
+            if let previous = result.last, previous.last == .last || range.first <= previous.last.next {
+                result[result.count - 1].last = max(previous.last, range.last)
+            } else {
+                result.append(range)
+            }
+        }
+        return result
+    }
+}
+
+extension IPAddress {
+    /// The highest IPv6 address.
+    static let last = IPAddress(high: .max, low: .max)
+
+    /// The next address; the highest has none and gives the lowest.
+    var next: IPAddress {
+        low == .max ? IPAddress(high: high &+ 1, low: 0) : IPAddress(high: high, low: low + 1)
+    }
+}
+
+extension AddressRange {
+    /// Whether the range is of IPv4 addresses.
+    var isIPv4: Bool { first.isMappedV4 }
+
+    /// An address, a prefix or a range, as the policy file writes it.
+    var text: String {
+        let isIPv6 = !isIPv4
+        let start = first.description(isIPv6: isIPv6)
+        if first == last { return start }
+        if let length = prefixLength { return "\(start)/\(length)" }
+        return "\(start)-\(last.description(isIPv6: isIPv6))"
+    }
+
+    /// Length of the prefix whose addresses these are exactly.
+    private var prefixLength: Int? {
+        let high = first.high ^ last.high
+        let low = first.low ^ last.low
+        guard first.high & high == 0, first.low & low == 0 else { return nil }
+        guard high & (high &+ 1) == 0, low & (low &+ 1) == 0, high == 0 || low == .max else { return nil }
+        return (isIPv4 ? 32 : 128) - high.nonzeroBitCount - low.nonzeroBitCount
+    }
+}
+
+extension [AddressRange] {
+    /// The ranges as texts; the two halves of an IPv6 range that spans the IPv4-mapped block are one again.
+    var texts: [String] {
+        guard let below = firstIndex(where: { $0.last == IPAddress(high: 0, low: 0x0000_fffe_ffff_ffff) }),
+            let above = firstIndex(where: { $0.first == IPAddress(high: 0, low: 0x0001_0000_0000_0000) })
+        else { return map(\.text) }
+        var whole = self
+        whole[below].last = self[above].last
+        whole.remove(at: above)
+        return whole.map(\.text)
+    }
+}

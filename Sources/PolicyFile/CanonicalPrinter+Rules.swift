@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+import PacketWire
+
+extension CanonicalPrinter {
+    mutating func printRules() {
+        guard !document.rules.isEmpty else { return }
+        line(0, "rules:")
+        for rule in document.rules {
+            line(2, "- name: \(yamlText(rule.name))")
+            for key in RuleKey.allCases.dropFirst() {
+                if let value = value(of: key, in: rule) { line(4, "\(key.rawValue): \(value)") }
+            }
+        }
+    }
+
+    /// nil where the rule does not say it.
+    private func value(of key: RuleKey, in rule: Rule) -> String? {
+        switch key {
+        case .name: yamlText(rule.name)
+        case .action: rule.action.word
+        case .priority: String(rule.priority)
+        case .direction: Direction.form.print(rule.direction)
+        case .frame: rule.frame == Criterion(.ip) && !complete ? nil : text(rule.frame) { $0.text }
+        case .protocols: rule.protocols.map { text($0) { $0.text } }
+        case .source: endpoint(rule.source)
+        case .destination: endpoint(rule.destination)
+        case .flags: rule.flags.map { text($0, flags) }
+        case .icmp: rule.icmp.map { text($0) { icmp($0, of: rule) } }
+        case .interfaces: rule.interfaces.map { text($0, ValueForm.interfaces.print) }
+        case .schedule: rule.schedule.map { yamlText(document.schedules[$0].name) }
+        case .log: rule.log ? nil : "false"
+        case .packetData: rule.packetData ? "true" : nil
+        case .offload: rule.offload ? "true" : nil
+        }
+    }
+
+    private func text<Value>(_ criterion: Criterion<Value>, _ print: (Value) -> String) -> String {
+        criterion.isInverted ? "{ not: \(print(criterion.value)) }" : print(criterion.value)
+    }
+
+    private func endpoint(_ criteria: EndpointCriteria) -> String? {
+        var parts: [String] = []
+        if let addresses = criteria.addresses {
+            let list = document.addressLists[addresses.value]
+            parts.append(
+                "addresses: " + text(addresses) { _ in list.name.map(yamlText) ?? flowSequence(list.values.texts) })
+        }
+        if let ports = criteria.ports {
+            let list = document.portLists[ports.value]
+            parts.append(
+                "ports: " + text(ports) { _ in list.name.map(yamlText) ?? flowSequence(list.values.map(\.text)) })
+        }
+        if let macs = criteria.macs {
+            let list = document.macLists[macs.value]
+            parts.append(
+                "macs: " + text(macs) { _ in list.name.map(yamlText) ?? flowSequence(list.values.map(\.description)) })
+        }
+        return parts.isEmpty ? nil : "{ \(parts.joined(separator: ", ")) }"
+    }
+
+    private func flags(_ match: FlagMatch) -> String {
+        if match.tested == .ruleFlags { return TCPFlags.form.print(match.set) }
+        let clear = match.tested.subtracting(match.set)
+        return "{ set: \(TCPFlags.form.print(match.set)), clear: \(TCPFlags.form.print(clear)) }"
+    }
+
+    private func icmp(_ match: ICMPMatch, of rule: Rule) -> String {
+        let isV6 = rule.protocols?.value == .number(IPProtocol.icmpv6)
+        let form = ValueForm<UInt8>.icmpType(isV6 ? ICMPTypeNames.v6 : ICMPTypeNames.v4, of: "")
+        let code = match.code.map { ", code: \($0)" } ?? ""
+        return "{ type: \(form.print(match.type))\(code) }"
+    }
+}

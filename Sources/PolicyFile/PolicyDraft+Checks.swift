@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+
+/// Settings that cannot both be meant.
+extension PolicyDraft {
+    func checkSettings(_ sink: inout DiagnosticSink) {
+        checkCopyRange(&sink)
+        checkLimits(&sink)
+    }
+
+    /// A check that reads payload cannot work on a part of it: every longer packet would be Invalid Packet Info.
+    private func checkCopyRange(_ sink: inout DiagnosticSink) {
+        guard document.queue.copy != .full, let place = places["queue.copy-bytes"] else { return }
+        let check: String
+        if document.engine.sanity.verifyTCPChecksum {
+            check = "engine.sanity.verify-tcp-checksum: true"
+        } else if document.engine.antiEvasion.checksum != .allow {
+            check =
+                "engine.anti-evasion with checksum: \(ValueForm.posture.print(document.engine.antiEvasion.checksum))"
+        } else {
+            return
+        }
+        sink.error(
+            at: place, found: "a part of each packet beside \(check)", expected: "full: the check needs all bytes")
+    }
+
+    private func checkLimits(_ sink: inout DiagnosticSink) {
+        guard !document.stateful.tcpEnabled else { return }
+        let limits = [
+            ("incoming-per-computer", document.stateful.limits.incoming),
+            ("outgoing-per-computer", document.stateful.limits.outgoing),
+            ("half-open-per-computer", document.stateful.limits.halfOpen),
+        ]
+        for (key, limit) in limits where limit != nil {
+            guard let place = places["stateful.tcp.limits.\(key)"] else { continue }
+            sink.error(
+                at: place, found: "a limit of connections beside stateful.tcp.enabled: false",
+                expected: "unlimited: without state no connection is counted")
+        }
+    }
+}

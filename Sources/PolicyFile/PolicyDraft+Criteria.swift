@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+import PacketWire
+
+/// A criterion without the `not` that may stand around it.
+struct Operand {
+    var node: YAMLNode
+    var isInverted: Bool
+}
+
+extension PolicyDraft {
+    /// The value of a criterion; nil for `any`, and after reporting what cannot be a criterion.
+    func operand(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Operand? {
+        if node.text == "any" { return nil }
+        guard case .mapping(let entries) = node.content, let inner = node.value(of: "not") else {
+            return Operand(node: node, isInverted: false)
+        }
+        guard entries.count == 1 else {
+            sink.error(
+                at: node.place, found: "not beside other keys", expected: "not alone, around the whole criterion")
+            return nil
+        }
+        guard inner.text != "any" else {
+            sink.error(at: inner.place, found: "not any, which nothing matches", expected: "a criterion")
+            return nil
+        }
+        guard inner.value(of: "not") == nil else {
+            sink.error(at: inner.place, found: "not inside not", expected: "the criterion itself")
+            return nil
+        }
+        return Operand(node: inner, isInverted: true)
+    }
+
+    func frame(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Criterion<FrameMatch>? {
+        if node.text == "any" { return Criterion(.any) }
+        guard let operand = operand(node, &sink) else { return nil }
+        return FrameMatch.form.read(operand.node, &sink).map { Criterion($0, isInverted: operand.isInverted) }
+    }
+
+    func protocols(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Criterion<ProtocolMatch>? {
+        guard let operand = operand(node, &sink) else { return nil }
+        return ProtocolMatch.form.read(operand.node, &sink).map { Criterion($0, isInverted: operand.isInverted) }
+    }
+
+    func interfaces(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Criterion<[String]>? {
+        guard let operand = operand(node, &sink) else { return nil }
+        guard let names = ValueForm.interfaces.read(operand.node, &sink) else { return nil }
+        guard !names.isEmpty else {
+            sink.error(at: operand.node.place, found: "no interface", expected: "at least one, or any")
+            return nil
+        }
+        return Criterion(names, isInverted: operand.isInverted)
+    }
+
+    /// Exactly the flags of a sequence are set of the six; or those of `set` are set and those of `clear` are not.
+    func flags(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Criterion<FlagMatch>? {
+        guard let operand = operand(node, &sink) else { return nil }
+        guard case .mapping(let entries) = operand.node.content else {
+            guard let set = TCPFlags.form.read(operand.node, &sink) else { return nil }
+            return Criterion(FlagMatch(tested: .ruleFlags, set: set), isInverted: operand.isInverted)
+        }
+        var (set, clear) = (TCPFlags(), TCPFlags())
+        for entry in entries {
+            switch entry.key {
+            case "set": set = TCPFlags.form.read(entry.value, &sink) ?? set
+            case "clear": clear = TCPFlags.form.read(entry.value, &sink) ?? clear
+            default: sink.unknownKey(entry, in: "flags", known: ["set", "clear", "not"])
+            }
+        }
+        guard set.isDisjoint(with: clear), !set.union(clear).isEmpty else {
+            sink.error(
+                at: operand.node.place,
+                found: set.isEmpty && clear.isEmpty ? "no flag to test" : "a flag both set and clear",
+                expected: "each tested flag in one of set and clear")
+            return nil
+        }
+        return Criterion(FlagMatch(tested: set.union(clear), set: set), isInverted: operand.isInverted)
+    }
+
+    /// Names of types depend on the rule's protocol.
+    func icmp(
+        _ node: YAMLNode, of draft: RuleDraft, _ sink: inout DiagnosticSink
+    ) -> Criterion<ICMPMatch>? {
+        guard let operand = operand(node, &sink) else { return nil }
+        guard case .mapping(let entries) = operand.node.content else {
+            sink.mismatch(operand.node, expected: "a mapping such as { type: echo-request, code: 0 }")
+            return nil
+        }
+        var match: ICMPMatch?
+        var code: UInt8?
+        for entry in entries {
+            switch entry.key {
+            case "type": match = icmpType(entry.value, of: draft, &sink).map { ICMPMatch(type: $0) }
+            case "code":
+                guard entry.value.text != "any" else { continue }
+                code = ValueForm<UInt32>.number(0...255, of: "an ICMP code").read(entry.value, &sink).map { UInt8($0) }
+            default: sink.unknownKey(entry, in: "icmp", known: ["type", "code", "not"])
+            }
+        }
+        if operand.node.value(of: "type") == nil {
+            sink.error(at: operand.node.place, found: "an icmp criterion without type", expected: "a type")
+        }
+        match?.code = code
+        return match.map { Criterion($0, isInverted: operand.isInverted) }
+    }
+
+    private func icmpType(_ node: YAMLNode, of draft: RuleDraft, _ sink: inout DiagnosticSink) -> UInt8? {
+        guard !draft.faulty.contains(.protocols) else { return nil }
+        let isV6 = draft.rule.protocols?.value == .number(IPProtocol.icmpv6)
+        return ValueForm<UInt8>.icmpType(isV6 ? ICMPTypeNames.v6 : ICMPTypeNames.v4, of: isV6 ? "ICMPv6" : "ICMP")
+            .read(node, &sink)
+    }
+}
+
+extension FrameMatch {
+    static let form = ValueForm<FrameMatch>.scalar(
+        "any, ip, ipv4, ipv6, arp or an EtherType such as 0x88cc",
+        schema:
+            #"{"anyOf":[{"enum":["any","ip","ipv4","ipv6","arp"]},{"type":"integer"},{"type":"string","pattern":"^0x[0-9a-fA-F]+$"}]}"#,
+        print: \.text,
+        parse: { scalar throws(ScalarFault) in
+            let words: [String: FrameMatch] = ["ip": .ip, "ipv4": .ipv4, "ipv6": .ipv6, "arp": .arp]
+            if let word = words[scalar.text] { return word }
+            let expected = "any, ip, ipv4, ipv6, arp or an EtherType, 0x600 to 0xffff"
+            let number = hexadecimal(scalar.text) ?? UInt32(scalar.text) ?? 0
+            switch number {
+            case 0x0800: return .ipv4
+            case 0x86dd: return .ipv6
+            case 0x0806: return .arp
+            case 0x600...0xffff: return .etherType(UInt16(number))
+            default: throw ScalarFault(expected, suggestion: meant(scalar.text, among: words.keys.sorted() + ["any"]))
+            }
+        })
+
+    /// As the policy file writes it.
+    var text: String {
+        switch self {
+        case .any: "any"
+        case .ip: "ip"
+        case .ipv4: "ipv4"
+        case .ipv6: "ipv6"
+        case .arp: "arp"
+        case .etherType(let type): "0x" + String(type, radix: 16)
+        }
+    }
+}
+
+extension ProtocolMatch {
+    private static let expected = "any, tcp, udp, tcp+udp, the name of another protocol, or a number, 0 to 255"
+
+    static let form = ValueForm<ProtocolMatch>.scalar(
+        expected,
+        schema:
+            #"{"anyOf":[{"enum":["any","tcp+udp",\#(ProtocolNames.all.map { jsonText($0.name) }.joined(separator: ","))]},{"type":"integer","minimum":0,"maximum":255}]}"#,
+        print: \.text,
+        parse: { scalar throws(ScalarFault) in
+            if scalar.text == "tcp+udp" { return .tcpAndUDP }
+            if let number = ProtocolNames.number(of: scalar.text) { return .number(number) }
+            guard let first = scalar.text.utf8.first, UInt8(ascii: "0")...UInt8(ascii: "9") ~= first else {
+                let names = ["any", "tcp+udp"] + ProtocolNames.all.map(\.name)
+                throw ScalarFault(expected, suggestion: meant(scalar.text, among: names))
+            }
+            return .number(try decimal(scalar.text, in: 0...UInt8.max, expected: expected))
+        })
+
+    /// As the policy file writes it.
+    var text: String {
+        switch self {
+        case .tcpAndUDP: "tcp+udp"
+        case .number(let number): ProtocolNames.name(of: number) ?? String(number)
+        }
+    }
+}
+
+extension TCPFlags {
+    /// The six that rules may name, in the order of the header's bits.
+    static let names: KeyValuePairs<String, TCPFlags> = [
+        "fin": .fin, "syn": .syn, "rst": .rst, "psh": .psh, "ack": .ack, "urg": .urg,
+    ]
+
+    static let form: ValueForm<TCPFlags> = {
+        let several = ValueForm.oneOrSeveral(
+            ValueForm<TCPFlags>.words(names), expected: "a sequence of fin, syn, rst, psh, ack and urg")
+        return ValueForm<TCPFlags>(
+            read: { node, sink in several.read(node, &sink).map { TCPFlags($0) } },
+            print: { flags in several.print(names.map(\.value).filter { flags.contains($0) }) },
+            schema: several.schema)
+    }()
+}
+
+extension ValueForm where Value == UInt8 {
+    /// An ICMP type by its name in one of the two tables, or by number.
+    static func icmpType(_ names: [(name: String, number: UInt8)], of family: String) -> ValueForm {
+        let expected = "the name of an \(family) type, or its number, 0 to 255"
+        return .scalar(
+            expected, schema: #"{"anyOf":[{"type":"string"},{"type":"integer","minimum":0,"maximum":255}]}"#,
+            print: { number in names.first { $0.number == number }?.name ?? String(number) },
+            parse: { scalar throws(ScalarFault) in
+                if let known = names.first(where: { $0.name == scalar.text }) { return known.number }
+                guard let first = scalar.text.utf8.first, UInt8(ascii: "0")...UInt8(ascii: "9") ~= first else {
+                    throw ScalarFault(expected, suggestion: meant(scalar.text, among: names.map(\.name)))
+                }
+                return try decimal(scalar.text, in: 0...UInt8.max, expected: expected)
+            })
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+import PacketWire
+
+/// `source` and `destination` of a rule.
+extension PolicyDraft {
+    mutating func endpoint(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> EndpointCriteria {
+        var criteria = EndpointCriteria()
+        if node.text == "any" { return criteria }
+        guard case .mapping(let entries) = node.content else {
+            sink.mismatch(
+                node, expected: "a mapping with some of the keys addresses, ports and macs",
+                suggestion: node.text.map { "write { addresses: \(yamlText($0)) }" })
+            return criteria
+        }
+        for entry in entries {
+            switch ListKind(rawValue: entry.key) {
+            case .addresses: criteria.addresses = listCriterion(entry.value, .addresses, &sink)
+            case .ports: criteria.ports = listCriterion(entry.value, .ports, &sink)
+            case .macs: criteria.macs = listCriterion(entry.value, .macs, &sink)
+            case nil:
+                sink.unknownKey(
+                    entry, in: "an endpoint", known: ["addresses", "ports", "macs"],
+                    elsewhere: entry.key == "not" ? "not stands inside one of them" : nil)
+            }
+        }
+        return criteria
+    }
+
+    /// A list by name, a literal, or a sequence of both. What is not one named list becomes an unnamed one.
+    private mutating func listCriterion(
+        _ node: YAMLNode, _ kind: ListKind, _ sink: inout DiagnosticSink
+    ) -> Criterion<Int>? {
+        guard let operand = operand(node, &sink) else { return nil }
+        let items: [YAMLNode]
+        switch operand.node.content {
+        case .sequence(let nodes): items = nodes
+        case .scalar where !operand.node.isNothing: items = [operand.node]
+        default: items = []
+        }
+        guard !items.isEmpty else {
+            sink.mismatch(
+                operand.node, expected: kind.expected,
+                suggestion: operand.node.isNothing ? nil : "an empty sequence matches nothing")
+            return nil
+        }
+        let errors = sink.errorCount
+        let index = listIndex(items, kind, at: operand.node.place, &sink)
+        return sink.errorCount == errors ? index.map { Criterion($0, isInverted: operand.isInverted) } : nil
+    }
+
+    private mutating func listIndex(
+        _ items: [YAMLNode], _ kind: ListKind, at place: SourcePlace, _ sink: inout DiagnosticSink
+    ) -> Int? {
+        if items.count == 1, let name = items[0].text, kind.takesForName(name) {
+            return namedList(items[0], name, kind, &sink)
+        }
+        let position = sink.position(of: place)
+        switch kind {
+        case .addresses:
+            var set = AddressRangeSet()
+            for item in items {
+                for range in values(of: item, kind, in: document.addressLists, &sink, literal: addressRange) {
+                    set.insert(range)
+                }
+            }
+            document.addressLists.append(NamedList(name: nil, values: set.ranges(), position: position))
+            return document.addressLists.count - 1
+        case .ports:
+            let values = items.flatMap {
+                self.values(of: $0, kind, in: document.portLists, &sink, literal: PortSyntax.range)
+            }
+            document.portLists.append(NamedList(name: nil, values: PortSyntax.joined(values), position: position))
+            return document.portLists.count - 1
+        case .macs:
+            let values = items.flatMap {
+                self.values(of: $0, kind, in: document.macLists, &sink, literal: MACSyntax.address)
+            }
+            document.macLists.append(NamedList(name: nil, values: values.sortedSet(), position: position))
+            return document.macLists.count - 1
+        }
+    }
+
+    /// The values that one item of a sequence stands for.
+    private func values<Value>(
+        of item: YAMLNode, _ kind: ListKind, in lists: [NamedList<[Value]>], _ sink: inout DiagnosticSink,
+        literal: (String) throws(ScalarFault) -> Value
+    ) -> [Value] {
+        guard let text = item.text else {
+            sink.mismatch(item, expected: kind.expected)
+            return []
+        }
+        guard text != "any" else {
+            sink.error(at: item.place, found: "any among others", expected: "any alone, or what is meant")
+            return []
+        }
+        if kind.takesForName(text) {
+            return namedList(item, text, kind, &sink).map { lists[$0].values } ?? []
+        }
+        return sink.value(of: item) { () throws(ScalarFault) in try literal(text) }.map { [$0] } ?? []
+    }
+
+    private func namedList(
+        _ node: YAMLNode, _ name: String, _ kind: ListKind, _ sink: inout DiagnosticSink
+    ) -> Int? {
+        if let entry = lists[name] {
+            if entry.kind == kind { return entry.index }
+            sink.error(
+                at: node.place, found: "the list \(quoted(name)), which holds \(entry.kind.rawValue)",
+                expected: "a list of \(kind.rawValue)")
+            return nil
+        }
+        if isIncomplete { return nil }
+        let known = lists.filter { $0.value.kind == kind }.keys.sorted()
+        let hint = kind == .addresses && name.contains(".") ? "host names are not looked up" : nil
+        sink.error(
+            at: node.place, found: "the undefined list \(quoted(name))", expected: kind.expected,
+            suggestion: meant(name, among: known) ?? hint)
+        return nil
+    }
+}
+
+extension ListKind {
+    fileprivate var expected: String {
+        switch self {
+        case .addresses: "any, the name of a list, \(AddressSyntax.expected), or a sequence of these"
+        case .ports: "any, the name of a list, \(PortSyntax.expected), or a sequence of these"
+        case .macs: "any, the name of a list, a MAC address, or a sequence of these"
+        }
+    }
+
+    /// Whether the text names a list and is no literal of this kind.
+    fileprivate func takesForName(_ text: String) -> Bool {
+        isName(text) && (self != .macs || MACAddress(parsing: text) == nil)
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+
+/// A schedule while the files are read. Its days stay apart by key, because a later file may replace one of them.
+struct ScheduleDraft {
+    var name: String
+    var position: SourcePosition
+    var timeZone = TimeZoneName.local
+    var days: [(key: String, periods: [WeekPeriod])] = []
+
+    /// The schedule with each day's times sorted and joined.
+    var schedule: Schedule {
+        var weekly = [[Range<Int>]](repeating: [], count: 7)
+        for period in days.flatMap(\.periods) { weekly[period.day].append(period.minutes) }
+        return Schedule(name: name, timeZone: timeZone, weekly: weekly.map(joined), position: position)
+    }
+}
+
+/// A time of one day of the week, in minutes since midnight; Monday is day 0.
+struct WeekPeriod {
+    var day: Int
+    var minutes: Range<Int>
+}
+
+private func joined(_ ranges: [Range<Int>]) -> [Range<Int>] {
+    var result: [Range<Int>] = []
+    for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+        if let previous = result.last, range.lowerBound <= previous.upperBound {
+            result[result.count - 1] = previous.lowerBound..<max(previous.upperBound, range.upperBound)
+        } else {
+            result.append(range)
+        }
+    }
+    return result
+}
+
+extension PolicyDraft {
+    mutating func readSchedules(_ node: YAMLNode, _ sink: inout DiagnosticSink) {
+        guard !node.isNothing else { return }
+        guard case .mapping(let entries) = node.content else {
+            sink.mismatch(node, expected: "a mapping of names to schedules")
+            return
+        }
+        for entry in entries { readSchedule(entry, &sink) }
+    }
+
+    private mutating func readSchedule(_ entry: YAMLEntry, _ sink: inout DiagnosticSink) {
+        guard isName(entry.key) else {
+            sink.error(
+                at: entry.keyPlace, found: "the schedule name \(quoted(entry.key))",
+                expected: "a letter, then letters, digits, '-', '_' and '.'")
+            return
+        }
+        guard case .mapping(let parts) = entry.value.content else {
+            sink.mismatch(entry.value, expected: "a mapping with the keys timezone and weekly")
+            return
+        }
+        let index = schedules.firstIndex { $0.name == entry.key } ?? schedules.count
+        if index == schedules.count {
+            schedules.append(ScheduleDraft(name: entry.key, position: sink.position(of: entry.keyPlace)))
+        }
+        for part in parts {
+            switch part.key {
+            case "timezone": if let zone = timeZone(part.value, &sink) { schedules[index].timeZone = zone }
+            case "weekly": readWeek(part.value, into: index, &sink)
+            default: sink.unknownKey(part, in: "a schedule", known: ["timezone", "weekly"])
+            }
+        }
+        if schedules[index].days.isEmpty, entry.value.value(of: "weekly") == nil {
+            sink.error(at: entry.value.place, found: "a schedule without weekly", expected: "the times of the week")
+        }
+    }
+
+    private func timeZone(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> TimeZoneName? {
+        let expected = "local, UTC, or the name of a time zone such as Europe/Berlin"
+        guard let text = node.text else {
+            sink.mismatch(node, expected: expected)
+            return nil
+        }
+        if text == "local" { return .local }
+        guard isTimeZoneName(text), text == "UTC" || surroundings.knowsTimeZone(text) else {
+            sink.mismatch(
+                node, expected: expected,
+                suggestion: isTimeZoneName(text) ? "this host has no such time zone (package tzdata)" : nil)
+            return nil
+        }
+        return .named(text)
+    }
+
+    /// Each key of `weekly` replaces what an earlier file said under the same key.
+    private mutating func readWeek(_ node: YAMLNode, into index: Int, _ sink: inout DiagnosticSink) {
+        guard case .mapping(let entries) = node.content, !entries.isEmpty else {
+            sink.mismatch(node, expected: "a mapping of days such as mon-fri to times")
+            return
+        }
+        for entry in entries {
+            let days = days(entry, &sink)
+            let times = times(entry.value, &sink)
+            let periods = days.flatMap { day in times.flatMap { $0.periods(on: day) } }
+            schedules[index].days.removeAll { $0.key == entry.key }
+            schedules[index].days.append((entry.key, periods))
+        }
+    }
+
+    private func days(_ entry: YAMLEntry, _ sink: inout DiagnosticSink) -> [Int] {
+        if entry.key == "all" { return Array(0..<7) }
+        let names = entry.key.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let days = names.compactMap { weekdays.firstIndex(of: $0) }
+        guard days.count == names.count, let first = days.first, let last = days.last else {
+            let wrong = names.first { !weekdays.contains($0) } ?? entry.key
+            sink.error(
+                at: entry.keyPlace, found: "the day \(quoted(entry.key))",
+                expected: "all, one of \(alternatives(weekdays)), or a range such as mon-fri",
+                suggestion: weekdays.first { wrong.lowercased().hasPrefix($0) }.map { "write \($0)" })
+            return []
+        }
+        return (0...(last - first + 7) % 7).map { (first + $0) % 7 }
+    }
+
+    private func times(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> [DayTime] {
+        let nodes: [YAMLNode]
+        switch node.content {
+        case .sequence(let items): nodes = items
+        case .scalar where !node.isNothing: nodes = [node]
+        default: nodes = []
+        }
+        if nodes.isEmpty { sink.mismatch(node, expected: DayTime.expected) }
+        return nodes.compactMap { node in
+            guard let text = node.text else {
+                sink.mismatch(node, expected: DayTime.expected)
+                return nil
+            }
+            return sink.value(of: node) { () throws(ScalarFault) in try DayTime(text) }
+        }
+    }
+}
+
+let weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+/// A name as in the time zone database: parts of letters, digits, `_`, `+` and `-`, separated by `/`.
+private func isTimeZoneName(_ text: String) -> Bool {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    return parts.allSatisfy { part in
+        !part.isEmpty && part.utf8.allSatisfy { $0 < 0x80 && (isWordByte($0) || "_+-".utf8.contains($0)) }
+    }
+}
+
+private func isWordByte(_ byte: UInt8) -> Bool {
+    UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
+}
+
+/// A time such as `08:00-18:00`, in minutes since midnight. One that ends before it begins goes on over midnight into the
+/// next day.
+private struct DayTime {
+    var start: Int
+    var end: Int
+
+    static let expected = "a time such as \"08:00-18:00\", 00:00 to 24:00"
+
+    init(_ text: String) throws(ScalarFault) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, let start = DayTime.minutes(parts[0]), let end = DayTime.minutes(parts[1]),
+            start < 1440
+        else { throw ScalarFault(DayTime.expected) }
+        guard start != end else {
+            throw ScalarFault("a time that lasts", suggestion: "the whole day is \"00:00-24:00\"")
+        }
+        self.start = start
+        self.end = end
+    }
+
+    private static func minutes(_ text: Substring) -> Int? {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0].utf8.count == 2, parts[1].utf8.count == 2,
+            let hour = UInt8(parts[0]), let minute = UInt8(parts[1])
+        else { return nil }
+        guard minute < 60, hour < 24 || (hour == 24 && minute == 0) else { return nil }
+        return Int(hour) * 60 + Int(minute)
+    }
+
+    func periods(on day: Int) -> [WeekPeriod] {
+        if start < end { return [WeekPeriod(day: day, minutes: start..<end)] }
+        let evening = WeekPeriod(day: day, minutes: start..<1440)
+        return end == 0 ? [evening] : [evening, WeekPeriod(day: (day + 1) % 7, minutes: 0..<end)]
+    }
+}

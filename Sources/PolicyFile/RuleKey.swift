@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+
+/// The keys of a rule, in the order in which they are read and printed.
+enum RuleKey: String, CaseIterable {
+    case name, action, priority, direction, frame
+    case protocols = "protocol"
+    case source, destination, flags, icmp, interfaces, schedule, log
+    case packetData = "packet-data"
+    case offload
+
+    static let names = allCases.map(\.rawValue)
+
+    /// Where a key belongs that people write into a rule itself.
+    static func advice(for key: String) -> String? {
+        switch key {
+        case "addresses", "ports", "macs", "address", "port", "mac":
+            "\(quoted(key)) belongs inside source or destination"
+        case "dport", "dst-port", "destination-port": "write destination: { ports: … }"
+        case "sport", "src-port", "source-port": "write source: { ports: … }"
+        case "src", "from": "write source: { addresses: … }"
+        case "dst", "to": "write destination: { addresses: … }"
+        case "type", "code": "\(quoted(key)) belongs inside icmp"
+        case "iif", "oif", "interface", "in-interface", "out-interface": "write interfaces: […]"
+        case "not": "\"not\" stands inside one criterion"
+        default: nil
+        }
+    }
+}
+
+extension RuleAction {
+    static let form = ValueForm<RuleAction>.words([
+        "allow": .allow, "deny": .deny, "force-allow": .forceAllow, "bypass": .bypass, "log-only": .logOnly,
+    ])
+
+    /// As the policy file writes it.
+    var word: String { RuleAction.form.print(self) }
+}
+
+/// A rule while it is read: what could be read of it, and where.
+struct RuleDraft {
+    var rule: Rule
+    var place: SourcePlace
+    /// Places of the values, by key.
+    var places: [RuleKey: SourcePlace] = [:]
+    /// Keys whose values were refused or that are missing; what depends on them is not checked.
+    var faulty: Set<RuleKey> = []
+
+    func place(of key: RuleKey) -> SourcePlace { places[key] ?? place }
+}

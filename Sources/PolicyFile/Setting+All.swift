@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+import PacketWire
+
+extension Setting {
+    /// Every setting of POLICY.md in its order, without `version`, `lists`, `schedules` and `rules`.
+    static let all: [Setting] = [
+        Setting("mode", \.mode, .words(["inline": .inline, "tap": .tap])),
+        .section(
+            "failure",
+            [
+                Setting("engine", \.failure.engine, .failureMode),
+                Setting("sanity", \.failure.sanity, .failureMode),
+            ]),
+        .section(
+            "interfaces",
+            [
+                Setting("ignore", \.interfaces.ignore, .interfaces),
+                Setting("inside", \.interfaces.inside, .interfaces),
+            ]),
+        .section("stateful", stateful),
+        .section("engine", engine),
+        .section(
+            "reconnaissance",
+            [
+                .section(
+                    "detect",
+                    ["port-scan", "os-fingerprint", "null-scan", "synfin-scan", "xmas-scan"].map {
+                        .unavailable($0, "reconnaissance detection is", off: "false")
+                    }),
+                .unavailable("ignore", "reconnaissance detection is", off: "[]"),
+                .unavailable("block", "blocking scanners is", off: "off"),
+            ]),
+        .section("events", events),
+        .section("queue", queue),
+        .section("metrics", [.unavailable("listen", "metrics over TCP are", off: "off")]),
+    ]
+
+    private static let stateful: [Setting] = [
+        .section("ip", [Setting("fragments", \.stateful.fragmentsDenied, .denial)]),
+        .section(
+            "tcp",
+            [
+                Setting("enabled", \.stateful.tcpEnabled, .flag),
+                Setting("log", \.stateful.tcpLog, .flag),
+                Setting("congestion-flags", \.stateful.congestionFlagsDenied, .denial),
+                .section(
+                    "limits",
+                    [
+                        Setting("incoming-per-computer", \.stateful.limits.incoming, .connections),
+                        Setting("outgoing-per-computer", \.stateful.limits.outgoing, .connections),
+                        Setting("half-open-per-computer", \.stateful.limits.halfOpen, .connections),
+                    ]),
+                .section(
+                    "syn-flood",
+                    [
+                        .unavailable("cookies", "SYN cookies are", off: "off"),
+                        .unavailable("threshold", "SYN cookies are", off: "1000"),
+                    ]),
+                .section(
+                    "ack-storm",
+                    [
+                        .unavailable("threshold", "ACK storm protection is", off: "off"),
+                        .unavailable("drop-connection", "ACK storm protection is", off: "false"),
+                    ]),
+            ]),
+        .section(
+            "udp",
+            [
+                Setting("enabled", \.stateful.udpEnabled, .flag),
+                Setting("log", \.stateful.udpLog, .flag),
+                Setting("admit", \.stateful.udpAdmit, .admission),
+            ]),
+        .section(
+            "icmp",
+            [
+                Setting("enabled", \.stateful.icmpEnabled, .flag),
+                Setting("log", \.stateful.icmpLog, .flag),
+                Setting("admit", \.stateful.icmpAdmit, .admission),
+            ]),
+        .section(
+            "ftp",
+            [.ftpControlPorts]
+                + ["incoming-active", "outgoing-active", "incoming-passive", "outgoing-passive"].map {
+                    .unavailable($0, "following FTP is", off: "false")
+                }),
+    ]
+
+    private static let engine: [Setting] = [
+        .section(
+            "built-in-rules",
+            [
+                Setting(
+                    "dhcp-dns", \.engine.dhcpAndDNS, .words(["client": .client, "dns-only": .dnsOnly, "off": .off])),
+                Setting("path-mtu", \.engine.pathMTU, .flag),
+            ]),
+        .section("timeouts", timeouts),
+        .section(
+            "limits",
+            [
+                Setting("tcp", \.engine.limits.tcp, .entries),
+                Setting("udp", \.engine.limits.udp, .entries),
+                Setting("icmp", \.engine.limits.icmp, .entries),
+                Setting(
+                    "fragmented-datagrams", \.engine.limits.fragmentedDatagrams,
+                    .number(1...1_000_000, of: "datagrams")),
+                .unavailable("memory", "the memory limit is", off: "off"),
+            ]),
+        .section("sanity", sanity),
+        .antiEvasion,
+    ]
+
+    private static let timeouts: [Setting] = [
+        Setting("syn-sent", \.engine.timeouts.synSent, .timeout),
+        Setting("syn-received", \.engine.timeouts.synReceived, .timeout),
+        Setting("established", \.engine.timeouts.established, .timeout),
+        Setting("fin-wait-1", \.engine.timeouts.finWait1, .timeout),
+        Setting("fin-wait-2", \.engine.timeouts.finWait2, .timeout),
+        Setting("close-wait", \.engine.timeouts.closeWait, .timeout),
+        Setting("closing", \.engine.timeouts.closing, .timeoutOrNone),
+        Setting("last-ack", \.engine.timeouts.lastACK, .timeout),
+        Setting("time-wait", \.engine.timeouts.timeWait, .timeoutOrNone),
+        Setting("closed", \.engine.timeouts.closed, .timeoutOrNone),
+        Setting("error", \.engine.timeouts.error, .timeoutOrNone),
+        Setting("udp", \.engine.timeouts.udp, .timeout),
+        Setting("udp-stream", \.engine.timeouts.udpStream, .timeout),
+        Setting("icmp", \.engine.timeouts.icmp, .timeout),
+        Setting("fragment", \.engine.timeouts.fragment, .timeout),
+        Setting("fragment-hold", \.engine.timeouts.fragmentHold, .time(.zero ... .seconds(60))),
+        Setting("boot-start", \.engine.timeouts.bootStart, .timeoutOrNone),
+        Setting("cold-start", \.engine.timeouts.coldStart, .timeoutOrNone),
+        Setting("ack-storm", \.engine.timeouts.ackStorm, .time(.milliseconds(1) ... .minutes(1))),
+    ]
+
+    private static let sanity: [Setting] = [
+        Setting("allow-null-ip", \.engine.sanity.allowNullIP, .flag),
+        Setting("block-ipv6", \.engine.sanity.blockIPv6, .flag),
+        Setting("block-same-source-destination", \.engine.sanity.blockSameSourceDestination, .flag),
+        Setting("drop-zero-payload", \.engine.sanity.dropZeroPayload, .flag),
+        Setting("verify-tcp-checksum", \.engine.sanity.verifyTCPChecksum, .flag),
+        Setting("minimum-fragment-size", \.engine.sanity.minimumFragmentSize, .number(0...65_535, of: "bytes")),
+        Setting("minimum-fragment-offset", \.engine.sanity.minimumFragmentOffset, .number(0...65_535, of: "bytes")),
+        .section(
+            "ipv6",
+            [
+                Setting("routing-header-0", \.engine.sanity.denyRoutingHeader0, .denial),
+                Setting("reserved", \.engine.sanity.denyReserved, .denial),
+                Setting("bogon", \.engine.sanity.denyBogon, .denial),
+                Setting("site-local", \.engine.sanity.denySiteLocal, .denial),
+                Setting("6to4-bogon", \.engine.sanity.deny6to4Bogon, .denial),
+                Setting("small-fragments", \.engine.sanity.denySmallFragments, .denial),
+            ]),
+    ]
+
+    private static let events: [Setting] = [
+        .section(
+            "file",
+            [
+                Setting("path", \.events.path, .absolutePath),
+                .unavailable("format", "CEF and LEEF are", off: "json"),
+            ]),
+        .unavailable("syslog", "syslog is", off: "off"),
+        .unavailable("capture", "capture of dropped packets is", off: "off"),
+        Setting("fold", \.events.fold, .time(.zero ... .hours(1))),
+        Setting("ignore", \.events.ignore, .reasons),
+        .unavailable("new-connections", "notices of new connections are", off: "off"),
+    ]
+
+    private static let queue: [Setting] = [
+        Setting("numbers", \.queue.numbers, .queueNumbers),
+        .unavailable("family", "the bridge family is", off: "ip"),
+        Setting("length", \.queue.length, .number(1...16_777_216, of: "packets")),
+        Setting("copy-bytes", \.queue.copy, .copyRange),
+        Setting("busy-poll", \.queue.busyPoll, .time(.microseconds(1) ... .seconds(1), or: "off")),
+        Setting("mark-mask", \.queue.markMask, .markMask),
+    ]
+}
+
+extension ValueForm where Value == FailureMode {
+    fileprivate static let failureMode = ValueForm.words(["closed": .closed, "open": .open])
+}
+
+extension ValueForm where Value == Bool {
+    /// `deny` is true.
+    fileprivate static let denial = ValueForm.words(["allow": false, "deny": true])
+}
+
+extension ValueForm where Value == Admission {
+    fileprivate static let admission = ValueForm.words(["force-allow": .forceAllow, "allow": .allow])
+}
+
+extension ValueForm where Value == UInt32? {
+    fileprivate static let connections = number(1...10_000_000, of: "connections", or: "unlimited")
+}
+
+extension ValueForm where Value == UInt32 {
+    fileprivate static let entries = number(1...16_777_216, of: "connections")
+}
+
+extension Setting {
+    /// Without following FTP the ports are of no use; the default list may stand.
+    fileprivate static let ftpControlPorts = Setting(
+        key: "control-ports", children: [],
+        read: { node, _, _, sink in
+            if case .sequence(let items) = node.content, items.isEmpty || items.map(\.text) == ["21"] { return }
+            guard node.text != "21" else { return }
+            sink.mismatch(node, expected: "[21]: following FTP is not available in this version")
+        }, print: { _ in nil }, schema: #"{"type":"array","items":{"type":"integer"}}"#)
+}

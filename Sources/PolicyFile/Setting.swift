@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+
+/// One key of the policy file outside lists, schedules and rules. The table of all of them (`Setting.all`) is the single
+/// source of what the parser reads, what suggestions know, what the printer writes and what the JSON Schema says.
+struct Setting: Sendable {
+    let key: String
+    /// The keys of a section; empty for a value.
+    let children: [Setting]
+    /// Reads the value into the draft. `path` is the key's full name.
+    let read: @Sendable (_ node: YAMLNode, _ path: String, inout PolicyDraft, inout DiagnosticSink) -> Void
+    /// The value as canonical text; nil for sections and for what this version does not have.
+    let print: @Sendable (PolicyDocument) -> String?
+    let schema: String
+}
+
+extension Setting {
+    /// A value that lands in a field of the document.
+    init<Value>(
+        _ key: String, _ field: any WritableKeyPath<PolicyDocument, Value> & Sendable, _ form: ValueForm<Value>
+    ) {
+        self.init(
+            key: key, children: [],
+            read: { node, path, draft, sink in
+                guard let value = form.read(node, &sink) else { return }
+                draft.document[keyPath: field] = value
+                draft.places[path] = node.place
+            }, print: { form.print($0[keyPath: field]) }, schema: form.schema)
+    }
+
+    /// A mapping of settings. Nothing in it changes nothing.
+    static func section(_ key: String, _ children: [Setting]) -> Setting {
+        Setting(
+            key: key, children: children,
+            read: { node, path, draft, sink in
+                guard !node.isNothing else { return }
+                draft.read(node, as: children, path: path, &sink)
+            }, print: { _ in nil }, schema: objectSchema(children))
+    }
+
+    /// A setting whose feature this version does not have: only what leaves it switched off is accepted.
+    static func unavailable(_ key: String, _ feature: String, off: String) -> Setting {
+        let expected = "\(off): \(feature) not available in this version"
+        return Setting(
+            key: key, children: [],
+            read: { node, _, _, sink in
+                if case .sequence(let items) = node.content, items.isEmpty, off == "[]" || off == "off" { return }
+                guard node.text != off else { return }
+                sink.mismatch(node, expected: expected)
+            }, print: { _ in nil }, schema: #"{"description":\#(jsonText(expected))}"#)
+    }
+
+    static func objectSchema(_ children: [Setting]) -> String {
+        let properties = children.map { "\(jsonText($0.key)):\($0.schema)" }.joined(separator: ",")
+        return #"{"type":["object","null"],"additionalProperties":false,"properties":{\#(properties)}}"#
+    }
+}
+
+extension PolicyDraft {
+    /// Reads a mapping whose keys are these settings.
+    mutating func read(_ node: YAMLNode, as settings: [Setting], path: String, _ sink: inout DiagnosticSink) {
+        guard case .mapping(let entries) = node.content else {
+            sink.mismatch(node, expected: "a mapping with the keys \(alternatives(settings.map(\.key)))")
+            return
+        }
+        for entry in entries {
+            if let setting = settings.first(where: { $0.key == entry.key }) {
+                setting.read(entry.value, path.isEmpty ? entry.key : "\(path).\(entry.key)", &self, &sink)
+            } else {
+                sink.unknownKey(entry, in: path.isEmpty ? "the policy" : path, known: settings.map(\.key))
+            }
+        }
+    }
+}
+
+extension DiagnosticSink {
+    /// A key that its mapping does not have: the nearest that it has, or where else a key of this name belongs.
+    mutating func unknownKey(_ entry: YAMLEntry, in place: String, known: [String], elsewhere: String? = nil) {
+        let elsewhere =
+            elsewhere ?? Setting.path(endingWith: entry.key).map { "\(quoted(entry.key)) is a key of \($0)" }
+        error(
+            at: entry.keyPlace, found: "the unknown key \(quoted(entry.key))",
+            expected: "a key of \(place): \(alternatives(known))",
+            suggestion: meant(entry.key, among: known) ?? elsewhere)
+    }
+}
+
+extension Setting {
+    /// The section that has a key of this name, if exactly one has.
+    fileprivate static func path(endingWith key: String) -> String? {
+        var found: [String] = []
+        func search(_ settings: [Setting], _ path: String) {
+            for setting in settings {
+                if setting.key == key { found.append(path) }
+                search(setting.children, path.isEmpty ? setting.key : "\(path).\(setting.key)")
+            }
+        }
+        search(all, "")
+        return found.count == 1 ? (found[0].isEmpty ? "the policy itself" : found[0]) : nil
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// What a policy asks of the host while it is read. Tests and the fuzzer give their own.
+package struct Surroundings: Sendable {
+    /// The bytes of a list file.
+    package var read: @Sendable (_ path: String) throws(FileFault) -> [UInt8]
+    /// Whether the host knows rules for this time zone (an IANA name).
+    package var knowsTimeZone: @Sendable (_ name: String) -> Bool
+
+    package init(
+        read: @escaping @Sendable (_ path: String) throws(FileFault) -> [UInt8],
+        knowsTimeZone: @escaping @Sendable (_ name: String) -> Bool
+    ) {
+        self.read = read
+        self.knowsTimeZone = knowsTimeZone
+    }
+
+    /// This host. List files may be 64 MiB long: three million addresses.
+    package static let host = Surroundings(
+        read: { path throws(FileFault) in try readFile(path, atMost: 64 << 20) },
+        knowsTimeZone: { name in
+            guard let bytes = try? readFile("/usr/share/zoneinfo/\(name)", atMost: 1 << 20) else { return false }
+            return bytes.starts(with: "TZif".utf8)
+        })
+}
+
+/// Why a file could not be read.
+package struct FileFault: Error {
+    /// In words that follow the file's name: "No such file or directory".
+    package var reason: String
+    package init(_ reason: String) { self.reason = reason }
+}
+
+/// What the policy is for: it decides which fields a packet can have.
+package enum PolicyUse: Sendable {
+    /// Packets of the kernel's inet queues: no destination MAC, a source MAC only on incoming packets, no frames but IP.
+    case queue
+    /// Frames of a capture, with all that stands in them.
+    case replay
+}

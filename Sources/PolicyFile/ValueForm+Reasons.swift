@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallEngine
+
+extension ValueForm where Value == [UInt16] {
+    /// Reasons by their slugs or numbers (REASONS.md), without order.
+    static let reasons: ValueForm = {
+        let several = ValueForm.oneOrSeveral(.reason, expected: "a sequence of reasons such as unsolicited-udp")
+        return ValueForm(
+            read: { node, sink in several.read(node, &sink).map { Set($0).sorted() } }, print: several.print,
+            schema: several.schema)
+    }()
+}
+
+extension ValueForm where Value == UInt16 {
+    fileprivate static let reason = ValueForm.scalar(
+        expectedReason, schema: #"{"anyOf":[{"enum":[\#(slugs)]},{"type":"integer"}]}"#,
+        print: { DropReason(number: $0)?.row.slug ?? String($0) },
+        parse: { scalar throws(ScalarFault) in
+            if let reason = DropReason(slug: scalar.text) { return reason.row.number }
+            guard let number = UInt16(scalar.text), let reason = DropReason(number: number) else {
+                throw ScalarFault(expectedReason, suggestion: meant(scalar.text, among: ReasonRow.all.map(\.slug)))
+            }
+            return reason.row.number
+        })
+}
+
+private let expectedReason = "the slug or the number of a reason (portreeve reasons lists them)"
+private let slugs = ReasonRow.all.map { jsonText($0.slug) }.joined(separator: ",")

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// One kind of value of the policy file: how it is read, printed and described to an editor. What is printed is read
+/// back as the same value.
+struct ValueForm<Value: Equatable & Sendable>: Sendable {
+    /// The value, or nil after reporting why it is none.
+    let read: @Sendable (YAMLNode, inout DiagnosticSink) -> Value?
+    /// As the canonical printer writes it: one line of YAML that may stand inside `{}`.
+    let print: @Sendable (Value) -> String
+    /// A JSON Schema (draft 2020-12) as JSON text.
+    let schema: String
+}
+
+/// Why a scalar is not the value that its place asks for.
+struct ScalarFault: Error {
+    var expected: String
+    var suggestion: String?
+
+    init(_ expected: String, suggestion: String? = nil) {
+        self.expected = expected
+        self.suggestion = suggestion
+    }
+}
+
+extension ValueForm {
+    /// A form whose values are scalars.
+    static func scalar(
+        _ expected: String, schema: String, print: @escaping @Sendable (Value) -> String,
+        parse: @escaping @Sendable (YAMLScalar) throws(ScalarFault) -> Value
+    ) -> ValueForm {
+        ValueForm(
+            read: { node, sink in
+                guard let scalar = node.scalar, !node.isNothing else {
+                    sink.mismatch(node, expected: expected)
+                    return nil
+                }
+                return sink.value(of: node) { () throws(ScalarFault) in try parse(scalar) }
+            }, print: print, schema: schema)
+    }
+
+    /// A sequence of scalars; one alone may stand without brackets.
+    static func oneOrSeveral<Element>(
+        _ element: ValueForm<Element>, expected: String
+    ) -> ValueForm where Value == [Element] {
+        ValueForm(
+            read: { node, sink in
+                switch node.content {
+                case .scalar where !node.isNothing: return element.read(node, &sink).map { [$0] }
+                case .sequence(let nodes):
+                    var values: [Element] = []
+                    for node in nodes {
+                        if let value = element.read(node, &sink) { values.append(value) }
+                    }
+                    return values.count == nodes.count ? values : nil
+                default:
+                    sink.mismatch(node, expected: expected, suggestion: node.isNothing ? "[] is none" : nil)
+                    return nil
+                }
+            },
+            print: { "[" + $0.map(element.print).joined(separator: ", ") + "]" },
+            schema: #"{"anyOf":[\#(element.schema),{"type":"array","items":\#(element.schema)}]}"#)
+    }
+}
+
+extension DiagnosticSink {
+    /// The value of a scalar, or nil after reporting the fault.
+    mutating func value<Value>(of node: YAMLNode, _ parse: () throws(ScalarFault) -> Value) -> Value? {
+        do throws(ScalarFault) {
+            return try parse()
+        } catch {
+            self.error(at: node.place, found: node.found, expected: error.expected, suggestion: error.suggestion)
+            return nil
+        }
+    }
+}
