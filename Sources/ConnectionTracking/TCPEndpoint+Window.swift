@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// The tests of one segment against the bounds.
+extension TCPEndpoint {
+    /// No segment is this long; it keeps hostile lengths out of the arithmetic of sequence numbers.
+    private static let longestSegment: UInt32 = 1 << 24
+
+    /// Whether a segment of this side lies where `receiver` may expect it.
+    func mayPlace(_ s: TCPFields, before receiver: TCPEndpoint) -> Bool {
+        guard s.dataLength <= Self.longestSegment else { return false }
+        let dataEnd = s.sequence &+ s.dataLength
+        return !dataEnd.isBefore(end &- receiver.reach) && isBelowCeiling(s, dataEnd, receiver)
+            && !isBeyondFIN(s, dataEnd)
+    }
+
+    /// A FIN may stand just past the window, which counts data only.
+    private func isBelowCeiling(
+        _ s: TCPFields, _ dataEnd: UInt32, _ receiver: TCPEndpoint
+    ) -> Bool {
+        !dataEnd.isAfter(ceiling) || isWindowProbe(s, receiver) || (s.dataLength == 0 && s.sequence == ceiling &+ 1)
+    }
+
+    /// The one byte that is sent into a closed window to learn whether it has opened (RFC 9293 section 3.8.6.1).
+    private func isWindowProbe(_ s: TCPFields, _ receiver: TCPEndpoint) -> Bool {
+        s.dataLength == 1 && s.sequence == ceiling && receiver.acknowledged == ceiling
+    }
+
+    private func isBeyondFIN(_ s: TCPFields, _ dataEnd: UInt32) -> Bool {
+        guard marks.contains(.fin) else { return false }
+        return s.flags.contains(.fin) ? (dataEnd &+ 1).isAfter(finEnd) : isDataBeyondFIN(s, dataEnd)
+    }
+
+    private func isDataBeyondFIN(_ s: TCPFields, _ dataEnd: UInt32) -> Bool {
+        s.dataLength == 0 ? dataEnd.isAfter(finEnd) : !dataEnd.isBefore(finEnd)
+    }
+
+    /// Whether this side may acknowledge what the segment acknowledges, also selectively (RFC 2018). Duplicate
+    /// blocks (RFC 2883) lie below the acknowledgement and can be of any age.
+    func mayAcknowledge(_ s: TCPFields, sentBy sender: TCPEndpoint) -> Bool {
+        let limit = sender.marks.contains(.unsettled) ? sender.ceiling.later(sender.end) : sender.limitOfAcknowledgement
+        return !s.acknowledgement.isAfter(limit)
+            && !s.acknowledgement.isBefore(sender.end &- reach)
+            && !(s.sackBlockCount > 0 && s.sackHighest.isAfter(limit))
+    }
+}
+
+/// What a segment that passes teaches.
+extension TCPEndpoint {
+    /// Takes note of what this side sends.
+    mutating func send(_ s: TCPFields, unseenBytes: UInt32) {
+        let dataEnd = s.sequence &+ s.dataLength
+        if s.flags.contains(.fin), !marks.contains(.fin) {
+            marks.insert(.fin)
+            finEnd = dataEnd &+ 1
+        }
+        advance(to: s.flags.contains(.fin) ? dataEnd &+ 1 : dataEnd)
+        let ahead = dataEnd &+ min(unseenBytes, 65_535)
+        if ahead.isAfter(end) { unseen = max(unseen, UInt16(clamping: ahead &- end)) }
+    }
+
+    mutating func advance(to sequence: UInt32) {
+        guard sequence.isAfter(end) else { return }
+        let gained = sequence &- end
+        unseen = gained < UInt32(unseen) ? unseen - UInt16(gained) : 0
+        end = sequence
+    }
+
+    /// Takes note of what this side acknowledges and offers to `sender`.
+    mutating func acknowledge(_ s: TCPFields, to sender: inout TCPEndpoint) {
+        let window = UInt32(s.window) << UInt32(scale)
+        let edge = s.acknowledgement &+ window
+        if marks.contains(.silent) {
+            marks.remove(.silent)
+            largestWindow = window
+            sender.ceiling = edge.later(sender.end)
+        } else {
+            largestWindow = max(largestWindow, window)
+            sender.ceiling = sender.ceiling.later(edge)
+        }
+        acknowledged = acknowledged.later(s.acknowledgement)
+        sender.hear(s.acknowledgement)
+    }
+
+    /// Takes note of an acknowledgement that the peer sent.
+    private mutating func hear(_ acknowledgement: UInt32) {
+        if marks.contains(.unsettled) { settle(acknowledgement) }
+        if marks.contains(.fin), !acknowledgement.isBefore(finEnd) { marks.insert(.finAcknowledged) }
+    }
+
+    private mutating func settle(_ acknowledgement: UInt32) {
+        if acknowledgement.isAfter(end) {
+            end = acknowledgement
+        } else if acknowledgement == end, !marks.contains(.silent) {
+            marks.remove(.unsettled)
+        }
+    }
+}

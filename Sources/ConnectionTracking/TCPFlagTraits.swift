@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// What the flags of a segment show by themselves, before any state: one trait per anti-evasion row. A segment may show
+/// several; the strictest row decides.
+package struct FlagTraits: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    package var rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// None of the six flags of RFC 9293; ECN bits alone give a segment no meaning.
+    package static let zeroFlags = FlagTraits(rawValue: 1 << 0)
+    package static let synFin = FlagTraits(rawValue: 1 << 1)
+    package static let synRst = FlagTraits(rawValue: 1 << 2)
+    package static let rstFin = FlagTraits(rawValue: 1 << 3)
+    /// SYN without ACK, with data and without the Fast Open option (RFC 7413 section 3). Data on a SYN+ACK is judged by
+    /// the state, which knows whether the SYN had the option.
+    package static let synData = FlagTraits(rawValue: 1 << 4)
+    package static let urgent = FlagTraits(rawValue: 1 << 5)
+    /// CWR or ECE (RFC 3168): refused as CE Flags, every other trait as Invalid Flags.
+    package static let congestion = FlagTraits(rawValue: 1 << 6)
+
+    /// Each trait by itself, those that are nonsense before those that a policy may merely dislike.
+    package static let each: [FlagTraits] = [.zeroFlags, .synFin, .synRst, .rstFin, .synData, .urgent, .congestion]
+}
+
+extension AntiEvasion {
+    /// What the row of this one trait says.
+    package func action(_ trait: FlagTraits) -> PostureAction {
+        switch trait {
+        case .zeroFlags: zeroFlags
+        case .synFin: synFin
+        case .synRst: synRst
+        case .rstFin: rstFin
+        case .synData: synData
+        case .urgent: urgentFlags
+        case .congestion: congestionFlags
+        default: .allow
+        }
+    }
+}
+
+extension TCPTracker {
+    package static func traits(_ s: TCPFields) -> FlagTraits {
+        let flags = s.flags
+        var traits: FlagTraits = []
+        if flags.isDisjoint(with: .ruleFlags) { traits.insert(.zeroFlags) }
+        if flags.isSuperset(of: [.syn, .fin]) { traits.insert(.synFin) }
+        if flags.isSuperset(of: [.syn, .rst]) { traits.insert(.synRst) }
+        if flags.isSuperset(of: [.rst, .fin]) { traits.insert(.rstFin) }
+        if flags.contains(.syn), !flags.contains(.ack), s.dataLength > 0, !s.fastOpen { traits.insert(.synData) }
+        if flags.contains(.urg) { traits.insert(.urgent) }
+        if !flags.isDisjoint(with: [.ece, .cwr]) { traits.insert(.congestion) }
+        return traits
+    }
+
+    /// A pure SYN: the only segment that opens a connection.
+    package static func isOpening(_ s: TCPFields) -> Bool {
+        s.flags.contains(.syn) && s.flags.isDisjoint(with: [.ack, .rst, .fin])
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// What one side's SYN offered. Two initial sequence numbers are kept, because a SYN may be repeated with another one
+/// (a client that gave up and tries again from the same port, a server behind SYN cookies or behind a balancer), and
+/// nobody on the path knows yet which the peer will take. The first stays until the peer has chosen: a forged SYN cannot
+/// push a real one out.
+struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
+    /// The initial sequence number that was seen first, or that the peer has acknowledged.
+    var isn: UInt32 = 0
+    /// The most recent other one; equal to `isn` when there is none.
+    var otherISN: UInt32 = 0
+    var timestamp: UInt32 = 0
+    /// Data bytes seen after the SYN (RFC 7413), also those sent before the handshake is complete.
+    var length: UInt16 = 0
+    /// As in the header: the window of a SYN is never scaled (RFC 7323 section 2.2).
+    var window: UInt16 = 0
+    /// `TCPFields.noWindowScale` without the option.
+    var scale: UInt8 = TCPFields.noWindowScale
+    var marks = Marks()
+
+    struct Marks: OptionSet, Equatable, Sendable, BitwiseCopyable {
+        var rawValue: UInt8
+        static let timestamped = Marks(rawValue: 1 << 0)
+        static let fastOpen = Marks(rawValue: 1 << 1)
+        /// A FIN follows the `length` data bytes.
+        static let fin = Marks(rawValue: 1 << 2)
+        /// This side has acknowledged the peer's SYN.
+        static let hasAcknowledged = Marks(rawValue: 1 << 3)
+        /// A SYN without ACK was seen, from the responder: simultaneous open, or a split handshake.
+        static let pureSYN = Marks(rawValue: 1 << 4)
+    }
+
+    init() {}
+
+    init(_ s: TCPFields) {
+        isn = s.sequence
+        otherISN = s.sequence
+        absorb(s)
+    }
+
+    /// A further SYN of the same side. What options the peer will go by is unknown (systems leave some out when they repeat
+    /// a SYN), so the most generous of each is kept.
+    mutating func absorb(_ s: TCPFields) {
+        if s.sequence != isn { otherISN = s.sequence }
+        length = max(length, UInt16(clamping: s.dataLength))
+        window = max(window, s.window)
+        if scale == TCPFields.noWindowScale || (s.windowScale != TCPFields.noWindowScale && s.windowScale > scale) {
+            scale = s.windowScale
+        }
+        if s.fastOpen { marks.insert(.fastOpen) }
+        if s.hasTimestamps {
+            marks.insert(.timestamped)
+            timestamp = s.timestampValue
+        }
+    }
+
+    /// Whether a SYN of this side was seen.
+    var isValid: Bool { marks.contains(.hasAcknowledged) || marks.contains(.pureSYN) }
+    /// Sequence numbers that follow the SYN: data and FIN.
+    var span: UInt32 { UInt32(length) + (marks.contains(.fin) ? 1 : 0) }
+    /// The sequence number after all that was seen.
+    var end: UInt32 { isn &+ 1 &+ span }
+
+    func has(_ sequence: UInt32) -> Bool { sequence == isn || sequence == otherISN }
+
+    /// The initial sequence number that this acknowledgement acknowledges, with any part of the data after it.
+    func isn(acknowledgedBy acknowledgement: UInt32) -> UInt32? {
+        if acknowledgement.isWithin(span, from: isn &+ 1) { return isn }
+        if acknowledgement.isWithin(span, from: otherISN &+ 1) { return otherISN }
+        return nil
+    }
+
+    /// The initial sequence number that a segment within `window` after the SYN follows.
+    func isn(before sequence: UInt32, within window: UInt32) -> UInt32? {
+        if sequence.isWithin(window, from: isn &+ 1) { return isn }
+        if sequence.isWithin(window, from: otherISN &+ 1) { return otherISN }
+        return nil
+    }
+
+    /// Whether this is exactly what the peer expects next, having taken the SYN alone or all that follows it.
+    func isNext(_ sequence: UInt32) -> Bool { sequence == isn &+ 1 || sequence == end }
+
+    /// The peer has chosen; the other one is kept for its stragglers.
+    mutating func choose(_ chosen: UInt32) {
+        guard chosen != isn else { return }
+        otherISN = isn
+        isn = chosen
+    }
+
+    /// The peer has refused this one. False if it was the only one.
+    mutating func withdraw(_ refused: UInt32) -> Bool {
+        guard isn != otherISN else { return false }
+        if refused == isn { isn = otherISN } else { otherISN = isn }
+        return true
+    }
+}
+
+/// An opening that is under way, beside the windows of the connection that it would replace, if there is one; afterwards
+/// the record by which its late duplicates are known.
+struct TCPHandshake: Equatable, Sendable, BitwiseCopyable {
+    enum Stage: UInt8, Sendable, BitwiseCopyable {
+        /// No opening was seen: the connection was taken over in mid-stream.
+        case none
+        /// The opener's SYN.
+        case syn
+        /// Both SYNs, and no SYN+ACK of the responder.
+        case crossed
+        /// The responder has acknowledged the opener's SYN.
+        case answered
+        /// Completed, refused or given up.
+        case over
+    }
+
+    var offer = TCPOffer()
+    /// Valid from `crossed` on, and after a handshake that came so far.
+    var answer = TCPOffer()
+    /// The second in which it began.
+    var second: UInt32 = 0
+    var stage = Stage.none
+    var opener = Side.low
+
+    var isUnderWay: Bool { stage == .syn || stage == .crossed || stage == .answered }
+    /// Windows outside SYN segments are scaled only if both sides offered it (RFC 7323 section 2.2).
+    var isScaled: Bool { offer.scale != TCPFields.noWindowScale && answer.scale != TCPFields.noWindowScale }
+
+    init() {}
+
+    init(_ s: TCPFields, from side: Side, at now: Instant) {
+        offer = TCPOffer(s)
+        second = TCPEndpoint.second(of: now)
+        stage = .syn
+        opener = side
+    }
+
+    /// The opener's side of the connection that this handshake makes.
+    var openerEndpoint: TCPEndpoint {
+        var endpoint = TCPHandshake.endpoint(of: offer, facing: answer, scaled: isScaled)
+        // What the SYN+ACK acknowledged of the SYN's data is not kept; its window starts at most after all of it.
+        endpoint.ceiling = offer.end &+ UInt32(answer.window)
+        return endpoint
+    }
+
+    var responderEndpoint: TCPEndpoint {
+        TCPHandshake.endpoint(of: answer, facing: offer, scaled: isScaled)
+    }
+
+    private static func endpoint(of own: TCPOffer, facing peer: TCPOffer, scaled: Bool) -> TCPEndpoint {
+        var endpoint = TCPEndpoint()
+        endpoint.end = own.end
+        endpoint.ceiling = own.isn &+ 1 &+ UInt32(peer.window)
+        endpoint.largestWindow = UInt32(own.window)
+        endpoint.acknowledged = peer.isn &+ 1
+        endpoint.scale = scaled ? min(own.scale, 14) : 0
+        endpoint.timestamp = own.timestamp
+        if own.marks.contains(.timestamped) { endpoint.marks.insert(.timestamped) }
+        if own.marks.contains(.fin) {
+            endpoint.marks.insert(.fin)
+            endpoint.finEnd = own.end
+        }
+        return endpoint
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// Everything remembered about one TCP connection. A pure value: `TCPTracker.step` makes the next one of it.
+///
+/// It has two halves. The *windows*, one `TCPEndpoint` per side, judge segments of the connection as it is. The
+/// *handshake* judges an opening that is under way, whether the first one, when there are no windows yet, or a later one for
+/// the same pair of ports, when the windows go on judging what belongs to the old connection until the new one is
+/// complete. Only then does a new connection take the place of the windows. So a forged SYN costs nothing, and the ACK with
+/// which a peer challenges a SYN, the RST which answers that, and the handshake which follows, each find the half they
+/// belong to (RFC 5961 section 4, RFC 9293 section 3.5).
+///
+/// Invariants: a half-open phase has a handshake under way; any other has windows, except `closed` after an opening that was
+/// refused.
+package struct TCPState: Equatable, Sendable, BitwiseCopyable {
+    var low = TCPEndpoint()
+    var high = TCPEndpoint()
+    var handshake = TCPHandshake()
+    package var phase = TCPPhase.synSent
+    /// The side whose SYN opened the connection, or was taken for the opener when it was taken over.
+    package var opener = Side.low
+    /// Whether `low` and `high` hold windows.
+    var hasWindows = false
+
+    package init() {}
+
+    package var isHalfOpen: Bool { phase.isHalfOpen }
+
+    /// How long the connection is remembered after its last packet.
+    package func timeout(_ timeouts: Timeouts) -> Instant.Span { timeouts.span(of: phase) }
+
+    subscript(side: Side) -> TCPEndpoint {
+        get { side == .low ? low : high }
+        set { if side == .low { low = newValue } else { high = newValue } }
+    }
+
+    /// Taken over with a segment that acknowledged nothing: there is no bound for the other side yet.
+    var isUnlearnt: Bool {
+        phase != .closed && low.marks.contains(.silent) && high.marks.contains(.silent)
+    }
+
+    /// Whether the invariants hold.
+    var isConsistent: Bool {
+        phase.isHalfOpen ? handshake.isUnderWay : hasWindows || phase == .closed
+    }
+}
+
+extension TCPState {
+    /// The handshake is complete: its connection takes the place of what was before.
+    mutating func establish(at now: Instant) {
+        var openerEndpoint = handshake.openerEndpoint
+        var responderEndpoint = handshake.responderEndpoint
+        openerEndpoint.timestampSecond = TCPEndpoint.second(of: now)
+        responderEndpoint.timestampSecond = TCPEndpoint.second(of: now)
+        self[handshake.opener] = openerEndpoint
+        self[handshake.opener.opposite] = responderEndpoint
+        hasWindows = true
+        handshake.stage = .over
+        opener = handshake.opener
+        phase = .established
+    }
+
+    /// Moves on from the FINs seen and acknowledged so far.
+    mutating func advancePhase() {
+        let opened = self[opener].marks
+        let responded = self[opener.opposite].marks
+        switch phase {
+        case .established where opened.contains(.fin):
+            phase = responded.contains(.fin) ? .closing : opened.contains(.finAcknowledged) ? .finWait2 : .finWait1
+        case .established where responded.contains(.fin): phase = .closeWait
+        case .finWait1, .finWait2:
+            if responded.contains(.fin) {
+                phase = .closing
+            } else if opened.contains(.finAcknowledged) {
+                phase = .finWait2
+            }
+        case .closeWait where opened.contains(.fin): phase = .lastACK
+        default: break
+        }
+        guard opened.contains(.finAcknowledged), responded.contains(.finAcknowledged) else { return }
+        if phase == .closing { phase = .timeWait }
+        if phase == .lastACK { phase = .closed }
+    }
+}

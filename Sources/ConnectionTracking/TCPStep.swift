@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// Why the tracker refuses a segment; each is one reason of stage T.
+package enum TCPRefusal: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    /// 101
+    case invalidFlags
+    /// 102
+    case invalidSequence
+    /// 103
+    case invalidACK
+    /// 104
+    case internalStatesError
+    /// 138
+    case packetOnClosedConnection
+}
+
+/// The anti-evasion rows that only the state of a connection can judge.
+package enum TCPPostureRow: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case invalidTimestamps
+    case pawsZero
+    /// Here: data on a SYN+ACK whose SYN did not ask for Fast Open.
+    case synData
+    case splitHandshake
+}
+
+extension AntiEvasion {
+    package func action(_ row: TCPPostureRow) -> PostureAction {
+        switch row {
+        case .invalidTimestamps: invalidTimestamps
+        case .pawsZero: pawsZero
+        case .synData: synData
+        case .splitHandshake: splitHandshake
+        }
+    }
+}
+
+/// The outcome of one step. A refused segment has changed nothing.
+package struct TCPStep: Equatable, Sendable, BitwiseCopyable {
+    /// `nil`: the segment passes.
+    package var refusal: TCPRefusal?
+    /// What the segment would be refused for if its posture row said `deny` instead of `log`.
+    package var logged: TCPRefusal?
+    /// The row that decided `refusal` or `logged`, where one did.
+    package var row: TCPPostureRow?
+    /// The entry is a new connection from here on, with `TCPState.opener` as its opener: what was counted for the old one
+    /// has to be counted anew.
+    package var reopened = false
+    /// The row says `deny-silent`: drop without an event.
+    package var isSilent = false
+
+    static let passed = TCPStep()
+
+    static func refused(_ refusal: TCPRefusal) -> TCPStep {
+        var step = TCPStep()
+        step.refusal = refusal
+        return step
+    }
+
+    /// The step of a segment that shows the trait of this row: it goes on unless the row drops it.
+    static func judged(_ row: TCPPostureRow, as refusal: TCPRefusal, by posture: AntiEvasion) -> TCPStep {
+        let action = posture.action(row)
+        if action == .allow { return .passed }
+        var step = TCPStep()
+        step.row = row
+        step.isSilent = action == .denySilent
+        if action.drops { step.refusal = refusal } else { step.logged = refusal }
+        return step
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// Connections that began before the agent.
+extension TCPTracker {
+    /// The state of a connection of which this segment, sent by `side`, is the first that was seen.
+    ///
+    /// The scale of windows is in SYN segments only, so it counts as 14, the most there is (RFC 7323 section 2.3); windows are
+    /// learnt as each side shows them. The silent side is taken to offer the greatest window until it speaks, and either
+    /// side may have sent more than was seen until everything is acknowledged.
+    package static func adopt(
+        _ s: TCPFields, from side: Side, opener: Side, at now: Instant
+    ) -> TCPState {
+        var state = TCPState()
+        state.opener = opener
+        state.phase = s.flags.contains(.rst) ? .closed : .established
+        state.hasWindows = true
+        var sender = learning(from: s.sequence, acknowledged: s.acknowledgement)
+        var receiver = learning(from: s.acknowledgement, acknowledged: s.sequence)
+        sender.send(s, unseenBytes: 0)
+        if s.flags.contains(.syn) { sender.advance(to: s.sequence &+ 1 &+ s.dataLength) }
+        if s.flags.contains(.rst) { sender.marks.insert(.reset) }
+        if s.flags.contains(.ack) { sender.acknowledge(s, to: &receiver) }
+        sender.noteTimestamp(of: s, at: now)
+        sender.ceiling = sender.end &+ TCPEndpoint.greatestWindow
+        state[side] = sender
+        state[side.opposite] = receiver
+        state.advancePhase()
+        return state
+    }
+
+    private static func learning(from sequence: UInt32, acknowledged: UInt32) -> TCPEndpoint {
+        var endpoint = TCPEndpoint()
+        endpoint.end = sequence
+        endpoint.ceiling = sequence
+        endpoint.acknowledged = acknowledged
+        endpoint.largestWindow = TCPEndpoint.greatestWindow
+        endpoint.scale = 14
+        endpoint.marks = [.silent, .unsettled]
+        return endpoint
+    }
+}

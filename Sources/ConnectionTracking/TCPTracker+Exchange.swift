@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// Segments of a connection that has windows.
+extension TCPTracker {
+    static func exchange(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion, _ unseenBytes: UInt32
+    ) -> TCPStep {
+        var sender = state[side]
+        var receiver = state[side.opposite]
+        guard sender.mayPlace(s, before: receiver) else { return .refused(.invalidSequence) }
+        guard sender.mayAcknowledge(s, sentBy: receiver) else { return .refused(.invalidACK) }
+        var step = TCPStep.passed
+        if let row = sender.timestampFault(of: s, at: now, window: posture.pawsWindow) {
+            step = .judged(row, as: .invalidSequence, by: posture)
+            if step.refusal != nil { return step }
+        }
+        sender.send(s, unseenBytes: unseenBytes)
+        sender.acknowledge(s, to: &receiver)
+        sender.noteTimestamp(of: s, at: now)
+        state[side] = sender
+        state[side.opposite] = receiver
+        state.advancePhase()
+        return step
+    }
+
+    /// Lets the state follow a segment that was refused and passed all the same (tap mode, failure open, or a rule's drop
+    /// that was not carried out).
+    ///
+    /// If only one of its two numbers is out of place, our bounds may be what is wrong, and they are moved to it;
+    /// if both are, it belongs to something else, and its receiver will ignore it as well.
+    package static func follow(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
+    ) {
+        let step = step(&state, s, from: side, at: now, .permissive)
+        guard let refusal = step.refusal, state.hasWindows, !state.phase.isOver,
+            s.flags.contains(.ack), s.flags.isDisjoint(with: [.syn, .rst])
+        else { return }
+        var sender = state[side]
+        var receiver = state[side.opposite]
+        switch refusal {
+        case .invalidSequence where sender.mayAcknowledge(s, sentBy: receiver):
+            sender.move(to: s.sequence &+ s.dataLength)
+        case .invalidACK: receiver.move(to: s.acknowledgement)
+        default: return
+        }
+        sender.acknowledge(s, to: &receiver)
+        state[side] = sender
+        state[side.opposite] = receiver
+        state.advancePhase()
+    }
+
+    /// The refusal of a segment that fits neither an opening nor, since there are none, windows.
+    static func faultWithoutWindows(
+        _ state: TCPState, _ s: TCPFields, from side: Side
+    ) -> TCPRefusal {
+        guard side != state.handshake.opener else { return .invalidACK }
+        return state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) == nil ? .invalidACK : .invalidSequence
+    }
+}
+
+extension TCPEndpoint {
+    /// Whether the side that reset the connection can have sent this before: older data or a FIN again, or an
+    /// acknowledgement that the RST has overtaken.
+    func mayFollowReset(_ s: TCPFields) -> Bool {
+        let dataEnd = s.sequence &+ s.dataLength
+        guard !dataEnd.isAfter(end) else { return false }
+        let repeatsFIN = s.flags.contains(.fin) && marks.contains(.fin)
+        return s.dataLength > 0 || repeatsFIN || s.acknowledgement.isAfter(acknowledged)
+    }
+
+    /// Takes it for true that this side has sent everything before `sequence`.
+    fileprivate mutating func move(to sequence: UInt32) {
+        advance(to: sequence)
+        ceiling = ceiling.later(end)
+    }
+}
+
+extension AntiEvasion {
+    /// Every row that the state judges says `allow`.
+    fileprivate static let permissive: AntiEvasion = {
+        var rows = AntiEvasion()
+        rows.invalidTimestamps = .allow
+        rows.pawsZero = .allow
+        rows.synData = .allow
+        rows.splitHandshake = .allow
+        return rows
+    }()
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// Openings: the first of a connection, and later ones for the same pair of ports.
+extension TCPTracker {
+    /// The state of a connection whose opening SYN `side` has just sent.
+    package static func open(_ s: TCPFields, from side: Side, at now: Instant) -> TCPState {
+        var state = TCPState()
+        state.opener = side
+        state.handshake = TCPHandshake(s, from: side, at: now)
+        return state
+    }
+
+    /// Whether this segment is an opening of its own, which has to be put to the rules of its own direction and to the limits
+    /// first: a pure SYN against the opener's direction, or on a connection that is over.
+    package static func needsAdmission(_ state: TCPState, _ s: TCPFields, from side: Side) -> Bool {
+        isOpening(s) && (state.phase.isOver || side != state.opener)
+    }
+
+    /// A SYN without ACK passes whatever the state: nobody but its receiver knows whether a connection still lives there.
+    static func syn(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion
+    ) -> TCPStep {
+        if state.phase.isOver { return reopen(&state, s, from: side, at: now) }
+        guard state.handshake.isUnderWay else {
+            if !state.handshake.repeatsSYN(s, from: side) { state.handshake = TCPHandshake(s, from: side, at: now) }
+            return .passed
+        }
+        guard side == state.handshake.opener else { return responderSYN(&state, s, posture) }
+        state.handshake.offer.absorb(s)
+        return .passed
+    }
+
+    /// The old windows stay until the new handshake is complete: a peer in TIME-WAIT may answer with an ACK of the old
+    /// connection, which its opener then resets (RFC 9293 section 3.6.1, RFC 6191).
+    private static func reopen(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
+    ) -> TCPStep {
+        state.handshake = TCPHandshake(s, from: side, at: now)
+        state.opener = side
+        state.phase = .synSent
+        var step = TCPStep.passed
+        step.reopened = true
+        return step
+    }
+
+    /// The SYNs have crossed (RFC 9293 section 3.5, simultaneous connection synchronization), or the responder splits the
+    /// handshake. One that has shown that it knows the opener's SYN splits it; from another its next answer will tell.
+    private static func responderSYN(
+        _ state: inout TCPState, _ s: TCPFields, _ posture: AntiEvasion
+    ) -> TCPStep {
+        if state.handshake.answer.has(s.sequence), state.handshake.stage != .syn {
+            state.handshake.answer.marks.insert(.pureSYN)
+            return .passed
+        }
+        var step = TCPStep.passed
+        if state.handshake.answer.marks.contains(.hasAcknowledged) {
+            step = .judged(.splitHandshake, as: .invalidFlags, by: posture)
+            if step.refusal != nil { return step }
+        }
+        if state.handshake.stage == .syn {
+            state.handshake.answer = TCPOffer(s)
+            state.handshake.stage = .crossed
+            if state.isHalfOpen { state.phase = .synReceived }
+        } else {
+            state.handshake.answer.absorb(s)
+        }
+        state.handshake.answer.marks.insert(.pureSYN)
+        return step
+    }
+
+    static func synACK(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion
+    ) -> TCPStep {
+        guard state.handshake.isUnderWay else { return lateSYNACK(state, s, from: side, posture) }
+        return side == state.handshake.opener
+            ? openerSYNACK(&state, s, at: now, posture)
+            : responderSYNACK(&state, s, at: now, posture)
+    }
+
+    /// A SYN+ACK with a wrong acknowledgement is dropped alone; the opener would answer with a RST, and the right one still
+    /// opens.
+    private static func responderSYNACK(
+        _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
+    ) -> TCPStep {
+        guard let isn = state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) else {
+            return .refused(.invalidACK)
+        }
+        var step = TCPStep.passed
+        if s.dataLength > 0, !state.handshake.offer.marks.contains(.fastOpen) {
+            step = .judged(.synData, as: .invalidFlags, by: posture)
+            if step.refusal != nil { return step }
+        }
+        state.handshake.answer(with: s, choosing: isn)
+        if state.isHalfOpen { state.phase = .synReceived }
+        if state.handshake.offer.marks.contains(.hasAcknowledged) { complete(&state, at: now, &step) }
+        return step
+    }
+
+    /// The opener sends a SYN+ACK only after a SYN of the responder.
+    private static func openerSYNACK(
+        _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
+    ) -> TCPStep {
+        guard state.handshake.stage != .syn, state.handshake.answer.marks.contains(.pureSYN) else {
+            return .judged(.splitHandshake, as: .invalidFlags, by: posture)
+        }
+        guard state.handshake.offer.has(s.sequence) else { return .refused(.invalidSequence) }
+        guard let isn = state.handshake.answer.isn(acknowledgedBy: s.acknowledgement) else {
+            return .refused(.invalidACK)
+        }
+        state.handshake.offer.choose(s.sequence)
+        state.handshake.offer.absorb(s)
+        state.handshake.answer.choose(isn)
+        state.handshake.offer.marks.insert(.hasAcknowledged)
+        var step = TCPStep.passed
+        if state.handshake.stage == .answered { complete(&state, at: now, &step) }
+        return step
+    }
+
+    /// A SYN+ACK when no opening is under way: a late duplicate, or nonsense.
+    private static func lateSYNACK(
+        _ state: TCPState, _ s: TCPFields, from side: Side, _ posture: AntiEvasion
+    ) -> TCPStep {
+        if state.handshake.repeatsSYNACK(s, from: side, afterReset: state[side].marks.contains(.reset)) {
+            return .passed
+        }
+        if state.hasWindows, !state[side].mayPlace(s, before: state[side.opposite]) {
+            return .refused(.invalidSequence)
+        }
+        if state.handshake.stage == .none { return .passed }
+        return .judged(.splitHandshake, as: .invalidFlags, by: posture)
+    }
+
+    /// Makes the connection of the handshake the connection.
+    static func complete(_ state: inout TCPState, at now: Instant, _ step: inout TCPStep) {
+        step.reopened = !state.isHalfOpen
+        state.establish(at: now)
+    }
+}
+
+extension TCPHandshake {
+    /// The responder has acknowledged the SYN with this initial sequence number.
+    mutating func answer(with s: TCPFields, choosing isn: UInt32) {
+        if isn != offer.isn, stage == .answered { stage = .syn }
+        offer.choose(isn)
+        if stage == .syn { answer = TCPOffer(s) } else { answer.absorb(s) }
+        answer.marks.insert(.hasAcknowledged)
+        stage = .answered
+    }
+
+    /// Whether this SYN is one that the handshake, now over, has already seen.
+    func repeatsSYN(_ s: TCPFields, from side: Side) -> Bool {
+        guard stage == .over else { return false }
+        return side == opener ? offer.has(s.sequence) : answer.marks.contains(.pureSYN) && answer.has(s.sequence)
+    }
+
+    /// Whether this SYN+ACK belongs to the handshake, now over. One that answers a SYN whose sender has given up by then
+    /// passes as well: the RST that it provokes tells the responder.
+    func repeatsSYNACK(_ s: TCPFields, from side: Side, afterReset: Bool) -> Bool {
+        guard stage == .over else { return false }
+        if side == opener { return answer.marks.contains(.pureSYN) && offer.has(s.sequence) }
+        return offer.isn(acknowledgedBy: s.acknowledgement) != nil
+            && (answer.marks.contains(.hasAcknowledged) ? answer.has(s.sequence) : !afterReset)
+    }
+}

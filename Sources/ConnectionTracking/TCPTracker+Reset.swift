@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// RST segments (RFC 9293 section 3.10.7, RFC 5961 section 3).
+///
+/// A RST ends the connection only at exactly the sequence that its receiver expects next: the sender's `end`, or, when what
+/// came before the RST was lost, the last acknowledgement. In SYN-SENT it does so by its acknowledgement of the SYN.
+/// Elsewhere inside the window it passes and changes nothing: the receiver answers with a challenge ACK, and the RST that
+/// answers this one has the exact number.
+extension TCPTracker {
+    static func reset(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
+    ) -> TCPStep {
+        if state.handshake.stage != .none {
+            let isPassed =
+                side == state.handshake.opener
+                ? resetByOpener(&state, s, at: now) : resetByResponder(&state, s, at: now)
+            if isPassed { return .passed }
+        }
+        guard state.hasWindows else {
+            let isAnswer = side != state.handshake.opener && s.flags.contains(.ack)
+            return .refused(isAnswer && state.phase == .synSent ? .invalidACK : .invalidSequence)
+        }
+        return resetInWindow(&state, s, from: side)
+    }
+
+    /// Whether the RST belongs to the opening, which it then ends.
+    private static func resetByOpener(_ state: inout TCPState, _ s: TCPFields, at now: Instant) -> Bool {
+        let opener = state.handshake.opener
+        guard state.handshake.isUnderWay else { return !state.hasWindows && state.handshake.offer.isNext(s.sequence) }
+        if state.handshake.offer.isNext(s.sequence) {
+            state.abandonOpening(by: opener, at: now)
+            return true
+        }
+        if s.sequence == state.handshake.offer.otherISN &+ 1 {
+            _ = state.handshake.offer.withdraw(state.handshake.offer.otherISN)
+            return true
+        }
+        let responder = state[opener.opposite]
+        if responder.marks.contains(.stray), responder.acknowledged == s.sequence { return true }
+        return state.handshake.stage != .syn
+            && state.handshake.offer.isn(before: s.sequence, within: UInt32(state.handshake.answer.window)) != nil
+    }
+
+    private static func resetByResponder(_ state: inout TCPState, _ s: TCPFields, at now: Instant) -> Bool {
+        let responder = state.handshake.opener.opposite
+        let refused = s.flags.contains(.ack) ? state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) : nil
+        guard state.handshake.isUnderWay else { return !state.hasWindows && refused != nil }
+        if state.handshake.stage != .syn, state.handshake.answer.isNext(s.sequence) {
+            state.abandonOpening(by: responder, at: now)
+            return true
+        }
+        if let refused {
+            // Once it has answered, only an opener that has not seen the answer believes this one.
+            if state.handshake.stage != .answered, !state.handshake.offer.withdraw(refused) {
+                state.abandonOpening(by: responder, at: now)
+            }
+            return true
+        }
+        return state.handshake.stage != .syn
+            && state.handshake.answer.isn(before: s.sequence, within: UInt32(state.handshake.offer.window)) != nil
+    }
+
+    private static func resetInWindow(_ state: inout TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
+        let sender = state[side]
+        let receiver = state[side.opposite]
+        if s.sequence == sender.end || s.sequence == receiver.acknowledged {
+            if !state.isHalfOpen, state.phase != .timeWait {
+                state.phase = .closed
+                state[side].marks.insert(.reset)
+            }
+            return .passed
+        }
+        let lowest = isQuiet(state) ? receiver.acknowledged : sender.end &- receiver.reach
+        let isInside = !s.sequence.isBefore(lowest) && !s.sequence.isAfter(sender.ceiling)
+        return isInside ? .passed : .refused(.invalidSequence)
+    }
+
+    /// Whether nothing is in flight, so that each side's next expected sequence number is known for certain. Otherwise a
+    /// side that is gone answers each segment that still reaches it with a RST at the acknowledgement it carries (RFC
+    /// 9293 section 3.10.7.1), and all but the last are behind.
+    private static func isQuiet(_ state: TCPState) -> Bool {
+        state.phase != .closed && state.low.end == state.high.acknowledged && state.high.end == state.low.acknowledged
+            && !state.low.marks.contains(.unsettled) && !state.high.marks.contains(.unsettled)
+    }
+}
+
+extension TCPState {
+    /// One side has given the opening up. If it was to replace a connection that lives, that one goes on.
+    fileprivate mutating func abandonOpening(by side: Side, at now: Instant) {
+        guard isHalfOpen else {
+            handshake.stage = .over
+            return
+        }
+        if handshake.stage == .answered { establish(at: now) }
+        handshake.stage = .over
+        phase = .closed
+        self[side].marks.insert(.reset)
+    }
+}

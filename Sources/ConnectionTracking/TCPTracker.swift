@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// The TCP state machine: (state, side, segment, time, posture) → (state, outcome), without clock, table or lock.
+///
+/// The caller has judged the flags alone (`traits`) and, where `needsAdmission` says so, has put a SYN to its rules. What
+/// comes here and is nonsense by its flags was let through by a posture row; it passes where it can do nothing.
+package enum TCPTracker {
+    /// Judges one segment that `side` sent.
+    ///
+    /// - Parameters:
+    ///   - state: the connection; a refused segment leaves it as it was.
+    ///   - s: the segment.
+    ///   - side: who sent it.
+    ///   - now: when.
+    ///   - posture: the anti-evasion rows.
+    ///   - unseenBytes: for the first fragment of a fragmented segment, how many more bytes may follow. They may be
+    ///     acknowledged, but are not taken for seen.
+    package static func step(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion, unseenBytes: UInt32 = 0
+    ) -> TCPStep {
+        guard state.isConsistent else { return .refused(.internalStatesError) }
+        let isOver = state.phase.isOver
+        var step = judge(&state, s, from: side, at: now, posture, unseenBytes)
+        if isOver, step.refusal != nil, step.row == nil { step.refusal = .packetOnClosedConnection }
+        return step
+    }
+
+    private static func judge(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion, _ unseenBytes: UInt32
+    ) -> TCPStep {
+        let flags = s.flags
+        if flags.isDisjoint(with: [.syn, .rst]) {
+            return flags.contains(.ack)
+                ? segment(&state, s, from: side, at: now, posture, unseenBytes)
+                : withoutACK(state, s, from: side)
+        }
+        if flags.contains(.rst) { return reset(&state, s, from: side, at: now) }
+        if flags.contains(.fin) { return .passed }
+        return flags.contains(.ack)
+            ? synACK(&state, s, from: side, at: now, posture)
+            : syn(&state, s, from: side, at: now, posture)
+    }
+
+    /// A segment with ACK and without SYN or RST.
+    private static func segment(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion, _ unseenBytes: UInt32
+    ) -> TCPStep {
+        if state.handshake.isUnderWay,
+            let step = openingSegment(&state, s, from: side, at: now, posture, unseenBytes)
+        {
+            return step
+        }
+        guard state.hasWindows else { return .refused(faultWithoutWindows(state, s, from: side)) }
+        if state.isUnlearnt {
+            state = adopt(s, from: side, opener: state.opener, at: now)
+            return .passed
+        }
+        if state.phase == .closed, state[side].marks.contains(.reset), !state[side].mayFollowReset(s) {
+            return .refused(.packetOnClosedConnection)
+        }
+        return exchange(&state, s, from: side, at: now, posture, unseenBytes)
+    }
+
+    /// Every segment after the first SYN has ACK (RFC 9293 section 3.10.7.4 discards others). One without any flag comes
+    /// here only if the posture lets it; its receiver discards it too.
+    private static func withoutACK(_ state: TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
+        guard s.flags.isDisjoint(with: .ruleFlags) else { return .refused(.invalidFlags) }
+        let isInside = state.hasWindows && state[side].mayPlace(s, before: state[side.opposite])
+        return isInside || !state.hasWindows ? .passed : .refused(.invalidSequence)
+    }
+}
