@@ -15,7 +15,8 @@ package struct PacketAttributes: Sendable, BitwiseCopyable {
     package var physicalInInterface: UInt32
     package var physicalOutInterface: UInt32
     package var mark: UInt32
-    /// Owner of the sending socket, `UInt32.max` where the kernel names none.
+    /// Owner of the sending socket, `UInt32.max` where the kernel names none; in the numbers of the host's initial user
+    /// namespace, wherever sender and agent live.
     package var senderUID: UInt32
     package var senderGID: UInt32
     /// Source hardware address in the low 48 bits, first byte highest; `UInt64.max` without one (this host's own
