@@ -46,6 +46,9 @@ let targets: [Target] =
     + core("PolicyFile", ["CYAML", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
     + core(
+        "PacketFilterRules", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        testing: ["FirewallPolicy", "ConnectionTracking"])
+    + core(
         "AgentControl", [nioCore, nioPosix, "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
 

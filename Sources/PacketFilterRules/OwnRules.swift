@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// Portreeve's own part of the mangle table of one family: its chains, and the jumps to them from the built-in chains. All
+/// that is added is in chains with names of its own and in those jumps, so that taking it away leaves what was there.
+///
+/// The jumps stand last in their chains: a packet that comes back from the queue goes on at the next hook and skips what
+/// would follow in the same chain.
+package struct OwnRules: Hashable, Sendable {
+    package static let table = "mangle"
+    package static let incomingChain = "PORTREEVE-IN"
+    package static let outgoingChain = "PORTREEVE-OUT"
+    package static let forwardedChain = "PORTREEVE-FWD"
+    /// Empty; it says that the table itself did not exist before and may go with the rules.
+    package static let tableMarker = "PORTREEVE-MADE-TABLE"
+
+    package struct Chain: Hashable, Sendable {
+        package var name: String
+        /// Each without its `-A NAME`.
+        package var rules: [String]
+    }
+
+    package var chains: [Chain] = []
+    /// Whole `-A` lines, in whatever chain they stand.
+    package var jumps: [String] = []
+
+    package init() {}
+
+    package var isEmpty: Bool { chains.isEmpty && jumps.isEmpty }
+
+    static func isOwn(_ chain: String) -> Bool { chain.hasPrefix("PORTREEVE-") }
+}
+
+extension OwnRules {
+    /// Those that are in place in a saved rule set.
+    package init(in ruleset: SavedRuleset) {
+        guard let table = ruleset[table: Self.table] else { return }
+        for chain in table.chains where Self.isOwn(chain.name) {
+            let prefix = "-A \(chain.name) "
+            chains.append(Chain(name: chain.name, rules: chain.rules.map { String($0.line.dropFirst(prefix.count)) }))
+        }
+        for chain in table.chains where !Self.isOwn(chain.name) {
+            jumps += chain.rules.filter { $0.target.map(Self.isOwn) ?? false }.map(\.line)
+        }
+    }
+
+    /// Whether they belong to a table that was made for them.
+    package var ownTable: Bool { chains.contains { $0.name == Self.tableMarker } }
+
+    package mutating func markTable() {
+        guard !ownTable else { return }
+        chains.append(Chain(name: Self.tableMarker, rules: []))
+    }
+
+    /// What `iptables-restore --noflush` reads to put these in the place of `current`, in one step: either all of it
+    /// happens or nothing.
+    package func restoreText(replacing current: OwnRules) -> String {
+        var lines = ["*\(Self.table)"]
+        let names = chains.map(\.name)
+        // A declaration empties a chain that exists.
+        lines += names.map { ":\($0) - [0:0]" }
+        lines += current.jumps.map { "-D" + $0.dropFirst(2) }
+        let leaving = current.chains.map(\.name).filter { !names.contains($0) }
+        lines += leaving.map { "-F \($0)" }
+        lines += leaving.map { "-X \($0)" }
+        for chain in chains { lines += chain.rules.map { "-A \(chain.name) \($0)" } }
+        lines += jumps
+        return (lines + ["COMMIT", ""]).joined(separator: "\n")
+    }
+}
+
+extension SavedRuleset {
+    /// The commands for `nft -f` that take away the mangle table that iptables made through nftables, if nothing is in it
+    /// any more; nil otherwise. Each chain goes by itself, which the kernel refuses where a rule has come in the meantime.
+    package var tableRemoval: String? {
+        guard let table = self[table: OwnRules.table], table.isEmpty else { return nil }
+        let name = "\(family.nftablesName) \(OwnRules.table)"
+        let chains = table.chains.map { "delete chain \(name) \($0.name)\n" }
+        return chains.joined() + "delete table \(name)\n"
+    }
+}

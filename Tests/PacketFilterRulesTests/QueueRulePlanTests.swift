@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+import Testing
+
+@testable import PacketFilterRules
+
+@Suite("The rules of a policy")
+struct QueueRulePlanTests {
+    private func text(
+        _ family: AddressFamily, _ incoming: QueueRulePlan.IncomingHook = .prerouting,
+        _ change: (inout PolicyDocument) -> Void = { _ in }
+    ) -> String {
+        var policy = PolicyDocument()
+        change(&policy)
+        return QueueRulePlan(policy, incoming: incoming).rules(for: family).restoreText(replacing: OwnRules())
+    }
+
+    @Test("The default policy takes IPv4 at PREROUTING and OUTPUT, own and loopback traffic excepted")
+    func defaults() {
+        #expect(
+            text(.ipv4) == """
+                *mangle
+                :PORTREEVE-IN - [0:0]
+                :PORTREEVE-OUT - [0:0]
+                -A PORTREEVE-IN -i lo -j RETURN
+                -A PORTREEVE-IN -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST,ANYCAST -j NFQUEUE --queue-num 0
+                -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
+                -A PORTREEVE-OUT -o lo -j RETURN
+                -A PORTREEVE-OUT -j NFQUEUE --queue-num 0
+                -A PREROUTING -j PORTREEVE-IN
+                -A OUTPUT -j PORTREEVE-OUT
+                COMMIT
+
+                """)
+    }
+
+    @Test("IPv6 has no broadcast, and MULTICAST stands in a rule of its own")
+    func ipv6() {
+        let rules = QueueRulePlan(PolicyDocument(), incoming: .prerouting).rules(for: .ipv6).chains[0].rules
+        #expect(
+            rules == [
+                "-i lo -j RETURN", "-m addrtype --dst-type LOCAL,ANYCAST -j NFQUEUE --queue-num 0",
+                "-m addrtype --dst-type MULTICAST -j NFQUEUE --queue-num 0",
+            ])
+    }
+
+    @Test("At INPUT no address type is asked for", arguments: AddressFamily.allCases)
+    func input(family: AddressFamily) {
+        let text = text(family, .input)
+        #expect(text.contains("\n-A INPUT -j PORTREEVE-IN\n"))
+        #expect(text.contains("\n-A PORTREEVE-IN -j NFQUEUE --queue-num 0\n"))
+        #expect(!text.contains("PREROUTING"))
+        #expect(!text.contains("addrtype"))
+    }
+
+    @Test("A range of queues is balanced")
+    func range() {
+        #expect(text(.ipv4) { $0.queue.numbers = 2...5 }.contains("-j NFQUEUE --queue-balance 2:5\n"))
+    }
+
+    @Test("Failure open and tap mode let packets pass without an agent, failure closed does not")
+    func bypass() {
+        #expect(text(.ipv4) { $0.failure.engine = .open }.contains("--queue-num 0 --queue-bypass\n"))
+        #expect(text(.ipv4) { $0.mode = .tap }.contains("--queue-num 0 --queue-bypass\n"))
+        #expect(!text(.ipv4) { $0.failure.sanity = .open }.contains("--queue-bypass"))
+    }
+
+    @Test("Forwarded packets are taken where an inside interface is named, and only there")
+    func forwarded() {
+        #expect(!text(.ipv4).contains("FORWARD"))
+        let text = text(.ipv4) {
+            $0.interfaces.inside = ["eth1"]
+            $0.interfaces.ignore = ["lo", "wg*"]
+        }
+        #expect(text.contains("\n-A FORWARD -j PORTREEVE-FWD\n"))
+        #expect(text.contains("\n-A PORTREEVE-FWD -j NFQUEUE --queue-num 0\n"))
+        for pair in ["-i lo -o lo", "-i lo -o wg+", "-i wg+ -o lo", "-i wg+ -o wg+"] {
+            #expect(text.contains("\n-A PORTREEVE-FWD \(pair) -j RETURN\n"))
+        }
+    }
+
+    @Test(
+        "What iptables cannot say of an interface, and what would break a rule, is left to the agent",
+        arguments: [
+            "eth?", "*0", "eth[01]", "a b", "x\n-A INPUT -j ACCEPT", "-j", "ppp+", "", "abcdefghijklmnop", "\"", "!",
+        ])
+    func inexpressible(name: String) {
+        var policy = PolicyDocument()
+        policy.interfaces.ignore = ["lo", name]
+        let plan = QueueRulePlan(policy, incoming: .prerouting)
+        #expect(plan.leftToAgent == [name])
+        #expect(plan.rules(for: .ipv4).chains[0].rules.count == 2)
+    }
+
+    @Test(
+        "A wildcard at the end becomes that of iptables",
+        arguments: [("veth*", "veth+"), ("*", "+"), ("eth0.100", "eth0.100"), ("br-1a2b", "br-1a2b")])
+    func wildcard(name: String, pattern: String) {
+        #expect(text(.ipv4) { $0.interfaces.ignore = [name] }.contains("\n-A PORTREEVE-IN -i \(pattern) -j RETURN\n"))
+    }
+
+    @Test(
+        "The lowest bits of the mark mask are own traffic and the two directions, the rest is the epoch",
+        arguments: [
+            (0xff00_0000, [0x100_0000, 0x200_0000, 0x400_0000, 0xf800_0000]), (0x8421, [1, 0x20, 0x400, 0x8000]),
+            (0x3, [1, 2, 0, 0]), (0, [0, 0, 0, 0]),
+        ] as [(UInt32, [UInt32])])
+    func marks(mask: UInt32, parts: [UInt32]) {
+        let layout = MarkLayout(mask: mask)
+        #expect([layout.ownTraffic, layout.incomingOffload, layout.outgoingOffload, layout.epochMask] == parts)
+    }
+
+    @Test("Without a bit for own traffic no rule asks for one")
+    func noMark() {
+        #expect(!text(.ipv4) { $0.queue.markMask = 0 }.contains("-m mark"))
+    }
+}
+
+@Suite("Putting own rules in place and taking them away")
+struct OwnRulesTests {
+    private let rules = QueueRulePlan(PolicyDocument(), incoming: .prerouting).rules(for: .ipv4)
+
+    private func saved(_ text: String) -> SavedRuleset { SavedRuleset(text, command: "iptables", family: .ipv4) }
+
+    @Test("Own rules are found again among others as they were put there")
+    func found() {
+        let ruleset = saved(Rules.saved(Foreign.docker + Foreign.ufw, with: rules))
+        #expect(OwnRules(in: ruleset) == rules)
+        #expect(OwnRules(in: saved(Foreign.docker)).isEmpty)
+        #expect(OwnRules(in: saved("")).isEmpty)
+    }
+
+    @Test("A second time replaces the first: jumps are deleted before they are added")
+    func again() {
+        let lines = rules.restoreText(replacing: rules).split(separator: "\n")
+        #expect(lines.contains("-D PREROUTING -j PORTREEVE-IN"))
+        #expect(lines.contains("-D OUTPUT -j PORTREEVE-OUT"))
+        #expect(lines.filter { $0 == "-A PREROUTING -j PORTREEVE-IN" }.count == 1)
+        let deleted = lines.firstIndex(of: "-D OUTPUT -j PORTREEVE-OUT")
+        let added = lines.firstIndex(of: "-A OUTPUT -j PORTREEVE-OUT")
+        #expect(deleted ?? .max < added ?? .min)
+    }
+
+    @Test("Another hook takes the jump from the old one")
+    func otherHook() {
+        let input = QueueRulePlan(PolicyDocument(), incoming: .input).rules(for: .ipv4)
+        let text = input.restoreText(replacing: rules)
+        #expect(text.contains("\n-D PREROUTING -j PORTREEVE-IN\n"))
+        #expect(text.contains("\n-A INPUT -j PORTREEVE-IN\n"))
+    }
+
+    @Test("Removal empties and deletes own chains and touches nothing else")
+    func removal() {
+        #expect(
+            OwnRules().restoreText(replacing: rules) == """
+                *mangle
+                -D PREROUTING -j PORTREEVE-IN
+                -D OUTPUT -j PORTREEVE-OUT
+                -F PORTREEVE-IN
+                -F PORTREEVE-OUT
+                -X PORTREEVE-IN
+                -X PORTREEVE-OUT
+                COMMIT
+
+                """)
+    }
+
+    @Test("A jump from another chain, with conditions, is taken away as it stands there")
+    func strangeJump() {
+        let text = Rules.table("mangle", "-A INPUT -i eth0 -m comment --comment \"a \\\"b\\\"\" -j PORTREEVE-IN")
+        let removal = OwnRules().restoreText(replacing: OwnRules(in: saved(text)))
+        #expect(removal.contains("\n-D INPUT -i eth0 -m comment --comment \"a \\\"b\\\"\" -j PORTREEVE-IN\n"))
+    }
+
+    @Test("A chain that is no longer needed goes")
+    func chainLeaves() {
+        var policy = PolicyDocument()
+        policy.interfaces.inside = ["eth1"]
+        let router = QueueRulePlan(policy, incoming: .prerouting).rules(for: .ipv4)
+        let text = rules.restoreText(replacing: router)
+        #expect(text.contains("\n-X PORTREEVE-FWD\n"))
+        #expect(!text.contains("-X PORTREEVE-IN"))
+    }
+
+    @Test("The table made by nftables goes with the rules only where nothing else is in it")
+    func tableRemoval() {
+        #expect(
+            saved("*mangle\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [5:7]\nCOMMIT\n").tableRemoval
+                == "delete chain ip mangle INPUT\ndelete chain ip mangle OUTPUT\ndelete table ip mangle\n")
+        #expect(saved("*mangle\n:INPUT DROP [0:0]\nCOMMIT\n").tableRemoval == nil)
+        #expect(saved("*mangle\n:INPUT ACCEPT [0:0]\n:mine - [0:0]\nCOMMIT\n").tableRemoval == nil)
+        #expect(saved(Rules.table("mangle", "-A INPUT -j MARK --set-xmark 0x1/0x1")).tableRemoval == nil)
+        #expect(saved("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n").tableRemoval == nil)
+    }
+}
