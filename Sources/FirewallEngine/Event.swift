@@ -3,7 +3,7 @@
 package import PacketWire
 
 /// What an event says was done.
-package enum EventAction: UInt8, Sendable, BitwiseCopyable {
+package enum EventAction: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case deny
     case logOnly
     /// Not a drop (142, 910–914).
@@ -30,9 +30,10 @@ package struct Event: Sendable, BitwiseCopyable {
     package var metadata: PacketMetadata
     package var headers: PacketHeaders
     package var note = EventNote.none
-    /// Bytes of the packet in the batch's copy, where the policy asks for packet data: index into
-    /// `Engine.packetData`, or -1.
+    /// Bytes of the packet in the batch's copy, where the policy asks for packet data: offset into `Outbox.bytes`, or -1.
     package var packetData: Int32 = -1
+    /// How many of them.
+    package var packetDataCount: UInt16 = 0
 
     package init(
         reason: DropReason, action: EventAction, instant: Instant, metadata: PacketMetadata, headers: PacketHeaders

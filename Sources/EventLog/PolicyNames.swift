@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import FirewallPolicy
+
+/// What the log tells of one policy: the agent registers it before the first event of that policy comes.
+package struct PolicyNames: Sendable {
+    package var epoch: UInt32
+    package var mode: Mode
+    /// In the order of `Policy.rules`, which `Event.rule` indexes.
+    package var rules: [RuleName]
+
+    /// The rules are those of the compiled policy, built-in ones included.
+    package init(epoch: UInt32, mode: Mode, rules: [Rule]) {
+        self.epoch = epoch
+        self.mode = mode
+        self.rules = rules.map(RuleName.init)
+    }
+}
+
+/// What the log tells of one rule.
+package struct RuleName: Sendable, Hashable {
+    package var name: String
+    package var priority: UInt8
+    /// Where the rule stands; without a file for a built-in rule.
+    package var position: SourcePosition
+
+    package init(_ rule: Rule) {
+        name = rule.name
+        priority = rule.priority
+        position = rule.position
+    }
+}
+
+/// The names of the last few policies, because events of an older one may still be under way at a reload.
+package struct PolicyHistory: Sendable {
+    /// Newest last.
+    private var policies: [PolicyNames] = []
+
+    package static let kept = 8
+
+    package init() {}
+
+    /// Adds a policy, or replaces the one of the same epoch.
+    package mutating func register(_ names: PolicyNames) {
+        policies.removeAll { $0.epoch == names.epoch }
+        policies.append(names)
+        if policies.count > PolicyHistory.kept { policies.removeFirst() }
+    }
+
+    /// `nil` where it was never registered, or too long ago.
+    package subscript(epoch: UInt32) -> PolicyNames? { policies.last { $0.epoch == epoch } }
+
+    /// `nil` also for an index that the policy does not have.
+    package func rule(_ index: Int32, epoch: UInt32) -> RuleName? {
+        guard index >= 0, let names = self[epoch], Int(index) < names.rules.count else { return nil }
+        return names.rules[Int(index)]
+    }
+}
+
+/// Names of network interfaces by kernel index, as they are now.
+package struct InterfaceNames: Sendable {
+    package var names: [UInt32: String]
+
+    package init(_ names: [UInt32: String] = [:]) { self.names = names }
+
+    /// `nil` for 0, which is no interface; an interface that is gone has its number for a name.
+    package subscript(index: UInt32) -> String? { index == 0 ? nil : names[index] ?? "if\(index)" }
+}
