@@ -42,7 +42,9 @@ let targets: [Target] =
     + core("ConnectionTracking", ["PacketWire"])
     + core("FirewallPolicy", ["ConnectionTracking", "PacketWire"])
     + core("FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"])
-    + core("EventLog", ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core(
+        "EventLog", ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("PolicyFile", ["CYAML", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
     + core(
