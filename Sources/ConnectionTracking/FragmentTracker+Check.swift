@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// The part of a datagram's payload that a fragment holds.
+struct FragmentPiece: BitwiseCopyable {
+    var start: UInt32
+    /// Byte after the last one.
+    var end: UInt32
+    var isLast: Bool
+
+    init(_ fragment: FragmentFields) {
+        start = min(fragment.offset, FragmentPiece.maximum)
+        end = min(start &+ min(fragment.dataLength, FragmentPiece.maximum), FragmentPiece.maximum)
+        isLast = !fragment.moreFragments
+    }
+
+    /// The units of eight bytes that it touches. A length that is no multiple of eight is illegal but in the last fragment;
+    /// its rest counts as a whole unit, since receivers disagree about it.
+    var units: Range<Int> { Int(start / 8)..<Int((end + 7) / 8) }
+
+    private static let maximum: UInt32 = 65_536
+}
+
+extension FragmentTracker {
+    /// Checks a fragment (`packet.fragment.isFragment`) and notes it.
+    package mutating func check(
+        _ packet: borrowing PacketHeaders, direction: Direction, at now: Instant, _ settings: FragmentSettings
+    ) -> FragmentStep {
+        let isFirst = packet.fragment.offset == 0
+        let key = DatagramKey(packet, direction: direction)
+        if let refusal = FragmentCheck.refusal(of: packet, settings) {
+            if isFirst, refusal != .fragmented { noteRefusedFirst(key, refusal, at: now) }
+            return .refused(refusal, silently: refusal == .fragmented && settings.all == .denySilent)
+        }
+        let piece = FragmentPiece(packet.fragment)
+        guard let index = record(of: key, with: piece, at: now) else { return .refused(.incomplete, silently: false) }
+        guard take(piece, into: index) else { return .refused(.overlapping, silently: false) }
+        if isFirst, case .firstRefused = records[Int(index)].standing { records[Int(index)].standing = .undecided }
+        let step = step(of: index, isFirst: isFirst, at: now)
+        if isWhole(index) { markComplete(index, at: now) }
+        return step
+    }
+
+    /// Tells what was decided about a first fragment, for the rest of its datagram.
+    package mutating func decide(_ record: DatagramRecord, _ verdict: DatagramVerdict) {
+        guard isCurrent(record) else { return }
+        switch records[Int(record.index)].standing {
+        case .condemned, .decided(.pass): return
+        case .undecided, .inherited, .firstRefused, .decided(.dropped): break
+        }
+        records[Int(record.index)].standing = .decided(verdict)
+        release(heldOf: record, .decided(verdict))
+    }
+
+    private func step(of index: Int32, isFirst: Bool, at now: Instant) -> FragmentStep {
+        let record = records[Int(index)]
+        let handle = DatagramRecord(index: index, generation: record.generation)
+        if isFirst { return .first(handle) }
+        switch record.standing {
+        case .decided(let verdict): return .decided(verdict)
+        case .inherited(let verdict) where now - record.completed < Self.duplicateTime: return .decided(verdict)
+        case .undecided, .inherited: return .awaitsFirst(handle)
+        case .firstRefused(let refusal): return .refused(refusal, silently: false)
+        case .condemned: return .refused(.overlapping, silently: false)
+        }
+    }
+
+    /// Notes a piece. False: it overlaps, or contradicts the length; the datagram is condemned.
+    private mutating func take(_ piece: FragmentPiece, into index: Int32) -> Bool {
+        let record = records[Int(index)]
+        if case .condemned = record.standing { return false }
+        if coverage.touches(piece.units, in: Int(index)) {
+            guard isDuplicate(piece, of: index) else { return condemn(index) }
+            return true
+        }
+        let end = piece.isLast ? piece.end : record.end
+        let contradictsLast = record.end != .max && (piece.isLast ? piece.end != record.end : piece.end >= record.end)
+        guard !contradictsLast, max(record.highest, piece.end) <= end else { return condemn(index) }
+        coverage.cover(piece.units, in: Int(index))
+        records[Int(index)].units += Int32(truncatingIfNeeded: piece.units.count)
+        records[Int(index)].highest = max(record.highest, piece.end)
+        records[Int(index)].end = end
+        return true
+    }
+
+    /// The same place, the same length and the same position in the order as a piece seen before.
+    func isDuplicate(_ piece: FragmentPiece, of index: Int32) -> Bool {
+        let end = records[Int(index)].end
+        let agrees = piece.isLast ? piece.end == end : end == .max || piece.end < end
+        return agrees && coverage.hasFragment(piece.units, in: Int(index))
+    }
+
+    private mutating func condemn(_ index: Int32) -> Bool {
+        records[Int(index)].standing = .condemned
+        let record = DatagramRecord(index: index, generation: records[Int(index)].generation)
+        release(heldOf: record, .refused(.overlapping))
+        return false
+    }
+
+    private mutating func noteRefusedFirst(_ key: DatagramKey, _ refusal: FragmentRefusal, at now: Instant) {
+        guard let index = find(key, at: now) ?? begin(key, at: now), !records[Int(index)].isComplete else { return }
+        switch records[Int(index)].standing {
+        case .condemned, .decided: return
+        case .undecided, .inherited, .firstRefused: break
+        }
+        records[Int(index)].standing = .firstRefused(refusal)
+        let record = DatagramRecord(index: index, generation: records[Int(index)].generation)
+        release(heldOf: record, .refused(refusal))
+    }
+
+    private func isWhole(_ index: Int32) -> Bool {
+        let record = records[Int(index)]
+        return !record.isComplete && record.end != .max && UInt32(record.units) == (record.end + 7) / 8
+    }
+}

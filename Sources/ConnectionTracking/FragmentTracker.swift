@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// The fragmented datagrams of one worker: checks every fragment, sees overlaps, and gives later fragments the verdict of
+/// their first one.
+///
+/// - *What is seen is what the receiver sees.* Fragments are not put together, but a datagram's record begins, is complete
+///   and ends as in the host that reassembles it. A fragment that overlaps others condemns the datagram: it and all that
+///   come later are refused (RFC 5722, RFC 8200 section 4.5, and the same for IPv4). An exact duplicate is no overlap; after
+///   the datagram is complete it passes for a second more, and begins a new record as it does in the receiver.
+/// - *The first fragment decides.* Later ones get its verdict. Those that come before it are held by the caller under a
+///   ticket; `takeRelease` says what becomes of them. Once one first fragment has passed, a duplicate that is refused does
+///   not take the verdict back: the receiver got only the one that passed.
+/// - *A fragment refused by itself* (`FragmentCheck`) leaves no trace, because the receiver never gets it; except that a
+///   refused first one gives its reason to those that follow, until an acceptable first one comes.
+/// - *Bounded.* At most `limit` records of about 2 KiB each; when all are in use the oldest gives way, complete ones first,
+///   so that a flood of fragments costs others only datagrams that take longer than the flood needs to fill the table. With
+///   a limit of 0 every fragment is refused as incomplete. At most `maximumHeld` packets are held, `fragmentHold` long each.
+package struct FragmentTracker: ~Copyable, Sendable {
+    /// Packets held at most.
+    package static let maximumHeld = 64
+    /// How long exact duplicates of a complete datagram pass with its verdict.
+    static let duplicateTime = Instant.Span.seconds(1)
+
+    /// What is known about the verdict of a datagram.
+    enum Standing: BitwiseCopyable {
+        case undecided
+        /// The verdict of the complete datagram that a duplicate belongs to, valid for `duplicateTime` after `completed`.
+        case inherited(DatagramVerdict)
+        case decided(DatagramVerdict)
+        case firstRefused(FragmentRefusal)
+        case condemned
+    }
+
+    struct Record: BitwiseCopyable {
+        var key: DatagramKey
+        var hash: UInt32
+        /// Distinguishes the datagrams that use this place one after the other.
+        var generation: UInt32
+        var began: Instant
+        /// When the datagram, or the one that this one began as a duplicate of, was complete.
+        var completed = Instant(nanoseconds: 0)
+        var isComplete = false
+        var standing = Standing.undecided
+        /// Units of eight bytes covered so far.
+        var units: Int32 = 0
+        /// Byte after the highest one seen.
+        var highest: UInt32 = 0
+        /// Length of the payload, as the last fragment says; `UInt32.max` until it was seen.
+        var end = UInt32.max
+        /// Next record of the bucket's chain, or of the vacant ones.
+        var nextInBucket: Int32 = -1
+        /// The list of incomplete or of complete records, in the order in which they became so.
+        var newer: Int32 = -1
+        var older: Int32 = -1
+        /// The pair that counts this incomplete IPv4 datagram, or -1, with its list.
+        var pair: Int32 = -1
+        var serial: UInt32 = 0
+        var newerOfPair: Int32 = -1
+        var olderOfPair: Int32 = -1
+    }
+
+    struct Held: BitwiseCopyable {
+        var ticket: UInt32
+        var record: DatagramRecord
+        var since: Instant
+        /// nil while it waits.
+        var outcome: FragmentOutcome?
+    }
+
+    var records: [Record] = []
+    var coverage = FragmentCoverage()
+    var buckets = HashBuckets(limit: 2)
+    var pairs = DatagramPairs()
+    var vacant: Int32 = -1
+    var incomplete = EntryList()
+    var complete = EntryList()
+    /// In the order of their tickets.
+    var held: [Held] = []
+    var lastTicket: UInt32 = 0
+    let seed: (UInt64, UInt64)
+
+    /// Datagrams of which a record is kept.
+    package internal(set) var count = 0
+    /// `fragment` and `fragmentHold` are used; may be replaced at any time.
+    package var timeouts: Timeouts
+    /// The most records kept.
+    package private(set) var limit = 0
+
+    /// - Parameters:
+    ///   - limit: this worker's share of `limits.fragmented-datagrams`.
+    ///   - timeouts: see `Timeouts`.
+    ///   - seed: key of the hash: random in the agent, fixed in a replay.
+    package init(limit: Int, timeouts: Timeouts, seed: (UInt64, UInt64)) {
+        self.timeouts = timeouts
+        self.seed = seed
+        held.reserveCapacity(Self.maximumHeld)
+        setLimit(limit)
+    }
+
+    /// Sets the most records kept, at a reload. A lower limit takes effect as new datagrams begin.
+    package mutating func setLimit(_ limit: Int) {
+        self.limit = max(0, min(limit, 1 << 20))
+        guard self.limit > records.capacity else { return }
+        records.reserveCapacity(self.limit)
+        coverage.reserve(records: self.limit)
+        buckets.raise(limit: self.limit)
+        pairs.reserve(pairs: self.limit)
+    }
+}
