@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// How many concurrent TCP connections each remote computer has, for a part of all computers: one shard of
+/// `SharedLimits`, which guards it with a lock.
+///
+/// A record exists while something is counted for its computer, so there are never more records than counted
+/// connections: a flood of spoofed sources cannot grow it past the TCP table limit. Storage is reserved once.
+struct ComputerCounts: Sendable {
+    /// What one connection counts as.
+    struct Kinds: OptionSet, BitwiseCopyable {
+        var rawValue: UInt8
+        static let incoming = Kinds(rawValue: 1)
+        static let outgoing = Kinds(rawValue: 2)
+        static let halfOpen = Kinds(rawValue: 4)
+    }
+
+    private struct Record: BitwiseCopyable {
+        var address: IPAddress
+        var hash: UInt32
+        /// Next record of the bucket's chain, or of the vacant ones.
+        var next: Int32
+        var incoming: UInt32 = 0
+        var outgoing: UInt32 = 0
+        var halfOpen: UInt32 = 0
+        var version: UInt8
+
+        mutating func add(_ kinds: Kinds) {
+            if kinds.contains(.incoming) { incoming += 1 }
+            if kinds.contains(.outgoing) { outgoing += 1 }
+            if kinds.contains(.halfOpen) { halfOpen += 1 }
+        }
+
+        mutating func subtract(_ kinds: Kinds) {
+            if kinds.contains(.incoming), incoming > 0 { incoming -= 1 }
+            if kinds.contains(.outgoing), outgoing > 0 { outgoing -= 1 }
+            if kinds.contains(.halfOpen), halfOpen > 0 { halfOpen -= 1 }
+        }
+
+        var isEmpty: Bool { incoming == 0 && outgoing == 0 && halfOpen == 0 }
+    }
+
+    /// The round of counting; 0 while nothing is counted.
+    private(set) var generation: UInt32 = 0
+    private var records: [Record] = []
+    private var buckets = HashBuckets(limit: 2)
+    private var capacity = 0
+    private var inUse = 0
+    private var vacant: Int32 = -1
+
+    init() {}
+
+    /// Forgets everything and begins a round of counting with room for `capacity` computers.
+    mutating func begin(generation: UInt32, capacity: Int) {
+        self = ComputerCounts()
+        self.generation = generation
+        self.capacity = capacity
+        records.reserveCapacity(capacity)
+        buckets = HashBuckets(limit: capacity)
+    }
+
+    /// Makes room for more computers; what is counted stays.
+    mutating func raise(capacity: Int) {
+        guard capacity > self.capacity else { return }
+        self.capacity = capacity
+        records.reserveCapacity(capacity)
+    }
+
+    /// Counts without asking. False: no room.
+    mutating func count(_ kinds: Kinds, of computer: Computer) -> Bool {
+        guard let record = find(computer) ?? make(computer) else { return false }
+        records[record].add(kinds)
+        return true
+    }
+
+    mutating func release(_ kinds: Kinds, of computer: Computer) {
+        guard let record = find(computer) else { return }
+        records[record].subtract(kinds)
+        if records[record].isEmpty { remove(record) }
+    }
+
+    /// The kinds of which the computer already has as many as its limit says.
+    func exhausted(_ computer: Computer, limits: ComputerLimits) -> Kinds {
+        let record = find(computer).map { records[$0] }
+        var kinds: Kinds = []
+        if let limit = limits.incoming, record?.incoming ?? 0 >= limit { kinds.insert(.incoming) }
+        if let limit = limits.outgoing, record?.outgoing ?? 0 >= limit { kinds.insert(.outgoing) }
+        if let limit = limits.halfOpen, record?.halfOpen ?? 0 >= limit { kinds.insert(.halfOpen) }
+        return kinds
+    }
+
+    /// How many computers have something counted.
+    var computers: Int { inUse }
+}
+
+/// A remote computer with the keyed hash of its address.
+struct Computer: BitwiseCopyable {
+    var address: IPAddress
+    var version: UInt8
+    var hash: UInt32
+
+    init(address: IPAddress, version: UInt8, seed: (UInt64, UInt64)) {
+        self.address = address
+        self.version = version
+        var sip = SipHash(seed: seed)
+        sip.absorb(address.high)
+        sip.absorb(address.low)
+        sip.absorb(UInt64(version))
+        hash = UInt32(truncatingIfNeeded: sip.finish())
+    }
+}
+
+extension ComputerCounts {
+    private func find(_ computer: Computer) -> Int? {
+        var index = buckets[buckets.index(of: computer.hash)]
+        while index >= 0 {
+            let record = records[Int(index)]
+            if record.hash == computer.hash, record.address == computer.address, record.version == computer.version {
+                return Int(index)
+            }
+            index = record.next
+        }
+        return nil
+    }
+
+    private mutating func make(_ computer: Computer) -> Int? {
+        let record = Record(address: computer.address, hash: computer.hash, next: -1, version: computer.version)
+        let index: Int
+        if vacant >= 0 {
+            index = Int(vacant)
+            vacant = records[index].next
+            records[index] = record
+        } else if records.count < capacity {
+            index = records.count
+            records.append(record)
+        } else {
+            return nil
+        }
+        link(index)
+        inUse += 1
+        if buckets.canGrow, buckets.count < inUse { split() }
+        return index
+    }
+
+    private mutating func remove(_ index: Int) {
+        let bucket = buckets.index(of: records[index].hash)
+        if buckets[bucket] == Int32(truncatingIfNeeded: index) {
+            buckets[bucket] = records[index].next
+        } else {
+            var previous = Int(buckets[bucket])
+            while records[previous].next != Int32(truncatingIfNeeded: index) { previous = Int(records[previous].next) }
+            records[previous].next = records[index].next
+        }
+        records[index].next = vacant
+        vacant = Int32(truncatingIfNeeded: index)
+        inUse -= 1
+    }
+
+    private mutating func link(_ index: Int) {
+        let bucket = buckets.index(of: records[index].hash)
+        records[index].next = buckets[bucket]
+        buckets[bucket] = Int32(truncatingIfNeeded: index)
+    }
+
+    private mutating func split() {
+        let bucket = buckets.grow()
+        var index = buckets[bucket]
+        buckets[bucket] = -1
+        while index >= 0 {
+            let next = records[Int(index)].next
+            link(Int(index))
+            index = next
+        }
+    }
+}

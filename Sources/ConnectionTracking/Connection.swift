@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// Everything remembered about one connection: a TCP connection, a pair of UDP endpoints, or an ICMPv4 exchange.
+///
+/// One flat value, changed in place in its table. Which of `tcp`, `udp` and `icmp` means something follows from the key's
+/// protocol number; a union would save their sum, which the two small ones do not amount to. The fields stand in the
+/// order in which a packet of a known connection uses them, so that it touches few cache lines.
+package struct Connection: Sendable, BitwiseCopyable {
+    package let key: ConnectionKey
+    /// The side that sent the opening packet.
+    package var opener: Side
+    /// When the last packet that renews the connection was seen; the timeouts count from here.
+    package var lastSeen: Instant
+    package var tcp = TCPState()
+    package var udp = UDPState()
+    package var icmp = ICMPState()
+    /// The direction of the opening packet.
+    package var openingDirection: Direction
+    /// Set while the connection is one whose opening the policy refuses.
+    package var refusal = Refusal.none
+    package var decisionOfLow = CachedRuleDecision()
+    package var decisionOfHigh = CachedRuleDecision()
+    package var trafficOfLow = Traffic()
+    package var trafficOfHigh = Traffic()
+    /// Source MAC of the opening packet, for judging it again after a reload.
+    package var openingMAC: MACAddress
+    /// Index of the interface that the opening packet used (entered by, or left by when outgoing).
+    package var openingInterface: UInt32
+    /// The generation (as in `CachedRuleDecision`) by which the opening was judged last.
+    package var generation: UInt32 = 0
+    /// When the opening packet was seen.
+    package let openedAt: Instant
+
+    /// A connection whose opening packet, sent by `opener`, was seen now.
+    package init(
+        key: ConnectionKey, opener: Side, openingDirection: Direction, at now: Instant,
+        openingInterface: UInt32 = 0, openingMAC: MACAddress = .none
+    ) {
+        self.key = key
+        self.opener = opener
+        self.openingDirection = openingDirection
+        lastSeen = now
+        openedAt = now
+        self.openingInterface = openingInterface
+        self.openingMAC = openingMAC
+    }
+
+    /// The cached rule decision for packets of this side.
+    @inlinable
+    package subscript(decisionOf side: Side) -> CachedRuleDecision {
+        get { side == .low ? decisionOfLow : decisionOfHigh }
+        set { if side == .low { decisionOfLow = newValue } else { decisionOfHigh = newValue } }
+    }
+
+    /// Counts a packet of this side.
+    package mutating func count(bytes: UInt32, from side: Side) {
+        if side == .low { trafficOfLow.add(bytes) } else { trafficOfHigh.add(bytes) }
+    }
+
+    /// The direction in which packets of this side go.
+    @inlinable
+    package func direction(of side: Side) -> Direction {
+        side == opener ? openingDirection : openingDirection.opposite
+    }
+
+    /// The other computer, as the per-computer limits count it: the opener of an incoming connection, the target of an
+    /// outgoing one.
+    package var computer: IPAddress {
+        key.address(of: openingDirection == .incoming ? opener : opener.opposite)
+    }
+}
+
+/// Why a connection's packets are refused: a reason and a rule in the numbering of the engine, meaningless here.
+package struct Refusal: Hashable, Sendable, BitwiseCopyable {
+    package var rule: Int32
+    /// 0 is no refusal.
+    package var reason: UInt8
+    package init(reason: UInt8, rule: Int32) {
+        self.reason = reason
+        self.rule = rule
+    }
+    package static let none = Refusal(reason: 0, rule: -1)
+    package var isRefused: Bool { reason != 0 }
+}
+
+/// What the rules said about packets of one side of a connection. The table neither reads nor interprets it.
+package struct CachedRuleDecision: Sendable, BitwiseCopyable {
+    /// One bit for each combination of the six rule flags (`TCPFlags.ruleFlags`) for which the decision is known to hold.
+    package var flagsSeen: UInt64 = 0
+    /// The generation of policy, schedules and interfaces that decided; 0 is none.
+    package var generation: UInt32 = 0
+    /// Index of the deciding rule, or -1.
+    package var rule: Int32 = -1
+    /// Index of the matching Log Only rule, or -1.
+    package var logOnlyRule: Int32 = -1
+    package var outcome: UInt8 = 0
+    /// The interface that the packet used; rules may look at it.
+    package var interface: UInt32 = 0
+    package init() {}
+}
+
+/// Packets and bytes of one side, refused ones not included.
+package struct Traffic: Hashable, Sendable, BitwiseCopyable {
+    package var packets: UInt64 = 0
+    package var bytes: UInt64 = 0
+    package init() {}
+
+    fileprivate mutating func add(_ more: UInt32) {
+        packets &+= 1
+        bytes &+= UInt64(more)
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// Where a connection is in its life, as far as the table cares: what timeout holds, what limits count it, and what
+/// may be given up under pressure.
+package enum ConnectionStage: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case synSent, synReceived, established, finWait1, finWait2, closeWait, closing, lastACK, timeWait, closed
+    /// UDP before and after the first answer.
+    case udp, udpStream
+    case icmp
+    /// The policy refuses the connection, of whatever protocol; it is remembered for its reason only.
+    case refused
+}
+
+extension ConnectionStage {
+    /// A TCP handshake that is not finished.
+    var isHalfOpen: Bool { self == .synSent || self == .synReceived }
+
+    /// A TCP connection that counts as concurrent for the per-computer limits: from its admitted SYN until both sides are
+    /// done (TIME-WAIT) or one has reset it. A refused one was never admitted.
+    var isConcurrent: Bool { rawValue < ConnectionStage.timeWait.rawValue }
+
+    /// Nothing is lost with the entry but the name of the reason for stragglers.
+    var isOver: Bool { self == .timeWait || self == .closed }
+}
+
+extension Connection {
+    package var stage: ConnectionStage {
+        if refusal.isRefused { return .refused }
+        switch key.protocolNumber {
+        case IPProtocol.tcp: return ConnectionStage(tcp.phase)
+        case IPProtocol.udp: return udp.hasAnswer ? .udpStream : .udp
+        default: return .icmp
+        }
+    }
+}
+
+extension ConnectionStage {
+    @inline(__always)
+    init(_ phase: TCPPhase) {
+        self =
+            switch phase {
+            case .synSent: .synSent
+            case .synReceived: .synReceived
+            case .established: .established
+            case .finWait1: .finWait1
+            case .finWait2: .finWait2
+            case .closeWait: .closeWait
+            case .closing: .closing
+            case .lastACK: .lastACK
+            case .timeWait: .timeWait
+            case .closed: .closed
+            }
+    }
+}
+
+extension Timeouts {
+    /// How long an entry in this stage is kept after `lastSeen`.
+    package func span(of stage: ConnectionStage) -> Instant.Span {
+        switch stage {
+        case .synSent: synSent
+        case .synReceived: synReceived
+        case .established: established
+        case .finWait1: finWait1
+        case .finWait2: finWait2
+        case .closeWait: closeWait
+        case .closing: closing
+        case .lastACK: lastACK
+        case .timeWait: timeWait
+        case .closed: closed
+        case .udp: udp
+        case .udpStream: udpStream
+        case .icmp: icmp
+        case .refused: error
+        }
+    }
+}
+
+extension Connection {
+    /// What a connection counts as for its computer in this stage. Half-open counts against the computer that opens,
+    /// hence only for incoming connections.
+    func counted(in stage: ConnectionStage?) -> ComputerCounts.Kinds {
+        guard let stage, stage.isConcurrent else { return [] }
+        guard openingDirection == .incoming else { return .outgoing }
+        return stage.isHalfOpen ? [.incoming, .halfOpen] : .incoming
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+extension ConnectionTable {
+    /// The first connection at or after an index, for listing them a part at a time: start at 0, go on after the one
+    /// returned. Connections that come and go meanwhile may be missed; none is seen twice under one index.
+    package func first(from index: ConnectionIndex) -> ConnectionIndex? {
+        var candidate = max(0, Int(index))
+        while candidate < entries.count {
+            if entries[candidate].stage != nil { return Int32(truncatingIfNeeded: candidate) }
+            candidate += 1
+        }
+        return nil
+    }
+
+    /// Every connection, in no particular order, including those whose timeout has passed and that were not collected yet.
+    package func forEach(_ body: (ConnectionIndex, Connection) -> Void) {
+        var next = first(from: 0)
+        while let index = next {
+            body(index, entries[Int(index)].connection)
+            next = first(from: index + 1)
+        }
+    }
+}

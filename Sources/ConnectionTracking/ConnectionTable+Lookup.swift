@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+extension ConnectionTable {
+    /// The living connection of this key. One whose timeout has passed is removed and not found.
+    package mutating func find(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
+        let hash = key.hash(seed: seed)
+        var index = buckets[buckets.index(of: hash)]
+        while index >= 0 {
+            if entries[Int(index)].hash == hash, entries[Int(index)].connection.key == key {
+                guard isExpired(index, at: now) else { return index }
+                remove(index)
+                return nil
+            }
+            index = entries[Int(index)].nextInBucket
+        }
+        return nil
+    }
+
+    /// A connection lives for its stage's timeout after `lastSeen`; at that instant it is gone. A clock that ran backwards
+    /// ends nothing.
+    @inline(__always)
+    func isExpired(_ index: Int32, at now: Instant) -> Bool {
+        let connection = entries[Int(index)].connection
+        return now - connection.lastSeen >= timeouts.span(of: connection.stage)
+    }
+
+    mutating func linkIntoBucket(_ index: Int32) {
+        let bucket = buckets.index(of: entries[Int(index)].hash)
+        entries[Int(index)].nextInBucket = buckets[bucket]
+        buckets[bucket] = index
+    }
+
+    mutating func unlinkFromBucket(_ index: Int32) {
+        let bucket = buckets.index(of: entries[Int(index)].hash)
+        let next = entries[Int(index)].nextInBucket
+        guard buckets[bucket] != index else {
+            buckets[bucket] = next
+            return
+        }
+        var previous = buckets[bucket]
+        while previous >= 0 {
+            let candidate = entries[Int(previous)].nextInBucket
+            if candidate == index {
+                entries[Int(previous)].nextInBucket = next
+                return
+            }
+            previous = candidate
+        }
+    }
+
+    /// Keeps two buckets per entry: called once per insertion, it adds two at most.
+    mutating func growBuckets() {
+        for _ in 0..<2 where buckets.canGrow && buckets.count < 2 * census.total {
+            let split = buckets.grow()
+            var index = buckets[split]
+            buckets[split] = -1
+            while index >= 0 {
+                let next = entries[Int(index)].nextInBucket
+                linkIntoBucket(index)
+                index = next
+            }
+        }
+    }
+
+    /// Entries in the longest chain; for tests of the hash.
+    package var longestChain: Int {
+        var longest = 0
+        for head in buckets.heads {
+            var length = 0
+            var index = head
+            while index >= 0 {
+                length += 1
+                index = entries[Int(index)].nextInBucket
+            }
+            longest = max(longest, length)
+        }
+        return longest
+    }
+}

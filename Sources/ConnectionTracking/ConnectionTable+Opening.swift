@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// Why a connection could not be opened (stage C).
+package enum OpeningRefusal: Error, Hashable, Sendable, BitwiseCopyable {
+    /// The table of this protocol is full and nothing in it can be given up (151, 152, 902).
+    case tableFull(TrackedProtocol)
+    /// The remote computer is at its limit of incoming, of outgoing, of half-open connections (114, 115, 116).
+    case incomingPerComputer
+    case outgoingPerComputer
+    case halfOpenPerComputer
+}
+
+/// The protocols that have a table limit of their own.
+package enum TrackedProtocol: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case tcp, udp, icmp
+}
+
+extension ConnectionKey {
+    package var trackedProtocol: TrackedProtocol {
+        switch protocolNumber {
+        case IPProtocol.tcp: .tcp
+        case IPProtocol.udp: .udp
+        default: .icmp
+        }
+    }
+}
+
+extension ConnectionTable {
+    /// Takes in a connection whose key `find` does not know.
+    ///
+    /// A half-open TCP connection has to keep within the per-computer limits; one that is already further (cold start) is
+    /// counted but not refused by them, and one that the policy refuses (`refusal`) is not counted.
+    package mutating func insert(
+        _ connection: Connection, at now: Instant
+    ) throws(OpeningRefusal) -> ConnectionIndex {
+        if census.total == 0 { wheel.start(at: now) }
+        let generation = shared.generation
+        let counts = try admit(connection, generation: generation, at: now)
+        let kind = connection.key.trackedProtocol
+        do { try makeRoom(for: kind, at: now) } catch {
+            shared.release(counts, of: connection, generation: generation)
+            throw error
+        }
+        return place(connection, counts: counts, generation: generation)
+    }
+
+    /// Admits a further opening packet on a connection that is over, and makes `opener` its opener: the per-computer limits
+    /// are asked as for a new one. To be called before the tracker takes the packet in; `recordChange(of:)` afterwards
+    /// takes everything back if the tracker left the connection as it was. A refusal changes nothing.
+    package mutating func reopen(
+        _ index: ConnectionIndex, opener: Side, direction: Direction, at now: Instant
+    ) throws(OpeningRefusal) {
+        var opening = Connection(
+            key: entries[Int(index)].connection.key, opener: opener, openingDirection: direction, at: now)
+        opening.tcp.phase = .synSent
+        let generation = shared.generation
+        let counts = try admit(opening, generation: generation, at: now)
+        releaseCounts(of: index)
+        entries[Int(index)].counts = counts
+        entries[Int(index)].countGeneration = generation
+        entries[Int(index)].connection.opener = opener
+        entries[Int(index)].connection.openingDirection = direction
+        move(index, to: .synSent)
+    }
+
+    /// Counts a new connection for its computer, or throws. Expired entries that were not collected yet do not count
+    /// against it.
+    private mutating func admit(
+        _ connection: Connection, generation: UInt32, at now: Instant
+    ) throws(OpeningRefusal) -> ComputerCounts.Kinds {
+        let kinds = connection.counted(in: connection.stage)
+        guard generation != 0, !kinds.isEmpty else { return [] }
+        guard connection.stage.isHalfOpen else {
+            return shared.count(kinds, of: connection, generation: generation) ? kinds : []
+        }
+        if shared.admit(kinds, of: connection, generation: generation) == nil { return kinds }
+        collectDue(at: now)
+        if let refusal = shared.admit(kinds, of: connection, generation: generation) { throw refusal }
+        return kinds
+    }
+
+    /// Leaves one vacancy here and one reserved place in the total of this protocol.
+    private mutating func makeRoom(for kind: TrackedProtocol, at now: Instant) throws(OpeningRefusal) {
+        if kind == .tcp, shared.isNearlyFull { _ = reclaimOldest() }
+        if hasVacancy, shared.reserve(kind) { return }
+        collectDue(at: now)
+        repeat {
+            if hasVacancy, shared.reserve(kind) { return }
+        } while kind == .tcp && reclaimOldest()
+        throw .tableFull(kind)
+    }
+
+    /// Gives up the oldest connection that is over, or else the oldest half-open one.
+    private mutating func reclaimOldest() -> Bool {
+        let victim = over.oldest >= 0 ? over.oldest : halfOpen.oldest
+        guard victim >= 0 else { return false }
+        remove(victim)
+        return true
+    }
+
+    private mutating func place(
+        _ connection: Connection, counts: ComputerCounts.Kinds, generation: UInt32
+    ) -> ConnectionIndex {
+        let stage = connection.stage
+        var entry = Entry(hash: connection.key.hash(seed: seed), connection: connection)
+        entry.counts = counts
+        entry.countGeneration = generation
+        entry.stage = stage
+        let index = store(entry)
+        linkIntoBucket(index)
+        linkIntoWheel(index)
+        linkIntoList(index, stage)
+        census[stage] += 1
+        growBuckets()
+        return index
+    }
+
+    private mutating func store(_ entry: Entry) -> ConnectionIndex {
+        guard vacant >= 0 else {
+            entries.append(entry)
+            return Int32(truncatingIfNeeded: entries.count - 1)
+        }
+        let index = vacant
+        vacant = entries[Int(index)].nextInBucket
+        entries[Int(index)] = entry
+        return index
+    }
+}

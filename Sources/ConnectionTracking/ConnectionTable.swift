@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// The position of a connection in its table; it means nothing any more once the connection was removed.
+package typealias ConnectionIndex = Int32
+
+/// The connections of one worker.
+///
+/// What always holds:
+/// - *Rigid.* Storage for `capacity` entries is reserved once and never moves; memory is touched only when it is first
+///   used, and an entry's place is reused. No operation allocates.
+/// - *Flat.* A look-up costs one keyed hash and a chain of half an entry on average (`HashBuckets` keeps two buckets per
+///   entry and grows with them); nothing is ever done for all entries at once.
+/// - *Exact.* An entry whose timeout has passed is never found, whether or not it was collected yet. Its place in the
+///   totals and per-computer counts is given back when it is collected: at its next look-up, when the wheel comes to it
+///   (`expire`, at most 0.27 s later plus the backlog), or when an insertion would fail otherwise.
+/// - *Bounded.* Totals over all workers and per-computer counts are kept by `SharedLimits`. When TCP is nearly full, each
+///   new connection takes the place of the oldest one of this worker that is over or half-open.
+///
+/// The owner calls `recordChange(of:)` after each packet that changed a connection, and `expire` between batches.
+package struct ConnectionTable: ~Copyable, Sendable {
+    /// Order matters: what a look-up compares comes first.
+    @usableFromInline
+    struct Entry: BitwiseCopyable {
+        var hash: UInt32
+        /// Next entry of the bucket's chain, or of the list of vacant entries.
+        var nextInBucket: Int32 = -1
+        @usableFromInline var connection: Connection
+        /// The list of the wheel's slot.
+        var nextInSlot: Int32 = -1
+        var previousInSlot: Int32 = -1
+        /// The list of half-open or of finished connections, oldest first.
+        var newer: Int32 = -1
+        var older: Int32 = -1
+        /// The round of counting that `counts` belongs to (`SharedLimits.generation`).
+        var countGeneration: UInt32 = 0
+        var slot: UInt16 = 0
+        var counts = ComputerCounts.Kinds()
+        /// The stage by which the entry is placed in lists, census and counts; nil: vacant.
+        var stage: ConnectionStage?
+    }
+
+    @usableFromInline var entries: [Entry]
+    var buckets: HashBuckets
+    var wheel = TimingWheel()
+    var vacant: Int32 = -1
+    var halfOpen = EntryList()
+    var over = EntryList()
+    /// How many connections are in which stage.
+    package internal(set) var census = ConnectionCensus()
+    let seed: (UInt64, UInt64)
+    package let shared: SharedLimits
+    /// The most entries that this table holds, of all protocols together.
+    package private(set) var capacity: Int
+
+    /// Next entry of the walk that brings all entries up to date after a change of timeouts or limits, or -1.
+    var sweepPosition: Int32 = -1
+    /// The round of counting that the entries were last swept for.
+    var sweptGeneration: UInt32 = 0
+
+    /// May be replaced at any time; look-ups follow it at once, `expire` brings the wheel up to date entry by entry.
+    package var timeouts: Timeouts { didSet { if timeouts != oldValue { sweepPosition = 0 } } }
+
+    /// - Parameters:
+    ///   - capacity: the most entries, of all protocols together; more than the totals of `shared` is never used.
+    ///   - timeouts: see `Timeouts`.
+    ///   - seed: key of the hash: random in the agent, fixed in a replay.
+    ///   - shared: the limits and counts over all workers.
+    package init(capacity: Int, timeouts: Timeouts, seed: (UInt64, UInt64), shared: SharedLimits) {
+        self.capacity = max(0, min(capacity, Int(Int32.max) / 2))
+        self.timeouts = timeouts
+        self.seed = seed
+        self.shared = shared
+        entries = []
+        entries.reserveCapacity(self.capacity)
+        buckets = HashBuckets(limit: self.capacity * 2)
+    }
+
+    /// The connection at an index that `find` or `insert` returned; changed in place.
+    @inlinable
+    package subscript(index: ConnectionIndex) -> Connection {
+        _read { yield entries[Int(index)].connection }
+        _modify { yield &entries[Int(index)].connection }
+    }
+
+    var hasVacancy: Bool { vacant >= 0 || entries.count < capacity }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// An ICMPv4 query or reply (RFC 792, RFC 950): echo, time stamp, information, address mask.
+package struct ICMPQuery: Hashable, Sendable, BitwiseCopyable {
+    /// The type of the request, also for a reply; this is the `queryType` of the connection's key.
+    package var requestType: UInt8
+    package var isReply: Bool
+
+    /// `nil` for every type that is neither a query nor a reply.
+    package init?(type: UInt8) {
+        switch type {
+        case 8, 13, 15, 17: (requestType, isReply) = (type, false)
+        case 0: (requestType, isReply) = (8, true)
+        case 14, 16, 18: (requestType, isReply) = (type - 1, true)
+        default: return nil
+        }
+    }
+}
+
+/// Which sides of an exchange have a request outstanding: an admitted one, at most `timeouts.icmp` ago.
+package struct ICMPState: Hashable, Sendable, BitwiseCopyable {
+    fileprivate var requesters: UInt8 = 0
+    package init() {}
+
+    fileprivate static func bit(_ side: Side) -> UInt8 { side == .low ? 1 : 2 }
+}
+
+/// What an ICMPv4 query or reply is to an exchange that is known.
+package enum ICMPStep: UInt8, Sendable, BitwiseCopyable {
+    /// A further request of a side that was admitted, or a reply to one.
+    case belongs
+    /// The first request of this side: to be judged as an opening packet is, and then `ICMPTracker.admit`ted.
+    case opening
+    /// A reply, and the other side never asked.
+    case unsolicitedReply
+}
+
+/// ICMPv4 pseudo-state.
+///
+/// A reply is admitted while a request of the other side is outstanding. Requests renew the exchange, replies do not, and
+/// a reply does not use the request up: one request legally brings several (duplicates on the wire, two hosts behind one
+/// address), and with several requests in flight a count would drop the answers to those that were sent twice. So an
+/// exchange ends `timeouts.icmp` after its last request, however many replies came. Where both sides ask with the same
+/// identifier, either one's requests keep the exchange alive.
+///
+/// Replies to a broadcast or multicast request come from other addresses, hence belong to no exchange.
+package enum ICMPTracker {
+    /// Judges a query or reply of `sender` and notes it in the connection.
+    package static func step(
+        _ connection: inout Connection, isReply: Bool, sender: Side, at now: Instant
+    ) -> ICMPStep {
+        let asker = isReply ? sender.opposite : sender
+        guard connection.icmp.requesters & ICMPState.bit(asker) != 0 else {
+            return isReply ? .unsolicitedReply : .opening
+        }
+        if !isReply { connection.lastSeen = now }
+        return .belongs
+    }
+
+    /// Notes that the rules admitted a request of this side.
+    package static func admit(_ connection: inout Connection, requestOf side: Side, at now: Instant) {
+        connection.icmp.requesters |= ICMPState.bit(side)
+        connection.lastSeen = now
+    }
+
+    /// The connection that an ICMPv4 error speaks of, and the side that sent the quoted packet.
+    ///
+    /// `nil` where the error cannot be about a tracked connection: nothing usable is quoted, or the error does not go back
+    /// to the sender of what it quotes (RFC 1122 section 3.2.2). Any router on the way may be its source. Whether a quoted
+    /// TCP sequence number is plausible is for the TCP tracker to say.
+    package static func relate(_ error: borrowing PacketHeaders) -> KeyedPacket? {
+        guard error.transport == .icmp, error.icmp.isError, error.quoted.network == .ipv4,
+            error.quoted.source == error.destination, !error.quoted.isLaterFragment
+        else { return nil }
+        return ConnectionKey.make(error.quoted)
+    }
+}
