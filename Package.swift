@@ -53,6 +53,19 @@ let targets: [Target] =
     + core(
         "AgentControl", [nioCore, nioPosix, "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core(
+        "CaptureReplay",
+        ["CPcap", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "PolicyFile"])
+    + [
+        .target(
+            name: "AgentRuntime",
+            dependencies: [
+                logging, "AgentControl", "NetfilterQueue", "PolicyFile", "EventLog", "FirewallEngine", "FirewallPolicy",
+                "ConnectionTracking", "PacketWire",
+            ], swiftSettings: house),
+        .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
+    ]
 
 let package = Package(
     name: "portreeve",

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import EventLog
+import FirewallEngine
+import FirewallPolicy
+import Logging
+import NetfilterQueue
+import PacketWire
+import Synchronization
+
+extension Agent {
+    /// The main thread's loop. Returns what ended the agent, or nil after SIGTERM.
+    func attend(_ signals: Signals) -> AgentError? {
+        var watch = Watchdog(workers.count)
+        while true {
+            switch signals.next() {
+            case .terminate:
+                logger.notice("ending: SIGTERM or SIGINT")
+                return nil
+            case .reload: reloadBySignal()
+            case .none: break
+            }
+            if let dead = deadWorker() ?? watch.hangingWorker(workers) { return dead }
+            keepHouse()
+        }
+    }
+
+    private func reloadBySignal() {
+        do {
+            try reload()
+        } catch {
+            logger.error("reload refused, the old policy stays in force:\n\(error)")
+        }
+        log.reopen()
+    }
+
+    /// Loads the policy files again and gives the result to every worker.
+    func reload() throws(AgentError) {
+        let policy = try policies.reload()
+        log.register(PolicyNames(policy), settings: policy.document.events)
+        shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
+        let network = self.network.withLock { $0 }
+        for worker in workers {
+            worker.engine.withLock { engine in
+                engine.adopt(policy)
+                engine.setInterfaces(network.table(policy))
+            }
+        }
+        refreshSchedules(policy)
+        logger.notice(
+            "policy \(options.policyPath) loaded: epoch \(policy.epoch), \(policy.document.rules.count) rules")
+    }
+
+    /// A worker that ended though nobody asked it to: the agent ends too, with the failure setting in force, rather than
+    /// leave a queue that nobody reads.
+    private func deadWorker() -> AgentError? {
+        for worker in workers {
+            switch worker.standing.withLock({ $0 }) {
+            case .failed(let why): return AgentError("\(why); ending, since its packets would find no reader")
+            case .ended: return AgentError("the worker of queue \(worker.number) ended unexpectedly")
+            case .starting, .running: break
+            }
+        }
+        return nil
+    }
+
+    func keepHouse() {
+        refreshNetwork()
+        let policy = policies.current
+        refreshSchedules(policy)
+        refreshListeningPorts(policy)
+        reportLosses()
+    }
+
+    /// Interfaces and addresses; workers are told only when something changed.
+    func refreshNetwork() {
+        let now = LocalNetwork.read()
+        let changed = network.withLock { known in
+            defer { known = now }
+            return known != now
+        }
+        guard changed else { return }
+        let policy = policies.current
+        let table = now.table(policy)
+        for worker in workers {
+            worker.engine.withLock { engine in
+                engine.setInterfaces(table)
+                engine.hostAddresses = now.hostAddresses
+            }
+        }
+        log.setInterfaces(InterfaceNames(Dictionary(uniqueKeysWithValues: now.interfaces.map { ($0.index, $0.name) })))
+    }
+
+    func refreshSchedules(_ policy: Policy) {
+        guard !policy.document.schedules.isEmpty else { return }
+        let active = policy.scheduleActivity(Calendar.zones(of: policy), unixTime: Clocks.calendarSeconds())
+        for worker in workers { worker.engine.withLock { $0.setActiveSchedules(active) } }
+    }
+
+    /// Only a policy with incoming Allow rules raises the reasons that need it.
+    private func refreshListeningPorts(_ policy: Policy) {
+        guard policy.hasAllowRules(.incoming) else { return }
+        let ports = ListeningSockets.read()
+        for worker in workers { worker.engine.withLock { $0.listeningPorts = ports } }
+    }
+}
+
+/// Notices a worker that does not turn: its loop turns four times a second even without packets.
+struct Watchdog {
+    private var lastTurns: [UInt64]
+    private var lastProgress: [Instant]
+    private static let patience = Instant.Span.seconds(10)
+
+    init(_ count: Int) {
+        lastTurns = Array(repeating: 0, count: count)
+        lastProgress = Array(repeating: Clocks.monotonic(), count: count)
+    }
+
+    mutating func hangingWorker(_ workers: [Worker]) -> AgentError? {
+        let now = Clocks.monotonic()
+        for (place, worker) in workers.enumerated() {
+            let turns = worker.turns.load(ordering: .relaxed)
+            if turns != lastTurns[place] { lastProgress[place] = now }
+            lastTurns[place] = turns
+            if now - lastProgress[place] >= Watchdog.patience {
+                return AgentError(
+                    "the worker of queue \(worker.number) hangs; ending, since its packets find no reader")
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import EventLog
+import FirewallEngine
+import FirewallPolicy
+import Logging
+import NetfilterQueue
+import PacketWire
+import Synchronization
+
+extension Agent {
+    /// Reports what the kernel's queues lost since the last look, as Internal Driver Error with the kernel's counters.
+    func reportLosses() {
+        for (place, worker) in workers.enumerated() {
+            let now = worker.queueCounters.withLock { $0 }
+            let before = reported.withLock { reported in
+                defer { reported[place] = now }
+                return reported[place]
+            }
+            let lost = now.losses &- before.losses
+            guard lost > 0, lost < 1 << 40 else { continue }
+            var metadata = PacketMetadata()
+            metadata.queue = worker.number
+            metadata.hook = .none
+            var event = Event(
+                reason: .internalDriverError, action: lossAction, instant: Clocks.monotonic(), metadata: metadata,
+                headers: PacketHeaders())
+            event.policyEpoch = policies.current.epoch
+            log.report(event, count: lost, detail: now.text)
+            logger.warning("queue \(worker.number) lost \(lost) packets: \(now.text)")
+        }
+    }
+
+    /// Failing open, the kernel passes what it cannot queue.
+    private var lossAction: EventAction { workers.first?.queue.failsOpen == true ? .failOpen : .observed }
+}
+
+extension QueueCounters {
+    /// Packets that got no verdict of the engine's. The kernel's socket counter and the socket's own count the same.
+    fileprivate var losses: UInt64 {
+        UInt64(kernel?.droppedQueueFull ?? 0) &+ UInt64(max(kernel?.droppedSocketFull ?? 0, socketOverflows))
+            &+ refusedVerdicts &+ unsentVerdicts &+ malformedMessages
+    }
+
+    fileprivate var text: String {
+        "queue full \(kernel?.droppedQueueFull ?? 0), socket buffer full "
+            + "\(max(kernel?.droppedSocketFull ?? 0, socketOverflows)), verdicts refused \(refusedVerdicts), verdicts unsent "
+            + "\(unsentVerdicts), malformed messages \(malformedMessages)"
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallEngine
+import FirewallPolicy
+import Glibc
+import PacketWire
+
+/// One look at the host's interfaces and addresses.
+struct LocalNetwork: Equatable {
+    struct Interface: Equatable {
+        var index: UInt32
+        var name: String
+        var isLoopback: Bool
+    }
+
+    var interfaces: [Interface] = []
+    var addresses: Set<IPAddress> = []
+    var broadcasts: Set<IPAddress> = []
+
+    /// Reads them from the kernel (getifaddrs).
+    static func read() -> LocalNetwork {
+        var network = LocalNetwork()
+        var first: UnsafeMutablePointer<ifaddrs>?
+        guard unsafe getifaddrs(&first) == 0 else { return network }
+        defer { unsafe freeifaddrs(first) }
+        var next = unsafe first
+        while let entry = unsafe next {
+            unsafe network.add(entry.pointee)
+            unsafe next = entry.pointee.ifa_next
+        }
+        network.interfaces.sort { $0.index < $1.index }
+        return network
+    }
+
+    private mutating func add(_ entry: ifaddrs) {
+        guard let namePointer = unsafe entry.ifa_name else { return }
+        let flags = unsafe entry.ifa_flags
+        let index = unsafe if_nametoindex(namePointer)
+        let name = unsafe String(cString: namePointer)
+        if index != 0, !interfaces.contains(where: { $0.index == index }) {
+            interfaces.append(
+                Interface(index: index, name: name, isLoopback: flags & UInt32(IFF_LOOPBACK) != 0))
+        }
+        if let address = unsafe LocalNetwork.address(entry.ifa_addr) { addresses.insert(address) }
+        if flags & UInt32(IFF_BROADCAST) != 0,
+            let broadcast = unsafe LocalNetwork.address(entry.ifa_ifu.ifu_broadaddr)
+        {
+            broadcasts.insert(broadcast)
+        }
+    }
+
+    private static func address(_ pointer: UnsafeMutablePointer<sockaddr>?) -> IPAddress? {
+        guard let pointer = unsafe pointer else { return nil }
+        switch Int32(unsafe pointer.pointee.sa_family) {
+        case AF_INET:
+            let bits = unsafe UnsafeRawPointer(pointer).loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr
+            return IPAddress(v4: UInt32(bigEndian: bits))
+        case AF_INET6:
+            let raw = unsafe UnsafeRawPointer(pointer).loadUnaligned(as: sockaddr_in6.self).sin6_addr
+            return unsafe withUnsafeBytes(of: raw) { bytes in
+                unsafe IPAddress(
+                    high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+                    low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+            }
+        default: return nil
+        }
+    }
+
+    /// The name of one interface, asked of the kernel: for a packet of an interface that came up a moment ago.
+    static func name(ofInterface index: UInt32) -> String? {
+        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+        guard unsafe if_indextoname(index, &name) != nil else { return nil }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// The table that the engine looks up, by a policy's patterns.
+    func table(_ policy: Policy) -> InterfaceTable {
+        var table = InterfaceTable()
+        for i in interfaces {
+            table[i.index] = KnownInterface(traits: policy.traits(ofInterface: i.name), isLoopback: i.isLoopback)
+        }
+        return table
+    }
+
+    var hostAddresses: HostAddresses { HostAddresses(local: addresses, broadcast: broadcasts) }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import EventLog
+import FirewallEngine
+import NetfilterQueue
+import PacketWire
+import Synchronization
+
+extension Worker {
+    /// The thread's body: claims the queue, says so, and judges packets until the agent stops.
+    func run() {
+        do {
+            var socket = try QueueSocket(queue)
+            let waker = try socket.makeWaker()
+            report(opened: waker)
+            try judge(&socket)
+        } catch {
+            report(failed: "\(error)")
+        }
+    }
+
+    private func judge(_ socket: inout QueueSocket) throws(QueueError) {
+        var turn = Turn()
+        while !isStopping.load(ordering: .relaxed) {
+            let count = try socket.receive(timeoutMilliseconds: turn.held.isEmpty ? Worker.idleTurn : Worker.heldTurn)
+            turns.add(1, ordering: .relaxed)
+            let now = Clocks.monotonic()
+            let upkeep = turn.isDue(now)
+            if count > 0 || !turn.held.isEmpty || upkeep { serve(&socket, &turn, at: now, upkeep: upkeep) }
+            socket.flush()
+            if turn.isCountingDue(now) {
+                let counters = socket.counters()
+                queueCounters.withLock { $0 = counters }
+            }
+        }
+    }
+
+    /// How long a quiet worker sleeps: the time in which it notices a stop without being woken, and tidies up.
+    private static let idleTurn: Int32 = 250
+    /// While fragments are held, their time must be looked at.
+    private static let heldTurn: Int32 = 20
+
+    /// One batch under the engine's lock; then, without it, what other workers have to be asked.
+    private func serve(_ socket: inout QueueSocket, _ turn: inout Turn, at now: Instant, upkeep: Bool) {
+        engine.withLock { engine in
+            while let packet = socket.next() { judge(packet, &engine, &turn, at: now) }
+            release(&engine, &turn, at: now)
+            if upkeep { engine.tidy(at: now) }
+            handOver(&engine)
+        }
+        if turn.asked > 0 { answer(&turn, at: now) }
+    }
+
+    private func judge(
+        _ packet: consuming QueuedPacket, _ engine: inout Engine, _ turn: inout Turn, at now: Instant
+    ) {
+        let attributes = packet.attributes
+        learnInterfaces(attributes, &engine)
+        let metadata = PacketMetadata(attributes, queue: number)
+        let decision = packet.withBytes { engine.inspect($0, metadata, at: now) }
+        switch decision.verdict {
+        case .pass: packet.settle(.accept)
+        case .drop: packet.settle(.drop)
+        case .hold:
+            heldEver.add(1, ordering: .relaxed)
+            _ = turn.held.hold(packet, ticket: decision.ticket)
+        case .askOtherWorkers:
+            turn.ask(packet, metadata)
+        }
+    }
+
+    /// Settles the held fragments whose datagram is decided, or whose time is over.
+    private func release(_ engine: inout Engine, _ turn: inout Turn, at now: Instant) {
+        guard !turn.held.isEmpty else { return }
+        while let decision = engine.takeRelease(at: now) {
+            guard let packet = turn.held.take(ticket: decision.ticket) else { continue }
+            packet.settle(decision.verdict == .pass ? .accept : .drop)
+        }
+    }
+
+    /// ICMP errors about connections that this worker does not know: asks the others, one lock at a time, then
+    /// concludes.
+    private func answer(_ turn: inout Turn, at now: Instant) {
+        for place in 0..<turn.asked {
+            guard let packet = turn.takeAsked(place) else { continue }
+            let metadata = turn.metadata(place)
+            let relation = packet.withBytes { relationAmongOthers($0, metadata, at: now) }
+            let decision = engine.withLock { engine in
+                let decision = packet.withBytes { engine.inspect($0, metadata, at: now, relation: relation) }
+                handOver(&engine)
+                return decision
+            }
+            packet.settle(decision.verdict == .pass ? .accept : .drop)
+        }
+        turn.asked = 0
+    }
+
+    private func relationAmongOthers(_ bytes: RawSpan, _ metadata: PacketMetadata, at now: Instant) -> ErrorRelation {
+        guard let quoted = Engine.quotedPacket(bytes, metadata) else { return .unrelated }
+        for other in peers.withLock({ $0 }) where other !== self {
+            if other.engine.withLock({ $0.relation(of: quoted, at: now) }) == .related { return .related }
+        }
+        return .unrelated
+    }
+
+    /// Gives the batch's events to the writer.
+    private func handOver(_ engine: inout Engine) {
+        guard !engine.outbox.events.isEmpty else { return }
+        events.append(engine.outbox.events, bytes: engine.outbox.bytes)
+        engine.outbox.removeAll()
+    }
+
+    /// An interface that came up a moment ago is asked of the kernel at its first packet.
+    private func learnInterfaces(_ attributes: PacketAttributes, _ engine: inout Engine) {
+        if attributes.inInterface != 0 && engine.interfaces[attributes.inInterface] == nil {
+            learn(attributes.inInterface, &engine)
+        }
+        if attributes.outInterface != 0 && engine.interfaces[attributes.outInterface] == nil {
+            learn(attributes.outInterface, &engine)
+        }
+    }
+
+    private func learn(_ index: UInt32, _ engine: inout Engine) {
+        let name = LocalNetwork.name(ofInterface: index) ?? ""
+        engine.learnInterface(index, name: name, isLoopback: name == "lo")
+    }
+}
+
+extension PacketMetadata {
+    init(_ a: PacketAttributes, queue: UInt16) {
+        self.init()
+        hook = Hook(rawValue: a.hook) ?? .none
+        self.queue = queue
+        inInterface = a.inInterface
+        outInterface = a.outInterface
+        physicalInInterface = a.physicalInInterface
+        physicalOutInterface = a.physicalOutInterface
+        mark = a.mark
+        fullLength = a.fullLength
+        etherType = a.etherType
+        sourceMAC = MACAddress(bits: a.sourceMAC)
+        vlan = a.vlanProtocol == 0 ? PacketHeaders.noVLAN : a.vlanControl & 0xfff
+        isSegmentationOffload = a.isSegmentationOffload
+        checksumNotReady = a.checksumNotReady
+        senderUID = a.senderUID
+        senderGID = a.senderGID
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import EventLog
+package import FirewallEngine
+package import FirewallPolicy
+import PacketWire
+
+/// The engine over captures, with packet time as its clock: what the policy would have done with this traffic.
+///
+/// Two runs over the same files give the same bytes: the hash seed is fixed, and nothing else is random.
+package struct CaptureReplay: ~Copyable {
+    private var engine: Engine?
+    private let policy: Policy
+    private let zones: CalendarZones
+    private var conversations: Conversations
+    private var folder: Folder
+    private var format: JSONLines
+    private var records: [EventRecord] = []
+    private var now = Instant(nanoseconds: 0)
+    private var schedulesCheckedAt = Int64.min
+    package private(set) var summary = ReplaySummary()
+
+    /// - Parameters:
+    ///   - policy: what to judge by.
+    ///   - local: addresses that are this host; empty: the side that speaks first in a conversation is.
+    ///   - folds: whether events fold as the policy says, or each is a line of its own.
+    ///   - zones: the time zones of the policy's schedules.
+    package init(policy: Policy, local: [AddressRange], folds: Bool, zones: CalendarZones) {
+        self.policy = policy
+        self.zones = zones
+        conversations = Conversations(local: local)
+        folder = Folder(window: folds ? policy.document.events.fold : .zero)
+        format = JSONLines(host: nil)
+        format.policies.register(
+            PolicyNames(epoch: policy.epoch, mode: policy.document.mode, rules: policy.rules))
+    }
+
+    /// Judges every packet of a file; lines of events go to `write` as they are ready.
+    package mutating func run(_ path: String, write: ([UInt8]) -> Void) throws(CaptureError) {
+        var file = try CaptureFile(path: path)
+        var number: UInt64 = 0
+        let link = file.link
+        while try file.next({ bytes, fullLength, time in
+            number += 1
+            judge(bytes, fullLength: fullLength, time: time, number: number, link)
+        }) {
+            emit(write)
+        }
+    }
+
+    /// Lets go of what is still held or folded, when no file is left.
+    package mutating func finish(write: ([UInt8]) -> Void) {
+        now = now + policy.document.engine.timeouts.fragmentHold + .seconds(1)
+        release()
+        folder.flushAll(into: &records)
+        writeRecords(write)
+        summary.counters = engine?.counters ?? EngineCounters()
+    }
+
+    private mutating func judge(
+        _ bytes: RawSpan, fullLength: UInt32, time: Int64, number: UInt64, _ link: LinkType
+    ) {
+        now = max(now, Instant(nanoseconds: time))
+        summary.packets += 1
+        startEngine()
+        checkSchedules()
+        var metadata = PacketMetadata()
+        metadata.hook = .none
+        metadata.frameNumber = number
+        metadata.fullLength = fullLength
+        guard let header = LinkHeader(link, bytes) else {
+            metadata.direction = .incoming
+            _ = engine?.inspectFrame(bytes, metadata, at: now)
+            return
+        }
+        metadata.etherType = header.etherType
+        metadata.sourceMAC = header.sourceMAC
+        metadata.inInterface = header.isLoopback ? CaptureReplay.loopback : 0
+        metadata.outInterface = metadata.inInterface
+        metadata.fullLength = fullLength - UInt32(header.length)
+        let packet = bytes.extracting(header.length..<bytes.byteCount)
+        guard place(packet, link, &metadata) else {
+            summary.ofOthers += 1
+            return
+        }
+        if link == .ethernet {
+            _ = engine?.inspectFrame(packet, metadata, at: now)
+        } else {
+            _ = engine?.inspect(packet, metadata, at: now)
+        }
+        release()
+    }
+
+    /// The index that stands for the loopback interface; captures have no indices of their own.
+    private static let loopback: UInt32 = 1
+
+    /// The direction of the packet, and what a capturing kernel leaves unfinished; false for other hosts' packets.
+    private mutating func place(_ packet: RawSpan, _ link: LinkType, _ m: inout PacketMetadata) -> Bool {
+        var headers = PacketHeaders()
+        let traits = PacketTraits(fullLength: m.fullLength, isSegmentationOffload: false, isCapture: true)
+        if link == .ethernet {
+            try? headers.decodeFrame(packet, traits)
+        } else {
+            try? headers.decodePacket(packet, etherType: m.etherType, traits)
+        }
+        guard let direction = conversations.direction(headers) else { return false }
+        m.direction = direction
+        // What this host sends is captured before the device fills the checksum in.
+        m.checksumNotReady = direction == .outgoing
+        return true
+    }
+
+    private mutating func startEngine() {
+        guard engine == nil else { return }
+        let clock = EngineClock(agentStarted: now, kernelBooted: Instant(nanoseconds: .min / 2))
+        let shared = SharedLimits(
+            tables: policy.document.engine.limits, computers: policy.document.stateful.limits, seed: (1, 2))
+        var new = Engine(policy: policy, clock: clock, seed: (3, 4), shared: shared, hasOtherWorkers: false)
+        new.learnInterface(CaptureReplay.loopback, name: "", isLoopback: true)
+        engine = consume new
+    }
+
+    /// Once per second of packet time.
+    private mutating func checkSchedules() {
+        let second = now.nanoseconds / 1_000_000_000
+        guard second != schedulesCheckedAt, !policy.document.schedules.isEmpty else { return }
+        schedulesCheckedAt = second
+        engine?.setActiveSchedules(policy.scheduleActivity(zones, unixTime: second))
+    }
+
+    private mutating func release() {
+        while engine?.takeRelease(at: now) != nil {}
+    }
+
+    private mutating func emit(_ write: ([UInt8]) -> Void) {
+        guard let outbox = engine?.outbox, !outbox.events.isEmpty else { return flush(write) }
+        for event in outbox.events { folder.add(event, packet: outbox.bytes(of: event), into: &records) }
+        engine?.outbox.removeAll()
+        flush(write)
+    }
+
+    private mutating func flush(_ write: ([UInt8]) -> Void) {
+        folder.flush(at: now, into: &records)
+        writeRecords(write)
+    }
+
+    private mutating func writeRecords(_ write: ([UInt8]) -> Void) {
+        guard !records.isEmpty else { return }
+        var text: [UInt8] = []
+        for record in records { format.append(record, clockOffset: .zero, to: &text) }
+        records.removeAll(keepingCapacity: true)
+        write(text)
+    }
+}
+
+/// What a replay amounts to.
+package struct ReplaySummary: Sendable {
+    /// Frames read.
+    package var packets: UInt64 = 0
+    /// Of those, neither from nor to this host, and not judged.
+    package var ofOthers: UInt64 = 0
+    package var counters = EngineCounters()
+
+    package init() {}
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+import PacketWire
+
+/// Which addresses no packet may carry (stage V). Sets: reference to Deep Security's engine, section 4.6.
+enum AddressSanity {
+    /// The reason to refuse a packet for its IPv4 source: multicast, limited broadcast and class E (RFC 1122 section
+    /// 3.2.1.3), or loopback outside a loopback interface.
+    static func refusesIPv4Source(_ bits: UInt32, onLoopback: Bool) -> Bool {
+        bits >> 28 >= 0xe || (bits >> 24 == 127 && !onLoopback)
+    }
+
+    /// Whether an IPv6 address stands in a refused set. The unspecified address is none of these: it is Null IP's.
+    static func refusesIPv6(_ a: IPAddress, _ s: SanitySettings) -> Bool {
+        if a == .zero || isNAT64(a) { return false }
+        return (s.denyBogon && isBogon(a))
+            || (s.denyReserved && isReserved(a))
+            || (s.denySiteLocal && a.high >> 54 == 0xfec0 >> 6)
+            || (s.deny6to4Bogon && is6to4Bogon(a))
+    }
+
+    /// 64:ff9b::/96 (RFC 6052) and 64:ff9b:1::/48 (RFC 8215) lie in 0000::/8 and are in daily use.
+    private static func isNAT64(_ a: IPAddress) -> Bool {
+        (a.high == 0x0064_ff9b_0000_0000 && a.low >> 32 == 0) || a.high >> 16 == 0x0064_ff9b_0001
+    }
+
+    /// Everything outside 2000::/3, fc00::/7, fe00::/7 and ff00::/8.
+    private static func isReserved(_ a: IPAddress) -> Bool {
+        let first = a.high >> 56
+        return first < 0x20 || (first >= 0x40 && first <= 0xfb)
+    }
+
+    /// ::1, ::/96, ::ffff:0:0/96, 0200::/7, 3ffe::/16, 2001:db8::/32.
+    private static func isBogon(_ a: IPAddress) -> Bool {
+        (a.high == 0 && (a.low >> 32 == 0 || a.low >> 32 == 0xffff))
+            || a.high >> 57 == 0x01
+            || a.high >> 48 == 0x3ffe
+            || a.high >> 32 == 0x2001_0db8
+    }
+
+    /// 6to4 addresses (RFC 3056) whose embedded IPv4 address cannot be a router's.
+    private static func is6to4Bogon(_ a: IPAddress) -> Bool {
+        guard a.high >> 48 == 0x2002 else { return false }
+        let v4 = UInt32(truncatingIfNeeded: a.high >> 16)
+        switch v4 >> 24 {
+        case 0x0a: return true
+        case 0xac: return v4 >> 20 == 0xac1
+        case 0xc0: return v4 >> 16 == 0xc0a8
+        case 0xe0...0xef: return true
+        // These three are /24 in the table: 2002:7f00::/24 is all of 127/8.
+        case 0x00, 0x7f, 0xff: return true
+        default: return false
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// What one worker counts; plain numbers, read under the worker's lock.
+package struct EngineCounters: Sendable {
+    /// Packets inspected, and those passed untouched (ignored interfaces, forwarded without inside interfaces).
+    package var inspected: UInt64 = 0
+    package var untouched: UInt64 = 0
+    package var passed: UInt64 = 0
+    /// By `DropReason.rawValue`: packets dropped.
+    package var dropped = [UInt64](repeating: 0, count: DropReason.count)
+    /// Packets that a reason refused and that passed all the same: tap mode or failure open.
+    package var refusedButPassed = [UInt64](repeating: 0, count: DropReason.count)
+    /// Dropped packets whose event a setting silences.
+    package var silenced = [UInt64](repeating: 0, count: DropReason.count)
+    /// Events that did not fit the outbox and are handed on as a number only.
+    package var merged = [UInt64](repeating: 0, count: DropReason.count)
+    /// Packets by the hook that delivered them (`Hook.rawValue` 0–4).
+    package var hooks = [UInt64](repeating: 0, count: 5)
+    /// Fragments seen: tells whether the hook in use shows them.
+    package var fragments: UInt64 = 0
+
+    package init() {}
+}
+
+/// Events, and bytes of packets for those that carry them, until the worker hands them on. Rigid: nothing grows.
+package struct Outbox: Sendable {
+    package private(set) var events: [Event] = []
+    package private(set) var bytes: [UInt8] = []
+
+    package static let capacity = 256
+    package static let bytesCapacity = 64 * 1024
+    /// Most bytes of one packet that an event carries (as in Deep Security: 1,500).
+    package static let bytesPerEvent = 1500
+
+    package init() {
+        events.reserveCapacity(Outbox.capacity)
+        bytes.reserveCapacity(Outbox.bytesCapacity)
+    }
+
+    /// The bytes kept with an event of this outbox; empty where there are none.
+    package func bytes(of event: Event) -> ArraySlice<UInt8> {
+        guard event.packetData >= 0 else { return [] }
+        return bytes[Int(event.packetData)..<Int(event.packetData) + Int(event.packetDataCount)]
+    }
+
+    package mutating func removeAll() {
+        events.removeAll(keepingCapacity: true)
+        bytes.removeAll(keepingCapacity: true)
+    }
+
+    /// False when full.
+    mutating func append(_ event: Event) -> Bool {
+        guard events.count < Outbox.capacity else { return false }
+        events.append(event)
+        return true
+    }
+
+    /// Keeps the first bytes of a packet; where, and how many.
+    mutating func keep(_ packet: RawSpan) -> (offset: Int32, count: UInt16) {
+        let count = min(packet.byteCount, Outbox.bytesPerEvent)
+        guard bytes.count + count <= Outbox.bytesCapacity else { return (-1, 0) }
+        let offset = bytes.count
+        for i in 0..<count { bytes.append(packet.byte(at: i)) }
+        return (Int32(offset), UInt16(count))
+    }
+}

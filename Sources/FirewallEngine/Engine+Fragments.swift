@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+package import PacketWire
+
+extension Engine {
+    /// Stage F, then the datagram's first fragment through the other stages; later ones follow its verdict.
+    mutating func inspectFragment(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
+        counters.fragments &+= 1
+        if hot.fragments.all == .log { p.logged = .fragmented }
+        switch fragments.check(p.headers, direction: p.direction, at: p.now, hot.fragments) {
+        case .refused(let refusal, let silently):
+            return conclude(&p, Finding(DropReason(refusal), posture: silently ? .denySilent : .deny), bytes)
+        case .decided(let verdict):
+            return conclude(&p, finding(verdict), bytes)
+        case .first(let record):
+            let finding = judgeFirst(&p)
+            fragments.decide(record, verdict(finding))
+            return conclude(&p, finding, bytes)
+        case .awaitsFirst(let record):
+            return settleOrHold(&p, record, bytes)
+        }
+    }
+
+    /// The first fragment has the headers that decide; of a TCP segment, more bytes may follow than it shows.
+    private mutating func judgeFirst(_ p: inout Inspection) -> Finding? {
+        if p.headers.transportCutByFragmentation { return Finding(.unreadableProtocolHeader) }
+        p.unseenBytes = UInt32(UInt16.max) - min(UInt32(UInt16.max), p.headers.length)
+        return judge(&p)
+    }
+
+    /// A fragment before its datagram's first one: settled at once by what addresses, protocol and interface alone
+    /// decide, otherwise held.
+    private mutating func settleOrHold(_ p: inout Inspection, _ record: DatagramRecord, _ bytes: RawSpan) -> Decision {
+        var s = subject(p)
+        s.transportIsUnknown = true
+        p.ruling = policy.classify(s)
+        switch p.ruling.outcome {
+        case .deny, .implicitDeny: return conclude(&p, refusalByRules(p), bytes)
+        case .bypass: return conclude(&p, nil, bytes)
+        case .forceAllow, .allow, .noMatch:
+            if !isStateful(p.headers.protocolNumber) { return conclude(&p, nil, bytes) }
+        case .undetermined: break
+        }
+        guard let ticket = fragments.hold(record, at: p.now) else {
+            return conclude(&p, Finding(.incompleteDatagram), bytes)
+        }
+        held.keep(p, ticket: ticket)
+        return Decision(verdict: .hold, ticket: ticket)
+    }
+
+    func isStateful(_ protocolNumber: UInt8) -> Bool {
+        switch protocolNumber {
+        case IPProtocol.tcp: hot.tcpEnabled
+        case IPProtocol.udp: hot.udpEnabled
+        case IPProtocol.icmp: hot.icmpEnabled
+        default: false
+        }
+    }
+
+    /// The next held fragment whose datagram is decided, or whose time is over, with its decision; the worker settles
+    /// it. Call until nil after each batch and at least every `fragment-hold` while anything is held.
+    package mutating func takeRelease(at now: Instant) -> Decision? {
+        fragments.expire(at: now)
+        guard let release = fragments.takeRelease(), var p = held.take(ticket: release.ticket) else { return nil }
+        var decision = conclude(&p, finding(release.outcome), RawSpan())
+        decision.ticket = release.ticket
+        return decision
+    }
+
+    /// How many packets wait for their datagram's first fragment; while it is not 0, the queue settles singly.
+    package var heldCount: Int { fragments.heldCount }
+
+    private func finding(_ outcome: FragmentOutcome) -> Finding? {
+        switch outcome {
+        case .decided(let verdict): finding(verdict)
+        case .refused(let refusal): Finding(DropReason(refusal))
+        }
+    }
+
+    private func verdict(_ finding: Finding?) -> DatagramVerdict {
+        guard let finding, overrides(finding) == nil else { return .pass }
+        return .dropped(reason: finding.reason.rawValue, rule: finding.rule)
+    }
+
+    private func finding(_ verdict: DatagramVerdict) -> Finding? {
+        switch verdict {
+        case .pass: return nil
+        case .dropped(let reason, let rule):
+            return Finding(DropReason(rawValue: reason) ?? .internalStatesError, rule: rule)
+        }
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+package import PacketWire
+
+extension Engine {
+    /// Judges one packet: the order of the stages is the order of this function (DESIGN section 2).
+    ///
+    /// - Parameters:
+    ///   - bytes: the packet from its IP header on, as far as it was copied; borrowed for the call.
+    ///   - metadata: what the kernel says about it. `direction` is set here from the hook, unless there is none.
+    ///   - now: the worker's clock; never goes backwards between calls.
+    ///   - relation: for an ICMP error that was answered `.askOtherWorkers` before: what they said.
+    /// - Returns: The verdict. `.hold` and `.askOtherWorkers` ask the worker to come back with the packet.
+    package mutating func inspect(
+        _ bytes: RawSpan, _ metadata: PacketMetadata, at now: Instant, relation: ErrorRelation = .notAsked
+    ) -> Decision {
+        var p = Inspection(metadata, at: now)
+        p.relation = relation
+        guard place(&p) else { return passUntouched() }
+        if let finding = decode(&p, bytes) { return conclude(&p, finding, bytes) }
+        return inspectDecoded(&p, bytes)
+    }
+
+    /// The same for a whole Ethernet frame, as captures and the frame guard have it.
+    package mutating func inspectFrame(_ frame: RawSpan, _ metadata: PacketMetadata, at now: Instant) -> Decision {
+        var p = Inspection(metadata, at: now)
+        guard place(&p) else { return passUntouched() }
+        if let finding = decodeFrame(&p, frame) { return conclude(&p, finding, frame) }
+        return inspectDecoded(&p, frame)
+    }
+
+    private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
+        if p.direction == .incoming && hostAddresses.isOwnGroupPacket(p.headers) { return passUntouched() }
+        if let finding = cut(p) ?? sanity(p, bytes) { return conclude(&p, finding, bytes) }
+        if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
+        let finding = judge(&p)
+        if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
+        return conclude(&p, finding, bytes)
+    }
+
+    /// Stages R, T, U and C.
+    mutating func judge(_ p: inout Inspection) -> Finding? {
+        switch p.headers.transport {
+        case .tcp where hot.tcpEnabled: judgeTCP(&p)
+        case .udp where hot.udpEnabled: judgeUDP(&p)
+        case .icmp: judgeICMP(&p)
+        default: judgeByRulesAlone(&p)
+        }
+    }
+
+    /// Finds the interface and the direction; false for a packet that is none of the engine's business.
+    private mutating func place(_ p: inout Inspection) -> Bool {
+        if p.metadata.hook != .none { counters.hooks[Int(p.metadata.hook.rawValue)] &+= 1 }
+        let entered = interfaces[p.metadata.inInterface] ?? .unknown
+        let leaves = interfaces[p.metadata.outInterface] ?? .unknown
+        switch p.metadata.hook {
+        case .prerouting, .input: p.metadata.direction = .incoming
+        case .output, .postrouting: p.metadata.direction = .outgoing
+        case .forward:
+            guard hot.judgesForwarded, !(entered.traits.isIgnored && leaves.traits.isIgnored) else { return false }
+            p.metadata.direction = entered.traits.isInside ? .outgoing : .incoming
+        case .none: break
+        }
+        let incoming = p.metadata.direction == .incoming
+        let known = incoming ? entered : leaves
+        p.interface = incoming ? p.metadata.inInterface : p.metadata.outInterface
+        p.traits = known.traits
+        p.isLoopback = known.isLoopback
+        return !known.traits.isIgnored || p.metadata.hook == .forward
+    }
+
+    private func decode(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
+        do {
+            try p.headers.decodePacket(bytes, etherType: p.metadata.etherType, PacketTraits(p.metadata))
+        } catch {
+            complete(&p)
+            return Finding(DropReason(error))
+        }
+        complete(&p)
+        return nil
+    }
+
+    private func decodeFrame(_ p: inout Inspection, _ frame: RawSpan) -> Finding? {
+        do {
+            try p.headers.decodeFrame(frame, PacketTraits(p.metadata))
+        } catch {
+            return Finding(DropReason(error))
+        }
+        return nil
+    }
+
+    /// What the kernel says of the link, where there was no frame to decode.
+    private func complete(_ p: inout Inspection) {
+        p.headers.sourceMAC = p.metadata.sourceMAC
+        p.headers.destinationMAC = p.metadata.destinationMAC
+        p.headers.vlan = p.metadata.vlan
+        if p.headers.etherType == 0 { p.headers.etherType = p.metadata.etherType }
+    }
+
+    /// A live packet whose headers the copy range cut off cannot be judged; a capture's is judged on what is there.
+    private func cut(_ p: Inspection) -> Finding? {
+        guard p.headers.isCut, p.metadata.hook != .none, p.headers.transport == .none,
+            !(p.headers.fragment.isFragment && p.headers.fragment.offset > 0)
+        else { return nil }
+        return Finding(.invalidPacketInfo)
+    }
+
+    private mutating func passUntouched() -> Decision {
+        counters.inspected &+= 1
+        counters.untouched &+= 1
+        counters.passed &+= 1
+        return .pass
+    }
+}
+
+extension PacketTraits {
+    init(_ m: PacketMetadata) {
+        self.init(
+            fullLength: m.fullLength, isSegmentationOffload: m.isSegmentationOffload, isCapture: m.hook == .none)
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+import PacketWire
+
+extension Engine {
+    /// A TCP packet that opens nothing and belongs to nothing known.
+    ///
+    /// During the cold start it may belong to a connection older than the agent; afterwards the posture rows for RST,
+    /// FIN and outgoing packets decide, and everything else is Out Of Connection.
+    mutating func judgeOutOfConnection(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
+        if p.now < graceEnds, let opener = openerByRules(p, packet.sender) {
+            if let finding = flagTraits(&p) { return finding }
+            return adopt(p, packet, opener: opener)
+        }
+        if let finding = refusalByRules(p) ?? flagTraits(&p) { return finding }
+        let action = outOfConnectionAction(p)
+        if action.drops {
+            let finding = Finding(.outOfConnection, posture: action)
+            if overrides(finding) != nil { rememberRefused(p, midstream(p, packet, opener: packet.sender), finding) }
+            return finding
+        }
+        if action == .log { p.logged = .outOfConnection }
+        guard p.direction == .outgoing, p.headers.tcp.dataLength > 0 else { return nil }
+        return adopt(p, packet, opener: packet.sender)
+    }
+
+    /// The strictest row that speaks of this packet; none speaks of the rest, which is refused.
+    private func outOfConnectionAction(_ p: Inspection) -> PostureAction {
+        var action: PostureAction?
+        func consider(_ row: PostureAction) { action = action.map { row.stricter(than: $0) } ?? row }
+        if p.headers.tcp.flags.contains(.rst) { consider(hot.posture.rstOutOfConnection) }
+        if p.headers.tcp.flags.contains(.fin) { consider(hot.posture.finOutOfConnection) }
+        if p.direction == .outgoing { consider(hot.posture.outgoingOutOfConnection) }
+        return action ?? .deny
+    }
+
+    /// The side whose SYN the rules would have admitted: the sender's own direction first, then the other.
+    private func openerByRules(_ p: Inspection, _ side: Side) -> Side? {
+        var s = subject(p)
+        s.flags = .syn
+        if admits(s) { return side }
+        s.direction = s.direction.opposite
+        swap(&s.source, &s.destination)
+        swap(&s.sourcePort, &s.destinationPort)
+        s.sourceMAC = p.headers.destinationMAC
+        s.destinationMAC = p.headers.sourceMAC
+        return admits(s) ? side.opposite : nil
+    }
+
+    private func admits(_ s: RuleSubject) -> Bool {
+        switch policy.classify(s).outcome {
+        case .forceAllow, .allow, .noMatch: true
+        case .bypass, .deny, .implicitDeny, .undetermined: false
+        }
+    }
+
+    /// Takes a connection over in mid-stream: windows are learnt from both sides.
+    private mutating func adopt(_ p: Inspection, _ packet: KeyedPacket, opener: Side) -> Finding? {
+        insert(p, midstream(p, packet, opener: opener))
+    }
+
+    private func midstream(
+        _ p: Inspection, _ packet: KeyedPacket, opener: Side
+    ) -> Connection {
+        var c = newConnection(p, packet)
+        c.opener = opener
+        if opener != packet.sender { c.openingDirection = p.direction.opposite }
+        c.tcp = TCPTracker.adopt(p.headers.tcp, from: packet.sender, opener: opener, at: p.now)
+        return c
+    }
+}

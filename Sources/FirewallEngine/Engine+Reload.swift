@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import ConnectionTracking
+package import FirewallPolicy
+package import PacketWire
+
+extension Engine {
+    /// Puts a new policy in force. Connections live on; each is judged again at its next packet.
+    package mutating func adopt(_ new: Policy) {
+        policy = new
+        hot = HotSettings(new)
+        graceEnds = clock.graceEnds(hot.timeouts)
+        table.timeouts = hot.timeouts
+        fragments.timeouts = hot.timeouts
+        generation &+= 1
+    }
+
+    /// Says which schedules hold now (`Policy.scheduleActivity`); a change makes cached decisions void.
+    package mutating func setActiveSchedules(_ active: UInt64) {
+        guard active != activeSchedules else { return }
+        activeSchedules = active
+        generation &+= 1
+    }
+
+    /// Says what is known of the interfaces; a change makes cached decisions void.
+    package mutating func setInterfaces(_ table: InterfaceTable) {
+        interfaces = table
+        generation &+= 1
+    }
+
+    /// Bounded upkeep between batches: connections and datagrams whose time is over.
+    package mutating func tidy(at now: Instant) {
+        table.expire(at: now, atMost: 64)
+        fragments.expire(at: now)
+    }
+
+    package var policyEpoch: UInt32 { hot.policyEpoch }
+
+    /// Says what one more interface is: one that came up since the last look at them all.
+    package mutating func learnInterface(_ index: UInt32, name: String, isLoopback: Bool) {
+        interfaces[index] = KnownInterface(traits: policy.traits(ofInterface: name), isLoopback: isLoopback)
+    }
+
+    /// How many connections are in which stage.
+    package var census: ConnectionCensus { table.census }
+
+    /// Appends the first connection at or after an index and returns where it stands; nil at the end of the table.
+    package func connection(from index: ConnectionIndex, into list: inout [Connection]) -> ConnectionIndex? {
+        guard let i = table.first(from: index) else { return nil }
+        list.append(table[i])
+        return i
+    }
+}

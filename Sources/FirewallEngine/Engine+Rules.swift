@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+import PacketWire
+
+extension Engine {
+    /// What has no state: other protocols, ICMPv6, and everything whose stateful inspection is off.
+    mutating func judgeByRulesAlone(_ p: inout Inspection) -> Finding? {
+        p.ruling = policy.classify(subject(p))
+        return refusalByRules(p)
+    }
+
+    /// The packet as rules see it.
+    func subject(_ p: Inspection) -> RuleSubject {
+        var s = RuleSubject(
+            p.headers, direction: p.direction, interfacePatterns: p.traits.patterns, activeSchedules: activeSchedules)
+        s.hasInterface = p.interface != 0
+        return s
+    }
+
+    /// The finding of a ruling that drops a packet of no known connection.
+    func refusalByRules(_ p: Inspection) -> Finding? {
+        switch p.ruling.outcome {
+        case .deny: Finding(.deny, rule: p.ruling.rule)
+        case .implicitDeny: implicitDeny(p)
+        case .bypass, .forceAllow, .allow, .noMatch, .undetermined: nil
+        }
+    }
+
+    /// No Allow rule matched: with a note of its own where a local socket would have answered.
+    private func implicitDeny(_ p: Inspection) -> Finding {
+        let couldBeLocal = p.direction == .incoming && p.metadata.hook != .forward && p.metadata.hook != .none
+        return Finding(
+            couldBeLocal && listeningPorts.contains(p.headers) ? .outOfAllowedPolicyOpenPort : .outOfAllowedPolicy)
+    }
+
+    /// The rules' answer for a packet of a known connection: cached, or asked again where what they look at differs.
+    mutating func ruleKnown(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
+        if let cached = cachedRuling(p, i, side) {
+            p.ruling = cached
+            return
+        }
+        p.ruling = policy.classify(subject(p))
+        cache(p, i, side)
+    }
+
+    private func cachedRuling(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) -> RuleDecision? {
+        let cached = table[i][decisionOf: side]
+        guard cached.generation == generation, cached.interface == p.interface,
+            !hot.examinesFlags[p.direction] || cached.flagsSeen & flagBit(p) != 0,
+            !hot.examinesSourceMAC[p.direction] || p.headers.sourceMAC == table[i].openingMAC
+        else { return nil }
+        return RuleDecision(
+            outcome: RuleOutcome(rawValue: cached.outcome) ?? .undetermined, rule: cached.rule,
+            logOnlyRule: cached.logOnlyRule)
+    }
+
+    /// Keeps the answer for this side; where the flags in the packet led to another answer than the one kept, that one
+    /// stays, for it is the one of most packets.
+    mutating func cache(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) {
+        if hot.examinesSourceMAC[p.direction] && p.headers.sourceMAC != table[i].openingMAC { return }
+        var cached = table[i][decisionOf: side]
+        let isCurrent = cached.generation == generation && cached.interface == p.interface
+        let agrees =
+            cached.outcome == p.ruling.outcome.rawValue && cached.rule == p.ruling.rule
+            && cached.logOnlyRule == p.ruling.logOnlyRule
+        guard !isCurrent || agrees else { return }
+        cached.flagsSeen = (isCurrent ? cached.flagsSeen : 0) | flagBit(p)
+        cached.generation = generation
+        cached.interface = p.interface
+        cached.outcome = p.ruling.outcome.rawValue
+        cached.rule = p.ruling.rule
+        cached.logOnlyRule = p.ruling.logOnlyRule
+        table[i][decisionOf: side] = cached
+    }
+
+    private func flagBit(_ p: Inspection) -> UInt64 {
+        1 << UInt64(p.headers.tcp.flags.intersection(.ruleFlags).rawValue)
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+import PacketWire
+
+extension Engine {
+    /// An outgoing datagram opens an exchange; an incoming one passes as its answer, or is admitted by Force Allow.
+    mutating func judgeUDP(_ p: inout Inspection) -> Finding? {
+        guard let packet = ConnectionKey.make(p.headers) else { return judgeByRulesAlone(&p) }
+        if let i = table.find(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet.sender) }
+        p.ruling = policy.classify(subject(p))
+        if p.ruling.outcome == .bypass { return nil }
+        return admitDatagram(
+            p, newConnection(p, packet), unsolicited: .unsolicitedUDP, admitsAllowed: hot.udpAdmitsAllowed)
+    }
+
+    private mutating func judgeKnownUDP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+        switch standing(&p, i, side) {
+        case .bypass: return nil
+        case .refused(let finding): return finding
+        case .goesOn: break
+        }
+        UDPTracker.step(&table[i], sender: side, at: p.now)
+        table[i].count(bytes: p.headers.length, from: side)
+        return nil
+    }
+
+    /// Stages R, U and C for the packet that opens an exchange.
+    mutating func admitDatagram(
+        _ p: Inspection, _ opening: Connection, unsolicited: DropReason, admitsAllowed: Bool
+    ) -> Finding? {
+        let isAdmitted = p.direction == .outgoing || p.ruling.outcome == .forceAllow || admitsAllowed
+        if let finding = refusalByRules(p) ?? (isAdmitted ? nil : Finding(unsolicited)) {
+            rememberRefused(p, opening, finding)
+            return finding
+        }
+        return insert(p, opening)
+    }
+}

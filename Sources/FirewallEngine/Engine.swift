@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import ConnectionTracking
+package import FirewallPolicy
+package import PacketWire
+
+/// The firewall's judgement: bytes and what the kernel says about them in, a `Decision` out, and an `Event` for every
+/// drop. `inspect` is the function to read first.
+///
+/// One engine belongs to one worker and is passed `inout`; nothing in it is shared but the totals in `SharedLimits`. It
+/// reads no clock, opens no file and allocates nothing per packet: tables are rigid, and events go to an outbox that the
+/// worker empties after each batch.
+///
+/// Invariants:
+/// - Every inspected packet leaves through `conclude` exactly once (held fragments when they are released).
+/// - `counters.dropped[r]` is the number of packets dropped for reason `r`; each of them either has an event in the
+///   outbox, or is counted in `counters.silenced[r]`, or, if the outbox was full, in `counters.merged[r]`.
+/// - `generation` changes whenever a cached rule decision may have become wrong: policy, schedules, interfaces.
+package struct Engine: ~Copyable {
+    var policy: Policy
+    /// The settings that the packet path reads, copied out of the policy at reload.
+    var hot: HotSettings
+    var generation: UInt32 = 1
+    var table: ConnectionTable
+    var fragments: FragmentTracker
+    /// Fragments that wait for their datagram's first one, by ticket.
+    var held: HeldFragments
+    package internal(set) var interfaces = InterfaceTable()
+    package var hostAddresses = HostAddresses()
+    package var listeningPorts = ListeningPorts()
+    var activeSchedules: UInt64 = 0
+    let shared: SharedLimits
+    /// Until this instant packets of connections older than the agent are admitted (POLICY: cold start).
+    var graceEnds: Instant
+    let clock: EngineClock
+    /// Whether other workers own connections that an ICMP error may quote.
+    let hasOtherWorkers: Bool
+    package var counters = EngineCounters()
+    package var outbox = Outbox()
+
+    /// - Parameters:
+    ///   - policy: the policy in force, until `adopt`.
+    ///   - clock: when the agent and the kernel began, on the clock of `inspect`'s instants.
+    ///   - seed: of the connection table's keyed hash; random in the agent, fixed in replay.
+    ///   - shared: the totals over all workers.
+    ///   - hasOtherWorkers: whether other engines have connections of the same host.
+    package init(
+        policy: Policy, clock: EngineClock, seed: (UInt64, UInt64), shared: SharedLimits, hasOtherWorkers: Bool
+    ) {
+        self.policy = policy
+        self.clock = clock
+        self.shared = shared
+        self.hasOtherWorkers = hasOtherWorkers
+        hot = HotSettings(policy)
+        graceEnds = clock.graceEnds(hot.timeouts)
+        table = ConnectionTable(
+            capacity: Engine.capacity(policy.document.engine.limits), timeouts: hot.timeouts, seed: seed, shared: shared
+        )
+        fragments = FragmentTracker(
+            limit: Int(policy.document.engine.limits.fragmentedDatagrams), timeouts: hot.timeouts, seed: seed)
+        held = HeldFragments()
+    }
+
+    /// The connections that one worker can hold: all of them, for nothing says that they spread evenly. Memory is
+    /// touched only when used.
+    private static func capacity(_ limits: TableLimits) -> Int {
+        Int(limits.tcp) + Int(limits.udp) + Int(limits.icmp)
+    }
+}
+
+/// When things began, on the engine's clock.
+package struct EngineClock: Sendable, BitwiseCopyable {
+    package var agentStarted: Instant
+    package var kernelBooted: Instant
+
+    package init(agentStarted: Instant, kernelBooted: Instant) {
+        self.agentStarted = agentStarted
+        self.kernelBooted = kernelBooted
+    }
+
+    func graceEnds(_ t: Timeouts) -> Instant {
+        max(agentStarted + t.coldStart, kernelBooted + t.bootStart)
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// The addresses that are this host's own, and the directed broadcast addresses of its networks.
+package struct HostAddresses: Sendable {
+    private var local: Set<IPAddress>
+    private var broadcast: Set<IPAddress>
+
+    package init(local: Set<IPAddress> = [], broadcast: Set<IPAddress> = []) {
+        self.local = local
+        self.broadcast = broadcast
+    }
+
+    /// Whether the packet is one of the host's own group packets, looped back to it: it was judged on its way out.
+    func isOwnGroupPacket(_ headers: PacketHeaders) -> Bool {
+        isGroup(headers.destination, headers.network) && local.contains(headers.source)
+    }
+
+    private func isGroup(_ address: IPAddress, _ network: NetworkProtocol) -> Bool {
+        switch network {
+        case .ipv4: address.v4 >> 28 == 0xe || address.v4 == .max || broadcast.contains(address)
+        case .ipv6: address.high >> 56 == 0xff
+        default: false
+        }
+    }
+}
+
+/// The TCP and UDP ports on which a local socket listens, one bit each; a snapshot taken by another thread. It tells
+/// Out of Allowed Policy (Open Port) from Out Of Allowed Policy.
+package struct ListeningPorts: Sendable {
+    private var tcp = [UInt64](repeating: 0, count: 1024)
+    private var udp = [UInt64](repeating: 0, count: 1024)
+
+    package init() {}
+
+    package mutating func insert(tcp port: UInt16) { tcp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
+    package mutating func insert(udp port: UInt16) { udp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
+
+    func contains(_ headers: PacketHeaders) -> Bool {
+        let port = headers.destinationPort
+        switch headers.transport {
+        case .tcp: return tcp[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
+        case .udp: return udp[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
+        default: return false
+        }
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+import PacketWire
+
+/// What the packet path reads of a policy's settings, flat and without references.
+struct HotSettings: BitwiseCopyable {
+    let isTap: Bool
+    let engineFailsOpen: Bool
+    let sanityFailsOpen: Bool
+    let judgesForwarded: Bool
+    let tcpEnabled: Bool
+    let udpEnabled: Bool
+    let icmpEnabled: Bool
+    let udpAdmitsAllowed: Bool
+    let icmpAdmitsAllowed: Bool
+    let limits: ComputerLimits
+    let timeouts: Timeouts
+    let sanity: SanitySettings
+    let fragments: FragmentSettings
+    /// With the switches that stand elsewhere folded in: the stricter one holds.
+    let posture: AntiEvasion
+    let checksum: PostureAction
+    let examinesFlags: PerDirection<Bool>
+    let examinesSourceMAC: PerDirection<Bool>
+    /// Reasons whose events a setting of the policy silences (rules silence their own).
+    let silenced: ReasonSet
+    let policyEpoch: UInt32
+
+    init(_ policy: Policy) {
+        let d = policy.document
+        isTap = d.mode == .tap
+        engineFailsOpen = d.failure.engine == .open
+        sanityFailsOpen = d.failure.sanity == .open
+        judgesForwarded = !d.interfaces.inside.isEmpty
+        tcpEnabled = d.stateful.tcpEnabled
+        udpEnabled = d.stateful.udpEnabled
+        icmpEnabled = d.stateful.icmpEnabled
+        udpAdmitsAllowed = d.stateful.udpAdmit == .allow
+        icmpAdmitsAllowed = d.stateful.icmpAdmit == .allow
+        limits = d.stateful.limits
+        timeouts = d.engine.timeouts
+        sanity = d.engine.sanity
+        var rows = d.engine.antiEvasion
+        if d.stateful.congestionFlagsDenied { rows.congestionFlags = rows.congestionFlags.stricter(than: .deny) }
+        checksum = d.engine.sanity.verifyTCPChecksum ? rows.checksum.stricter(than: .deny) : rows.checksum
+        posture = rows
+        fragments = HotSettings.fragmentSettings(d)
+        examinesFlags = PerDirection { policy.examinesFlags($0) }
+        examinesSourceMAC = PerDirection { policy.examinesSourceMAC($0) }
+        silenced = HotSettings.silencedReasons(d)
+        policyEpoch = policy.epoch
+    }
+
+    private static func silencedReasons(_ d: PolicyDocument) -> ReasonSet {
+        var set = ReasonSet()
+        for number in d.events.ignore {
+            if let reason = DropReason(number: number) { set.insert(reason) }
+        }
+        for reason in DropReason.allCases where reason.stage == .tracking && !d.stateful.tcpLog { set.insert(reason) }
+        if !d.stateful.udpLog { set.insert(.unsolicitedUDP) }
+        if !d.stateful.icmpLog { set.insert(.unsolicitedICMP) }
+        return set
+    }
+
+    private static func fragmentSettings(_ d: PolicyDocument) -> FragmentSettings {
+        var s = FragmentSettings()
+        let row = d.engine.antiEvasion.fragments
+        s.all = d.stateful.fragmentsDenied ? row.stricter(than: .deny) : row
+        s.minimumSize = d.engine.sanity.minimumFragmentSize
+        s.minimumOffset = d.engine.sanity.minimumFragmentOffset
+        s.smallIPv6Denied = d.engine.sanity.denySmallFragments
+        return s
+    }
+}
+
+extension PostureAction {
+    /// The stricter of the two; a drop with an event is stricter than a silent one's equal, so `denySilent` stays.
+    func stricter(than other: PostureAction) -> PostureAction {
+        if drops { return self }
+        return rawValue >= other.rawValue ? self : other
+    }
+}
+
+/// One value for each direction.
+struct PerDirection<Value: BitwiseCopyable>: BitwiseCopyable {
+    let incoming: Value
+    let outgoing: Value
+
+    init(_ make: (Direction) -> Value) {
+        incoming = make(.incoming)
+        outgoing = make(.outgoing)
+    }
+
+    subscript(direction: Direction) -> Value { direction == .incoming ? incoming : outgoing }
+}
