@@ -10,7 +10,7 @@ struct AddressFile {
     /// Wrong lines beyond those.
     private(set) var surplus = 0
 
-    private static let reportedLines = 100
+    private static let reportedLines = 20
 
     /// Reads the bytes of a file that the diagnostics call `name`.
     init(name: String, bytes: [UInt8]) {

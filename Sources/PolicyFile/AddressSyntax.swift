@@ -101,14 +101,25 @@ enum AddressSyntax {
 
     private static func cure(_ text: Span<UInt8>) -> String? {
         var hasLetter = false
+        var hasColon = false
         for index in text.indices {
             switch text[index] {
+            case UInt8(ascii: ":"): hasColon = true
+            case UInt8(ascii: " "): return "write it without blanks, each address by itself"
+            case UInt8(ascii: "0") where isLeadingZero(text, index) && !hasColon:
+                return "write its numbers without leading zeros"
             case UInt8(ascii: "%"): return "an address is written without its zone"
             case UInt8(ascii: "["): return "an address is written without brackets"
             case UInt8(ascii: "g")...UInt8(ascii: "z"): hasLetter = true
             default: continue
             }
         }
-        return hasLetter ? "host names are not looked up" : nil
+        return hasLetter && !hasColon ? "host names are not looked up" : nil
+    }
+
+    /// Whether a zero begins a number of several digits, as in 192.0.2.010.
+    private static func isLeadingZero(_ text: Span<UInt8>, _ index: Int) -> Bool {
+        guard index + 1 < text.count, case UInt8(ascii: "0")...UInt8(ascii: "9") = text[index + 1] else { return false }
+        return index == 0 || text[index - 1] == UInt8(ascii: ".")
     }
 }

@@ -68,8 +68,7 @@ extension CanonicalPrinter {
     }
 
     private func icmp(_ match: ICMPMatch, of rule: Rule) -> String {
-        let isV6 = rule.protocols?.value == .number(IPProtocol.icmpv6)
-        let form = ValueForm<UInt8>.icmpType(isV6 ? ICMPTypeNames.v6 : ICMPTypeNames.v4, of: "")
+        let form = ValueForm<UInt8>.icmpType(isV6: rule.isICMPv6)
         let code = match.code.map { ", code: \($0)" } ?? ""
         return "{ type: \(form.print(match.type))\(code) }"
     }

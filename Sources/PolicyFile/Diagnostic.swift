@@ -26,7 +26,7 @@ package struct Diagnostic: Hashable, Sendable {
         if line > 0 { text += "\(line):\(column):" }
         text += " \(severity.rawValue): found \(found), expected \(expected)"
         if let suggestion { text += "; \(suggestion)" }
-        guard let source else { return text }
+        guard let source, source.contains(where: { !$0.isWhitespace }) else { return text }
         let excerpt = Excerpt(of: source, around: column)
         return "\(text)\n    \(excerpt.text)\n    \(excerpt.padding)^"
     }

@@ -8,6 +8,7 @@ extension PolicyDraft {
     func checkSettings(_ sink: inout DiagnosticSink) {
         checkCopyRange(&sink)
         checkLimits(&sink)
+        checkScheduleCount(&sink)
     }
 
     /// A check that reads payload cannot work on a part of it: every longer packet would be Invalid Packet Info.
@@ -24,6 +25,13 @@ extension PolicyDraft {
         }
         sink.error(
             at: place, found: "a part of each packet beside \(check)", expected: "full: the check needs all bytes")
+    }
+
+    private func checkScheduleCount(_ sink: inout DiagnosticSink) {
+        guard schedules.count > Policy.scheduleLimit else { return }
+        sink.error(
+            at: schedules[Policy.scheduleLimit].place, found: "\(schedules.count) schedules",
+            expected: "at most \(Policy.scheduleLimit)", suggestion: "several rules can share one")
     }
 
     private func checkLimits(_ sink: inout DiagnosticSink) {

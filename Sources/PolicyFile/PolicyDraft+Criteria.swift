@@ -40,15 +40,28 @@ extension PolicyDraft {
 
     func protocols(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Criterion<ProtocolMatch>? {
         guard let operand = operand(node, &sink) else { return nil }
+        if case .sequence = operand.node.content {
+            sink.mismatch(
+                operand.node, expected: "one protocol",
+                suggestion: "tcp+udp is both; every other protocol takes a rule of its own")
+            return nil
+        }
         return ProtocolMatch.form.read(operand.node, &sink).map { Criterion($0, isInverted: operand.isInverted) }
     }
 
-    func interfaces(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Criterion<[String]>? {
+    mutating func interfaces(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Criterion<[String]>? {
         guard let operand = operand(node, &sink) else { return nil }
         guard let names = ValueForm.interfaces.read(operand.node, &sink) else { return nil }
         guard !names.isEmpty else {
             sink.error(at: operand.node.place, found: "no interface", expected: "at least one, or any")
             return nil
+        }
+        let known = interfacePatterns.count
+        interfacePatterns.formUnion(names)
+        if known <= Policy.interfacePatternLimit, interfacePatterns.count > Policy.interfacePatternLimit {
+            sink.error(
+                at: operand.node.place, found: "more than \(Policy.interfacePatternLimit) different interfaces",
+                expected: "fewer in the criteria of all rules", suggestion: "write globs such as eth*")
         }
         return Criterion(names, isInverted: operand.isInverted)
     }
@@ -94,7 +107,8 @@ extension PolicyDraft {
             case "type": match = icmpType(entry.value, of: draft, &sink).map { ICMPMatch(type: $0) }
             case "code":
                 guard entry.value.text != "any" else { continue }
-                code = ValueForm<UInt32>.number(0...255, of: "an ICMP code").read(entry.value, &sink).map { UInt8($0) }
+                let form = ValueForm<UInt32>.number(0...255, "any or an ICMP code, 0 to 255")
+                code = form.read(entry.value, &sink).map { UInt8($0) }
             default: sink.unknownKey(entry, in: "icmp", known: ["type", "code", "not"])
             }
         }
@@ -107,10 +121,13 @@ extension PolicyDraft {
 
     private func icmpType(_ node: YAMLNode, of draft: RuleDraft, _ sink: inout DiagnosticSink) -> UInt8? {
         guard !draft.faulty.contains(.protocols) else { return nil }
-        let isV6 = draft.rule.protocols?.value == .number(IPProtocol.icmpv6)
-        return ValueForm<UInt8>.icmpType(isV6 ? ICMPTypeNames.v6 : ICMPTypeNames.v4, of: isV6 ? "ICMPv6" : "ICMP")
-            .read(node, &sink)
+        return ValueForm<UInt8>.icmpType(isV6: draft.rule.isICMPv6).read(node, &sink)
     }
+}
+
+extension Rule {
+    /// Whether names of ICMP types are those of ICMPv6.
+    var isICMPv6: Bool { protocols?.value == .number(IPProtocol.icmpv6) }
 }
 
 extension FrameMatch {
@@ -190,14 +207,19 @@ extension TCPFlags {
 }
 
 extension ValueForm where Value == UInt8 {
-    /// An ICMP type by its name in one of the two tables, or by number.
-    static func icmpType(_ names: [(name: String, number: UInt8)], of family: String) -> ValueForm {
-        let expected = "the name of an \(family) type, or its number, 0 to 255"
+    /// An ICMP or ICMPv6 type by its name or its number.
+    static func icmpType(isV6: Bool) -> ValueForm {
+        let names = isV6 ? ICMPTypeNames.v6 : ICMPTypeNames.v4
+        let others = isV6 ? ICMPTypeNames.v4 : ICMPTypeNames.v6
+        let expected = "the name of an \(isV6 ? "ICMPv6" : "ICMP") type, or its number, 0 to 255"
         return .scalar(
             expected, schema: #"{"anyOf":[{"type":"string"},{"type":"integer","minimum":0,"maximum":255}]}"#,
             print: { number in names.first { $0.number == number }?.name ?? String(number) },
             parse: { scalar throws(ScalarFault) in
                 if let known = names.first(where: { $0.name == scalar.text }) { return known.number }
+                if others.contains(where: { $0.name == scalar.text }) {
+                    throw ScalarFault(expected, suggestion: "it is a type of \(isV6 ? "ICMP" : "ICMPv6")")
+                }
                 guard let first = scalar.text.utf8.first, UInt8(ascii: "0")...UInt8(ascii: "9") ~= first else {
                     throw ScalarFault(expected, suggestion: meant(scalar.text, among: names.map(\.name)))
                 }

@@ -22,7 +22,7 @@ extension PolicyDraft {
             case nil:
                 sink.unknownKey(
                     entry, in: "an endpoint", known: ["addresses", "ports", "macs"],
-                    elsewhere: entry.key == "not" ? "not stands inside one of them" : nil)
+                    advice: entry.key == "not" ? "\"not\" stands inside one of them" : nil)
             }
         }
         return criteria
@@ -47,7 +47,11 @@ extension PolicyDraft {
         }
         let errors = sink.errorCount
         let index = listIndex(items, kind, at: operand.node.place, &sink)
-        return sink.errorCount == errors ? index.map { Criterion($0, isInverted: operand.isInverted) } : nil
+        guard let index, sink.errorCount == errors else { return nil }
+        if kind == .ports, operand.isInverted, document.portLists[index].values == [PortRange(first: 0, last: .max)] {
+            sink.error(at: operand.node.place, found: "not all ports, which nothing matches", expected: "a criterion")
+        }
+        return Criterion(index, isInverted: operand.isInverted)
     }
 
     private mutating func listIndex(
@@ -107,28 +111,33 @@ extension PolicyDraft {
         if let entry = lists[name] {
             if entry.kind == kind { return entry.index }
             sink.error(
-                at: node.place, found: "the list \(quoted(name)), which holds \(entry.kind.rawValue)",
-                expected: "a list of \(kind.rawValue)")
+                at: node.place, found: "the list \(quoted(name)), which holds \(entry.kind.noun)",
+                expected: "a list of \(kind.noun)")
             return nil
         }
         if isIncomplete { return nil }
         let known = lists.filter { $0.value.kind == kind }.keys.sorted()
         let hint = kind == .addresses && name.contains(".") ? "host names are not looked up" : nil
         sink.error(
-            at: node.place, found: "the undefined list \(quoted(name))", expected: kind.expected,
+            at: node.place, found: "the undefined list \(quoted(name))",
+            expected: "a name under lists, or \(kind.literal)",
             suggestion: meant(name, among: known) ?? hint)
         return nil
     }
 }
 
 extension ListKind {
-    fileprivate var expected: String {
+    fileprivate var expected: String { "any, the name of a list, \(literal), or a sequence of these" }
+
+    fileprivate var literal: String {
         switch self {
-        case .addresses: "any, the name of a list, \(AddressSyntax.expected), or a sequence of these"
-        case .ports: "any, the name of a list, \(PortSyntax.expected), or a sequence of these"
-        case .macs: "any, the name of a list, a MAC address, or a sequence of these"
+        case .addresses: AddressSyntax.expected
+        case .ports: PortSyntax.expected
+        case .macs: MACSyntax.expected
         }
     }
+
+    fileprivate var noun: String { self == .macs ? "MAC addresses" : rawValue }
 
     /// Whether the text names a list and is no literal of this kind.
     fileprivate func takesForName(_ text: String) -> Bool {

@@ -46,18 +46,19 @@ extension PolicyDraft {
 
     private mutating func readList(_ entry: YAMLEntry, _ sink: inout DiagnosticSink) {
         guard case .mapping(let parts) = entry.value.content else {
-            sink.mismatch(entry.value, expected: "a mapping with one of the keys \(alternatives(PolicyDraft.listKeys))")
+            sink.mismatch(entry.value, expected: "a mapping with one of the keys \(enumeration(PolicyDraft.listKeys))")
             return
         }
         for part in parts where !PolicyDraft.listKeys.contains(part.key) {
             sink.unknownKey(part, in: "a list", known: PolicyDraft.listKeys)
         }
         let known = parts.filter { PolicyDraft.listKeys.contains($0.key) }
+        if known.isEmpty, !parts.isEmpty { return }
         guard let part = known.first, known.count == 1 else {
             sink.error(
                 at: known.dropFirst().first?.keyPlace ?? entry.value.place,
                 found: known.isEmpty ? "a list of nothing" : "a second kind of values in one list",
-                expected: "exactly one of the keys \(alternatives(PolicyDraft.listKeys))")
+                expected: "exactly one of the keys \(enumeration(PolicyDraft.listKeys))")
             return
         }
         define(entry, as: part, &sink)
@@ -72,7 +73,7 @@ extension PolicyDraft {
             document.portLists.append(
                 NamedList(name: entry.key, values: PortSyntax.joined(values), position: position))
         case "macs":
-            let values = literals(part.value, "MAC addresses", &sink, MACSyntax.address)
+            let values = literals(part.value, MACSyntax.expected, &sink, MACSyntax.address)
             lists[entry.key] = ListEntry(kind: .macs, index: document.macLists.count, place: entry.keyPlace)
             document.macLists.append(NamedList(name: entry.key, values: values.sortedSet(), position: position))
         case "addresses-file":

@@ -35,7 +35,7 @@ extension PolicyDraft {
                 values[key] = entry.value
             } else {
                 sink.unknownKey(
-                    entry, in: "a rule", known: RuleKey.names, elsewhere: RuleKey.advice(for: entry.key))
+                    entry, in: "a rule", known: RuleKey.names, advice: RuleKey.advice(for: entry.key))
             }
         }
         return values
@@ -47,7 +47,7 @@ extension PolicyDraft {
             let expected =
                 switch key {
                 case .name: "name: and a text that no other rule has"
-                case .action: "action: \(alternatives(RuleAction.allCases.map(\.word)))"
+                case .action: "action: \(alternatives(RuleAction.words.map(\.key)))"
                 default: "direction: incoming or outgoing"
                 }
             sink.error(at: draft.place, found: "a rule without \(key.rawValue)", expected: expected)
@@ -64,7 +64,7 @@ extension PolicyDraft {
             draft.rule.action = action
             draft.rule.priority = action == .logOnly ? 4 : 0
         case .priority:
-            let form = ValueForm<UInt32>.number(0...4, of: "a priority, 4 highest")
+            let form = ValueForm<UInt32>.number(0...4, "a priority, 0 (lowest) to 4 (highest)")
             if let priority = form.read(node, &sink) { draft.rule.priority = UInt8(priority) }
         case .direction: if let direction = Direction.form.read(node, &sink) { draft.rule.direction = direction }
         case .frame: if let frame = frame(node, &sink) { draft.rule.frame = frame }
@@ -113,5 +113,12 @@ extension PolicyDraft {
 }
 
 extension Direction {
-    static let form = ValueForm<Direction>.words(["incoming": .incoming, "outgoing": .outgoing])
+    static let form = ValueForm<Direction>.words(
+        ["incoming": .incoming, "outgoing": .outgoing],
+        advice: [
+            "in": "write incoming", "inbound": "write incoming", "input": "write incoming",
+            "ingress": "write incoming", "out": "write outgoing", "outbound": "write outgoing",
+            "output": "write outgoing", "egress": "write outgoing", "both": "each direction takes a rule of its own",
+            "any": "each direction takes a rule of its own", "forward": "forwarded traffic is incoming or outgoing too",
+        ])
 }

@@ -5,6 +5,7 @@ import FirewallPolicy
 /// A schedule while the files are read. Its days stay apart by key, because a later file may replace one of them.
 struct ScheduleDraft {
     var name: String
+    var place: SourcePlace
     var position: SourcePosition
     var timeZone = TimeZoneName.local
     var days: [(key: String, periods: [WeekPeriod])] = []
@@ -58,7 +59,8 @@ extension PolicyDraft {
         }
         let index = schedules.firstIndex { $0.name == entry.key } ?? schedules.count
         if index == schedules.count {
-            schedules.append(ScheduleDraft(name: entry.key, position: sink.position(of: entry.keyPlace)))
+            schedules.append(
+                ScheduleDraft(name: entry.key, place: entry.keyPlace, position: sink.position(of: entry.keyPlace)))
         }
         for part in parts {
             switch part.key {
@@ -67,7 +69,7 @@ extension PolicyDraft {
             default: sink.unknownKey(part, in: "a schedule", known: ["timezone", "weekly"])
             }
         }
-        if schedules[index].days.isEmpty, entry.value.value(of: "weekly") == nil {
+        if schedules[index].days.isEmpty, parts.allSatisfy({ $0.key == "timezone" }) {
             sink.error(at: entry.value.place, found: "a schedule without weekly", expected: "the times of the week")
         }
     }
@@ -79,10 +81,11 @@ extension PolicyDraft {
             return nil
         }
         if text == "local" { return .local }
-        guard isTimeZoneName(text), text == "UTC" || surroundings.knowsTimeZone(text) else {
+        let isPlausible = TimeZoneName.isPlausible(text)
+        guard isPlausible, text == "UTC" || surroundings.knowsTimeZone(text) else {
             sink.mismatch(
                 node, expected: expected,
-                suggestion: isTimeZoneName(text) ? "this host has no such time zone (package tzdata)" : nil)
+                suggestion: isPlausible ? "this host has no such time zone (package tzdata)" : nil)
             return nil
         }
         return .named(text)
@@ -137,18 +140,6 @@ extension PolicyDraft {
 }
 
 let weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-/// A name as in the time zone database: parts of letters, digits, `_`, `+` and `-`, separated by `/`.
-private func isTimeZoneName(_ text: String) -> Bool {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    return parts.allSatisfy { part in
-        !part.isEmpty && part.utf8.allSatisfy { $0 < 0x80 && (isWordByte($0) || "_+-".utf8.contains($0)) }
-    }
-}
-
-private func isWordByte(_ byte: UInt8) -> Bool {
-    UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
-}
 
 /// A time such as `08:00-18:00`, in minutes since midnight. One that ends before it begins goes on over midnight into the
 /// next day.

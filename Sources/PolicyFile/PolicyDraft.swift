@@ -18,6 +18,8 @@ struct PolicyDraft {
     var rules: [YAMLNode] = []
     /// Places of the rules by name.
     var ruleNames: [String: SourcePlace] = [:]
+    /// All that rules name; a compiled policy has room for so many.
+    var interfacePatterns: Set<String> = []
     /// A file could not be parsed: what it defines is unknown, so nothing is called undefined.
     var isIncomplete = false
 

@@ -40,9 +40,11 @@ extension PortRange {
 
 /// Reads one MAC address.
 enum MACSyntax {
+    static let expected = "a MAC address such as \"52:54:00:aa:00:01\""
+
     static func address(_ text: String) throws(ScalarFault) -> MACAddress {
         guard let address = MACAddress(parsing: text) else {
-            throw ScalarFault("a MAC address such as \"52:54:00:aa:00:01\"")
+            throw ScalarFault(expected)
         }
         return address
     }

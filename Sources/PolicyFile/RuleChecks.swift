@@ -29,18 +29,19 @@ extension PolicyDraft {
         if draft.places[.log] != nil, !writesEvents, !draft.faulty.contains(.log) {
             sink.error(
                 at: draft.place(of: .log), found: "log in a rule with action: \(rule.action.word)",
-                expected: "it only in deny and log-only, which write events")
+                expected: "log only in deny and log-only rules, which write events")
         }
         if rule.packetData, !writesEvents || !rule.log {
             sink.error(
                 at: draft.place(of: .packetData),
-                found: "packet-data in a rule that writes no events", expected: "it in deny or log-only with log: true")
+                found: "packet-data in a rule that writes no events",
+                expected: "packet-data only in deny and log-only rules that do not say log: false")
         }
         guard rule.offload else { return }
         sink.error(
             at: draft.place(of: .offload), found: "offload: true",
             expected: rule.action == .bypass
-                ? "false: offload is not available in this version" : "it only in rules with action: bypass")
+                ? "false: offload is not available in this version" : "offload only in rules with action: bypass")
     }
 
     private func checkTransport(_ draft: RuleDraft, _ sink: inout DiagnosticSink) {
@@ -123,8 +124,8 @@ extension PolicyDraft {
         for (key, endpoint) in [(RuleKey.source, rule.source), (.destination, rule.destination)] {
             guard let addresses = endpoint.addresses else { continue }
             let families = Families(document.addressLists[addresses.value].values, isInverted: addresses.isInverted)
-            let which = families == .ipv4 ? "IPv4" : families == .ipv6 ? "IPv6" : "no"
-            criteria.append((key, "\(key.rawValue) addresses of \(which) only", families))
+            let which = families == .ipv4 ? "of IPv4 only" : families == .ipv6 ? "of IPv6 only" : "that exclude all"
+            criteria.append((key, "\(key.rawValue) addresses \(which)", families))
         }
         return criteria
     }

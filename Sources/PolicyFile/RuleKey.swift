@@ -30,9 +30,16 @@ enum RuleKey: String, CaseIterable {
 }
 
 extension RuleAction {
-    static let form = ValueForm<RuleAction>.words([
+    static let words: KeyValuePairs<String, RuleAction> = [
         "allow": .allow, "deny": .deny, "force-allow": .forceAllow, "bypass": .bypass, "log-only": .logOnly,
-    ])
+    ]
+
+    static let form = ValueForm<RuleAction>.words(
+        words,
+        advice: [
+            "drop": "write deny", "reject": "write deny", "block": "write deny", "accept": "write allow",
+            "pass": "write allow", "permit": "write allow", "log": "write log-only", "ignore": "write bypass",
+        ])
 
     /// As the policy file writes it.
     var word: String { RuleAction.form.print(self) }

@@ -61,7 +61,7 @@ extension PolicyDraft {
     /// Reads a mapping whose keys are these settings.
     mutating func read(_ node: YAMLNode, as settings: [Setting], path: String, _ sink: inout DiagnosticSink) {
         guard case .mapping(let entries) = node.content else {
-            sink.mismatch(node, expected: "a mapping with the keys \(alternatives(settings.map(\.key)))")
+            sink.mismatch(node, expected: "a mapping with keys among \(enumeration(settings.map(\.key)))")
             return
         }
         for entry in entries {
@@ -76,27 +76,26 @@ extension PolicyDraft {
 
 extension DiagnosticSink {
     /// A key that its mapping does not have: the nearest that it has, or where else a key of this name belongs.
-    mutating func unknownKey(_ entry: YAMLEntry, in place: String, known: [String], elsewhere: String? = nil) {
-        let elsewhere =
-            elsewhere ?? Setting.path(endingWith: entry.key).map { "\(quoted(entry.key)) is a key of \($0)" }
+    mutating func unknownKey(_ entry: YAMLEntry, in place: String, known: [String], advice: String? = nil) {
         error(
             at: entry.keyPlace, found: "the unknown key \(quoted(entry.key))",
             expected: "a key of \(place): \(alternatives(known))",
-            suggestion: meant(entry.key, among: known) ?? elsewhere)
+            suggestion: meant(entry.key, among: known) ?? advice ?? Setting.whereabouts(of: entry.key))
     }
 }
 
 extension Setting {
-    /// The section that has a key of this name, if exactly one has.
-    fileprivate static func path(endingWith key: String) -> String? {
-        var found: [String] = []
+    /// Says which sections have a key of this name.
+    fileprivate static func whereabouts(of key: String) -> String? {
+        var sections = PolicyDraft.keys.contains(key) ? ["the policy itself"] : []
         func search(_ settings: [Setting], _ path: String) {
-            for setting in settings {
-                if setting.key == key { found.append(path) }
-                search(setting.children, path.isEmpty ? setting.key : "\(path).\(setting.key)")
+            for setting in settings where !setting.children.isEmpty {
+                let path = path.isEmpty ? setting.key : "\(path).\(setting.key)"
+                if setting.children.contains(where: { $0.key == key }) { sections.append(path) }
+                search(setting.children, path)
             }
         }
         search(all, "")
-        return found.count == 1 ? (found[0].isEmpty ? "the policy itself" : found[0]) : nil
+        return sections.isEmpty ? nil : "\(quoted(key)) is a key of \(enumeration(sections))"
     }
 }

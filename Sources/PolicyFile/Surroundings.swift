@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import FirewallPolicy
+
 /// What a policy asks of the host while it is read. Tests and the fuzzer give their own.
 package struct Surroundings: Sendable {
     /// The bytes of a list file.
@@ -19,8 +21,9 @@ package struct Surroundings: Sendable {
     package static let host = Surroundings(
         read: { path throws(FileFault) in try readFile(path, atMost: 64 << 20) },
         knowsTimeZone: { name in
-            guard let bytes = try? readFile("/usr/share/zoneinfo/\(name)", atMost: 1 << 20) else { return false }
-            return bytes.starts(with: "TZif".utf8)
+            guard let path = TimeZoneName.named(name).zoneinfoPath else { return false }
+            guard let bytes = try? readFile(path, atMost: 1 << 20) else { return false }
+            return (try? TimeZoneRules(tzif: bytes)) != nil
         })
 }
 

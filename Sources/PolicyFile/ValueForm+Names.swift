@@ -31,9 +31,10 @@ extension ValueForm where Value == String {
     static let absolutePath = ValueForm.scalar(
         "an absolute path", schema: #"{"type":"string","pattern":"^/"}"#, print: yamlText,
         parse: { scalar throws(ScalarFault) in
-            guard scalar.text.hasPrefix("/"), scalar.text.utf8.last != UInt8(ascii: "/") else {
+            guard scalar.text.hasPrefix("/") else {
                 throw ScalarFault("an absolute path", suggestion: "begin it with /")
             }
+            guard scalar.text.utf8.last != UInt8(ascii: "/") else { throw ScalarFault("the path of a file") }
             return scalar.text
         })
 }

@@ -23,8 +23,8 @@ private func booleanSuggestion(_ word: String) -> String? {
 }
 
 extension ValueForm {
-    /// One of a few words.
-    static func words(_ words: KeyValuePairs<String, Value>) -> ValueForm {
+    /// One of a few words. `advice` answers words that other firewalls have in their place.
+    static func words(_ words: KeyValuePairs<String, Value>, advice: [String: String] = [:]) -> ValueForm {
         let names = words.map(\.key)
         let values = words.map(\.value)
         let expected = alternatives(names)
@@ -33,7 +33,8 @@ extension ValueForm {
             print: { value in values.firstIndex(of: value).map { names[$0] } ?? "" },
             parse: { scalar throws(ScalarFault) in
                 guard let index = names.firstIndex(of: scalar.text) else {
-                    throw ScalarFault(expected, suggestion: meant(scalar.text, among: names))
+                    let suggestion = advice[scalar.text.lowercased()] ?? meant(scalar.text, among: names)
+                    throw ScalarFault(expected, suggestion: suggestion)
                 }
                 return values[index]
             })
@@ -43,14 +44,16 @@ extension ValueForm {
 extension ValueForm where Value == UInt32 {
     /// A decimal number.
     static func number(_ range: ClosedRange<UInt32>, of things: String) -> ValueForm {
+        number(range, "a number of \(things), \(range.lowerBound) to \(range.upperBound)")
+    }
+
+    static func number(_ range: ClosedRange<UInt32>, _ expected: String) -> ValueForm {
         .scalar(
-            "a number of \(things), \(range.lowerBound) to \(range.upperBound)",
+            expected,
             schema: #"{"type":"integer","minimum":\#(range.lowerBound),"maximum":\#(range.upperBound)}"#,
             print: { String($0) },
             parse: { scalar throws(ScalarFault) in
-                try decimal(
-                    scalar.text, in: range,
-                    expected: "a number of \(things), \(range.lowerBound) to \(range.upperBound)")
+                try decimal(scalar.text, in: range, expected: expected)
             })
     }
 }

@@ -58,7 +58,7 @@ struct YAMLComposer: ~Copyable {
     static func compose(_ source: Int, reportingTo sink: inout DiagnosticSink) -> YAMLNode? {
         if let forbidden = sink.sources[source].firstForbiddenByte() {
             let place = SourcePlace(source: source, offset: forbidden.offset)
-            sink.error(at: place, found: forbidden.found, expected: "a text in UTF-8")
+            sink.error(at: place, found: forbidden.found, expected: "plain text in UTF-8")
             return nil
         }
         var composer = YAMLComposer(source: source, bytes: sink.sources[source].bytes)
@@ -117,7 +117,10 @@ struct YAMLComposer: ~Copyable {
         } catch {
             let place = SourcePlace(source: source, offset: offsets.offset(of: error.character))
             let line = sink.sources[source].line(at: place.offset)
-            let context = error.context.isEmpty ? "" : " (\(error.context))"
+            let start = SourcePlace(source: source, offset: offsets.offset(of: error.contextCharacter))
+            let startLine = sink.position(of: start).line
+            let origin = startLine < sink.position(of: place).line ? ", from line \(startLine) on" : ""
+            let context = error.context.isEmpty ? "" : " (\(error.context)\(origin))"
             let startsWithTab = line.drop { $0 == " " }.first == "\t"
             throw abandon(
                 &sink, place, found: "what is not YAML: \(error.problem)\(context)", expected: "YAML 1.1",

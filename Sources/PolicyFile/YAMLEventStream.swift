@@ -26,6 +26,8 @@ struct YAMLSyntaxError: Error {
     /// What was being read, in libyaml's words; may be empty.
     var context: String
     var character: Int
+    /// Where that began.
+    var contextCharacter: Int
 }
 
 /// The events of one YAML text, pulled one by one from libyaml. The only part of the target that touches its memory:
@@ -65,7 +67,8 @@ struct YAMLEventStream: ~Copyable {
         return unsafe YAMLSyntaxError(
             problem: parser.problem.map { unsafe String(cString: $0) } ?? "unreadable text",
             context: parser.context.map { unsafe String(cString: $0) } ?? "",
-            character: Int(clamping: parser.problem_mark.index))
+            character: Int(clamping: parser.problem_mark.index),
+            contextCharacter: Int(clamping: parser.context_mark.index))
     }
 }
 

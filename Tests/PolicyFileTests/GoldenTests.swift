@@ -7,9 +7,10 @@ import Testing
 
 @Suite("Golden policies")
 struct GoldenTests {
-    @Test("There are at least sixty")
+    @Test("There are at least sixty of each kind")
     func count() {
         #expect(Fixtures.names(in: "accepted").count >= 60)
+        #expect(Fixtures.names(in: "refused").count >= 60)
     }
 
     @Test("An accepted policy is printed in its canonical form", arguments: Fixtures.names(in: "accepted"))

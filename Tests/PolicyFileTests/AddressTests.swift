@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+import PacketWire
+import TestSupport
+import Testing
+
+@testable import PolicyFile
+
+@Suite("Addresses")
+struct AddressTests {
+    private func texts(_ addresses: [String]) throws -> [String] {
+        var set = AddressRangeSet()
+        for text in addresses { set.insert(try addressRange(text)) }
+        return set.ranges().texts
+    }
+
+    @Test("Neighbours join, strangers do not, families never")
+    func joining() throws {
+        #expect(try texts(["10.0.0.1", "10.0.0.2"]) == ["10.0.0.1-10.0.0.2"])
+        #expect(try texts(["10.0.0.1", "10.0.0.3"]) == ["10.0.0.1", "10.0.0.3"])
+        #expect(try texts(["255.255.255.255", "::1:0:0:0"]) == ["255.255.255.255", "::1:0:0:0"])
+        #expect(try texts(["0.0.0.0", "::fffe:ffff:ffff"]) == ["::fffe:ffff:ffff", "0.0.0.0"])
+        #expect(try texts(["255.255.255.255", "0.0.0.0"]) == ["0.0.0.0", "255.255.255.255"])
+        #expect(try texts(["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff::/16"]) == ["ffff::/16"])
+        #expect(try texts(["fd00::", "fd00:0:0:0:ffff:ffff:ffff:ffff", "fd00:0:0:1::"]).count == 2)
+    }
+
+    @Test("Every prefix length covers what it says, and is printed as itself", arguments: 0...128)
+    func prefixes(_ length: Int) throws {
+        if length <= 32 {
+            let range = try addressRange("128.0.0.0/\(max(1, length))")
+            #expect(UInt64(range.last.v4) - UInt64(range.first.v4) + 1 == 1 << UInt64(32 - max(1, length)))
+        }
+        let text = length == 0 ? "::/0" : length == 128 ? "8000::" : "8000::/\(length)"
+        #expect(try texts([text]) == [text])
+    }
+
+    @Test("Ten thousand random ranges give what a table of bits gives")
+    func againstTable() throws {
+        var random = SeededRandom(seed: 7)
+        for _ in 0..<20 {
+            var table = [Bool](repeating: false, count: 2_048)
+            var set = AddressRangeSet()
+            for _ in 0..<500 {
+                let first = Int.random(in: 0..<2_040, using: &random)
+                let last = min(2_047, first + Int.random(in: 0...3, using: &random))
+                for index in first...last { table[index] = true }
+                set.insert(AddressRange(first: IPAddress(v4: UInt32(first)), last: IPAddress(v4: UInt32(last))))
+            }
+            let ranges = set.ranges()
+            var fromRanges = [Bool](repeating: false, count: 2_048)
+            for range in ranges { for index in range.first.v4...range.last.v4 { fromRanges[Int(index)] = true } }
+            #expect(table == fromRanges)
+            for (a, b) in zip(ranges, ranges.dropFirst()) { #expect(a.last.v4 + 1 < b.first.v4) }
+        }
+    }
+
+    @Test("A long file gives the same ranges, sorted or shuffled")
+    func longFile() {
+        var random = SeededRandom(seed: 1)
+        let numbers = (0..<100_000).map { UInt32($0) &* 40_000 }
+        func file(_ numbers: [UInt32]) -> [UInt8] {
+            var bytes: [UInt8] = []
+            for number in numbers {
+                IPAddress(v4: number).appendText(isIPv6: false, to: &bytes)
+                bytes.append(UInt8(ascii: "\n"))
+            }
+            return bytes
+        }
+        let sorted = AddressFile(name: "sorted", bytes: file(numbers))
+        let shuffled = AddressFile(name: "shuffled", bytes: file(numbers.shuffled(using: &random)))
+        #expect(sorted.diagnostics.isEmpty && shuffled.diagnostics.isEmpty)
+        #expect(sorted.ranges.count == 100_000)
+        #expect(sorted.ranges == shuffled.ranges)
+    }
+
+    @Test("Lines end with LF, CR LF or the file; nothing else matters around an entry")
+    func lines() {
+        func ranges(_ text: String) -> [String] { AddressFile(name: "f", bytes: Array(text.utf8)).ranges.texts }
+        #expect(ranges("192.0.2.1\r\n192.0.2.3") == ["192.0.2.1", "192.0.2.3"])
+        #expect(ranges("") == [])
+        #expect(ranges("\n\n#\n  #x\n \t \r\n") == [])
+        #expect(ranges("192.0.2.1#x") == ["192.0.2.1"])
+        #expect(ranges("\t 192.0.2.0/30 \t# four\n192.0.2.4-192.0.2.7") == ["192.0.2.0/29"])
+    }
+}
