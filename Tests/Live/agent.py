@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The firewall in the lab: portreeved with a policy, rules that feed it, and the events that it writes."""
+
+import collections
+import json
+import os
+import shlex
+import signal
+
+from lab import wait_until
+
+
+def binaries():
+    """The directory of portreeved and portreeve: $PORTREEVE_BIN, or the release build of this working copy."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return os.environ.get("PORTREEVE_BIN") or os.path.join(root, ".build", "release")
+
+
+def hand_written_rules(queues=(0, 0), incoming="PREROUTING", forward=False, bypass=False):
+    """What a person would write, as {family: text for iptables-restore}: every packet of this machine is judged once."""
+    first, last = queues
+    target = f"--queue-num {first}" if first == last else f"--queue-balance {first}:{last}"
+    target = f"-j NFQUEUE {target}{' --queue-bypass' if bypass else ''}"
+    # A test for several types holds in ip6tables only for an address of all of them.
+    types = {4: ["LOCAL,BROADCAST,MULTICAST,ANYCAST"], 6: ["LOCAL,ANYCAST", "MULTICAST"]}
+    texts = {}
+    for family in (4, 6):
+        tests = [f"-m addrtype --dst-type {type} " for type in types[family]] if incoming == "PREROUTING" else [""]
+        lines = [f"-A {incoming} ! -i lo {test}{target}" for test in tests] + [f"-A OUTPUT ! -o lo {target}"]
+        if forward:
+            lines.append(f"-A FORWARD {target}")
+        texts[family] = "\n".join(["*mangle", *lines, "COMMIT", ""])
+    return texts
+
+
+class Agent:
+    """portreeved in a namespace of the lab.
+
+    `policy` is the text of the policy file. Where the events go, and that they are not folded, is added as a drop-in;
+    `fold` and `extra` (more text of a policy file) change that. Tests of folding pass fold="1s".
+    """
+
+    def __init__(self, namespace, policy, queues=(0, 0), fold="0", extra="", name="agent"):
+        self.namespace, self.lab, self.queues, self.name = namespace, namespace.lab, queues, name
+        self.directory = self.lab.file(name)
+        os.makedirs(os.path.join(self.directory, "policy.d"))
+        self.policy = os.path.join(self.directory, "policy.yaml")
+        self.events_file = os.path.join(self.directory, "events.jsonl")
+        self.control = os.path.join(self.directory, "control.sock")
+        self.write_policy(policy)
+        # Lists and dictionaries in it merge with those of the policy file.
+        drop_in = f"version: 1\nevents: {{ file: {{ path: {self.events_file} }}, fold: {fold} }}\n{extra}\n"
+        self.lab.file(os.path.join(self.directory, "policy.d", "lab.yaml"), drop_in)
+        self.process = None
+        self._read = 0
+
+    def write_policy(self, text):
+        self.lab.file(self.policy, text)
+
+    @property
+    def queue_argument(self):
+        first, last = self.queues
+        return str(first) if first == last else f"{first}-{last}"
+
+    # Life
+
+    def start(self, seconds=20):
+        """Starts it and waits until all its queues are bound."""
+        self.process = self.namespace.start(
+            os.path.join(binaries(), "portreeved"), "--policy", self.policy, "--control", self.control, "--queue",
+            self.queue_argument, name=self.name)
+        wanted = set(range(self.queues[0], self.queues[1] + 1))
+        wait_until(
+            lambda: wanted <= set(self.namespace.queues()), f"queues {self.queue_argument} are bound", seconds,
+            self.process)
+        return self
+
+    def stop(self):
+        """SIGTERM; returns the exit status."""
+        return self.process.stop()
+
+    def kill(self):
+        """SIGKILL, as a crash would."""
+        return self.process.kill()
+
+    def reload(self, policy=None):
+        """SIGHUP, with a new policy file if given. Returns at once; `portreeve reload` would say what came of it."""
+        if policy is not None:
+            self.write_policy(policy)
+        self.process.signal(signal.SIGHUP)
+
+    def log(self):
+        """What it printed."""
+        return self.process.output()
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # Tool and rules
+
+    def tool(self, *words, check=True, seconds=30):
+        """Runs `portreeve`, which finds this agent and its policy; returns what it printed."""
+        options = {"status": "control", "connections": "control", "reload": "control", "reopen": "control",
+                   "check": "policy", "iptables": "policy"}
+        command = [os.path.join(binaries(), "portreeve"), *map(str, words)]
+        if (option := options.get(words[0])) is not None:
+            command += [f"--{option}", self.control if option == "control" else self.policy]
+        return self.namespace.run(*command, check=check, seconds=seconds)
+
+    def feed(self, incoming="PREROUTING", forward=False, bypass=False):
+        """Feeds the queues by hand-written rules."""
+        for family, text in hand_written_rules(self.queues, incoming, forward, bypass).items():
+            self.namespace.rules(text, [family])
+        return self
+
+    def feed_as_printed(self, *options):
+        """Feeds the queues by what `portreeve iptables --print` prints: a shell script."""
+        words = [os.path.join(binaries(), "portreeve"), "iptables", "--print", "--policy", self.policy, *options]
+        self.namespace.run("sh", "-c", f"{shlex.join(words)} > {self.directory}/rules.sh && sh -e {self.directory}/rules.sh")
+        return self
+
+    # Events
+
+    def events(self):
+        """All events written since the last call, oldest first. A line still being written stays for the next call."""
+        if not os.path.exists(self.events_file):
+            return []
+        with open(self.events_file, "rb") as file:
+            file.seek(self._read)
+            lines, _, _ = file.read().rpartition(b"\n")
+        self._read += len(lines) + 1 if lines else 0
+        return [json.loads(line) for line in lines.splitlines()]
+
+    def wait_for_events(self, count=1, seconds=5):
+        """Waits until `count` events came since the last call, folded ones counted as often as they happened; returns
+        what came, fewer after the time."""
+        found = []
+
+        def enough():
+            found.extend(self.events())
+            return sum(event["firewall"].get("count", 1) for event in found) >= count
+
+        try:
+            wait_until(enough, f"{count} events", seconds)
+        except TimeoutError:
+            pass
+        return found
+
+
+def reasons(events):
+    """Counter of the events' reasons by slug, folded ones counted as often as they happened."""
+    counts = collections.Counter()
+    for event in events:
+        counts[event["firewall"]["reason"]] += event["firewall"].get("count", 1)
+    return counts
