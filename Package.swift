@@ -66,6 +66,9 @@ let targets: [Target] =
             ], swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
     ]
+    + core(
+        "EventReader", ["AgentControl", "EventLog", "FirewallEngine", "FirewallPolicy", "PacketWire"],
+        testing: ["AgentControl", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
 
 let package = Package(
     name: "portreeve",

@@ -12,15 +12,50 @@ package struct CalendarTime: Hashable, Sendable, BitwiseCopyable {
 
     /// Any value: the range of `Int64` nanoseconds is the years 1677 to 2262.
     package init(unixNanoseconds: Int64) {
-        let microseconds = unixNanoseconds.flooredQuotient(by: 1000)
+        self.init(unixMicroseconds: unixNanoseconds.flooredQuotient(by: 1000))
+    }
+
+    /// Any value; years outside 0 to 9999 are printed as the nearest of these.
+    package init(unixMicroseconds microseconds: Int64) {
         let seconds = microseconds.flooredQuotient(by: 1_000_000)
         let days = seconds.flooredQuotient(by: 86_400)
         let secondOfDay = Int(seconds - days * 86_400)
-        microsecond = Int(microseconds - seconds * 1_000_000)
+        microsecond = Int(microseconds &- seconds &* 1_000_000)
         hour = secondOfDay / 3600
         minute = secondOfDay / 60 % 60
         second = secondOfDay % 60
         (year, month, day) = CalendarTime.date(daysSince1970: Int(days))
+    }
+
+    /// Reads what `appendText` writes, with any offset from UTC; `nil` for other text and for dates that do not exist.
+    package static func unixMicroseconds(parsing text: String) -> Int64? {
+        let bytes = Array(text.utf8)
+        let form = Array("dddd-dd-ddTdd:dd:dd.dddddd+dddd".utf8)
+        guard bytes.count == form.count else { return nil }
+        for (byte, expected) in zip(bytes, form) {
+            switch expected {
+            case UInt8(ascii: "d"): guard 0x30...0x39 ~= byte else { return nil }
+            case UInt8(ascii: "+"): guard byte == expected || byte == UInt8(ascii: "-") else { return nil }
+            default: guard byte == expected else { return nil }
+            }
+        }
+        func number(_ range: Range<Int>) -> Int64 { bytes[range].reduce(0) { $0 * 10 + Int64($1 - 0x30) } }
+        let days = daysSince1970(year: Int(number(0..<4)), month: Int(number(5..<7)), day: Int(number(8..<10)))
+        guard let days, number(11..<13) < 24, number(14..<16) < 60, number(17..<19) < 61 else { return nil }
+        let seconds = Int64(days) * 86_400 + number(11..<13) * 3600 + number(14..<16) * 60 + number(17..<19)
+        let offset = number(27..<29) * 3600 + number(29..<31) * 60
+        return (bytes[26] == UInt8(ascii: "-") ? seconds + offset : seconds - offset) * 1_000_000 + number(20..<26)
+    }
+
+    /// `nil` for a date that does not exist.
+    private static func daysSince1970(year: Int, month: Int, day: Int) -> Int? {
+        guard 1...12 ~= month, 1...31 ~= day else { return nil }
+        let marchYear = month > 2 ? year : year - 1
+        let era = Int(Int64(marchYear).flooredQuotient(by: 400))
+        let yearOfEra = marchYear - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+        return date(daysSince1970: days) == (year, month, day) ? days : nil
     }
 
     /// Counts in eras of 400 years, which all have 146,097 days, and in years that begin on the first of March, so that the
@@ -40,7 +75,7 @@ package struct CalendarTime: Hashable, Sendable, BitwiseCopyable {
 
     /// Appends `2026-11-21T09:15:02.123456+0000`, the form of Suricata's EVE log.
     package func appendText(to text: inout [UInt8]) {
-        text.appendDecimal(year, digits: 4)
+        text.appendDecimal(min(max(year, 0), 9999), digits: 4)
         text.append(UInt8(ascii: "-"))
         text.appendDecimal(month, digits: 2)
         text.append(UInt8(ascii: "-"))

@@ -20,6 +20,8 @@ struct EventFileWriter: ~Copyable {
     /// Bytes of the line at `done` that the file has already, and its size with them.
     private var torn = 0
     private var sizeWhenTorn: Int64?
+    /// The file has to be opened although no line waits.
+    private var mustOpen = false
     private var pause = Instant.Span.zero
     private var retryAt: Instant?
     /// Why lines wait; `nil` while the file takes them.
@@ -45,6 +47,8 @@ struct EventFileWriter: ~Copyable {
     init(path: String) { self.path = path }
 
     var isEmpty: Bool { done == lines.count }
+    /// Nothing is left to write or to open.
+    var isSettled: Bool { isEmpty && !mustOpen }
     var isFull: Bool { text.count - sent >= EventFileWriter.backlog }
 
     var state: EventFileState {
@@ -56,8 +60,8 @@ struct EventFileWriter: ~Copyable {
 
     /// Opens the file now, to learn at the start whether it can be written.
     mutating func open() throws(EventFileError) {
-        guard file == nil else { return }
-        file = try EventFile(opening: path)
+        if file == nil { file = try EventFile(opening: path) }
+        mustOpen = false
     }
 
     /// Adds one line: `append` writes it, with its end, behind the buffer it is given.
@@ -70,9 +74,10 @@ struct EventFileWriter: ~Copyable {
                 action: summary.event.action))
     }
 
-    /// Closes the file, so that the next line goes to what `path` then leads to.
+    /// Closes the file; the next `flush` opens, and makes, what `path` then leads to.
     mutating func reopen(path: String? = nil) {
         letGo()
+        mustOpen = true
         self.path = path ?? self.path
         retryAt = nil
         pause = .zero
@@ -80,7 +85,7 @@ struct EventFileWriter: ~Copyable {
 
     /// Writes what waits, unless the last failure was too short a time ago.
     mutating func flush(at now: Instant) {
-        guard !isEmpty, mayTry(at: now) else { return }
+        guard !isEmpty || mustOpen, mayTry(at: now) else { return }
         do throws(EventFileError) {
             try writeWaiting()
             trouble = nil

@@ -23,7 +23,7 @@ struct EventWriter: ~Copyable {
     }
 
     /// Whether nothing is left in memory.
-    var isIdle: Bool { folder.isEmpty && file.isEmpty && stalled.isEmpty }
+    var isIdle: Bool { folder.isEmpty && file.isSettled && stalled.isEmpty }
     var fileState: EventFileState { file.state }
     var written: EventTally { file.written }
     var lost: EventTally { file.lost }

@@ -37,6 +37,30 @@ struct CalendarTimeTests {
         ])
     func fractions(nanoseconds: Int64, expected: String) { #expect(text(nanoseconds) == expected) }
 
+    @Test(
+        "what was written is read again",
+        arguments: [0, 1, -1, 999_999, -1_000_000, 951_868_798_000_001, -2_203_804_802_000_000, 9_214_732_798_999_999])
+    func readAgain(microseconds: Int64) {
+        #expect(CalendarTime.unixMicroseconds(parsing: text(microseconds * 1000)) == microseconds)
+    }
+
+    @Test("an offset from UTC is taken into account")
+    func offset() {
+        #expect(CalendarTime.unixMicroseconds(parsing: "1970-01-01T02:30:00.000000+0230") == 0)
+        #expect(CalendarTime.unixMicroseconds(parsing: "1969-12-31T19:00:00.000000-0500") == 0)
+    }
+
+    @Test(
+        "text that is no moment is refused",
+        arguments: [
+            "", "2026-11-21T09:15:02.123456", "2026-11-21T09:15:02.12345+0000", "2026-11-21 09:15:02.123456+0000",
+            "2026-11-21T09:15:02.123456Z0000", "2026-02-30T09:15:02.123456+0000", "2026-13-01T09:15:02.123456+0000",
+            "2026-00-10T09:15:02.123456+0000", "2026-01-00T09:15:02.123456+0000", "2026-11-21T24:15:02.123456+0000",
+            "2026-11-21T09:60:02.123456+0000", "2026-11-21T09:15:61.123456+0000", "2025-02-29T00:00:00.000000+0000",
+            "+026-11-21T09:15:02.123456+0000", "２026-11-21T09:15:02.123456+0000",
+        ])
+    func refused(text: String) { #expect(CalendarTime.unixMicroseconds(parsing: text) == nil) }
+
     @Test("every day from 1800 to 2200 follows the day before it")
     func everyDay() {
         var (year, month, day) = (1800, 1, 1)

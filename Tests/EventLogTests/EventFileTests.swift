@@ -68,9 +68,25 @@ struct EventFileTests {
         #expect(counts(path) == 2)
         unsafe rename(path, path + ".1")
         log.reopen()
-        append(1, to: log)
         log.step(.at(3))
+        #expect(unsafe access(path, F_OK) == 0)
+        append(1, to: log)
+        log.step(.at(4))
         #expect(counts(path) == 1)
+    }
+
+    @Test("reopening a file that cannot be opened shows at once, without an event")
+    func reopenedInVain() {
+        let place = directory.path + "-gone"
+        let log = log(place + "/e.jsonl")
+        log.reopen()
+        log.step(.at(0))
+        #expect(log.fileState().trouble?.cause == .cannotOpen(ENOENT))
+        unsafe mkdir(place, 0o700)
+        log.step(.at(100))
+        #expect(log.fileState().trouble == nil)
+        unsafe unlink(place + "/e.jsonl")
+        unsafe rmdir(place)
     }
 
     @Test("a file that was emptied under the log is written from its start")

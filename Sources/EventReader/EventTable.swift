@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import EventLog
+import FirewallEngine
+import Glibc
+
+/// Events as lines of a table, for people.
+///
+/// Columns are as wide as the widest cell seen so far, and never narrower again, so that a table that grows stays aligned.
+/// Where the line would be longer than the terminal, note, rule and reason are cut, in this order and with an ellipsis;
+/// time, addresses and count never are.
+package struct EventTable: Sendable {
+    /// The zone of the time column.
+    package enum Zone: Sendable { case local, utc }
+
+    /// Columns of the terminal; `nil`: as wide as need be.
+    private let width: Int?
+    private let zone: Zone
+    private var needed = EventTable.titles.map(\.count)
+
+    private static let titles = [
+        "TIME", "ACTION", "REASON", "RULE", "DIRECTION", "PROTO", "SOURCE", "DESTINATION", "COUNT", "NOTE",
+    ]
+    private static let countColumn = 8
+    private static let gap = 2
+    /// Columns that may be cut, first to last, and to how few characters.
+    private static let cuttable = [(column: 9, least: 8), (column: 3, least: 8), (column: 2, least: 12)]
+
+    package init(width: Int?, zone: Zone = .local) {
+        self.width = width
+        self.zone = zone
+    }
+
+    /// The title line, in the widths known now.
+    package var header: String { line(EventTable.titles) }
+
+    /// The lines of these events; afterwards the columns are as wide as they need.
+    package mutating func lines(_ events: [LoggedEvent]) -> [String] {
+        let rows = events.map(cells)
+        for row in rows { for column in row.indices { needed[column] = max(needed[column], row[column].displayWidth) } }
+        return rows.map(line)
+    }
+
+    private func cells(_ event: LoggedEvent) -> [String] {
+        var kind = event.protocolName
+        if let type = event.icmpType, let code = event.icmpCode { kind += " \(type)/\(code)" }
+        return [
+            timeText(event.time), event.action, event.reason.row.slug, event.rule ?? "", event.direction, kind,
+            event.source?.text ?? "", event.destination?.text ?? "", String(event.count), event.note ?? "",
+        ].map(\.withoutControls)
+    }
+
+    private func line(_ cells: [String]) -> String {
+        let widths = shownWidths
+        var text = ""
+        for (column, cell) in cells.enumerated() {
+            let cut = cell.cut(to: widths[column])
+            let padding = String(repeating: " ", count: widths[column] - cut.displayWidth)
+            text += column == EventTable.countColumn ? padding + cut : cut + padding
+            text += String(repeating: " ", count: EventTable.gap)
+        }
+        while text.last == " " { text.removeLast() }
+        return text
+    }
+
+    private var shownWidths: [Int] {
+        guard let width else { return needed }
+        var widths = needed
+        var excess = widths.reduce(0, +) + EventTable.gap * (widths.count - 1) - width
+        for (column, least) in EventTable.cuttable where excess > 0 {
+            let cut = min(excess, max(0, widths[column] - least))
+            widths[column] -= cut
+            excess -= cut
+        }
+        return widths
+    }
+
+    /// "2026-11-21 09:15:02.123".
+    private func timeText(_ microseconds: Int64) -> String {
+        let ahead = zone == .utc ? 0 : localOffset(microseconds)
+        var text: [UInt8] = []
+        CalendarTime(unixMicroseconds: microseconds &+ ahead).appendText(to: &text)
+        let date = String(decoding: text[..<10], as: UTF8.self)
+        return date + " " + String(decoding: text[11..<23], as: UTF8.self)
+    }
+
+    /// How far the local zone is ahead of UTC at that moment, in microseconds.
+    private func localOffset(_ microseconds: Int64) -> Int64 {
+        var seconds = time_t(microseconds / 1_000_000)
+        var fields = unsafe tm()
+        guard unsafe localtime_r(&seconds, &fields) != nil else { return 0 }
+        return unsafe Int64(fields.tm_gmtoff) * 1_000_000
+    }
+}
