@@ -17,9 +17,15 @@
 #define ATTRIBUTES_BYTES 1024
 /// Seven of the largest packets. More room would only spread a batch of 64 KiB segments over more cache.
 #define AREA_BYTES (512 * 1024)
+/// The kernel's limit, which it also takes 0 for.
+#define COPY_BYTES_MOST 65531u
+
+static uint32_t effective_copy(uint32_t bytes) {
+    return bytes == 0 || bytes > COPY_BYTES_MOST ? COPY_BYTES_MOST : bytes;
+}
 
 static struct prq_queue *allocate(const struct prq_config *config) {
-    size_t message = config->copy_bytes + ATTRIBUTES_BYTES;
+    size_t message = effective_copy(config->copy_bytes) + ATTRIBUTES_BYTES;
     size_t area = message * PRQ_BATCH < AREA_BYTES ? message * PRQ_BATCH : AREA_BYTES;
     // The area is written by the kernel before anyone reads it: only the part before it needs zeros, and pages that no
     // batch reaches stay untouched.
@@ -106,7 +112,7 @@ static int set_flags(struct prq_queue *queue, bool fail_open) {
 static int start(struct prq_queue *queue, uint32_t copy_bytes) {
     _Alignas(8) char buffer[256];
     struct nlmsghdr *message = nfq_nlmsg_put(buffer, NFQNL_MSG_CONFIG, queue->number);
-    nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, (int)copy_bytes);
+    nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, (int)effective_copy(copy_bytes));
     return send(queue->descriptor, message, message->nlmsg_len, 0) < 0 ? -errno : 0;
 }
 

@@ -14,7 +14,7 @@ package struct QueueConfiguration: Hashable, Sendable {
     package var number: UInt16
     /// Packets that may wait for a verdict; the kernel drops new ones beyond that, or passes them if `failsOpen`.
     package var length: UInt32 = 8192
-    /// Bytes copied of each packet; the kernel copies 65,531 at most.
+    /// Bytes copied of each packet; the kernel copies 65,531 at most, and also for 0.
     package var copyBytes: UInt32 = QueueConfiguration.wholePacket
     /// Receive buffer asked for, in bytes. The system's default overflows at about 256 small packets, whatever `length`
     /// says. A process without CAP_NET_ADMIN over the whole host (a user namespace) gets no more than

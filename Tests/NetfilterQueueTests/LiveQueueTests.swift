@@ -31,16 +31,18 @@ struct LiveQueueTests {
         #expect(!attributes.isSegmentationOffload)
     }
 
-    @Test("cuts a packet at the copy range and says how long it was")
-    func copyRange() throws {
+    @Test(
+        "cuts a packet at the copy range and says how long it was; 0 and too much are the whole packet",
+        arguments: [(64, 64), (228, 228), (0, 228), (.max, 228)] as [(UInt32, UInt32)])
+    func copyRange(bytes: UInt32, copied: UInt32) throws {
         let attributes = try LiveKernel.inNamespace {
-            var lab = try QueuedLoopback { $0.copyBytes = 64 }
+            var lab = try QueuedLoopback { $0.copyBytes = bytes }
             lab.send([1], length: 200)
             _ = try lab.queue.receive(timeoutMilliseconds: 2000)
             guard let packet = lab.queue.next() else { throw QueuedLoopback.Starved(judged: 0) }
             return packet.attributes
         }
-        #expect(attributes.copiedLength == 64)
+        #expect(attributes.copiedLength == copied)
         #expect(attributes.fullLength == 228)
     }
 

@@ -36,7 +36,7 @@ struct prq_config {
     uint16_t number;
     /// Packets that may wait for a verdict before the kernel drops (or, failing open, passes) new ones.
     uint32_t length;
-    /// Bytes of each packet that are copied; the kernel's most is 65,531.
+    /// Bytes of each packet that are copied; the kernel's most is 65,531, which 0 stands for too.
     uint32_t copy_bytes;
     /// Wanted receive buffer of the socket in bytes.
     uint32_t socket_buffer;
