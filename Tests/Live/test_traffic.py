@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Legitimate traffic of every kind passes complete, byte-identical, and without one event."""
+
+import hashlib
+import os
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+import services
+from agent import Agent
+from lab import Lab, wait_until
+
+POLICY = """
+version: 1
+interfaces: { ignore: [lo] }
+rules:
+  - { name: Services, action: allow, direction: incoming, protocol: tcp, destination: { ports: [22, 53, 80, 5201, 7000-7099] } }
+  - { name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: { type: echo-request } }
+  - { name: DNS, action: force-allow, direction: incoming, protocol: udp, destination: { ports: [53] } }
+  - { name: iperf3 over UDP, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 5201 } }
+  - { name: Traceroute, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 33434-33534 } }
+engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
+"""
+
+PORT_REUSE = """
+import socket, sys
+for i in range(40):
+    s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(('', 40000))
+    s.settimeout(10)
+    s.connect((sys.argv[1], 7000))
+    s.sendall(b'x' * 1000)
+    s.shutdown(socket.SHUT_WR)
+    n = 0
+    while chunk := s.recv(65536):
+        n += len(chunk)
+    assert n == 1000, n
+    s.close()
+"""
+
+HALF_CLOSE = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], 7000), 20)
+data = bytes(range(256)) * 4096
+s.sendall(data)
+s.shutdown(socket.SHUT_WR)
+back = b''
+while chunk := s.recv(65536):
+    back += chunk
+assert back == data
+"""
+
+SLEEPING_READER = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+s.connect((sys.argv[1], 7001))
+time.sleep(float(sys.argv[2]))
+n = 0
+s.settimeout(20)
+while chunk := s.recv(65536):
+    n += len(chunk)
+assert n == 3000000, n
+"""
+
+# Two sockets that connect to each other: each sends a SYN before it gets the other's.
+SIMULTANEOUS = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('', 7050))
+s.settimeout(20)
+s.connect((sys.argv[1], 7050))
+s.sendall(b'hello' * 1000)
+n = 0
+while n < 5000:
+    chunk = s.recv(65536)
+    assert chunk
+    n += len(chunk)
+s.close()
+"""
+
+SERVER = """
+import socket, sys, threading
+def echo(c):
+    while chunk := c.recv(65536): c.sendall(chunk)
+    c.close()
+def pour(c):
+    c.sendall(b'p' * 3000000)
+    c.close()
+def serve(port, what):
+    s = socket.socket(socket.AF_INET6)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(('::', port)); s.listen(200)
+    while True:
+        c, _ = s.accept()
+        threading.Thread(target=what, args=(c,), daemon=True).start()
+threading.Thread(target=serve, args=(7000, echo), daemon=True).start()
+serve(7001, pour)
+"""
+
+
+class Traffic:
+    """The tests; the classes below say with which offloads and through how many queues."""
+
+    offload = True
+    queues = (0, 0)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab(offload=cls.offload))
+        cls.client, cls.host = cls.lab.client, cls.lab.host
+        cls.agent = cls.enterClassContext(Agent(cls.host, POLICY, queues=cls.queues))
+        cls.agent.feed()
+        cls.blob = os.urandom(30_000_000)
+        cls.sha256 = hashlib.sha256(cls.blob).hexdigest()
+        services.nginx(cls.host, {"index.html": b"portreeve lab\n", "blob": cls.blob})
+        cls.host.start("/usr/bin/python3", "-c", SERVER, name="server")
+        wait_until(lambda: cls.host.listens(7001) and cls.host.listens(7000), "the echo server listens")
+
+    def setUp(self):
+        self.agent.events()
+
+    def tearDown(self):
+        # Folding is off, so an event is in the file within the writer's nap.
+        found = self.agent.wait_for_events(seconds=0.3)
+        self.assertEqual([(e["firewall"]["reason"], e.get("src_ip"), e.get("dest_port"), e.get("tcp")) for e in found], [])
+
+    def addresses(self):
+        for address in (self.host.ip4, self.host.ip6):
+            with self.subTest(address=address):
+                yield address
+
+    def url(self, address, path=""):
+        return f"http://[{address}]/{path}" if ":" in address else f"http://{address}/{path}"
+
+    def test_download_of_30_megabytes(self):
+        for address in self.addresses():
+            got = self.client.run("sh", "-c", f"curl -sS -m 60 {self.url(address, 'blob')} | sha256sum", seconds=70)
+            self.assertEqual(got.split()[0], self.sha256)
+
+    def test_300_short_connections(self):
+        for address in self.addresses():
+            urls = "\\n".join([f'url = "{self.url(address)}"'] * 300)
+            self.client.run(
+                "sh", "-c", f"printf '{urls}\\n' | curl -sS -m 60 -H 'Connection: close' -o /dev/null -K -", seconds=70)
+
+    def test_50_parallel_connections(self):
+        for address in self.addresses():
+            urls = " ".join([self.url(address)] * 50)
+            self.client.run(
+                "curl", "-sS", "-m", 60, "-Z", "--parallel-max", 50, "--parallel-immediate", "-o", "/dev/null",
+                *urls.split(), seconds=70)
+
+    def test_iperf3_both_ways_and_8_streams(self):
+        with services.iperf3(self.host):
+            for address in self.addresses():
+                for options in ([], ["-R"], ["-P", "8"], ["-u", "-b", "20M"]):
+                    self.iperf3(address, *options)
+
+    def iperf3(self, address, *options):
+        """One run; the server takes a moment to be ready for the next."""
+        wait_until(
+            lambda: self.client.status("iperf3", "-c", address, "-t", 2, *options, seconds=40)[0] == 0,
+            f"iperf3 {options} completes", seconds=20)
+
+    def test_ssh_and_scp(self):
+        sshd = services.SSH(self.host)
+        self.addCleanup(sshd.process.stop)
+        source = self.lab.file("sent", self.blob[:5_000_000])
+        for address in self.addresses():
+            self.assertIn("over ssh", self.client.run(*sshd.ssh(address, "echo over ssh"), seconds=40))
+            target = self.lab.file("copied")
+            self.client.run(*sshd.scp(source, address, target), seconds=60)
+            with open(target, "rb") as copied:
+                self.assertEqual(copied.read(), self.blob[:5_000_000])
+
+    def test_dns_over_udp_and_tcp(self):
+        with services.dnsmasq(self.host, {"lab.test": "198.18.2.99"}):
+            for address in self.addresses():
+                for options in ([], ["+tcp"], ["+bufsize=4096"]):
+                    answer = self.client.run("dig", f"@{address}", "+short", "+time=3", *options, "lab.test")
+                    self.assertIn("198.18.2.99", answer)
+
+    def test_ping_with_fragments(self):
+        for address in self.addresses():
+            self.assertIn(" 0% packet loss", self.client.run("ping", "-c", 3, "-i", "0.2", "-s", 3000, address))
+            self.assertIn(" 0% packet loss", self.host.run("ping", "-c", 3, "-i", "0.2", "-s", 3000, self.back(address)))
+
+    def back(self, address):
+        return self.client.ip6 if ":" in address else self.client.ip4
+
+    def test_three_kinds_of_traceroute(self):
+        for address in self.addresses():
+            for options in ([], ["-I"], ["-T", "-p", "80"]):
+                family = "-6" if ":" in address else "-4"
+                trace = self.client.run("traceroute", family, "-n", "-w", 2, "-q", 1, *options, address)
+                self.assertIn(address, trace.splitlines()[-1])
+                trace = self.host.run("traceroute", family, "-n", "-w", 2, "-q", 1, *options, self.back(address))
+                self.assertIn(self.back(address), trace.splitlines()[-1])
+
+    def test_half_close(self):
+        for address in self.addresses():
+            self.client.python(HALF_CLOSE, address)
+
+    def test_port_reuse(self):
+        for address in self.addresses():
+            self.client.python(PORT_REUSE, address, seconds=60)
+
+    def test_simultaneous_open(self):
+        for address in self.addresses():
+            # The first SYNs are lost on the way; when the way is free again, the repeated ones cross.
+            tool = "ip6tables" if ":" in address else "iptables"
+            lost = ["PREROUTING", "-p", "tcp", "--dport", 7050, "-j", "DROP"]
+            self.lab.router.run(tool, "-w", "-t", "raw", "-A", *lost)
+            ends = [
+                namespace.start("/usr/bin/python3", "-c", SIMULTANEOUS, far)
+                for namespace, far in ((self.host, self.back(address)), (self.client, address))]
+            wait_until(
+                lambda: all(":7050" in n.run("ss", "-Htn", "state", "syn-sent") for n in (self.host, self.client)),
+                "both have sent their SYN")
+            self.lab.router.run(tool, "-w", "-t", "raw", "-D", *lost)
+            for end in ends:
+                self.assertEqual(end.wait(30), 0, end.output())
+
+    def test_path_mtu_below_1280(self):
+        self.lab.client_link.set_mtu(1000)
+        self.addCleanup(self.lab.client_link.set_mtu, 1500)
+        got = self.client.run("sh", "-c", f"curl -sS -m 60 -r 0-4999999 {self.url(self.host.ip4, 'blob')} | sha256sum")
+        self.assertEqual(got.split()[0], hashlib.sha256(self.blob[:5_000_000]).hexdigest())
+
+    def test_two_percent_loss(self):
+        self.lab.lose(2)
+        self.addCleanup(self.lab.lose, 0)
+        for address in self.addresses():
+            got = self.client.run(
+                "sh", "-c", f"curl -sS -m 100 -r 0-4999999 {self.url(address, 'blob')} | sha256sum", seconds=110)
+            self.assertEqual(got.split()[0], hashlib.sha256(self.blob[:5_000_000]).hexdigest())
+            for _ in range(20):
+                self.client.run("curl", "-sS", "-m", 60, "-o", "/dev/null", self.url(address), seconds=70)
+
+    def test_reader_that_sleeps(self):
+        for address in self.addresses():
+            self.client.python(SLEEPING_READER, address, str(self.sleep), seconds=90)
+
+    sleep = 5
+
+
+class WithOffload(Traffic, unittest.TestCase):
+    sleep = 40
+
+
+class WithoutOffload(Traffic, unittest.TestCase):
+    offload = False
+
+
+class FourQueues(Traffic, unittest.TestCase):
+    queues = (0, 3)
+
+
+class FourQueuesWithoutOffload(Traffic, unittest.TestCase):
+    offload = False
+    queues = (0, 3)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
