@@ -54,11 +54,13 @@ struct AddressFile {
             surplus += 1
             return
         }
-        let before = String(decoding: bytes[..<entry.lowerBound], as: UTF8.self)
+        let excerpt = SourceExcerpt(of: bytes, around: entry.lowerBound)
+        let before = bytes[..<entry.lowerBound].count { !isContinuation($0) }
+        let found = bytes[entry.lowerBound..<min(entry.upperBound, entry.lowerBound + 256)]
         diagnostics.append(
             Diagnostic(
-                severity: .error, file: name, line: line, column: 1 + before.unicodeScalars.count,
-                found: quoted(String(decoding: bytes[entry], as: UTF8.self)), expected: fault.expected,
-                suggestion: fault.suggestion, source: String(decoding: bytes, as: UTF8.self)))
+                severity: .error, file: name, line: line, column: 1 + before,
+                found: quoted(String(decoding: found, as: UTF8.self)), expected: fault.expected,
+                suggestion: fault.suggestion, source: excerpt.text, caret: excerpt.caret))
     }
 }

@@ -16,8 +16,10 @@ package struct Diagnostic: Hashable, Sendable {
     package var expected: String
     /// The cure, or the known word that is nearest to the one found.
     package var suggestion: String?
-    /// The line itself, without its line break; nil where the whole file is meant.
+    /// The line itself, without its line break, or a part of a very long one; nil where the whole file is meant.
     package var source: String?
+    /// Where the column is in `source`, 1-based.
+    package var caret = 0
 
     /// `file:line:column: severity: found …, expected …`, then the line with a caret below the column. Text that comes
     /// from the file is made harmless for a terminal; a long line is cut around the column.
@@ -27,7 +29,7 @@ package struct Diagnostic: Hashable, Sendable {
         text += " \(severity.rawValue): found \(found), expected \(expected)"
         if let suggestion { text += "; \(suggestion)" }
         guard let source, source.contains(where: { !$0.isWhitespace }) else { return text }
-        let excerpt = Excerpt(of: source, around: column)
+        let excerpt = Excerpt(of: source, around: caret)
         return "\(text)\n    \(excerpt.text)\n    \(excerpt.padding)^"
     }
 }

@@ -9,10 +9,11 @@ struct DiagnosticSink {
     private var entries: [Entry] = []
     /// Errors so far; who compares it before and after a step knows whether the step failed.
     private(set) var errorCount = 0
-    /// Errors beyond `limit`; a hostile file must not cost memory by being wrong.
-    private var surplus = 0
-
     private static let limit = 1_000
+
+    /// False once nothing more can be said: then readers stop, so that a hostile file costs no more by being wrong
+    /// than by being right.
+    var hasRoom: Bool { entries.count < DiagnosticSink.limit }
 
     private struct Entry {
         var source: Int
@@ -46,23 +47,30 @@ struct DiagnosticSink {
     private mutating func report(
         _ severity: Severity, at place: SourcePlace, found: String, expected: String, suggestion: String?
     ) {
+        guard takeRoom(severity) else { return }
         let source = sources[place.source]
         let position = source.position(of: place.offset)
-        add(
+        let excerpt = source.excerpt(around: place.offset)
+        append(
             Diagnostic(
                 severity: severity, file: source.name, line: position.line, column: position.column, found: found,
-                expected: expected, suggestion: suggestion, source: source.line(at: place.offset)),
-            after: place)
+                expected: expected, suggestion: suggestion, source: excerpt.text, caret: excerpt.caret),
+            at: place)
+    }
+
+    private mutating func append(_ diagnostic: Diagnostic, at place: SourcePlace) {
+        entries.append(Entry(source: place.source, offset: place.offset, diagnostic: diagnostic))
     }
 
     /// Adds a finished diagnostic, about a file that is no policy file, behind what is said of `place`, which names it.
     mutating func add(_ diagnostic: Diagnostic, after place: SourcePlace) {
-        if diagnostic.severity == .error { errorCount += 1 }
-        guard entries.count < DiagnosticSink.limit else {
-            surplus += 1
-            return
-        }
-        entries.append(Entry(source: place.source, offset: place.offset, diagnostic: diagnostic))
+        guard takeRoom(diagnostic.severity) else { return }
+        append(diagnostic, at: place)
+    }
+
+    private mutating func takeRoom(_ severity: Severity) -> Bool {
+        if severity == .error { errorCount += 1 }
+        return hasRoom
     }
 
     /// Everything, in the order of the files and of the places in them.
@@ -72,11 +80,11 @@ struct DiagnosticSink {
             (entries[a].source, entries[a].offset, a) < (entries[b].source, entries[b].offset, b)
         }
         var result = order.map { entries[$0].diagnostic }
-        if surplus > 0, let last = result.last {
+        if !hasRoom, let last = result.last {
             result.append(
                 Diagnostic(
-                    severity: .error, file: last.file, line: 0, column: 0, found: "\(surplus) more errors",
-                    expected: "fewer: only the first \(DiagnosticSink.limit) are shown"))
+                    severity: .error, file: last.file, line: 0, column: 0, found: "no end of errors",
+                    expected: "fewer: reading stopped after \(DiagnosticSink.limit)"))
         }
         return result
     }

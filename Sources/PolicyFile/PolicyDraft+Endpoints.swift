@@ -65,6 +65,7 @@ extension PolicyDraft {
         case .addresses:
             var set = AddressRangeSet()
             for item in items {
+                guard sink.hasRoom else { break }
                 for range in values(of: item, kind, in: document.addressLists, &sink, literal: addressRange) {
                     set.insert(range)
                 }
@@ -87,7 +88,7 @@ extension PolicyDraft {
     }
 
     /// The values that one item of a sequence stands for.
-    private func values<Value>(
+    private mutating func values<Value>(
         of item: YAMLNode, _ kind: ListKind, in lists: [NamedList<[Value]>], _ sink: inout DiagnosticSink,
         literal: (String) throws(ScalarFault) -> Value
     ) -> [Value] {
@@ -100,9 +101,21 @@ extension PolicyDraft {
             return []
         }
         if kind.takesForName(text) {
-            return namedList(item, text, kind, &sink).map { lists[$0].values } ?? []
+            guard let index = namedList(item, text, kind, &sink) else { return [] }
+            guard takeCopy(of: lists[index].values.count, at: item, &sink) else { return [] }
+            return lists[index].values
         }
         return sink.value(of: item) { () throws(ScalarFault) in try literal(text) }.map { [$0] } ?? []
+    }
+
+    /// Every mixture has its own copy of the lists in it; a great one belongs in a list of its own.
+    private mutating func takeCopy(of count: Int, at node: YAMLNode, _ sink: inout DiagnosticSink) -> Bool {
+        copiedValues += count
+        guard copiedValues > PolicyDraft.maximumCopiedValues else { return true }
+        sink.error(
+            at: node.place, found: "more than \(PolicyDraft.maximumCopiedValues) values of lists in mixtures",
+            expected: "the list alone", suggestion: "write a rule for each list")
+        return false
     }
 
     private func namedList(
@@ -116,13 +129,24 @@ extension PolicyDraft {
             return nil
         }
         if isIncomplete { return nil }
-        let known = lists.filter { $0.value.kind == kind }.keys.sorted()
+        let known = sink.hasRoom ? document.listNames(of: kind) : []
         let hint = kind == .addresses && name.contains(".") ? "host names are not looked up" : nil
         sink.error(
             at: node.place, found: "the undefined list \(quoted(name))",
             expected: "a name under lists, or \(kind.literal)",
             suggestion: meant(name, among: known) ?? hint)
         return nil
+    }
+}
+
+extension PolicyDocument {
+    /// Names to compare a misspelt one with; no more than that takes a moment. Named lists stand before literals.
+    fileprivate func listNames(of kind: ListKind) -> [String] {
+        switch kind {
+        case .addresses: addressLists.prefix(1_000).compactMap(\.name)
+        case .ports: portLists.prefix(1_000).compactMap(\.name)
+        case .macs: macLists.prefix(1_000).compactMap(\.name)
+        }
     }
 }
 

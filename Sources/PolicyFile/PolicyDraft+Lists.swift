@@ -23,7 +23,7 @@ extension PolicyDraft {
             sink.mismatch(node, expected: "a mapping of names to lists")
             return
         }
-        for entry in entries where checkListName(entry, &sink) { readList(entry, &sink) }
+        for entry in entries where sink.hasRoom && checkListName(entry, &sink) { readList(entry, &sink) }
     }
 
     private func checkListName(_ entry: YAMLEntry, _ sink: inout DiagnosticSink) -> Bool {
@@ -49,7 +49,7 @@ extension PolicyDraft {
             sink.mismatch(entry.value, expected: "a mapping with one of the keys \(enumeration(PolicyDraft.listKeys))")
             return
         }
-        for part in parts where !PolicyDraft.listKeys.contains(part.key) {
+        for part in parts where sink.hasRoom && !PolicyDraft.listKeys.contains(part.key) {
             sink.unknownKey(part, in: "a list", known: PolicyDraft.listKeys)
         }
         let known = parts.filter { PolicyDraft.listKeys.contains($0.key) }
@@ -104,7 +104,7 @@ extension PolicyDraft {
         }
         var values: [Value] = []
         values.reserveCapacity(nodes.count)
-        for node in nodes {
+        for node in nodes where sink.hasRoom {
             guard let text = node.text else {
                 sink.mismatch(node, expected: expected)
                 continue

@@ -30,7 +30,7 @@ extension PolicyDraft {
 
     private func ruleValues(_ entries: [YAMLEntry], _ sink: inout DiagnosticSink) -> [RuleKey: YAMLNode] {
         var values: [RuleKey: YAMLNode] = [:]
-        for entry in entries {
+        for entry in entries where sink.hasRoom {
             if let key = RuleKey(rawValue: entry.key) {
                 values[key] = entry.value
             } else {

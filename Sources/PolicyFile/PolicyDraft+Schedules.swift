@@ -43,7 +43,7 @@ extension PolicyDraft {
             sink.mismatch(node, expected: "a mapping of names to schedules")
             return
         }
-        for entry in entries { readSchedule(entry, &sink) }
+        for entry in entries where sink.hasRoom { readSchedule(entry, &sink) }
     }
 
     private mutating func readSchedule(_ entry: YAMLEntry, _ sink: inout DiagnosticSink) {
@@ -62,7 +62,7 @@ extension PolicyDraft {
             schedules.append(
                 ScheduleDraft(name: entry.key, place: entry.keyPlace, position: sink.position(of: entry.keyPlace)))
         }
-        for part in parts {
+        for part in parts where sink.hasRoom {
             switch part.key {
             case "timezone": if let zone = timeZone(part.value, &sink) { schedules[index].timeZone = zone }
             case "weekly": readWeek(part.value, into: index, &sink)
@@ -97,7 +97,7 @@ extension PolicyDraft {
             sink.mismatch(node, expected: "a mapping of days such as mon-fri to times")
             return
         }
-        for entry in entries {
+        for entry in entries where sink.hasRoom {
             let days = days(entry, &sink)
             let times = times(entry.value, &sink)
             let periods = days.flatMap { day in times.flatMap { $0.periods(on: day) } }

@@ -18,6 +18,9 @@ struct PolicyDraft {
     var rules: [YAMLNode] = []
     /// Places of the rules by name.
     var ruleNames: [String: SourcePlace] = [:]
+    /// Values of named lists that mixtures in rules have copied.
+    var copiedValues = 0
+    static let maximumCopiedValues = 4_000_000
     /// All that rules name; a compiled policy has room for so many.
     var interfacePatterns: Set<String> = []
     /// A file could not be parsed: what it defines is unknown, so nothing is called undefined.
@@ -37,7 +40,7 @@ struct PolicyDraft {
             return
         }
         checkVersion(root, &sink)
-        for entry in entries {
+        for entry in entries where sink.hasRoom {
             switch entry.key {
             case "version": continue
             case "lists": readLists(entry.value, &sink)
@@ -76,7 +79,7 @@ struct PolicyDraft {
     /// What depends on all files: schedules, rules, and settings that contradict each other.
     mutating func finish(_ sink: inout DiagnosticSink) {
         document.schedules = schedules.map { $0.schedule }
-        for node in rules { readRule(node, &sink) }
+        for node in rules where sink.hasRoom { readRule(node, &sink) }
         finishAntiEvasion(&sink)
         checkSettings(&sink)
         if document.mode == .tap { document.failure.engine = .open }

@@ -64,7 +64,7 @@ extension PolicyDraft {
             sink.mismatch(node, expected: "a mapping with keys among \(enumeration(settings.map(\.key)))")
             return
         }
-        for entry in entries {
+        for entry in entries where sink.hasRoom {
             if let setting = settings.first(where: { $0.key == entry.key }) {
                 setting.read(entry.value, path.isEmpty ? entry.key : "\(path).\(entry.key)", &self, &sink)
             } else {

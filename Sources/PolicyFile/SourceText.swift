@@ -6,6 +6,10 @@ struct SourceText: Sendable {
     let bytes: [UInt8]
     /// Byte offset of each line's first byte. Lines end at LF, CR LF or CR, as editors count them.
     private let lineStarts: [Int]
+    /// For each block of bytes how many before it are continuations, so that a column in a long line costs one block.
+    private let continuations: [Int]
+
+    private static let block = 1_024
 
     /// A byte order mark is left out.
     init(name: String, bytes: [UInt8]) {
@@ -13,8 +17,15 @@ struct SourceText: Sendable {
         let bytes = bytes.starts(with: [0xef, 0xbb, 0xbf]) ? Array(bytes.dropFirst(3)) : bytes
         self.bytes = bytes
         var starts = [0]
-        for index in bytes.indices where SourceText.endsLine(bytes, at: index) { starts.append(index + 1) }
+        var counts: [Int] = []
+        var count = 0
+        for index in bytes.indices {
+            if index % SourceText.block == 0 { counts.append(count) }
+            if SourceText.endsLine(bytes, at: index) { starts.append(index + 1) }
+            if isContinuation(bytes[index]) { count += 1 }
+        }
         lineStarts = starts
+        continuations = counts
     }
 
     private static func endsLine(_ bytes: [UInt8], at index: Int) -> Bool {
@@ -29,18 +40,24 @@ struct SourceText: Sendable {
     func position(of offset: Int) -> (line: Int, column: Int) {
         let line = lineIndex(of: offset)
         let end = min(offset, bytes.count)
-        let before = bytes[min(lineStarts[line], end)..<end]
-        return (line + 1, 1 + before.count { !isContinuation($0) })
+        return (line + 1, 1 + characters(before: end) - characters(before: min(lineStarts[line], end)))
     }
 
-    /// The text of the line that holds a byte offset.
-    func line(at offset: Int) -> String {
+    private func characters(before offset: Int) -> Int {
+        guard offset > 0 else { return 0 }
+        let block = (offset - 1) / SourceText.block
+        let rest = bytes[block * SourceText.block..<offset].count { isContinuation($0) }
+        return offset - continuations[block] - rest
+    }
+
+    /// The line that holds a byte offset, or the part of a long one around it.
+    func excerpt(around offset: Int) -> SourceExcerpt {
         let line = lineIndex(of: offset)
         var end = line + 1 < lineStarts.count ? lineStarts[line + 1] : bytes.count
         while end > lineStarts[line], bytes[end - 1] == UInt8(ascii: "\n") || bytes[end - 1] == UInt8(ascii: "\r") {
             end -= 1
         }
-        return String(decoding: bytes[lineStarts[line]..<end], as: UTF8.self)
+        return SourceExcerpt(of: bytes[lineStarts[line]..<end], around: offset)
     }
 
     private func lineIndex(of offset: Int) -> Int {
@@ -51,6 +68,26 @@ struct SourceText: Sendable {
             if lineStarts[middle] <= offset { low = middle } else { high = middle }
         }
         return low
+    }
+}
+
+/// What a diagnostic keeps of a line: all of it, or a part of a line that nobody wrote by hand.
+struct SourceExcerpt {
+    var text: String
+    /// 1-based, in characters of the text.
+    var caret: Int
+
+    /// More than is ever shown of a line.
+    private static let reach = 1_000
+
+    init(of line: ArraySlice<UInt8>, around offset: Int) {
+        let offset = min(max(offset, line.startIndex), line.endIndex)
+        var start = max(line.startIndex, offset - SourceExcerpt.reach)
+        var end = min(line.endIndex, offset + SourceExcerpt.reach)
+        if start > line.startIndex { while start < offset, isContinuation(line[start]) { start += 1 } }
+        if end < line.endIndex { while end > offset, isContinuation(line[end]) { end -= 1 } }
+        text = String(decoding: line[start..<end], as: UTF8.self)
+        caret = 1 + line[start..<offset].count { !isContinuation($0) }
     }
 }
 

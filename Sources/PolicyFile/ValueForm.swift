@@ -48,7 +48,7 @@ extension ValueForm {
                 case .scalar where !node.isNothing: return element.read(node, &sink).map { [$0] }
                 case .sequence(let nodes):
                     var values: [Element] = []
-                    for node in nodes {
+                    for node in nodes where sink.hasRoom {
                         if let value = element.read(node, &sink) { values.append(value) }
                     }
                     return values.count == nodes.count ? values : nil

@@ -7,6 +7,8 @@ import FirewallPolicy
 struct YAMLComposer: ~Copyable {
     /// Levels of nesting; the format itself needs seven.
     static let maximumDepth = 64
+    /// Bytes of one value; no key of the format takes a longer one.
+    static let maximumScalar = 1_024
     /// Values that a file may write out.
     static let maximumNodes = 2_000_000
     /// Values that aliases and merge keys may add by naming what is written elsewhere.
@@ -94,7 +96,7 @@ struct YAMLComposer: ~Copyable {
             try finish(try resolve(name, at: place, &sink), at: place, &sink)
         case .scalar(let scalar):
             try count(place, &sink)
-            let sized = Sized(node: YAMLNode(content: .scalar(scalar), place: place))
+            let sized = Sized(node: YAMLNode(content: content(of: scalar, at: place, &sink), place: place))
             if let anchor = event.anchor { anchors[anchor] = sized }
             try finish(sized, at: place, &sink)
         case .sequenceStart, .mappingStart:
@@ -111,12 +113,22 @@ struct YAMLComposer: ~Copyable {
         return true
     }
 
+    private func content(
+        of scalar: YAMLScalar, at place: SourcePlace, _ sink: inout DiagnosticSink
+    ) -> YAMLNode.Content {
+        guard scalar.text.utf8.count > YAMLComposer.maximumScalar else { return .scalar(scalar) }
+        sink.error(
+            at: place, found: "a value of \(scalar.text.utf8.count) bytes",
+            expected: "at most \(YAMLComposer.maximumScalar)")
+        return .refused
+    }
+
     private mutating func nextEvent(_ sink: inout DiagnosticSink) throws(Abandoned) -> YAMLEvent {
         do throws(YAMLSyntaxError) {
             return try stream.next()
         } catch {
             let place = SourcePlace(source: source, offset: offsets.offset(of: error.character))
-            let line = sink.sources[source].line(at: place.offset)
+            let line = sink.sources[source].excerpt(around: place.offset).text
             let start = SourcePlace(source: source, offset: offsets.offset(of: error.contextCharacter))
             let startLine = sink.position(of: start).line
             let origin = startLine < sink.position(of: place).line ? ", from line \(startLine) on" : ""
