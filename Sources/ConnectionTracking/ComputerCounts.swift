@@ -17,14 +17,13 @@ struct ComputerCounts: Sendable {
     }
 
     private struct Record: BitwiseCopyable {
-        var address: IPAddress
+        var computer: RemoteComputer
         var hash: UInt32
         /// Next record of the bucket's chain, or of the vacant ones.
-        var next: Int32
+        var next: Int32 = -1
         var incoming: UInt32 = 0
         var outgoing: UInt32 = 0
         var halfOpen: UInt32 = 0
-        var version: UInt8
 
         mutating func add(_ kinds: Kinds) {
             if kinds.contains(.incoming) { incoming += 1 }
@@ -42,7 +41,7 @@ struct ComputerCounts: Sendable {
     }
 
     /// The round of counting; 0 while nothing is counted.
-    private(set) var generation: UInt32 = 0
+    private(set) var generation: UInt16 = 0
     private var records: [Record] = []
     private var buckets = HashBuckets(limit: 2)
     private var capacity = 0
@@ -52,7 +51,7 @@ struct ComputerCounts: Sendable {
     init() {}
 
     /// Forgets everything and begins a round of counting with room for `capacity` computers.
-    mutating func begin(generation: UInt32, capacity: Int) {
+    mutating func begin(generation: UInt16, capacity: Int) {
         self = ComputerCounts()
         self.generation = generation
         self.capacity = capacity
@@ -68,20 +67,20 @@ struct ComputerCounts: Sendable {
     }
 
     /// Counts without asking. False: no room.
-    mutating func count(_ kinds: Kinds, of computer: Computer) -> Bool {
+    mutating func count(_ kinds: Kinds, of computer: HashedComputer) -> Bool {
         guard let record = find(computer) ?? make(computer) else { return false }
         records[record].add(kinds)
         return true
     }
 
-    mutating func release(_ kinds: Kinds, of computer: Computer) {
+    mutating func release(_ kinds: Kinds, of computer: HashedComputer) {
         guard let record = find(computer) else { return }
         records[record].subtract(kinds)
         if records[record].isEmpty { remove(record) }
     }
 
     /// The kinds of which the computer already has as many as its limit says.
-    func exhausted(_ computer: Computer, limits: ComputerLimits) -> Kinds {
+    func exhausted(_ computer: HashedComputer, limits: ComputerLimits) -> Kinds {
         let record = find(computer).map { records[$0] }
         var kinds: Kinds = []
         if let limit = limits.incoming, record?.incoming ?? 0 >= limit { kinds.insert(.incoming) }
@@ -94,38 +93,51 @@ struct ComputerCounts: Sendable {
     var computers: Int { inUse }
 }
 
-/// A remote computer with the keyed hash of its address.
-struct Computer: BitwiseCopyable {
+/// A remote computer: its address, and the IP version that keeps ::ffff:192.0.2.1 and 192.0.2.1 apart.
+struct RemoteComputer: Equatable, BitwiseCopyable {
     var address: IPAddress
     var version: UInt8
+}
+
+/// A remote computer with its keyed hash.
+struct HashedComputer: BitwiseCopyable {
+    var computer: RemoteComputer
     var hash: UInt32
 
-    init(address: IPAddress, version: UInt8, seed: (UInt64, UInt64)) {
-        self.address = address
-        self.version = version
+    init(_ computer: RemoteComputer, seed: (UInt64, UInt64)) {
+        self.computer = computer
         var sip = SipHash(seed: seed)
-        sip.absorb(address.high)
-        sip.absorb(address.low)
-        sip.absorb(UInt64(version))
+        sip.absorb(computer.address.high)
+        sip.absorb(computer.address.low)
+        sip.absorb(UInt64(computer.version))
         hash = UInt32(truncatingIfNeeded: sip.finish())
     }
 }
 
+extension ConnectionKey {
+    /// The computer that the per-computer limits count: the opener of an incoming connection, the target of an outgoing one.
+    func computer(opener: Side, direction: Direction) -> RemoteComputer {
+        RemoteComputer(address: address(of: direction == .incoming ? opener : opener.opposite), version: version)
+    }
+}
+
+extension Connection {
+    var computer: RemoteComputer { key.computer(opener: opener, direction: openingDirection) }
+}
+
 extension ComputerCounts {
-    private func find(_ computer: Computer) -> Int? {
+    private func find(_ computer: HashedComputer) -> Int? {
         var index = buckets[buckets.index(of: computer.hash)]
         while index >= 0 {
             let record = records[Int(index)]
-            if record.hash == computer.hash, record.address == computer.address, record.version == computer.version {
-                return Int(index)
-            }
+            if record.hash == computer.hash, record.computer == computer.computer { return Int(index) }
             index = record.next
         }
         return nil
     }
 
-    private mutating func make(_ computer: Computer) -> Int? {
-        let record = Record(address: computer.address, hash: computer.hash, next: -1, version: computer.version)
+    private mutating func make(_ computer: HashedComputer) -> Int? {
+        let record = Record(computer: computer.computer, hash: computer.hash)
         let index: Int
         if vacant >= 0 {
             index = Int(vacant)

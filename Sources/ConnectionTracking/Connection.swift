@@ -5,8 +5,8 @@ package import PacketWire
 /// Everything remembered about one connection: a TCP connection, a pair of UDP endpoints, or an ICMPv4 exchange.
 ///
 /// One flat value, changed in place in its table. Which of `tcp`, `udp` and `icmp` means something follows from the key's
-/// protocol number; a union would save their sum, which the two small ones do not amount to. The fields stand in the
-/// order in which a packet of a known connection uses them, so that it touches few cache lines.
+/// protocol number; a union would save their sum, which the two small ones do not amount to. The fields stand in an order
+/// that keeps together what a packet of a known connection uses, and leaves no gaps: 280 bytes (a test watches it).
 package struct Connection: Sendable, BitwiseCopyable {
     package let key: ConnectionKey
     /// The side that sent the opening packet.
@@ -20,18 +20,17 @@ package struct Connection: Sendable, BitwiseCopyable {
     package var openingDirection: Direction
     /// Set while the connection is one whose opening the policy refuses.
     package var refusal = Refusal.none
+    /// The generation (as in `CachedRuleDecision`) by which the opening was judged last.
+    package var generation: UInt32 = 0
     package var decisionOfLow = CachedRuleDecision()
+    /// Index of the interface that the opening packet used (entered by, or left by when outgoing).
+    package var openingInterface: UInt32
     package var decisionOfHigh = CachedRuleDecision()
+    private let openedSecond: UInt32
     package var trafficOfLow = Traffic()
     package var trafficOfHigh = Traffic()
     /// Source MAC of the opening packet, for judging it again after a reload.
     package var openingMAC: MACAddress
-    /// Index of the interface that the opening packet used (entered by, or left by when outgoing).
-    package var openingInterface: UInt32
-    /// The generation (as in `CachedRuleDecision`) by which the opening was judged last.
-    package var generation: UInt32 = 0
-    /// When the opening packet was seen.
-    package let openedAt: Instant
 
     /// A connection whose opening packet, sent by `opener`, was seen now.
     package init(
@@ -42,10 +41,13 @@ package struct Connection: Sendable, BitwiseCopyable {
         self.opener = opener
         self.openingDirection = openingDirection
         lastSeen = now
-        openedAt = now
+        openedSecond = UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000_000)
         self.openingInterface = openingInterface
         self.openingMAC = openingMAC
     }
+
+    /// When the opening packet was seen, to the second.
+    package var openedAt: Instant { Instant(nanoseconds: Int64(openedSecond) * 1_000_000_000) }
 
     /// The cached rule decision for packets of this side.
     @inlinable
@@ -63,12 +65,6 @@ package struct Connection: Sendable, BitwiseCopyable {
     @inlinable
     package func direction(of side: Side) -> Direction {
         side == opener ? openingDirection : openingDirection.opposite
-    }
-
-    /// The other computer, as the per-computer limits count it: the opener of an incoming connection, the target of an
-    /// outgoing one.
-    package var computer: IPAddress {
-        key.address(of: openingDirection == .incoming ? opener : opener.opposite)
     }
 }
 
@@ -95,9 +91,9 @@ package struct CachedRuleDecision: Sendable, BitwiseCopyable {
     package var rule: Int32 = -1
     /// Index of the matching Log Only rule, or -1.
     package var logOnlyRule: Int32 = -1
-    package var outcome: UInt8 = 0
     /// The interface that the packet used; rules may look at it.
     package var interface: UInt32 = 0
+    package var outcome: UInt8 = 0
     package init() {}
 }
 

@@ -37,42 +37,21 @@ extension Connection {
 }
 
 extension ConnectionStage {
+    /// The stages of TCP are its phases, in their order.
     @inline(__always)
-    init(_ phase: TCPPhase) {
-        self =
-            switch phase {
-            case .synSent: .synSent
-            case .synReceived: .synReceived
-            case .established: .established
-            case .finWait1: .finWait1
-            case .finWait2: .finWait2
-            case .closeWait: .closeWait
-            case .closing: .closing
-            case .lastACK: .lastACK
-            case .timeWait: .timeWait
-            case .closed: .closed
-            }
-    }
+    init(_ phase: TCPPhase) { self = ConnectionStage(rawValue: phase.rawValue) ?? .closed }
 }
 
 extension Timeouts {
     /// How long an entry in this stage is kept after `lastSeen`.
+    @inline(__always)
     package func span(of stage: ConnectionStage) -> Instant.Span {
+        if let phase = TCPPhase(rawValue: stage.rawValue) { return span(of: phase) }
         switch stage {
-        case .synSent: synSent
-        case .synReceived: synReceived
-        case .established: established
-        case .finWait1: finWait1
-        case .finWait2: finWait2
-        case .closeWait: closeWait
-        case .closing: closing
-        case .lastACK: lastACK
-        case .timeWait: timeWait
-        case .closed: closed
-        case .udp: udp
-        case .udpStream: udpStream
-        case .icmp: icmp
-        case .refused: error
+        case .udp: return udp
+        case .udpStream: return udpStream
+        case .icmp: return icmp
+        default: return error
         }
     }
 }

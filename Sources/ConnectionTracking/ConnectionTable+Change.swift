@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 extension ConnectionTable {
-    /// To be called after a packet changed a connection: follows it into another stage, and moves its slot of the wheel
-    /// when the deadline became earlier. Costs a comparison or two where neither happened.
+    /// To be called after a packet changed a connection: follows it into another stage and to another opener, in lists,
+    /// census and counts, and in the wheel when the deadline became earlier. Costs a few comparisons where none of
+    /// that happened.
     package mutating func recordChange(of index: ConnectionIndex) {
         let stage = entries[Int(index)].connection.stage
-        if entries[Int(index)].stage != stage { move(index, to: stage) }
+        let isMoved = entries[Int(index)].stage != stage
+        if isMoved { move(index, to: stage) }
+        if isMoved || entries[Int(index)].opener != entries[Int(index)].connection.opener { updateCounts(of: index) }
         rescheduleIfEarlier(index)
     }
 
@@ -32,26 +35,34 @@ extension ConnectionTable {
         entries[Int(index)].stage = stage
         census[stage] += 1
         linkIntoList(index, stage)
-        updateCounts(of: index)
     }
 
-    /// Makes the per-computer counts what the connection's stage says, without asking for limits.
+    /// Makes the per-computer counts what the connection is now, without asking for limits.
     mutating func updateCounts(of index: Int32) {
         let generation = shared.generation
         let entry = entries[Int(index)]
-        let held = entry.countGeneration == generation ? entry.counts : []
         let due = generation == 0 ? [] : entry.connection.counted(in: entry.stage)
-        guard held != due || entry.countGeneration != generation else { return }
-        shared.release(held.subtracting(due), of: entry.connection, generation: generation)
-        let added = due.subtracting(held)
-        let isCounted = shared.count(added, of: entry.connection, generation: generation)
-        entries[Int(index)].counts = isCounted ? due : due.subtracting(added)
+        let isSame = entry.countGeneration == generation && entry.opener == entry.connection.opener
+        if isSame && entry.counts == due { return }
+        let kept = isSame ? entry.counts.intersection(due) : []
+        shared.release(
+            entry.counts.subtracting(kept), of: entry.countedComputer, generation: entry.countGeneration)
+        let isCounted = shared.count(due.subtracting(kept), of: entry.connection.computer, generation: generation)
+        entries[Int(index)].counts = isCounted ? due : kept
         entries[Int(index)].countGeneration = generation
+        entries[Int(index)].opener = entry.connection.opener
     }
 
     mutating func releaseCounts(of index: Int32) {
         let entry = entries[Int(index)]
-        shared.release(entry.counts, of: entry.connection, generation: entry.countGeneration)
+        shared.release(entry.counts, of: entry.countedComputer, generation: entry.countGeneration)
         entries[Int(index)].counts = []
+    }
+}
+
+extension ConnectionTable.Entry {
+    /// The computer that `counts` were counted for.
+    fileprivate var countedComputer: RemoteComputer {
+        connection.key.computer(opener: opener, direction: counts.contains(.outgoing) ? .outgoing : .incoming)
     }
 }

@@ -40,15 +40,15 @@ extension ConnectionTable {
         let counts = try admit(connection, generation: generation, at: now)
         let kind = connection.key.trackedProtocol
         do { try makeRoom(for: kind, at: now) } catch {
-            shared.release(counts, of: connection, generation: generation)
+            shared.release(counts, of: connection.computer, generation: generation)
             throw error
         }
         return place(connection, counts: counts, generation: generation)
     }
 
-    /// Admits a further opening packet on a connection that is over, and makes `opener` its opener: the per-computer limits
-    /// are asked as for a new one. To be called before the tracker takes the packet in; `recordChange(of:)` afterwards
-    /// takes everything back if the tracker left the connection as it was. A refusal changes nothing.
+    /// Admits a further opening packet on a connection that is over: the per-computer limits are asked as for a new one,
+    /// and a place in them is taken. To be called before the tracker takes the packet in; `recordChange(of:)` gives the
+    /// place back if the connection does not become what was announced here.
     package mutating func reopen(
         _ index: ConnectionIndex, opener: Side, direction: Direction, at now: Instant
     ) throws(OpeningRefusal) {
@@ -60,24 +60,23 @@ extension ConnectionTable {
         releaseCounts(of: index)
         entries[Int(index)].counts = counts
         entries[Int(index)].countGeneration = generation
-        entries[Int(index)].connection.opener = opener
-        entries[Int(index)].connection.openingDirection = direction
+        entries[Int(index)].opener = opener
         move(index, to: .synSent)
     }
 
     /// Counts a new connection for its computer, or throws. Expired entries that were not collected yet do not count
     /// against it.
     private mutating func admit(
-        _ connection: Connection, generation: UInt32, at now: Instant
+        _ connection: Connection, generation: UInt16, at now: Instant
     ) throws(OpeningRefusal) -> ComputerCounts.Kinds {
         let kinds = connection.counted(in: connection.stage)
         guard generation != 0, !kinds.isEmpty else { return [] }
         guard connection.stage.isHalfOpen else {
-            return shared.count(kinds, of: connection, generation: generation) ? kinds : []
+            return shared.count(kinds, of: connection.computer, generation: generation) ? kinds : []
         }
-        if shared.admit(kinds, of: connection, generation: generation) == nil { return kinds }
+        if shared.admit(kinds, of: connection.computer, generation: generation) == nil { return kinds }
         collectDue(at: now)
-        if let refusal = shared.admit(kinds, of: connection, generation: generation) { throw refusal }
+        if let refusal = shared.admit(kinds, of: connection.computer, generation: generation) { throw refusal }
         return kinds
     }
 
@@ -101,13 +100,12 @@ extension ConnectionTable {
     }
 
     private mutating func place(
-        _ connection: Connection, counts: ComputerCounts.Kinds, generation: UInt32
+        _ connection: Connection, counts: ComputerCounts.Kinds, generation: UInt16
     ) -> ConnectionIndex {
         let stage = connection.stage
-        var entry = Entry(hash: connection.key.hash(seed: seed), connection: connection)
-        entry.counts = counts
-        entry.countGeneration = generation
-        entry.stage = stage
+        let entry = Entry(
+            hash: connection.key.hash(seed: seed), connection: connection, countGeneration: generation, counts: counts,
+            stage: stage, opener: connection.opener)
         let index = store(entry)
         linkIntoBucket(index)
         linkIntoWheel(index)

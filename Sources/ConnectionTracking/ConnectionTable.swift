@@ -34,11 +34,14 @@ package struct ConnectionTable: ~Copyable, Sendable {
         var newer: Int32 = -1
         var older: Int32 = -1
         /// The round of counting that `counts` belongs to (`SharedLimits.generation`).
-        var countGeneration: UInt32 = 0
+        var countGeneration: UInt16 = 0
         var slot: UInt16 = 0
+        /// What is counted for it in `SharedLimits`.
         var counts = ComputerCounts.Kinds()
         /// The stage by which the entry is placed in lists, census and counts; nil: vacant.
         var stage: ConnectionStage?
+        /// The opener by which it is counted.
+        var opener: Side
     }
 
     @usableFromInline var entries: [Entry]
@@ -57,7 +60,7 @@ package struct ConnectionTable: ~Copyable, Sendable {
     /// Next entry of the walk that brings all entries up to date after a change of timeouts or limits, or -1.
     var sweepPosition: Int32 = -1
     /// The round of counting that the entries were last swept for.
-    var sweptGeneration: UInt32 = 0
+    var sweptGeneration: UInt16 = 0
 
     /// May be replaced at any time; look-ups follow it at once, `expire` brings the wheel up to date entry by entry.
     package var timeouts: Timeouts { didSet { if timeouts != oldValue { sweepPosition = 0 } } }
@@ -83,6 +86,17 @@ package struct ConnectionTable: ~Copyable, Sendable {
         _read { yield entries[Int(index)].connection }
         _modify { yield &entries[Int(index)].connection }
     }
+
+    /// Makes room for more entries, at a reload that raises the limits; what is there is copied once.
+    package mutating func raise(capacity: Int) {
+        guard capacity > self.capacity else { return }
+        self.capacity = min(capacity, Int(Int32.max) / 2)
+        entries.reserveCapacity(self.capacity)
+        buckets.raise(limit: self.capacity * 2)
+    }
+
+    /// Memory for one connection in a table that has grown: its entry and two buckets.
+    package static var bytesPerConnection: Int { MemoryLayout<Entry>.stride + 2 * MemoryLayout<Int32>.stride }
 
     var hasVacancy: Bool { vacant >= 0 || entries.count < capacity }
 }

@@ -4,13 +4,13 @@ import Synchronization
 
 extension SharedLimits {
     /// The present round of counting; 0 while nothing is counted.
-    var generation: UInt32 { currentGeneration.load(ordering: .acquiring) }
+    var generation: UInt16 { currentGeneration.load(ordering: .acquiring) }
 
     /// Counts a connection if every limit that concerns it has room, or says which has none.
     ///
     /// When a round of counting ended meanwhile nothing is counted, and nothing refused.
-    func admit(_ kinds: ComputerCounts.Kinds, of connection: Connection, generation: UInt32) -> OpeningRefusal? {
-        let computer = computer(of: connection)
+    func admit(_ kinds: ComputerCounts.Kinds, of computer: RemoteComputer, generation: UInt16) -> OpeningRefusal? {
+        let computer = hashed(computer)
         let limits = limitsPerComputer
         return shards[Self.shard(of: computer)].withLock { counts in
             guard counts.generation == generation else { return nil }
@@ -24,17 +24,17 @@ extension SharedLimits {
     }
 
     /// Counts a connection without asking for limits. False: there was no room for a further computer.
-    func count(_ kinds: ComputerCounts.Kinds, of connection: Connection, generation: UInt32) -> Bool {
+    func count(_ kinds: ComputerCounts.Kinds, of computer: RemoteComputer, generation: UInt16) -> Bool {
         guard !kinds.isEmpty else { return true }
-        let computer = computer(of: connection)
+        let computer = hashed(computer)
         return shards[Self.shard(of: computer)].withLock { counts in
             counts.generation != generation || counts.count(kinds, of: computer)
         }
     }
 
-    func release(_ kinds: ComputerCounts.Kinds, of connection: Connection, generation: UInt32) {
+    func release(_ kinds: ComputerCounts.Kinds, of computer: RemoteComputer, generation: UInt16) {
         guard !kinds.isEmpty else { return }
-        let computer = computer(of: connection)
+        let computer = hashed(computer)
         shards[Self.shard(of: computer)].withLock { counts in
             guard counts.generation == generation else { return }
             counts.release(kinds, of: computer)
@@ -53,13 +53,11 @@ extension SharedLimits {
         return limits
     }
 
-    private func computer(of connection: Connection) -> Computer {
-        Computer(address: connection.computer, version: connection.key.version, seed: seed)
-    }
+    private func hashed(_ computer: RemoteComputer) -> HashedComputer { HashedComputer(computer, seed: seed) }
 
-    private static func shard(of computer: Computer) -> Int { Int(computer.hash >> 28) }
+    private static func shard(of computer: HashedComputer) -> Int { Int(computer.hash >> 28) }
 
-    func setCounting(_ isWanted: Bool, last: inout UInt32) {
+    func setCounting(_ isWanted: Bool, last: inout UInt16) {
         let isCounting = generation != 0
         let capacity = shardCapacity
         guard isWanted != isCounting else {

@@ -19,14 +19,17 @@ package final class SharedLimits: Sendable {
     /// Incoming, outgoing, half-open; `UInt32.max` is unlimited.
     let computerLimits = InlineArray<3, Atomic<UInt32>> { _ in Atomic(.max) }
     /// The round of counting; 0 while no per-computer limit is set.
-    let currentGeneration = Atomic<UInt32>(0)
+    let currentGeneration = Atomic<UInt16>(0)
     /// Guards changes of the limits; holds the last round of counting.
-    private let reload = Mutex<UInt32>(0)
+    private let reload = Mutex<UInt16>(0)
     /// Guards the counts of the computers whose hash begins with the shard's number.
     let shards = InlineArray<16, Mutex<ComputerCounts>> { _ in Mutex(ComputerCounts()) }
     let seed: (UInt64, UInt64)
 
-    /// - Parameter seed: key of the hash of computers: random in the agent, fixed in a replay.
+    /// - Parameters:
+    ///   - tables: limits of the totals.
+    ///   - computers: limits of each computer; counting begins when there is one.
+    ///   - seed: key of the hash of computers: random in the agent, fixed in a replay.
     package init(tables: TableLimits, computers: ComputerLimits, seed: (UInt64, UInt64)) {
         self.seed = seed
         tableLimits = InlineArray { _ in Atomic(0) }
