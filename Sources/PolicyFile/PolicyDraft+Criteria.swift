@@ -140,12 +140,11 @@ extension FrameMatch {
             let words: [String: FrameMatch] = ["ip": .ip, "ipv4": .ipv4, "ipv6": .ipv6, "arp": .arp]
             if let word = words[scalar.text] { return word }
             let expected = "any, ip, ipv4, ipv6, arp or an EtherType, 0x600 to 0xffff"
-            let number = hexadecimal(scalar.text) ?? UInt32(scalar.text) ?? 0
-            switch number {
+            switch hexadecimal(scalar.text) ?? (try? decimal(scalar.text, in: 0...UInt32.max, expected: expected)) {
             case 0x0800: return .ipv4
             case 0x86dd: return .ipv6
             case 0x0806: return .arp
-            case 0x600...0xffff: return .etherType(UInt16(number))
+            case .some(let type) where 0x600...0xffff ~= type: return .etherType(UInt16(type))
             default: throw ScalarFault(expected, suggestion: meant(scalar.text, among: words.keys.sorted() + ["any"]))
             }
         })

@@ -109,7 +109,15 @@ extension PolicyDraft {
                 sink.mismatch(node, expected: expected)
                 continue
             }
-            if let value = sink.value(of: node, { () throws(ScalarFault) in try parse(text) }) { values.append(value) }
+            let value = sink.value(of: node) { () throws(ScalarFault) in
+                do throws(ScalarFault) {
+                    return try parse(text)
+                } catch {
+                    guard isName(text), !text.contains(".") else { throw error }
+                    throw ScalarFault(error.expected, suggestion: "names do not stand in a list: write the values")
+                }
+            }
+            if let value { values.append(value) }
         }
         return values
     }

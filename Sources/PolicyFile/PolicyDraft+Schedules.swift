@@ -163,11 +163,16 @@ private struct DayTime {
 
     private static func minutes(_ text: Substring) -> Int? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0].utf8.count == 2, parts[1].utf8.count == 2,
-            let hour = UInt8(parts[0]), let minute = UInt8(parts[1])
-        else { return nil }
+        guard parts.count == 2, let hour = twoDigits(parts[0]), let minute = twoDigits(parts[1]) else { return nil }
         guard minute < 60, hour < 24 || (hour == 24 && minute == 0) else { return nil }
-        return Int(hour) * 60 + Int(minute)
+        return hour * 60 + minute
+    }
+
+    private static func twoDigits(_ text: Substring) -> Int? {
+        guard text.utf8.count == 2, text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
+            return nil
+        }
+        return Int(text)
     }
 
     func periods(on day: Int) -> [WeekPeriod] {

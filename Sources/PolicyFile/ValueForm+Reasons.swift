@@ -18,7 +18,9 @@ extension ValueForm where Value == UInt16 {
         print: { DropReason(number: $0)?.row.slug ?? String($0) },
         parse: { scalar throws(ScalarFault) in
             if let reason = DropReason(slug: scalar.text) { return reason.row.number }
-            guard let number = UInt16(scalar.text), let reason = DropReason(number: number) else {
+            guard let number = try? decimal(scalar.text, in: 0...UInt16.max, expected: expectedReason),
+                let reason = DropReason(number: number)
+            else {
                 throw ScalarFault(expectedReason, suggestion: meant(scalar.text, among: ReasonRow.all.map(\.slug)))
             }
             return reason.row.number
