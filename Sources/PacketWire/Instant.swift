@@ -5,24 +5,36 @@
 package struct Instant: Hashable, Comparable, Sendable, BitwiseCopyable {
     package var nanoseconds: Int64
 
-    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    @inlinable package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
-    package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
-    package static func + (a: Instant, b: Span) -> Instant { Instant(nanoseconds: a.nanoseconds &+ b.nanoseconds) }
-    package static func - (a: Instant, b: Instant) -> Span { Span(nanoseconds: a.nanoseconds &- b.nanoseconds) }
+    @inlinable package static func == (a: Instant, b: Instant) -> Bool { a.nanoseconds == b.nanoseconds }
+    @inlinable package static func >= (a: Instant, b: Instant) -> Bool { a.nanoseconds >= b.nanoseconds }
+    @inlinable package static func <= (a: Instant, b: Instant) -> Bool { a.nanoseconds <= b.nanoseconds }
+    @inlinable package static func > (a: Instant, b: Instant) -> Bool { a.nanoseconds > b.nanoseconds }
+    @inlinable package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
+    @inlinable package static func + (a: Instant, b: Span) -> Instant {
+        Instant(nanoseconds: a.nanoseconds &+ b.nanoseconds)
+    }
+    @inlinable package static func - (a: Instant, b: Instant) -> Span {
+        Span(nanoseconds: a.nanoseconds &- b.nanoseconds)
+    }
 
     /// A length of time in nanoseconds; never negative in a policy.
     package struct Span: Hashable, Comparable, Sendable, BitwiseCopyable {
         package var nanoseconds: Int64
 
-        package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
-        package static func microseconds(_ n: Int64) -> Span { Span(nanoseconds: n * 1_000) }
-        package static func milliseconds(_ n: Int64) -> Span { Span(nanoseconds: n * 1_000_000) }
-        package static func seconds(_ n: Int64) -> Span { Span(nanoseconds: n * 1_000_000_000) }
-        package static func minutes(_ n: Int64) -> Span { .seconds(n * 60) }
-        package static func hours(_ n: Int64) -> Span { .seconds(n * 3600) }
-        package static let zero = Span(nanoseconds: 0)
+        @inlinable package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+        @inlinable package static func microseconds(_ n: Int64) -> Span { Span(nanoseconds: n * 1_000) }
+        @inlinable package static func milliseconds(_ n: Int64) -> Span { Span(nanoseconds: n * 1_000_000) }
+        @inlinable package static func seconds(_ n: Int64) -> Span { Span(nanoseconds: n * 1_000_000_000) }
+        @inlinable package static func minutes(_ n: Int64) -> Span { .seconds(n * 60) }
+        @inlinable package static func hours(_ n: Int64) -> Span { .seconds(n * 3600) }
+        @inlinable package static var zero: Span { Span(nanoseconds: 0) }
 
-        package static func < (a: Span, b: Span) -> Bool { a.nanoseconds < b.nanoseconds }
+        @inlinable package static func == (a: Span, b: Span) -> Bool { a.nanoseconds == b.nanoseconds }
+        @inlinable package static func >= (a: Span, b: Span) -> Bool { a.nanoseconds >= b.nanoseconds }
+        @inlinable package static func <= (a: Span, b: Span) -> Bool { a.nanoseconds <= b.nanoseconds }
+        @inlinable package static func > (a: Span, b: Span) -> Bool { a.nanoseconds > b.nanoseconds }
+        @inlinable package static func < (a: Span, b: Span) -> Bool { a.nanoseconds < b.nanoseconds }
     }
 }

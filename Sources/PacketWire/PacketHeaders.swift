@@ -60,11 +60,11 @@ package struct PacketHeaders: Sendable, BitwiseCopyable {
     /// The packet that an ICMP or ICMPv6 error quotes; `network == .none` when there is none or it is unreadable.
     package var quoted = QuotedPacket()
 
-    package static let noVLAN: UInt16 = 0xffff
+    @inlinable package static var noVLAN: UInt16 { 0xffff }
 
     package init() {}
 
-    package var isIP: Bool { network == .ipv4 || network == .ipv6 }
+    @inlinable package var isIP: Bool { network == .ipv4 || network == .ipv6 }
 }
 
 package enum NetworkProtocol: UInt8, Sendable, BitwiseCopyable { case none, ipv4, ipv6, arp, other }
@@ -73,18 +73,18 @@ package enum TransportProtocol: UInt8, Sendable, BitwiseCopyable { case none, tc
 
 /// IANA protocol numbers that the code names.
 package enum IPProtocol {
-    package static let hopByHop: UInt8 = 0
-    package static let icmp: UInt8 = 1
-    package static let igmp: UInt8 = 2
-    package static let tcp: UInt8 = 6
-    package static let udp: UInt8 = 17
-    package static let routing: UInt8 = 43
-    package static let fragment: UInt8 = 44
-    package static let encapsulatingSecurityPayload: UInt8 = 50
-    package static let authentication: UInt8 = 51
-    package static let icmpv6: UInt8 = 58
-    package static let noNextHeader: UInt8 = 59
-    package static let destinationOptions: UInt8 = 60
+    @inlinable package static var hopByHop: UInt8 { 0 }
+    @inlinable package static var icmp: UInt8 { 1 }
+    @inlinable package static var igmp: UInt8 { 2 }
+    @inlinable package static var tcp: UInt8 { 6 }
+    @inlinable package static var udp: UInt8 { 17 }
+    @inlinable package static var routing: UInt8 { 43 }
+    @inlinable package static var fragment: UInt8 { 44 }
+    @inlinable package static var encapsulatingSecurityPayload: UInt8 { 50 }
+    @inlinable package static var authentication: UInt8 { 51 }
+    @inlinable package static var icmpv6: UInt8 { 58 }
+    @inlinable package static var noNextHeader: UInt8 { 59 }
+    @inlinable package static var destinationOptions: UInt8 { 60 }
 }
 
 /// Fragmentation as the IPv4 header (RFC 791) or the IPv6 fragment header (RFC 8200 section 4.5) says.
@@ -133,7 +133,7 @@ package struct TCPFields: Sendable, BitwiseCopyable {
     package var sackLowest: UInt32 = 0
     package var sackHighest: UInt32 = 0
 
-    package static let noWindowScale: UInt8 = 0xff
+    @inlinable package static var noWindowScale: UInt8 { 0xff }
 
     package init() {}
 }
@@ -141,17 +141,17 @@ package struct TCPFields: Sendable, BitwiseCopyable {
 /// The control bits of a TCP header, in their wire positions.
 package struct TCPFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
     package var rawValue: UInt8
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
-    package static let fin = TCPFlags(rawValue: 0x01)
-    package static let syn = TCPFlags(rawValue: 0x02)
-    package static let rst = TCPFlags(rawValue: 0x04)
-    package static let psh = TCPFlags(rawValue: 0x08)
-    package static let ack = TCPFlags(rawValue: 0x10)
-    package static let urg = TCPFlags(rawValue: 0x20)
-    package static let ece = TCPFlags(rawValue: 0x40)
-    package static let cwr = TCPFlags(rawValue: 0x80)
+    @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
+    @inlinable package static var fin: TCPFlags { TCPFlags(rawValue: 0x01) }
+    @inlinable package static var syn: TCPFlags { TCPFlags(rawValue: 0x02) }
+    @inlinable package static var rst: TCPFlags { TCPFlags(rawValue: 0x04) }
+    @inlinable package static var psh: TCPFlags { TCPFlags(rawValue: 0x08) }
+    @inlinable package static var ack: TCPFlags { TCPFlags(rawValue: 0x10) }
+    @inlinable package static var urg: TCPFlags { TCPFlags(rawValue: 0x20) }
+    @inlinable package static var ece: TCPFlags { TCPFlags(rawValue: 0x40) }
+    @inlinable package static var cwr: TCPFlags { TCPFlags(rawValue: 0x80) }
     /// The six that rules look at; ECE and CWR are not rule flags.
-    package static let ruleFlags = TCPFlags(rawValue: 0x3f)
+    @inlinable package static var ruleFlags: TCPFlags { TCPFlags(rawValue: 0x3f) }
 }
 
 /// ICMP (RFC 792) or ICMPv6 (RFC 4443), told apart by `PacketHeaders.transport`.
