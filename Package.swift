@@ -65,6 +65,19 @@ let targets: [Target] =
                 "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
+        .target(name: "CSpawnShim"),
+        .executableTarget(
+            name: "portreeve",
+            dependencies: [
+                argumentParser, "CSpawnShim", "AgentControl", "PacketFilterRules", "PolicyFile", "FirewallEngine", "FirewallPolicy",
+                "ConnectionTracking", "PacketWire",
+            ], swiftSettings: house),
+        .testTarget(
+            name: "portreeveTests",
+            dependencies: [
+                "portreeve", "AgentControl", "PacketFilterRules", "FirewallEngine", "FirewallPolicy",
+                "ConnectionTracking", "PacketWire",
+            ], swiftSettings: house),
     ]
     + core(
         "EventReader", ["AgentControl", "EventLog", "FirewallEngine", "FirewallPolicy", "PacketWire"],

@@ -8,9 +8,16 @@ package struct NFTablesRuleset: Sendable {
     package private(set) var tables: [NFTable] = []
 
     package init(_ text: String) {
-        var reader = NFTablesReader()
-        for line in text.split(whereSeparator: \.isNewline) { reader.read(line) }
-        tables = reader.tables.filter { !$0.isManagedByIPTables && !$0.looksLikeIPTables }
+        tables = NFTablesReader.tables(in: text).filter { !$0.isManagedByIPTables && !$0.looksLikeIPTables }
+    }
+
+    /// The commands for `nft -f` that take away the one table of a listing, if nothing is in it that affects a packet; nil
+    /// otherwise. Each chain goes by itself, which the kernel refuses where a rule has come in the meantime.
+    package static func removal(ofEmptyTableIn listing: String) -> String? {
+        let tables = NFTablesReader.tables(in: listing)
+        guard let table = tables.first, tables.count == 1, table.isEmpty else { return nil }
+        let chains = table.chains.map { "delete chain \(table.family) \(table.name) \($0.name)\n" }
+        return chains.joined() + "delete table \(table.family) \(table.name)\n"
     }
 }
 
@@ -19,6 +26,8 @@ package struct NFTable: Sendable {
     let family: String
     let name: String
     fileprivate(set) var isManagedByIPTables = false
+    /// It holds sets, counters or other things that are no chains.
+    fileprivate var hasMoreThanChains = false
     fileprivate(set) var chains: [NFChain] = []
 
     /// Older releases of nft do not say so, but nobody else names base chains as iptables does.
@@ -26,6 +35,11 @@ package struct NFTable: Sendable {
         let bases = chains.filter { $0.type != nil }
         return ["ip", "ip6"].contains(family) && ["raw", "mangle", "nat", "filter", "security"].contains(name)
             && !bases.isEmpty && bases.allSatisfy { FilterHook(chain: $0.name) != nil }
+    }
+
+    /// Base chains that pass everything, and nothing else.
+    fileprivate var isEmpty: Bool {
+        !hasMoreThanChains && chains.allSatisfy { $0.type != nil && $0.policy == "accept" && $0.rules.isEmpty }
     }
 
     var layer: QueueFeed.Layer? {
@@ -44,20 +58,27 @@ struct NFChain: Sendable {
     /// Of a base chain: "type filter hook input priority mangle + 5".
     fileprivate(set) var type: String?
     fileprivate(set) var hook: FilterHook?
+    fileprivate(set) var policy = "accept"
     fileprivate(set) var priority = 0
     fileprivate(set) var rules: [NFRule] = []
 }
 
 /// Goes through the listing line by line; braces nest tables, chains, and what else has them.
 private struct NFTablesReader {
-    var tables: [NFTable] = []
+    private var tables: [NFTable] = []
     private var depth = 0
     private var isInChain = false
     private var warnsOfIPTables = false
     /// The beginning of a rule that goes on in the next line: an anonymous set may be long.
     private var pending = ""
 
-    mutating func read(_ line: Substring) {
+    static func tables(in text: String) -> [NFTable] {
+        var reader = NFTablesReader()
+        for line in text.split(whereSeparator: \.isNewline) { reader.read(line) }
+        return reader.tables
+    }
+
+    private mutating func read(_ line: Substring) {
         let text = line.drop { $0 == " " || $0 == "\t" }
         if text.first == "#" {
             warnsOfIPTables = text.contains("managed by iptables-nft")
@@ -67,6 +88,7 @@ private struct NFTablesReader {
         if depth == 0, words.first == "table", words.count >= 4, words.last == "{" { return openTable(words) }
         if depth == 1, words.first == "chain", words.count >= 3, words.last == "{" { return openChain(words[1]) }
         if depth == 2, isInChain, text != "}" { return readRule(text) }
+        if depth == 1, text != "}", !tables.isEmpty { tables[tables.count - 1].hasMoreThanChains = true }
         depth = max(0, depth + Self.balance(text))
         if depth < 2 { isInChain = false }
     }
@@ -95,6 +117,9 @@ private struct NFTablesReader {
             tables[table].chains[chain].type = words.count > 1 ? words[1] : nil
             tables[table].chains[chain].hook = FilterHook(rawValue: words[hook + 1])
             tables[table].chains[chain].priority = Self.priority(words, family: tables[table].family)
+            if let policy = words.firstIndex(of: "policy"), policy + 1 < words.count {
+                tables[table].chains[chain].policy = words[policy + 1]
+            }
         } else {
             tables[table].chains[chain].rules.append(NFRule(line: pending, words: words))
         }

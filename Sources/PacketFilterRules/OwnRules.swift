@@ -69,12 +69,26 @@ extension OwnRules {
 }
 
 extension SavedRuleset {
-    /// The commands for `nft -f` that take away the mangle table that iptables made through nftables, if nothing is in it
-    /// any more; nil otherwise. Each chain goes by itself, which the kernel refuses where a rule has come in the meantime.
-    package var tableRemoval: String? {
-        guard let table = self[table: OwnRules.table], table.isEmpty else { return nil }
-        let name = "\(family.nftablesName) \(OwnRules.table)"
-        let chains = table.chains.map { "delete chain \(name) \($0.name)\n" }
-        return chains.joined() + "delete table \(name)\n"
+    /// The rule set as it would be with these in the place of the own rules that it has.
+    package func replacingOwnRules(with own: OwnRules) -> SavedRuleset {
+        var lines: [String] = []
+        for table in tables {
+            let kept = table.chains.filter { table.name != OwnRules.table || !OwnRules.isOwn($0.name) }
+            lines.append("*\(table.name)")
+            lines += kept.map { ":\($0.name) \($0.policy ?? "-")" }
+            let rules = kept.flatMap(\.rules)
+            lines += rules.filter { table.name != OwnRules.table || !OwnRules.isOwn($0.target ?? "") }.map(\.line)
+            if table.name == OwnRules.table { lines += own.lines }
+        }
+        if self[table: OwnRules.table] == nil { lines += ["*\(OwnRules.table)"] + own.lines }
+        return SavedRuleset(lines.joined(separator: "\n"), command: command, family: family)
+    }
+}
+
+extension OwnRules {
+    /// As `iptables-save` prints them within their table.
+    package var lines: [String] {
+        chains.map { ":\($0.name) - [0:0]" } + jumps
+            + chains.flatMap { chain in chain.rules.map { "-A \(chain.name) \($0)" } }
     }
 }

@@ -152,20 +152,6 @@ extension ClosedRange<UInt16> {
 }
 
 extension AddressRange {
-    /// "198.51.100.0/24", or one address.
-    fileprivate init?(prefix text: String) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard let address = parts.first.flatMap({ IPAddress(parsing: $0) }), parts.count <= 2 else { return nil }
-        let bits = address.isMappedV4 && !text.contains(":") ? 32 : 128
-        guard let length = parts.count == 2 ? Int(parts[1]) : bits, 0...bits ~= length else { return nil }
-        let hostBits = bits - length
-        let low: UInt64 = hostBits >= 64 ? .max : (1 << UInt64(hostBits)) - 1
-        let high: UInt64 = hostBits <= 64 ? 0 : hostBits == 128 ? .max : (1 << UInt64(hostBits - 64)) - 1
-        self.init(
-            first: IPAddress(high: address.high & ~high, low: address.low & ~low),
-            last: IPAddress(high: address.high | high, low: address.low | low))
-    }
-
     fileprivate func overlaps(_ other: AddressRange) -> Bool { first <= other.last && other.first <= last }
 
     fileprivate func covers(_ other: AddressRange) -> Bool { first <= other.first && other.last <= last }

@@ -53,11 +53,6 @@ package struct SavedTable: Sendable {
         chains.append(SavedChain(name: name, policy: policy))
         return chains.count - 1
     }
-
-    /// Whether nothing in it affects a packet.
-    var isEmpty: Bool {
-        chains.allSatisfy { $0.rules.isEmpty && $0.policy == "ACCEPT" }
-    }
 }
 
 package struct SavedChain: Sendable {

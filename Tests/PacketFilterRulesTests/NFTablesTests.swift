@@ -116,7 +116,8 @@ struct NFTablesTests {
     @Test("A packet that meets nftables' queue and iptables' is judged twice")
     func twice() {
         let rules = Rules(
-            ipv4: Rules.table("filter", "-A INPUT -j NFQUEUE", "-A OUTPUT -j NFQUEUE"), nft: table("queue num 0", family: "ip"))
+            ipv4: Rules.table("filter", "-A INPUT -j NFQUEUE", "-A OUTPUT -j NFQUEUE"),
+            nft: table("queue num 0", family: "ip"))
         #expect(rules.refusals.filter { $0.text.contains("judged twice") }.count == 2)
     }
 

@@ -182,15 +182,4 @@ struct OwnRulesTests {
         #expect(text.contains("\n-X PORTREEVE-FWD\n"))
         #expect(!text.contains("-X PORTREEVE-IN"))
     }
-
-    @Test("The table made by nftables goes with the rules only where nothing else is in it")
-    func tableRemoval() {
-        #expect(
-            saved("*mangle\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [5:7]\nCOMMIT\n").tableRemoval
-                == "delete chain ip mangle INPUT\ndelete chain ip mangle OUTPUT\ndelete table ip mangle\n")
-        #expect(saved("*mangle\n:INPUT DROP [0:0]\nCOMMIT\n").tableRemoval == nil)
-        #expect(saved("*mangle\n:INPUT ACCEPT [0:0]\n:mine - [0:0]\nCOMMIT\n").tableRemoval == nil)
-        #expect(saved(Rules.table("mangle", "-A INPUT -j MARK --set-xmark 0x1/0x1")).tableRemoval == nil)
-        #expect(saved("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n").tableRemoval == nil)
-    }
 }

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ArgumentParser
+import FirewallPolicy
+import PolicyFile
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Read a policy and say what is wrong with it.",
+        discussion: """
+            Reads FILE and the drop-in files beside it (policy.d/*.yaml) as the agent would, without an agent. Everything \
+            that is wrong is said at once, each with file, line and column. Exit status: 0 clean, 1 errors, 2 warnings \
+            only and --strict.
+            """)
+
+    @Argument(help: "The policy file.")
+    var file = PolicyOptions.defaultPath
+
+    @Flag(help: "Exit with status 2 when there are warnings.")
+    var strict = false
+
+    @Flag(name: .shortAndLong, help: "Say nothing when the policy is clean.")
+    var quiet = false
+
+    func run() throws {
+        let outcome = PolicyFile.read(file)
+        for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
+        guard let document = outcome.document else { throw ExitCode(1) }
+        let warnings = outcome.diagnostics.count
+        if !quiet {
+            let files = document.files.count
+            print(
+                "\(file.harmless): \(document.rules.count) rule\(document.rules.count == 1 ? "" : "s") in \(files) "
+                    + "file\(files == 1 ? "" : "s"), \(warnings == 0 ? "no" : "\(warnings)") "
+                    + "warning\(warnings == 1 ? "" : "s")")
+        }
+        if strict && warnings > 0 { throw ExitCode(2) }
+    }
+}

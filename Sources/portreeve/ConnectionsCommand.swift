@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import ArgumentParser
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import PacketWire
+
+struct ConnectionsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "connections", abstract: "List the connections that the agent knows.",
+        discussion: "All criteria given must hold. Source is the side that opened the connection.")
+
+    @OptionGroup var control: ControlOptions
+
+    @Option(name: .customLong("protocol"), help: "tcp, udp, icmp or a number.")
+    var protocolName: String?
+
+    @Option(help: "An address or prefix; either side.")
+    var address: String?
+
+    @Option(help: "Either side's port.")
+    var port: UInt16?
+
+    @Option(help: "The state, such as ESTABLISHED; upper or lower case.")
+    var state: String?
+
+    @Option(help: "incoming or outgoing; of the packet that opened it.")
+    var direction: String?
+
+    @Flag(help: "Only connections that were refused and are remembered.")
+    var refused = false
+
+    @Option(name: .shortAndLong, help: "At most this many.")
+    var limit = 10_000
+
+    @Flag(help: "Print JSON lines.")
+    var json = false
+
+    func run() throws {
+        var query = ConnectionQuery()
+        query.filter = try filter()
+        var table = TextTable([
+            .text("PROTO"), .text("SOURCE"), .text("DESTINATION"), .text("DIRECTION"), .text("STATE"), .number("AGE"),
+            .number("IDLE"), .number("PACKETS"), .text("INTERFACE"), .text("RULE"),
+        ])
+        var shown = 0
+        var isComplete = false
+        while shown < limit && !isComplete {
+            query.limit = min(ControlProtocol.rowLimit, limit - shown)
+            guard case .connections(let page) = try control.ask(.connections(query)) else { throw control.unexpected() }
+            for row in page.rows.prefix(limit - shown) {
+                if json { print(row.json.printed) } else { table.add(row.cells) }
+                shown += 1
+            }
+            query.after = page.next ?? 0
+            isComplete = page.next == nil
+        }
+        if !json { for line in table.lines() { print(line) } }
+        if !isComplete { complain("stopped at \(limit) connections; --limit shows more") }
+    }
+
+    func filter() throws -> ConnectionFilter {
+        var filter = ConnectionFilter()
+        filter.protocolNumber = try protocolName.map { name in
+            guard let number = ProtocolText.number(of: name) else {
+                throw ValidationError("'\(name)' is no protocol: tcp, udp, icmp or a number from 0 to 255")
+            }
+            return number
+        }
+        filter.addresses = try address.map { text in
+            guard let range = AddressRange(prefix: text) else {
+                throw ValidationError("'\(text)' is no address and no prefix such as 198.51.100.0/24")
+            }
+            return range
+        }
+        filter.direction = try direction.map { word in
+            guard let direction = Direction(word: word) else {
+                throw ValidationError("'\(word)' is no direction: incoming or outgoing")
+            }
+            return direction
+        }
+        filter.port = port
+        filter.state = state?.uppercased()
+        filter.refusedOnly = refused
+        return filter
+    }
+
+    func validate() throws {
+        _ = try filter()
+        guard limit > 0 else { throw ValidationError("--limit must be at least 1") }
+    }
+}
+
+extension ConnectionReport {
+    fileprivate var cells: [String] {
+        [
+            ProtocolText.name(of: protocolNumber), endpoint(source.description(isIPv6: isIPv6), sourcePortOrIdentifier),
+            endpoint(destination.description(isIPv6: isIPv6), destinationPort), direction.word,
+            refusal.map { "refused: \($0.row.slug)" } ?? state, (age.nanoseconds / 1_000_000_000).lengthText,
+            (idle.nanoseconds / 1_000_000_000).lengthText, packets.grouped, interface, rule ?? "",
+        ]
+    }
+
+    private func endpoint(_ address: String, _ port: UInt16) -> String {
+        guard port != 0 else { return address }
+        return isIPv6 ? "[\(address)]:\(port)" : "\(address):\(port)"
+    }
+}
+
+/// Protocol numbers as tables say them.
+enum ProtocolText {
+    private static let names: [(String, UInt8)] = [
+        ("icmp", 1), ("igmp", 2), ("tcp", 6), ("udp", 17), ("gre", 47), ("esp", 50), ("ah", 51), ("icmpv6", 58),
+        ("sctp", 132), ("udplite", 136),
+    ]
+
+    static func name(of number: UInt8) -> String { names.first { $0.1 == number }?.0 ?? "\(number)" }
+
+    static func number(of name: String) -> UInt8? { names.first { $0.0 == name.lowercased() }?.1 ?? UInt8(name) }
+}

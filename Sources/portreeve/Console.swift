@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ArgumentParser
+import Glibc
+
+/// Says what went wrong on standard error; the value ends the program.
+func fail(_ message: String, status: Int32 = 1) -> ExitCode {
+    complain(message)
+    return ExitCode(status)
+}
+
+/// One message on standard error.
+func complain(_ message: String) {
+    flush()
+    var bytes = Array((message + "\n").utf8)[...]
+    while !bytes.isEmpty {
+        let count = unsafe bytes.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        guard count > 0 else { return }
+        bytes = bytes.dropFirst(count)
+    }
+}
+
+/// What `print` has collected goes out now.
+func flush() { fflush(nil) }
+
+extension String {
+    /// Without what could move a terminal's cursor or hide text: names and packets come from others.
+    var harmless: String {
+        var scalars = String.UnicodeScalarView()
+        for scalar in unicodeScalars {
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator: scalars.append("\u{fffd}")
+            default: scalars.append(scalar)
+            }
+        }
+        return String(scalars)
+    }
+
+    /// Filled with spaces at its end.
+    func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+
+    /// Filled with spaces at its beginning.
+    func rightAligned(to width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
+}
+
+extension FixedWidthInteger {
+    /// With commas between thousands: "1,234,567".
+    var grouped: String {
+        var text = ""
+        for (index, digit) in String(magnitude).reversed().enumerated() {
+            if index > 0 && index % 3 == 0 { text.append(",") }
+            text.append(digit)
+        }
+        return (self < 0 ? "-" : "") + String(text.reversed())
+    }
+}

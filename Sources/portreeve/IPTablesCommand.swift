@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import ArgumentParser
+import FirewallPolicy
+import PacketFilterRules
+
+struct IPTablesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "iptables", abstract: "The iptables rules that give packets to the agent.",
+        discussion: """
+            The rules stand in chains of their own (PORTREEVE-IN, -OUT, -FWD) of the mangle table, for IPv4 and IPv6; \
+            no other rule is touched. They hold until --remove or the next boot.
+
+            A safe first time from afar: portreeve iptables --apply --confirm 60, then, from a new session, portreeve \
+            iptables --keep. Without --keep the rules are taken back after 60 seconds, also when the session is dead.
+            """)
+
+    enum Action: String, EnumerableFlag {
+        case print, apply, keep, remove, check
+
+        static func help(for value: Action) -> ArgumentHelp? {
+            switch value {
+            case .print: "Print the rules as a shell script, or with --family as input for iptables-restore --noflush."
+            case .apply: "Put the rules in place, replacing those of an earlier --apply."
+            case .keep: "Confirm an --apply --confirm."
+            case .remove: "Take the rules away."
+            case .check: "Say what is wrong with the rules in place, whoever made them."
+            }
+        }
+    }
+
+    enum Hook: String, ExpressibleByArgument, CaseIterable {
+        case auto, prerouting, input
+    }
+
+    @Flag var action: Action
+
+    @OptionGroup var policy: PolicyOptions
+    @OptionGroup var control: ControlOptions
+
+    @Option(help: "Where packets for this host are taken. auto: prerouting, or input where connections are tracked.")
+    var hook = Hook.auto
+
+    @Option(help: ArgumentHelp("Take the rules back after so long unless --keep comes.", valueName: "seconds"))
+    var confirm: Int64?
+
+    @Flag(help: "Apply although no agent answers or the rules do not fit others.")
+    var force = false
+
+    @Option(help: "Print for this family only.")
+    var family: Family?
+
+    @Option(help: ArgumentHelp("Where a pending --confirm is remembered.", valueName: "directory"))
+    var state = RollBackDirectory.defaultPath
+
+    enum Family: String, ExpressibleByArgument, CaseIterable {
+        case ipv4, ipv6
+    }
+
+    func validate() throws {
+        if confirm != nil && action != .apply { throw ValidationError("--confirm belongs to --apply") }
+        if let confirm, !(1...86_400 ~= confirm) { throw ValidationError("--confirm takes 1 to 86400 seconds") }
+    }
+
+    func run() throws {
+        do {
+            switch action {
+            case .print: try printRules()
+            case .apply: try RuleApplication(command: self).run()
+            case .keep: try keep()
+            case .remove: try remove()
+            case .check: try check()
+            }
+        } catch let exit as ExitCode {
+            throw exit
+        } catch {
+            throw fail("\(error)")
+        }
+    }
+
+    func plan(for document: PolicyDocument, best: QueueRulePlan.IncomingHook) -> QueueRulePlan {
+        let incoming: QueueRulePlan.IncomingHook =
+            switch hook {
+            case .auto: best
+            case .prerouting: .prerouting
+            case .input: .input
+            }
+        return QueueRulePlan(document, incoming: incoming)
+    }
+}
+
+extension IPTablesCommand {
+    private func printRules() throws {
+        let document = try policy.load()
+        let plan = plan(for: document, best: hook == .auto ? bestHook(document) : .input)
+        explain(plan)
+        if let family = family.flatMap({ AddressFamily(rawValue: $0.rawValue) }) {
+            return print(plan.rules(for: family).restoreText(replacing: OwnRules()), terminator: "")
+        }
+        for family in AddressFamily.allCases {
+            let text = plan.rules(for: family).restoreText(replacing: OwnRules())
+            print("\(family.command)-restore --noflush <<'END'\n\(text)END")
+        }
+    }
+
+    /// Printing needs no right to read the rules in place.
+    private func bestHook(_ document: PolicyDocument) -> QueueRulePlan.IncomingHook {
+        do {
+            return try NamespaceRules.read().inspection(of: document).bestIncomingHook
+        } catch {
+            complain(
+                "the rules in place cannot be read (\(error)): taken as if nothing tracked connections here; "
+                    + "--hook says otherwise")
+            return .prerouting
+        }
+    }
+
+    func explain(_ plan: QueueRulePlan) {
+        guard !plan.leftToAgent.isEmpty else { return }
+        let names = plan.leftToAgent.map(\.harmless).joined(separator: ", ")
+        complain("iptables cannot express these of interfaces.ignore, the agent passes their packets: \(names)")
+    }
+
+    private func keep() throws {
+        let directory = RollBackDirectory(path: state)
+        let lock = try directory.lock()
+        defer { lock.release() }
+        if directory.pending != nil {
+            directory.clear()
+            return print("kept: the rules stay")
+        }
+        guard let outcome = directory.outcome else { throw fail("nothing to keep: no --apply --confirm is pending") }
+        throw fail("too late: the rules were taken back at \(outcome)")
+    }
+
+    private func remove() throws {
+        let directory = RollBackDirectory(path: state)
+        let lock = try directory.lock()
+        defer { lock.release() }
+        let rules = try NamespaceRules.read()
+        let replaced = try RuleChange(target: [.ipv4: OwnRules(), .ipv6: OwnRules()]).make(from: rules)
+        directory.clear()
+        print(replaced.isEmpty ? "there were no rules to remove" : "removed: packets pass without the agent")
+    }
+
+    private func check() throws {
+        let inspection = try NamespaceRules.read().inspection(of: policy.load())
+        let findings = inspection.findings
+        for finding in findings { complain(finding.screenText) }
+        if let pending = RollBackDirectory(path: state).pending {
+            let left = pending.deadline - PendingRollBack.now
+            complain(
+                left > 0
+                    ? "note: the rules are taken back in \(left) s unless \"portreeve iptables --keep\" comes"
+                    : "note: an --apply --confirm was not confirmed and not taken back; run --keep or --remove")
+        }
+        let refusals = findings.filter { $0.severity == .refusal }.count
+        guard refusals == 0 else { throw ExitCode(1) }
+        for feed in inspection.feeds { print("fine: \(feed.line.harmless)") }
+    }
+}
+
+extension Finding {
+    /// As the terminal shows it.
+    var screenText: String {
+        let title = severity == .refusal ? "error" : "note"
+        let rules = lines.map { "\n  \($0.harmless)" }.joined()
+        return "\(title): \(text.harmless)\(rules)\n  cure: \(cure)"
+    }
+}

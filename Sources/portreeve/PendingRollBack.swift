@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import Glibc
+import PacketFilterRules
+
+/// A change of the rules that goes back by itself unless it is confirmed: what to go back to, and when. It lies in a file,
+/// so that the process that goes back and the command that confirms find it, whatever became of who made the change.
+struct PendingRollBack: Equatable {
+    /// Tells this one from the next.
+    var token: String
+    /// Seconds since the kernel booted (CLOCK_BOOTTIME): setting the calendar neither hastens nor delays it, and a
+    /// suspended machine has not been confirmed.
+    var deadline: Int64
+    var rules: [AddressFamily: OwnRules]
+
+    init(after seconds: Int64, to rules: [AddressFamily: OwnRules]) {
+        token = "\(getpid())-\(Self.now)"
+        deadline = Self.now + seconds
+        self.rules = rules
+    }
+
+    static var now: Int64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_BOOTTIME, &time)
+        return Int64(time.tv_sec)
+    }
+}
+
+extension PendingRollBack {
+    /// A line for each of the scalars, then the rules of each family as `iptables-save` prints them.
+    var text: String {
+        var lines = ["token \(token)", "deadline \(deadline)"]
+        for family in AddressFamily.allCases {
+            guard let own = rules[family] else { continue }
+            lines += ["family \(family.rawValue)", "*\(OwnRules.table)"] + own.lines
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    init?(_ text: String) {
+        var scalars: [Substring: Substring] = [:]
+        var sections: [AddressFamily: String] = [:]
+        var family: AddressFamily?
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ", maxSplits: 1)
+            if words.first == "family" {
+                family = words.last.flatMap { AddressFamily(rawValue: String($0)) }
+            } else if let family {
+                sections[family, default: ""] += line + "\n"
+            } else if words.count == 2 {
+                scalars[words[0]] = words[1]
+            }
+        }
+        guard let token = scalars["token"], let deadline = scalars["deadline"].flatMap({ Int64($0) }) else {
+            return nil
+        }
+        self.token = String(token)
+        self.deadline = deadline
+        rules = [:]
+        for family in AddressFamily.allCases where text.contains("family \(family.rawValue)\n") {
+            rules[family] = OwnRules(
+                in: SavedRuleset(sections[family] ?? "", command: family.command, family: family))
+        }
+    }
+}
+
+/// The directory where a pending roll-back lies. Who changes rules or the file holds its lock: a confirmation and a roll-back
+/// cannot both believe that they were first.
+struct RollBackDirectory {
+    static let defaultPath = "/run/portreeve/iptables"
+
+    let path: String
+    private var pendingPath: String { path + "/pending" }
+    private var outcomePath: String { path + "/rolled-back" }
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Holds the lock until it is released or the process ends.
+    final class Lock {
+        private let descriptor: CInt
+        fileprivate init(_ descriptor: CInt) { self.descriptor = descriptor }
+        func release() { close(descriptor) }
+    }
+
+    func lock() throws(Failure) -> Lock {
+        unsafe mkdir(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]), 0o755)
+        unsafe mkdir(path, 0o700)
+        let descriptor = unsafe open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Failure(description: "\(path)/lock: \(SystemError.text(errno))") }
+        while flock(descriptor, LOCK_EX) != 0 {
+            guard errno == EINTR else { throw Failure(description: "\(path)/lock: \(SystemError.text(errno))") }
+        }
+        return Lock(descriptor)
+    }
+
+    var pending: PendingRollBack? { readText(pendingPath).flatMap { PendingRollBack($0) } }
+
+    func set(_ pending: PendingRollBack) throws(Failure) {
+        unsafe unlink(outcomePath)
+        try write(pending.text, to: pendingPath)
+    }
+
+    /// The change stays.
+    func clear() { unsafe unlink(pendingPath) }
+
+    /// When the last change went back, or why it could not; nil where it was confirmed.
+    var outcome: String? { readText(outcomePath)?.split(separator: "\n").first.map(String.init) }
+
+    /// The change has gone back, or could not.
+    func finish(_ outcome: String) {
+        try? write(outcome + "\n", to: outcomePath)
+        clear()
+    }
+
+    /// Whole or not at all.
+    private func write(_ text: String, to path: String) throws(Failure) {
+        let temporary = path + ".new"
+        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Failure(description: "\(temporary): \(SystemError.text(errno))") }
+        let count = unsafe Glibc.write(descriptor, text, text.utf8.count)
+        close(descriptor)
+        guard count == text.utf8.count, unsafe rename(temporary, path) == 0 else {
+            throw Failure(description: "\(path): \(SystemError.text(errno))")
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import ArgumentParser
+import FirewallPolicy
+import PacketFilterRules
+
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show what the agent does, and whether the host is protected.",
+        discussion: """
+            Without an agent the rules in place decide: a queue that nobody reads drops its packets, or lets them pass \
+            where the rule has --queue-bypass. Exit status 2 then.
+            """)
+
+    @OptionGroup var control: ControlOptions
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let reply: ControlReply
+        do {
+            reply = try ControlClient(path: control.path, timeoutSeconds: 10).request(.status)
+        } catch .notRunning {
+            throw reportAbsence()
+        } catch {
+            throw fail("\(error)")
+        }
+        guard case .status(let report) = reply else { throw control.unexpected() }
+        if json { return print(report.json.printed) }
+        for line in StatusText(report).lines { print(line) }
+    }
+
+    private func reportAbsence() -> ExitCode {
+        let (state, sentence) = Self.withoutAgent()
+        if json {
+            let object: JSONValue = ["agent": .null, "control": .text(control.path), "protection": .text(state)]
+            print(object.printed)
+        }
+        return fail("no agent is running at \(control.path.harmless): \(sentence)", status: 2)
+    }
+
+    /// What the rules in place make of a host without an agent, in a word and in a sentence.
+    private static func withoutAgent() -> (String, String) {
+        let rules: NamespaceRules
+        do {
+            rules = try NamespaceRules.read()
+        } catch {
+            return (
+                "unknown",
+                "whether this host is not protected or shut cannot be told, because its rules cannot be read: \(error)"
+            )
+        }
+        switch rules.inspection(of: .init()).protection {
+        case .noRules:
+            return ("none", "this host is not protected; no rule gives packets to a queue, all packets pass unchecked")
+        case .unprotected:
+            return (
+                "open",
+                "this host is not protected; its rules have --queue-bypass, all packets pass unchecked; start portreeved"
+            )
+        case .shut:
+            return (
+                "shut",
+                "this host is shut; its rules give packets to a queue that nobody reads, and they are dropped; start "
+                    + "portreeved, or run \"portreeve iptables --remove\""
+            )
+        case .mixed:
+            return (
+                "mixed",
+                "this host is partly shut and partly not protected; of the rules that give packets to a queue some have "
+                    + "--queue-bypass and some have not; start portreeved, or run \"portreeve iptables --check\""
+            )
+        case .read(let queues):
+            return (
+                "other",
+                "but a program reads queue \(queues.lowerBound)"
+                    + (queues.count > 1 ? "-\(queues.upperBound)" : "")
+                    + "; name the control socket of that agent with --control"
+            )
+        }
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import FirewallEngine
+import FirewallPolicy
+
+/// The status report on one screen.
+struct StatusText {
+    private let report: StatusReport
+
+    init(_ report: StatusReport) { self.report = report }
+
+    var lines: [String] {
+        head + policy + [hooks, connections, ""] + queues + [""] + reasons + warnings
+    }
+
+    private func line(_ title: String, _ text: String) -> String { title.padded(to: 13) + text.harmless }
+
+    private var head: [String] {
+        let uptime = Int64(clamping: report.uptimeSeconds).lengthText
+        let mode = report.mode == .tap ? "tap: decides and records, drops nothing" : "inline"
+        return [
+            line("portreeved", "\(report.agent.version), process \(report.agent.processIdentifier), up \(uptime)"),
+            line(
+                "mode", "\(mode); failure: engine \(report.failure.engine.word), sanity \(report.failure.sanity.word)"),
+        ]
+    }
+
+    private var policy: [String] {
+        let policy = report.policy
+        let loaded = WallTime(seconds: policy.loadedAt).text
+        var lines = [line("policy", "epoch \(policy.epoch), \(policy.ruleCount) rules, loaded \(loaded)")]
+        lines += policy.files.map { line("", $0) }
+        if let error = policy.lastReloadError {
+            lines.append(line("", "the last reload was refused:"))
+            lines += error.split(whereSeparator: \.isNewline).map { line("", "  " + $0) }
+        }
+        return lines
+    }
+
+    private var hooks: String {
+        let seen = report.hooks.map { "\($0.hook.word) \($0.packets.grouped)" }.joined(separator: ", ")
+        let fragments =
+            switch report.fragmentsVisible {
+            case true?: "; fragments are seen"
+            case false?: "; packets arrive reassembled: fragment checks (108-112, 136, 148) see nothing"
+            case nil: ""
+            }
+        return line("hooks", (seen.isEmpty ? "no packet yet" : seen) + fragments)
+    }
+
+    private var connections: String {
+        let counts = report.connections
+        let states = counts.tcpStates.filter { $0.count > 0 }.map { "\($0.state) \($0.count.grouped)" }
+        let detail = states.isEmpty ? "" : " (\(states.joined(separator: ", ")))"
+        return line(
+            "connections",
+            "tcp \(counts.tcp.grouped)\(detail), udp \(counts.udp.grouped), icmp \(counts.icmp.grouped), refused "
+                + "\(counts.refused.grouped), datagrams \(counts.fragmentedDatagrams.grouped); at most tcp "
+                + "\(counts.tcpLimit.grouped), udp \(counts.udpLimit.grouped), icmp \(counts.icmpLimit.grouped), "
+                + "datagrams \(counts.fragmentedDatagramsLimit.grouped)")
+    }
+
+    private var queues: [String] {
+        var table = TextTable([
+            .number("QUEUE"), .number("PACKETS"), .number("PASSED"), .number("DROPPED"), .number("HELD"),
+            .number("WAITING"), .number("LOST: QUEUE FULL"), .number("BUFFER FULL"), .number("VERDICT REFUSED"),
+        ])
+        for queue in report.queues {
+            table.add(
+                ["\(queue.number)"]
+                    + [
+                        queue.packets, queue.passed, queue.dropped, queue.held, queue.queuedNow, queue.kernelQueueDrops,
+                        queue.kernelSocketDrops, queue.refusedVerdicts,
+                    ].map(\.grouped))
+        }
+        return table.lines()
+    }
+
+    private var reasons: [String] {
+        guard !report.reasons.isEmpty else { return ["no event yet"] }
+        var table = TextTable([
+            .number("ID"), .text("REASON"), .number("DROPPED"), .number("WRITTEN"), .number("PENDING"),
+            .number("SILENCED"), .number("LOST"),
+        ])
+        for count in report.reasons {
+            table.add(["\(count.reason.row.number)", count.reason.row.slug] + count.terms.map(\.grouped))
+        }
+        let totals = report.reasons.reduce(into: [UInt64](repeating: 0, count: 5)) { sums, count in
+            for (index, term) in count.terms.enumerated() { sums[index] &+= term }
+        }
+        table.add(["", "all"] + totals.map(\.grouped))
+        return table.lines()
+    }
+
+    private var warnings: [String] {
+        report.warnings.isEmpty ? [] : ["", "warnings"] + report.warnings.map { "  " + $0.harmless }
+    }
+}
+
+extension ReasonCount {
+    /// The terms of the accounting, in the order of the table.
+    fileprivate var terms: [UInt64] { [dropped, written, pending, silenced, lost] }
+}

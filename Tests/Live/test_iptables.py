@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portreeve iptables` against the kernel: what it adds, what it leaves alone, what it takes back, what it refuses."""
+
+import ctypes
+import os
+import pty
+import re
+import signal
+import socket
+import struct
+import subprocess
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+from lab import Lab, Namespace, wait_until
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TOOL = os.environ.get("PORTREEVE_TOOL", os.path.join(ROOT, ".build/debug/portreeve"))
+
+POLICY = """
+version: 1
+failure: { engine: open }
+interfaces: { ignore: [lo, "wg*"] }
+queue: { numbers: 0-3 }
+"""
+
+DOCKER = """
+*nat
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -s 198.18.16.0/24 ! -o docker0 -j MASQUERADE
+-A DOCKER -i docker0 -j RETURN
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 198.18.16.2:80
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o docker0 -j DOCKER
+-A DOCKER -d 198.18.16.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER-USER -j RETURN
+COMMIT
+"""
+
+NETLINK_NETFILTER = 12
+
+UFW = """
+*mangle
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A PREROUTING -p tcp -m tcp --dport 22 -m comment --comment "it's \\"ours\\"" -j MARK --set-xmark 0x1/0xff
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:ufw-before-input - [0:0]
+:ufw-user-input - [0:0]
+-A INPUT -j ufw-before-input
+-A ufw-before-input -i lo -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-input -j ufw-user-input
+-A ufw-user-input -p tcp -m tcp --dport 22 -m comment --comment "'dapp_OpenSSH'" -j ACCEPT
+COMMIT
+"""
+
+
+def queue_reader(number):
+    """A socket that has bound a queue, as an agent does; it gives no verdicts."""
+    reader = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    reader.bind((0, 0))
+    command = struct.pack("=HHBBH", 8, 1, 1, 0, socket.htons(socket.AF_INET))  # NFQA_CFG_CMD: bind
+    body = struct.pack("=BBH", 0, 0, socket.htons(number)) + command
+    header = struct.pack("=IHHII", 16 + len(body), 3 << 8 | 2, 1 | 4, 1, 0)  # NFQNL_MSG_CONFIG, request and answer
+    reader.send(header + body)
+    error = struct.unpack_from("=i", reader.recv(1024), 16)[0]
+    if error:
+        raise OSError(-error, os.strerror(-error))
+    return reader
+
+
+def enter(namespace):
+    """setns(2), for sockets made from now on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace.fileno(), 0x40000000):  # CLONE_NEWNET
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Machine(Namespace):
+    """A namespace with two interfaces, and the tool's files."""
+
+    number = 0
+
+    def __init__(self):
+        Machine.number += 1
+        super().__init__(None, f"machine{Machine.number}")
+        subprocess.run(["ip", "netns", "add", self.name], check=True)
+        self.run("ip", "link", "set", "lo", "up")
+        self.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+        for interface, number in (("eth0", 1), ("eth1", 2)):
+            self.run("ip", "addr", "add", f"198.18.{number}.1/24", "dev", interface)
+            self.run("ip", "addr", "add", f"fd00:{number}::1/64", "dev", interface, "nodad")
+            self.run("ip", "link", "set", interface, "up")
+        self.directory = f"/run/{self.name}"
+        os.mkdir(self.directory)
+        self.policy(POLICY)
+
+    def policy(self, text):
+        with open(f"{self.directory}/policy.yaml", "w") as file:
+            file.write(text)
+
+    def words(self, *arguments):
+        return [
+            TOOL, "iptables", "--policy", f"{self.directory}/policy.yaml", "--control", f"{self.directory}/control.sock",
+            "--state", f"{self.directory}/state", *map(str, arguments)]
+
+    def foreign(self, text):
+        """Rules of other programs; Docker's have IPv4 addresses."""
+        self.rules(text, families=(4,))
+        if "198.18." not in text:
+            self.rules(text, families=(6,))
+
+    def iptables(self, *arguments):
+        """`portreeve iptables`; (exit status, output)."""
+        return self.status(*self.words(*arguments), seconds=60)
+
+    def saved(self):
+        """Both rule sets, without what changes by itself: the time of printing and the built-in chains' counters."""
+        text = self.run("iptables-save") + self.run("ip6tables-save")
+        return re.sub(r"\[\d+:\d+\]", "[0:0]", re.sub(r" on \w{3} \w{3} .*", "", text))
+
+    def close(self):
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+
+
+class IPTablesTests(unittest.TestCase):
+    def setUp(self):
+        self.machine = Machine()
+        self.addCleanup(self.machine.close)
+
+    def iptables(self, *arguments, status=0):
+        got, output = self.machine.iptables(*arguments)
+        self.assertEqual(got, status, output)
+        return output
+
+
+class ApplyTests(IPTablesTests):
+    def test_removal_leaves_every_byte_as_it_was(self):
+        for name, foreign in (("nothing", ""), ("docker", DOCKER), ("ufw", UFW), ("both", DOCKER + UFW)):
+            with self.subTest(name):
+                machine = Machine()
+                self.addCleanup(machine.close)
+                if foreign:
+                    machine.foreign(foreign)
+                before = machine.saved()
+                status, output = machine.iptables("--apply", "--force")
+                self.assertEqual(status, 0, output)
+                applied = machine.saved()
+                self.assertIn("-A OUTPUT -j PORTREEVE-OUT", applied)
+                # Every line that was there still is, in its order.
+                rest = iter(applied.splitlines())
+                self.assertTrue(all(line in rest for line in before.splitlines() if line.startswith("-A")))
+                status, output = machine.iptables("--remove")
+                self.assertEqual(status, 0, output)
+                self.assertEqual(machine.saved(), before)
+
+    def test_a_second_time_changes_nothing(self):
+        self.machine.rules(UFW)
+        self.iptables("--apply", "--force")
+        once = self.machine.saved()
+        self.iptables("--apply", "--force")
+        self.assertEqual(self.machine.saved(), once)
+
+    def test_another_policy_replaces_the_rules(self):
+        self.iptables("--apply", "--force")
+        self.machine.policy("version: 1\nqueue: { numbers: 7-7 }\ninterfaces: { inside: [eth1] }\n")
+        self.iptables("--apply", "--force", "--hook", "input")
+        saved = self.machine.saved()
+        self.assertNotIn("--queue-balance", saved)
+        self.assertNotIn("--queue-bypass", saved)
+        self.assertNotIn("-A PREROUTING", saved)
+        self.assertEqual(saved.count("-A INPUT -j PORTREEVE-IN"), 2)
+        self.assertEqual(saved.count("-A PORTREEVE-FWD -j NFQUEUE --queue-num 7"), 2)
+
+    def test_the_hook_is_chosen_by_what_tracks_connections(self):
+        self.iptables("--apply", "--force")
+        self.assertIn("-A PREROUTING -j PORTREEVE-IN", self.machine.saved())
+        self.machine.rules(DOCKER, families=(4,))
+        output = self.iptables("--apply", "--force")
+        self.assertIn("-A INPUT -j PORTREEVE-IN", self.machine.saved())
+        self.assertNotIn("-A PREROUTING -j PORTREEVE-IN", self.machine.saved())
+        self.assertIn("connections are tracked here", output)
+
+    def test_without_an_agent_nothing_is_changed(self):
+        before = self.machine.saved()
+        output = self.iptables("--apply", status=1)
+        self.assertIn("no agent is running", output)
+        self.assertIn("nothing was changed", output)
+        self.assertEqual(self.machine.saved(), before)
+
+    def test_printed_rules_are_those_that_are_applied(self):
+        self.machine.run("sh", input=self.iptables("--print"))
+        printed = self.machine.saved()
+        self.machine.run("sh", "-c", "for t in iptables ip6tables; do $t -t mangle -F; $t -t mangle -X; done")
+        self.iptables("--apply", "--force")
+        applied = self.machine.saved().replace(":PORTREEVE-MADE-TABLE - [0:0]\n", "")
+        self.assertEqual(applied, printed)
+
+    def test_a_policy_with_errors_changes_nothing(self):
+        self.machine.policy("version: 1\nqueue: { numbers: many }\n")
+        before = self.machine.saved()
+        self.assertIn("policy.yaml:2:", self.iptables("--apply", "--force", status=1))
+        self.assertEqual(self.machine.saved(), before)
+
+    def test_a_family_that_fails_takes_the_other_back(self):
+        self.machine.run("sh", "-c", f"mkdir {self.machine.directory}/bin")
+        fake = f"{self.machine.directory}/bin/ip6tables-restore"
+        with open(fake, "w") as file:
+            file.write("#!/bin/sh\necho no room >&2\nexit 2\n")
+        os.chmod(fake, 0o755)
+        self.machine.rules(UFW)
+        before = self.machine.saved()
+        words = " ".join(self.machine.words("--apply", "--force", "--confirm", "60"))
+        status, output = self.machine.status("sh", "-c", f"PATH={self.machine.directory}/bin:$PATH exec {words}")
+        self.assertEqual(status, 1, output)
+        self.assertIn("ip6tables-restore: no room", output)
+        self.assertEqual(self.machine.saved(), before)
+        self.assertIn("nothing to keep", self.iptables("--keep", status=1))
+
+
+class ConfirmTests(IPTablesTests):
+    def gone(self):
+        return "PORTREEVE" not in self.machine.saved()
+
+    def apply_in_a_session(self, seconds):
+        """Applies from a shell on a terminal, as over SSH; returns the shell's process and the terminal."""
+        words = " ".join(self.machine.words("--apply", "--force", "--confirm", seconds))
+        shell, terminal = pty.fork()
+        if shell == 0:
+            os.execvp("ip", ["ip", "netns", "exec", self.machine.name, "bash", "-c", f"{words}; exec sleep 600"])
+        wait_until(lambda: not self.gone(), "the rules are in place")
+        return shell, terminal
+
+    def test_the_rules_go_back_when_the_session_that_applied_them_is_killed(self):
+        self.machine.foreign(DOCKER + UFW)
+        before = self.machine.saved()
+        shell, terminal = self.apply_in_a_session(4)
+        # Its terminal hangs up, and everything in its session is killed.
+        os.close(terminal)
+        os.killpg(shell, signal.SIGKILL)
+        os.waitpid(shell, 0)
+        self.assertFalse(self.gone())
+        wait_until(self.gone, "the rules are taken back", 30)
+        self.assertEqual(self.machine.saved(), before)
+        self.assertIn("too late", self.iptables("--keep", status=1))
+
+    def test_a_confirmation_from_another_session_keeps_them(self):
+        shell, terminal = self.apply_in_a_session(5)
+        os.killpg(shell, signal.SIGKILL)
+        os.waitpid(shell, 0)
+        os.close(terminal)
+        self.assertIn("kept", self.iptables("--keep"))
+        # The process that would have taken them back ends by itself.
+        wait_until(lambda: not self.watchers(), "nobody waits any more", 30)
+        self.assertFalse(self.gone())
+        self.assertIn("nothing to keep", self.iptables("--keep", status=1))
+
+    def test_the_rules_go_back_to_those_before(self):
+        self.iptables("--apply", "--force")
+        before = self.machine.saved()
+        self.machine.policy("version: 1\nqueue: { numbers: 9 }\n")
+        self.iptables("--apply", "--force", "--hook", "input", "--confirm", 2)
+        self.assertIn("--queue-num 9", self.machine.saved())
+        wait_until(lambda: self.machine.saved() == before, "the earlier rules are back", 30)
+
+    def test_a_second_apply_waits_for_the_confirmation_of_the_first(self):
+        self.iptables("--apply", "--force", "--confirm", 60)
+        self.assertIn("waits", self.iptables("--apply", "--force", status=1))
+        self.assertIn("taken back in", self.iptables("--check", status=1))
+        self.iptables("--remove")
+        self.iptables("--apply", "--force")
+        wait_until(lambda: not self.watchers(), "the process of the first has ended", 30)
+        self.assertFalse(self.gone())
+
+    def watchers(self):
+        """The processes that wait to take these rules back."""
+        listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+        return [line for line in listing.splitlines() if "iptables-roll-back" in line and self.machine.directory in line]
+
+
+class CheckTests(IPTablesTests):
+    def setUp(self):
+        super().setUp()
+        self.machine.policy("version: 1\n")
+
+    def check(self, rules, status=1, families=(4, 6)):
+        self.machine.flush_rules()
+        self.machine.rules(rules, families)
+        return self.iptables("--check", status=status)
+
+    def read_queue(self, number=0):
+        """The queue belongs to the namespace in which its socket was made."""
+        with open(f"/run/netns/{self.machine.name}") as theirs, open("/proc/self/ns/net") as ours:
+            enter(theirs)
+            try:
+                self.addCleanup(queue_reader(number).close)
+            finally:
+                enter(ours)
+
+    def test_no_rules_at_all(self):
+        self.assertIn("this host is not protected", self.iptables("--check", status=1))
+
+    def test_own_rules_are_fine_while_their_queue_is_read(self):
+        self.iptables("--apply", "--force")
+        self.assertIn("nobody reads queue 0", self.iptables("--check", status=1))
+        self.read_queue()
+        self.assertIn("fine:", self.iptables("--check"))
+
+    def test_simple_rules_written_by_hand_are_fine(self):
+        self.read_queue()
+        output = self.check("*filter\n-A INPUT -j NFQUEUE --queue-num 0\n-A OUTPUT -j NFQUEUE --queue-num 0", status=0)
+        self.assertIn("fine: iptables filter: -A INPUT -j NFQUEUE --queue-num 0", output)
+
+    def test_rules_that_judge_a_packet_twice(self):
+        self.read_queue()
+        out = "-A OUTPUT -j NFQUEUE --queue-num 0\n"
+        for rules in (
+                f"*mangle\n-A PREROUTING -j NFQUEUE\n{out}COMMIT\n*filter\n-A INPUT -j NFQUEUE\nCOMMIT\n",
+                f"*mangle\n-A INPUT -j NFQUEUE\n{out}COMMIT\n*filter\n-A INPUT -p tcp -j NFQUEUE\nCOMMIT\n",
+                f"*mangle\n-A INPUT -j NFQUEUE\n{out}-A POSTROUTING -j NFQUEUE\n",
+                f"*filter\n:own - [0:0]\n-A INPUT -p udp -j own\n-A own -j NFQUEUE\n{out}COMMIT\n"
+                "*mangle\n-A INPUT -i eth0 -j NFQUEUE\nCOMMIT\n"):
+            with self.subTest(rules):
+                output = self.check(rules)
+                self.assertIn("one packet can meet two queue rules", output)
+                self.assertIn("cure:", output)
+
+    def test_apply_refuses_to_stand_beside_another_queue_rule(self):
+        self.machine.rules("*filter\n-A INPUT -j NFQUEUE --queue-num 0", (4,))
+        before = self.machine.saved()
+        # No agent answers, so --force would be needed; the conflict is found by --check of what --force made.
+        self.iptables("--apply", "--force")
+        self.assertIn("one packet can meet two queue rules", self.iptables("--check", status=1))
+        self.iptables("--remove")
+        self.assertEqual(self.machine.saved(), before)
+
+    def test_a_family_without_rules(self):
+        self.read_queue()
+        output = self.check("*filter\n-A INPUT -j NFQUEUE\n-A OUTPUT -j NFQUEUE", families=(4,))
+        self.assertIn("IPv6 is not protected", output)
+
+    def test_a_queue_that_the_policy_does_not_have(self):
+        self.read_queue(5)
+        output = self.check("*filter\n-A INPUT -j NFQUEUE --queue-num 5\n-A OUTPUT -j NFQUEUE --queue-num 5")
+        self.assertIn("queue 5 is not within the policy's queue.numbers, 0", output)
+
+    def test_fragments_that_cannot_be_denied(self):
+        self.read_queue()
+        self.machine.policy("version: 1\nstateful: { ip: { fragments: deny } }\n")
+        rules = "*filter\n-A INPUT -j NFQUEUE\n-A OUTPUT -j NFQUEUE"
+        self.assertIn('"fragments: deny" cannot work', self.check(rules))
+
+
+class HookTests(unittest.TestCase):
+    """What the rules take, seen by their counters; without an agent --queue-bypass lets everything pass."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab())
+        cls.policy = cls.lab.file("policy.yaml", POLICY + "\n")
+        cls.apply(cls.lab.host)
+
+    @classmethod
+    def apply(cls, machine, *arguments):
+        machine.run(
+            TOOL, "iptables", "--policy", cls.policy, "--state", cls.lab.file("state"), "--apply", "--force", *arguments)
+
+    def taken(self, machine, chain, family, send):
+        """Packets that the chain gave to the queue while `send` ran."""
+        before = machine.rule_packets(chain, "mangle", family)
+        send()
+        after = machine.rule_packets(chain, "mangle", family)
+        return sum(after) - sum(before)
+
+    # IPv6 finds its neighbours by packets that are taken too: fewer than the pings, if none of those is taken twice.
+    COUNT = 8
+
+    def ping(self, address, machine=None):
+        (machine or self.lab.client).run("ping", "-c", self.COUNT, "-i", 0.2, "-W", 1, address)
+
+    def test_each_packet_for_the_host_and_from_it_is_taken_once(self):
+        for family, address in ((4, self.lab.host.ip4), (6, self.lab.host.ip6)):
+            for chain in ("PORTREEVE-IN", "PORTREEVE-OUT"):
+                with self.subTest(chain=chain, address=address):
+                    taken = self.taken(self.lab.host, chain, family, lambda: self.ping(address))
+                    self.assertIn(taken, range(self.COUNT, 2 * self.COUNT))
+
+    def test_ipv6_multicast_and_link_local_addresses_are_taken(self):
+        link_local = re.search(r"inet6 (fe80::\S+)/", self.lab.host.run("ip", "addr", "show", "dev", "eth0")).group(1)
+        for address in (f"{link_local}%out0", "ff02::1%out0"):
+            with self.subTest(address):
+                send = lambda: self.ping(address, self.lab.router)
+                taken = self.taken(self.lab.host, "PORTREEVE-IN", 6, send)
+                self.assertIn(taken, range(self.COUNT, 2 * self.COUNT))
+
+    def test_ipv4_broadcast_is_taken(self):
+        send = lambda: self.lab.router.status("ping", "-b", "-c", 3, "-i", 0.2, "-W", 1, "198.18.2.255")
+        self.assertEqual(self.taken(self.lab.host, "PORTREEVE-IN", 4, send), 3)
+
+    def test_a_router_takes_forwarded_packets_at_forward_only(self):
+        router = self.lab.router
+        path = self.lab.file("router.yaml", POLICY.replace("ignore:", "inside: [in0], ignore:"))
+        router.run(TOOL, "iptables", "--policy", path, "--state", self.lab.file("state"), "--apply", "--force")
+        for family, address in ((4, self.lab.host.ip4), (6, self.lab.host.ip6)):
+            with self.subTest(address):
+                forwarded = self.taken(router, "PORTREEVE-FWD", family, lambda: self.ping(address))
+                self.assertEqual(forwarded, 2 * self.COUNT)
+                self.assertLess(self.taken(router, "PORTREEVE-IN", family, lambda: self.ping(address)), self.COUNT)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+import PacketFilterRules
+import Testing
+
+@testable import portreeve
+
+@Suite("What a pending roll-back remembers")
+struct PendingRollBackTests {
+    private let own = QueueRulePlan(PolicyDocument(), incoming: .prerouting)
+
+    @Test("The rules of both families, of one, or none, survive the file")
+    func survives() throws {
+        for rules in [
+            [.ipv4: own.rules(for: .ipv4), .ipv6: own.rules(for: .ipv6)], [.ipv4: OwnRules(), .ipv6: OwnRules()],
+            [.ipv4: own.rules(for: .ipv4)], [.ipv6: OwnRules()], [:],
+        ] as [[AddressFamily: OwnRules]] {
+            let pending = PendingRollBack(after: 60, to: rules)
+            #expect(PendingRollBack(pending.text) == pending)
+        }
+    }
+
+    @Test(
+        "A file that is none is not taken for one",
+        arguments: ["", "token x\n", "deadline 5\n", "token x\ndeadline soon\n"])
+    func garbage(text: String) {
+        #expect(PendingRollBack(text) == nil)
+    }
+
+    @Test("It is there until it is confirmed or has happened, and what happened is remembered")
+    func directory() throws {
+        let scratch = ScratchDirectory()
+        let directory = RollBackDirectory(path: scratch.path)
+        #expect(directory.pending == nil && directory.outcome == nil)
+        let pending = PendingRollBack(after: 60, to: [:])
+        try directory.set(pending)
+        #expect(directory.pending == pending)
+        directory.clear()
+        #expect(directory.pending == nil && directory.outcome == nil)
+        try directory.set(pending)
+        directory.finish("2026-11-21 09:15:02")
+        #expect(directory.pending == nil && directory.outcome == "2026-11-21 09:15:02")
+        try directory.set(pending)
+        #expect(directory.outcome == nil)
+        directory.clear()
+    }
+}

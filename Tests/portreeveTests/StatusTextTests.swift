@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import FirewallEngine
+import FirewallPolicy
+import Testing
+
+@testable import portreeve
+
+@Suite("The status on one screen")
+struct StatusTextTests {
+    private var report: StatusReport {
+        var report = StatusReport(agent: AgentIdentity(version: "1.2.3", processIdentifier: 4711))
+        report.uptimeSeconds = 90_061
+        report.mode = .tap
+        report.failure.engine = .open
+        report.policy.files = ["/etc/portreeve/policy.yaml"]
+        report.policy.epoch = 7
+        report.policy.lastReloadError = "policy.yaml:3:7: error\n    x\n    ^"
+        var queue = QueueStatus(number: 3)
+        queue.packets = 1_234_567
+        queue.kernelQueueDrops = 42
+        report.queues = [queue]
+        for (reason, dropped) in [(DropReason.outOfConnection, UInt64(100)), (.nullIP, 7)] {
+            var count = ReasonCount(reason: reason)
+            count.dropped = dropped
+            count.written = dropped - 1
+            count.pending = 1
+            report.reasons.append(count)
+        }
+        report.hooks = [HookCount(hook: .input, packets: 90)]
+        report.fragmentsVisible = false
+        report.warnings = ["queue 3 is fed by no rule"]
+        return report
+    }
+
+    @Test(
+        "It says each fact",
+        arguments: [
+            "portreeved   1.2.3, process 4711, up 1 d 1 h",
+            "mode         tap: decides and records, drops nothing; failure: engine open, sanity closed", "epoch 7",
+            "             /etc/portreeve/policy.yaml", "             the last reload was refused:",
+            "               policy.yaml:3:7: error", "input 90; packets arrive reassembled", "1,234,567",
+            "100  out-of-connection      100       99        1         0     0",
+            "     all                    107      105        2         0     0", "  queue 3 is fed by no rule",
+        ])
+    func facts(part: String) {
+        let text = StatusText(report).lines.joined(separator: "\n")
+        #expect(text.contains(part), "\(text)")
+    }
+
+    @Test("An agent that has seen nothing yet says so")
+    func fresh() {
+        let lines = StatusText(StatusReport(agent: AgentIdentity(version: "1", processIdentifier: 1))).lines
+        #expect(lines.contains("hooks        no packet yet"))
+        #expect(lines.contains("no event yet"))
+    }
+}
