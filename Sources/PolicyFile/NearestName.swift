@@ -20,16 +20,18 @@ func nearest(to name: String, among known: some Sequence<String>) -> String? {
 
 /// Optimal string alignment: Levenshtein's distance with exchange of neighbours as one step.
 private func editDistance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
-    var twoBack: [Int] = []
+    var twoBack = [Int](repeating: 0, count: b.count + 1)
     var previous = Array(0...b.count)
+    var current = twoBack
     for i in a.indices {
-        var current = [i + 1]
+        current[0] = i + 1
         for j in b.indices {
             var distance = min(previous[j + 1] + 1, current[j] + 1, previous[j] + (a[i] == b[j] ? 0 : 1))
             if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { distance = min(distance, twoBack[j - 1] + 1) }
-            current.append(distance)
+            current[j + 1] = distance
         }
-        (twoBack, previous) = (previous, current)
+        swap(&twoBack, &previous)
+        swap(&previous, &current)
     }
     return previous[b.count]
 }

@@ -10,7 +10,7 @@ struct YAMLComposer: ~Copyable {
     /// Bytes of one value; no key of the format takes a longer one.
     static let maximumScalar = 1_024
     /// Values that a file may write out.
-    static let maximumNodes = 2_000_000
+    static let maximumNodes = 1_000_000
     /// Values that aliases and merge keys may add by naming what is written elsewhere.
     static let maximumAliasedNodes = 1_000_000
 

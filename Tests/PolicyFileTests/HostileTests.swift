@@ -113,14 +113,14 @@ enum Endless: CaseIterable {
         case .oneScalar: "a: " + repeated("x", 2_000_000)
         case .escapes: "\"" + repeated("\\x41", 500_000)
         case .aliases: "a: &a x\nb: [" + repeated("*a, ", 1_000_001) + "]"
-        case .items: "a: [" + repeated("x,", 2_000_001) + "]"
+        case .items: "a: [" + repeated("x,", 1_000_001) + "]"
         case .comments: repeated("#", 1_000_000) + "\n"
         case .lines: repeated("\n", 1_000_000)
         case .tags: repeated("%TAG ! !\n", 10_000)
         case .aliasesOfLongScalar:
-            "version: 1\nlists: { a: { ports: [&x " + repeated("x", 1_000) + repeated(", *x", 300_000) + "] } }"
+            "version: 1\nlists: { a: { ports: [&x " + repeated("x", 1_000) + repeated(", *x", 100_000) + "] } }"
         case .aliasesOfWrongWord:
-            "version: 1\nevents: { ignore: [&x invalid-sequences" + repeated(", *x", 300_000) + "] }"
+            "version: 1\nevents: { ignore: [&x invalid-sequences" + repeated(", *x", 100_000) + "] }"
         case .wrongRules: "version: 1\nrules: [" + repeated("{ name: }, ", 100_000) + "]"
         case .undefinedLists:
             "version: 1\nlists: {" + many(2_000) { "a\($0): { ports: 1 }, " } + "}\nrules: ["
