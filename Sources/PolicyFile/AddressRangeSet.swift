@@ -101,6 +101,17 @@ extension AddressRange {
 }
 
 extension [AddressRange] {
+    /// The lowest range of IPv4 addresses. The ranges are sorted, so a long list costs a few steps.
+    var firstIPv4: AddressRange? {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle].first < IPAddress(v4: 0) { low = middle + 1 } else { high = middle }
+        }
+        return low < count && self[low].isIPv4 ? self[low] : nil
+    }
+
     /// The ranges as texts; the two halves of an IPv6 range that spans the IPv4-mapped block are one again.
     var texts: [String] {
         guard let below = firstIndex(where: { $0.last == IPAddress(high: 0, low: 0x0000_fffe_ffff_ffff) }),

@@ -175,9 +175,7 @@ private struct Families: OptionSet {
     init(_ ranges: [AddressRange], isInverted: Bool) {
         self = .ip
         if isInverted {
-            if ranges.contains(where: { $0.first == IPAddress(v4: 0) && $0.last == IPAddress(v4: .max) }) {
-                remove(.ipv4)
-            }
+            if ranges.firstIPv4 == AddressRange(first: IPAddress(v4: 0), last: IPAddress(v4: .max)) { remove(.ipv4) }
             if ranges.first?.first == .zero, ranges.last?.last == .last, ranges.count <= 3,
                 ranges.texts.contains("::/0")
             {
@@ -185,7 +183,7 @@ private struct Families: OptionSet {
             }
         } else if !ranges.isEmpty {
             self = []
-            if ranges.contains(where: \.isIPv4) { insert(.ipv4) }
+            if ranges.firstIPv4 != nil { insert(.ipv4) }
             if ranges.first?.isIPv4 == false || ranges.last?.isIPv4 == false { insert(.ipv6) }
         }
     }
