@@ -50,6 +50,7 @@ extension Hook {
         case .forward: "forward"
         case .output: "output"
         case .postrouting: "postrouting"
+        case .unknown: "unknown"
         case .none: "none"
         }
     }
@@ -61,6 +62,7 @@ extension Hook {
         case "forward": self = .forward
         case "output": self = .output
         case "postrouting": self = .postrouting
+        case "unknown": self = .unknown
         case "none": self = .none
         default: return nil
         }

@@ -40,14 +40,11 @@ extension Agent {
         let policy = try policies.reload()
         log.register(PolicyNames(policy), settings: policy.document.events)
         shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
-        let network = self.network.withLock { $0 }
+        let interfaces = network.withLock { $0 }.table(policy)
+        let schedules = Agent.activeSchedules(policy)
         for worker in workers {
-            worker.engine.withLock { engine in
-                engine.adopt(policy)
-                engine.setInterfaces(network.table(policy))
-            }
+            worker.engine.withLock { $0.adopt(policy, interfaces: interfaces, activeSchedules: schedules) }
         }
-        refreshSchedules(policy)
         logger.notice(
             "policy \(options.policyPath) loaded: epoch \(policy.epoch), \(policy.document.rules.count) rules")
     }
@@ -94,8 +91,13 @@ extension Agent {
 
     func refreshSchedules(_ policy: Policy) {
         guard !policy.document.schedules.isEmpty else { return }
-        let active = policy.scheduleActivity(Calendar.zones(of: policy), unixTime: Clocks.calendarSeconds())
+        let active = Agent.activeSchedules(policy)
         for worker in workers { worker.engine.withLock { $0.setActiveSchedules(active) } }
+    }
+
+    private static func activeSchedules(_ policy: Policy) -> UInt64 {
+        guard !policy.document.schedules.isEmpty else { return 0 }
+        return policy.scheduleActivity(Calendar.zones(of: policy), unixTime: Clocks.calendarSeconds())
     }
 
     /// Only a policy with incoming Allow rules raises the reasons that need it.

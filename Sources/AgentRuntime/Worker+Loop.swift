@@ -129,7 +129,7 @@ extension Worker {
 extension PacketMetadata {
     init(_ a: PacketAttributes, queue: UInt16) {
         self.init()
-        hook = Hook(rawValue: a.hook) ?? .none
+        hook = Hook(rawValue: a.hook) ?? .unknown
         self.queue = queue
         inInterface = a.inInterface
         outInterface = a.outInterface

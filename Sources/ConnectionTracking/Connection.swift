@@ -94,6 +94,8 @@ package struct CachedRuleDecision: Sendable, BitwiseCopyable {
     /// The interface that the packet used; rules may look at it.
     package var interface: UInt32 = 0
     package var outcome: UInt8 = 0
+    /// The direction by whose rules it was decided.
+    package var direction = Direction.incoming
     package init() {}
 }
 

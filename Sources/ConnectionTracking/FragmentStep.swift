@@ -23,8 +23,14 @@ package enum FragmentRefusal: UInt8, Error, Sendable, BitwiseCopyable, CaseItera
 /// What was decided for a datagram by its first fragment.
 package enum DatagramVerdict: Hashable, Sendable, BitwiseCopyable {
     case pass
-    /// A reason and a rule in the numbering of the engine, meaningless here.
-    case dropped(reason: UInt8, rule: Int32)
+    /// A reason and a rule (-1: none) in the numbering of the engine, meaningless here, and whether without an event.
+    case dropped(reason: UInt8, rule: Int32, silently: Bool = false)
+
+    /// The same without the rule.
+    var withoutRule: DatagramVerdict {
+        guard case .dropped(let reason, _, let silently) = self else { return self }
+        return .dropped(reason: reason, rule: -1, silently: silently)
+    }
 }
 
 /// A datagram of which fragments were seen; it means nothing any more once its record was given up.

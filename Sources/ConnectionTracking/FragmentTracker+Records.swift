@@ -25,6 +25,22 @@ extension FragmentTracker {
         return nil
     }
 
+    /// The rules that gave the verdicts so far got other numbers, or are gone. The verdicts stay.
+    package mutating func forgetRules() {
+        for index in records.indices {
+            switch records[index].standing {
+            case .decided(let verdict): records[index].standing = .decided(verdict.withoutRule)
+            case .inherited(let verdict): records[index].standing = .inherited(verdict.withoutRule)
+            case .undecided, .firstRefused, .condemned: break
+            }
+        }
+        for position in held.indices {
+            if case .decided(let verdict) = held[position].outcome {
+                held[position].outcome = .decided(verdict.withoutRule)
+            }
+        }
+    }
+
     func isCurrent(_ record: DatagramRecord) -> Bool {
         Int(record.index) < records.count && records[Int(record.index)].generation == record.generation
     }

@@ -103,6 +103,7 @@ extension Hook {
         case .forward: "forward"
         case .output: "output"
         case .postrouting: "postrouting"
+        case .unknown: "unknown"
         case .none: nil
         }
     }

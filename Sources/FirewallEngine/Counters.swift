@@ -14,8 +14,10 @@ package struct EngineCounters: Sendable {
     package var refusedButPassed = [UInt64](repeating: 0, count: DropReason.count)
     /// Dropped packets whose event a setting silences.
     package var silenced = [UInt64](repeating: 0, count: DropReason.count)
-    /// Events that did not fit the outbox and are handed on as a number only.
+    /// Dropped packets whose event found the outbox full: there is only the number.
     package var merged = [UInt64](repeating: 0, count: DropReason.count)
+    /// Events of packets that passed, likewise.
+    package var mergedOfPassed = [UInt64](repeating: 0, count: DropReason.count)
     /// Packets by the hook that delivered them (`Hook.rawValue` 0–4).
     package var hooks = [UInt64](repeating: 0, count: 5)
     /// Fragments seen: tells whether the hook in use shows them.

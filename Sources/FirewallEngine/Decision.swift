@@ -6,8 +6,8 @@ package enum Verdict: UInt8, Sendable, BitwiseCopyable {
     case drop
     /// A fragment that waits for its datagram's first one: the worker keeps the packet; `Engine.takeReleases` settles it.
     case hold
-    /// An ICMP error whose quoted connection this worker does not know: ask the other workers, then
-    /// `Engine.concludeError`.
+    /// An ICMP error whose quoted connection this worker does not know: ask the other workers (`Engine.relation`), then
+    /// `Engine.inspect` again with what they said.
     case askOtherWorkers
 }
 

@@ -26,6 +26,11 @@ extension DropReason {
         }
     }
 
+    /// What the settings under `stateful.tcp` make of a packet: all of stage T, and the limits per computer.
+    var isOfStatefulTCP: Bool {
+        stage == .tracking || self == .maxIncomingConnections || self == .maxOutgoingConnections || self == .maxSYNSent
+    }
+
     /// A full connection table, which `failure.engine` covers; the limits per computer are policy and always drop.
     var isTableLimit: Bool { self == .maxTCPConnections || self == .maxUDPConnections || self == .maxICMPConnections }
 }

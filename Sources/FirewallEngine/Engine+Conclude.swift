@@ -40,7 +40,7 @@ extension Engine {
     }
 
     /// Whether a setting keeps this event from being written; the drop is counted all the same.
-    private func isSilenced(_ finding: Finding) -> Bool {
+    func isSilenced(_ finding: Finding) -> Bool {
         finding.posture == .denySilent || hot.silenced.contains(finding.reason)
             || (finding.rule >= 0 && finding.reason.stage == .rules && !policy.rules[Int(finding.rule)].log)
     }
@@ -64,6 +64,11 @@ extension Engine {
         if finding.rule >= 0 && policy.rules[Int(finding.rule)].packetData {
             (event.packetData, event.packetDataCount) = outbox.keep(bytes)
         }
-        if !outbox.append(event) { counters.merged[Int(finding.reason.rawValue)] &+= 1 }
+        if outbox.append(event) { return }
+        if action == .deny {
+            counters.merged[Int(finding.reason.rawValue)] &+= 1
+        } else {
+            counters.mergedOfPassed[Int(finding.reason.rawValue)] &+= 1
+        }
     }
 }

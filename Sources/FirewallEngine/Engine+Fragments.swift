@@ -8,7 +8,7 @@ extension Engine {
     /// Stage F, then the datagram's first fragment through the other stages; later ones follow its verdict.
     mutating func inspectFragment(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
         counters.fragments &+= 1
-        if hot.fragments.all == .log { p.logged = .fragmented }
+        if hot.fragments.all == .log { p.log(.fragmented) }
         switch fragments.check(p.headers, direction: p.direction, at: p.now, hot.fragments) {
         case .refused(let refusal, let silently):
             return conclude(&p, Finding(DropReason(refusal), posture: silently ? .denySilent : .deny), bytes)
@@ -36,13 +36,7 @@ extension Engine {
         var s = subject(p)
         s.transportIsUnknown = true
         p.ruling = policy.classify(s)
-        switch p.ruling.outcome {
-        case .deny, .implicitDeny: return conclude(&p, refusalByRules(p), bytes)
-        case .bypass: return conclude(&p, nil, bytes)
-        case .forceAllow, .allow, .noMatch:
-            if !isStateful(p.headers.protocolNumber) { return conclude(&p, nil, bytes) }
-        case .undetermined: break
-        }
+        if isSettledByRules(p, s) { return conclude(&p, refusalByRules(p), bytes) }
         guard let ticket = fragments.hold(record, at: p.now) else {
             return conclude(&p, Finding(.incompleteDatagram), bytes)
         }
@@ -50,11 +44,28 @@ extension Engine {
         return Decision(verdict: .hold, ticket: ticket)
     }
 
-    func isStateful(_ protocolNumber: UInt8) -> Bool {
+    /// Whether the first fragment, whatever it says, cannot lead to another verdict. What needs an Allow rule may belong to
+    /// a connection, which needs none; and TCP goes through the tracker also where a rule forces it.
+    private func isSettledByRules(_ p: Inspection, _ s: RuleSubject) -> Bool {
+        switch p.ruling.outcome {
+        case .undetermined: false
+        case .deny, .bypass: true
+        case .implicitDeny, .allow, .noMatch: !mayHaveState(s)
+        case .forceAllow: !mayHaveState(s) || s.protocolNumber == IPProtocol.udp || s.protocolNumber == IPProtocol.icmp
+        }
+    }
+
+    /// Whether the datagram may be of a protocol whose connections are tracked; the protocol of a later IPv6 fragment may
+    /// stand behind extension headers that only the first one has.
+    private func mayHaveState(_ s: RuleSubject) -> Bool {
+        isStateful(s.protocolNumber, s.network) || s.protocolIsUnknown
+    }
+
+    func isStateful(_ protocolNumber: UInt8, _ network: NetworkProtocol) -> Bool {
         switch protocolNumber {
         case IPProtocol.tcp: hot.tcpEnabled
         case IPProtocol.udp: hot.udpEnabled
-        case IPProtocol.icmp: hot.icmpEnabled
+        case IPProtocol.icmp: hot.icmpEnabled && network == .ipv4
         default: false
         }
     }
@@ -79,16 +90,21 @@ extension Engine {
         }
     }
 
+    /// What later fragments are told. In tap mode, or where a failure setting lets the first one pass, they are refused
+    /// for its reason and pass as it did.
     private func verdict(_ finding: Finding?) -> DatagramVerdict {
-        guard let finding, overrides(finding) == nil else { return .pass }
-        return .dropped(reason: finding.reason.rawValue, rule: finding.rule)
+        guard let finding else { return .pass }
+        return .dropped(
+            reason: finding.reason.rawValue, rule: finding.rule, silently: isSilenced(finding))
     }
 
     private func finding(_ verdict: DatagramVerdict) -> Finding? {
         switch verdict {
         case .pass: return nil
-        case .dropped(let reason, let rule):
-            return Finding(DropReason(rawValue: reason) ?? .internalStatesError, rule: rule)
+        case .dropped(let reason, let rule, let silently):
+            return Finding(
+                DropReason(rawValue: reason) ?? .internalStatesError, rule: rule,
+                posture: silently ? .denySilent : .deny)
         }
     }
 }

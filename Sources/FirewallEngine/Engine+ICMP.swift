@@ -62,33 +62,44 @@ extension Engine {
         guard hot.icmpEnabled, p.direction == .incoming, p.ruling.outcome != .forceAllow, !hot.icmpAdmitsAllowed else {
             return nil
         }
-        return Finding(.unsolicitedICMP)
+        return lackOfRoom(p.headers.quoted.trackedProtocol) ?? Finding(.unsolicitedICMP)
     }
 
     /// An error passes as a packet of the connection that it quotes; rules still apply to it, but it needs no Allow.
     private mutating func judgeICMPError(_ p: inout Inspection) -> Finding? {
         p.ruling = policy.classify(subject(p))
-        switch p.ruling.outcome {
-        case .bypass, .forceAllow: return nil
-        case .deny: return refusalByRules(p)
-        default: break
-        }
-        if isRelated(&p) || p.mustAsk { return nil }
-        return refusalByRules(p) ?? unsolicitedICMP(p)
+        if p.ruling.outcome == .bypass { return nil }
+        guard let finding = refusalByRules(p) ?? unsolicitedICMP(p) else { return nil }
+        if finding.reason == .deny { return quotesBypassed(p, before: finding.rule) ? nil : finding }
+        return isRelated(&p) || p.mustAsk ? nil : finding
     }
 
     /// Whether the quoted packet is one that was let out: of an admitted connection, by a Bypass rule, or of a kind that
     /// has no state here and that the rules pass.
+    ///
+    /// A later fragment is none that anybody may send an error about (RFC 1122 section 3.2.2), so its quotation is forged;
+    /// only a Bypass rule, which asks nothing, covers it.
     private mutating func isRelated(_ p: inout Inspection) -> Bool {
-        guard p.headers.quoted.network == .ipv4, p.headers.quoted.source == p.headers.destination else { return false }
+        guard p.headers.quotesItsDestination else { return false }
         if p.relation == .related || relation(of: p.headers.quoted, at: p.now) == .related { return true }
         let quoted = policy.classify(quotedSubject(p))
         if quoted.outcome == .bypass { return true }
-        if !hasState(p.headers.quoted) || (p.headers.quoted.transport == .tcp && p.now < graceEnds) {
+        guard !p.headers.quoted.isLaterFragment else { return false }
+        if !isStateful(p.headers.quoted.protocolNumber, .ipv4)
+            || (p.headers.quoted.transport == .tcp && p.now < graceEnds)
+        {
             return quoted.outcome != .deny && quoted.outcome != .implicitDeny
         }
         p.mustAsk = hasOtherWorkers && p.relation == .notAsked && !p.headers.fragment.isFragment
         return false
+    }
+
+    /// Whether a Bypass rule lets the quoted packet by that ranks before a Deny rule. Of one priority, Bypass is asked first.
+    func quotesBypassed(_ p: Inspection, before deny: Int32) -> Bool {
+        guard p.headers.icmp.isError, p.headers.quotesItsDestination else { return false }
+        let quoted = policy.classify(quotedSubject(p))
+        return quoted.outcome == .bypass
+            && policy.rules[Int(quoted.rule)].priority >= policy.rules[Int(deny)].priority
     }
 
     /// Whether this worker knows an admitted connection whose sender may just have sent the quoted packet. Other workers
@@ -116,14 +127,26 @@ extension Engine {
         return headers.quoted.network == .none ? nil : headers.quoted
     }
 
-    private func hasState(_ q: QuotedPacket) -> Bool {
-        !q.isLaterFragment && isStateful(q.protocolNumber)
-    }
-
     /// The quoted packet as rules saw it: it travelled the other way.
     private func quotedSubject(_ p: Inspection) -> RuleSubject {
         RuleSubject(
             quoted: p.headers.quoted, direction: p.direction.opposite, interfacePatterns: p.traits.patterns,
             activeSchedules: activeSchedules)
+    }
+}
+
+extension PacketHeaders {
+    /// Whether an error goes back to the sender of what it quotes, as every true one does (RFC 1122 section 3.2.2).
+    fileprivate var quotesItsDestination: Bool { quoted.network != .none && quoted.source == destination }
+}
+
+extension QuotedPacket {
+    /// The table that would hold its connection.
+    fileprivate var trackedProtocol: TrackedProtocol {
+        switch transport {
+        case .tcp: .tcp
+        case .udp: .udp
+        default: .icmp
+        }
     }
 }

@@ -19,7 +19,7 @@ extension Engine {
         var p = Inspection(metadata, at: now)
         p.relation = relation
         guard place(&p) else { return passUntouched() }
-        if let finding = decode(&p, bytes) { return conclude(&p, finding, bytes) }
+        if let finding = unusable(p, bytes) ?? decode(&p, bytes) { return conclude(&p, finding, bytes) }
         return inspectDecoded(&p, bytes)
     }
 
@@ -33,7 +33,7 @@ extension Engine {
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
         if p.direction == .incoming && hostAddresses.isOwnGroupPacket(p.headers) { return passUntouched() }
-        if let finding = cut(p) ?? sanity(p, bytes) { return conclude(&p, finding, bytes) }
+        if let finding = cut(p) ?? sanity(&p, bytes) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judge(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
@@ -52,7 +52,7 @@ extension Engine {
 
     /// Finds the interface and the direction; false for a packet that is none of the engine's business.
     private mutating func place(_ p: inout Inspection) -> Bool {
-        if p.metadata.hook != .none { counters.hooks[Int(p.metadata.hook.rawValue)] &+= 1 }
+        if p.metadata.hook.isKnown && p.relation == .notAsked { counters.hooks[Int(p.metadata.hook.rawValue)] &+= 1 }
         let entered = interfaces[p.metadata.inInterface] ?? .unknown
         let leaves = interfaces[p.metadata.outInterface] ?? .unknown
         switch p.metadata.hook {
@@ -61,7 +61,7 @@ extension Engine {
         case .forward:
             guard hot.judgesForwarded, !(entered.traits.isIgnored && leaves.traits.isIgnored) else { return false }
             p.metadata.direction = entered.traits.isInside ? .outgoing : .incoming
-        case .none: break
+        case .none, .unknown: break
         }
         let incoming = p.metadata.direction == .incoming
         let known = incoming ? entered : leaves
@@ -69,6 +69,12 @@ extension Engine {
         p.traits = known.traits
         p.isLoopback = known.isLoopback
         return !known.traits.isIgnored || p.metadata.hook == .forward
+    }
+
+    /// What the kernel delivered cannot be judged at all: no packet, or a hook that says nothing about the direction.
+    private func unusable(_ p: Inspection, _ bytes: RawSpan) -> Finding? {
+        let isEmpty = bytes.byteCount == 0 && p.metadata.hook != .none
+        return isEmpty || p.metadata.hook == .unknown ? Finding(.invalidPacketInfo) : nil
     }
 
     private func decode(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
@@ -99,11 +105,10 @@ extension Engine {
         if p.headers.etherType == 0 { p.headers.etherType = p.metadata.etherType }
     }
 
-    /// A live packet whose headers the copy range cut off cannot be judged; a capture's is judged on what is there.
+    /// A live packet whose headers, TCP options or quoted packet the copy range cut off cannot be judged; a capture's is
+    /// judged on what is there. Nothing is missing from a later fragment.
     private func cut(_ p: Inspection) -> Finding? {
-        guard p.headers.isCut, p.metadata.hook != .none, p.headers.transport == .none,
-            !(p.headers.fragment.isFragment && p.headers.fragment.offset > 0)
-        else { return nil }
+        guard p.headers.isCut, p.metadata.hook != .none, p.headers.fragment.offset == 0 else { return nil }
         return Finding(.invalidPacketInfo)
     }
 

@@ -17,7 +17,7 @@ extension Engine {
     /// Stage R for a known connection. It was admitted, so it needs no Allow rule; Deny, Bypass and Force Allow still
     /// apply to each packet. A policy newer than its admission judges its opening again first.
     mutating func standing(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Standing {
-        if table[i].generation != generation { rejudge(i) }
+        rejudgeIfOutdated(i)
         ruleKnown(&p, i, side)
         switch p.ruling.outcome {
         case .bypass: return .bypass
@@ -32,7 +32,8 @@ extension Engine {
     }
 
     /// Judges a connection's opening by the policy now in force, with what is stored of it.
-    private mutating func rejudge(_ i: ConnectionIndex) {
+    mutating func rejudgeIfOutdated(_ i: ConnectionIndex) {
+        guard table[i].generation != generation else { return }
         table[i].generation = generation
         let finding = openingFinding(policy.classify(openingSubject(table[i])), table[i])
         table[i].refusal = finding.map { Refusal(reason: $0.reason.rawValue, rule: $0.rule) } ?? .none
@@ -91,8 +92,17 @@ extension Engine {
             table[i].count(bytes: p.headers.length, from: opening.opener)
             return nil
         } catch {
-            return Finding(DropReason(error))
+            let finding = Finding(DropReason(error))
+            rememberRefused(p, opening, finding)
+            return finding
         }
+    }
+
+    /// Where the table is full and that is to stop nothing, a packet of no known connection may be one of those that found no
+    /// room: it is refused for that, and passes.
+    func lackOfRoom(_ kind: TrackedProtocol) -> Finding? {
+        guard hot.engineFailsOpen, shared.total(of: kind) >= shared.limit(of: kind) else { return nil }
+        return Finding(DropReason(.tableFull(kind)))
     }
 
     /// Remembers a connection whose refused opening passed all the same (tap, failure open), so that its later packets

@@ -17,11 +17,11 @@ extension Engine {
         if let finding = refusalByRules(p) ?? flagTraits(&p) { return finding }
         let action = outOfConnectionAction(p)
         if action.drops {
-            let finding = Finding(.outOfConnection, posture: action)
-            if overrides(finding) != nil { rememberRefused(p, midstream(p, packet, opener: packet.sender), finding) }
+            let finding = lackOfRoom(.tcp) ?? Finding(.outOfConnection, posture: action)
+            rememberRefused(p, midstream(p, packet, opener: packet.sender), finding)
             return finding
         }
-        if action == .log { p.logged = .outOfConnection }
+        if action == .log { p.log(.outOfConnection) }
         guard p.direction == .outgoing, p.headers.tcp.dataLength > 0 else { return nil }
         return adopt(p, packet, opener: packet.sender)
     }
@@ -66,7 +66,10 @@ extension Engine {
     ) -> Connection {
         var c = newConnection(p, packet)
         c.opener = opener
-        if opener != packet.sender { c.openingDirection = p.direction.opposite }
+        if opener != packet.sender {
+            c.openingDirection = p.direction.opposite
+            c.openingMAC = p.headers.destinationMAC
+        }
         c.tcp = TCPTracker.adopt(p.headers.tcp, from: packet.sender, opener: opener, at: p.now)
         return c
     }

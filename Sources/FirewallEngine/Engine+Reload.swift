@@ -5,13 +5,23 @@ package import FirewallPolicy
 package import PacketWire
 
 extension Engine {
-    /// Puts a new policy in force. Connections live on; each is judged again at its next packet.
-    package mutating func adopt(_ new: Policy) {
+    /// Puts a new policy in force, whole. Connections live on; each is judged again at its next packet. A datagram of which
+    /// fragments are on their way keeps its verdict, but the rule that gave it has no number any more.
+    ///
+    /// - Parameters:
+    ///   - new: the policy.
+    ///   - interfaces: the interfaces in the terms of the new policy.
+    ///   - activeSchedules: which of its schedules hold now (`Policy.scheduleActivity`).
+    package mutating func adopt(_ new: Policy, interfaces: InterfaceTable, activeSchedules: UInt64) {
         policy = new
         hot = HotSettings(new)
+        self.interfaces = interfaces
+        self.activeSchedules = activeSchedules
         graceEnds = clock.graceEnds(hot.timeouts)
         table.timeouts = hot.timeouts
         fragments.timeouts = hot.timeouts
+        fragments.forgetRules()
+        held.forgetRules()
         generation &+= 1
     }
 

@@ -8,7 +8,9 @@ extension Engine {
     /// What has no state: other protocols, ICMPv6, and everything whose stateful inspection is off.
     mutating func judgeByRulesAlone(_ p: inout Inspection) -> Finding? {
         p.ruling = policy.classify(subject(p))
-        return refusalByRules(p)
+        guard let finding = refusalByRules(p) else { return nil }
+        let isExcused = finding.reason == .deny && quotesBypassed(p, before: finding.rule)
+        return isExcused ? nil : finding
     }
 
     /// The packet as rules see it.
@@ -47,9 +49,8 @@ extension Engine {
 
     private func cachedRuling(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) -> RuleDecision? {
         let cached = table[i][decisionOf: side]
-        guard cached.generation == generation, cached.interface == p.interface,
-            !hot.examinesFlags[p.direction] || cached.flagsSeen & flagBit(p) != 0,
-            !hot.examinesSourceMAC[p.direction] || p.headers.sourceMAC == table[i].openingMAC
+        guard isCurrent(cached, p), mayBeCached(p, i),
+            !hot.examinesFlags[p.direction] || cached.flagsSeen & flagBit(p) != 0
         else { return nil }
         return RuleDecision(
             outcome: RuleOutcome(rawValue: cached.outcome) ?? .undetermined, rule: cached.rule,
@@ -59,9 +60,9 @@ extension Engine {
     /// Keeps the answer for this side; where the flags in the packet led to another answer than the one kept, that one
     /// stays, for it is the one of most packets.
     mutating func cache(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) {
-        if hot.examinesSourceMAC[p.direction] && p.headers.sourceMAC != table[i].openingMAC { return }
+        guard mayBeCached(p, i) else { return }
         var cached = table[i][decisionOf: side]
-        let isCurrent = cached.generation == generation && cached.interface == p.interface
+        let isCurrent = isCurrent(cached, p)
         let agrees =
             cached.outcome == p.ruling.outcome.rawValue && cached.rule == p.ruling.rule
             && cached.logOnlyRule == p.ruling.logOnlyRule
@@ -69,10 +70,25 @@ extension Engine {
         cached.flagsSeen = (isCurrent ? cached.flagsSeen : 0) | flagBit(p)
         cached.generation = generation
         cached.interface = p.interface
+        cached.direction = p.direction
         cached.outcome = p.ruling.outcome.rawValue
         cached.rule = p.ruling.rule
         cached.logOnlyRule = p.ruling.logOnlyRule
         table[i][decisionOf: side] = cached
+    }
+
+    /// Whether what was decided then is decided for this packet. A router may see one side's packets in both directions:
+    /// a spoofed one comes in by the interface through which the real ones leave.
+    private func isCurrent(_ cached: CachedRuleDecision, _ p: Inspection) -> Bool {
+        cached.generation == generation && cached.interface == p.interface && cached.direction == p.direction
+    }
+
+    /// Whether packets that follow cannot differ from this one in what rules look at, flags apart: the MAC addresses are
+    /// those of the opening packet, and of an ICMP exchange only the identifier is the same.
+    private func mayBeCached(_ p: Inspection, _ i: ConnectionIndex) -> Bool {
+        (!hot.examinesSourceMAC[p.direction] || p.headers.sourceMAC == table[i].openingMAC)
+            && !hot.examinesDestinationMAC[p.direction]
+            && !(p.headers.transport == .icmp && hot.examinesICMP[p.direction])
     }
 
     private func flagBit(_ p: Inspection) -> UInt64 {

@@ -6,10 +6,10 @@ import PacketWire
 
 extension Engine {
     /// Stage V after decoding: what the headers say must make sense before any rule is asked. Rules cannot bypass it.
-    func sanity(_ p: Inspection, _ bytes: RawSpan) -> Finding? {
+    func sanity(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         switch p.headers.network {
-        case .ipv4: return sanityOfIPv4(p) ?? sanityOfPayload(p, bytes)
-        case .ipv6: return sanityOfIPv6(p) ?? sanityOfPayload(p, bytes)
+        case .ipv4: return sanityOfIPv4(p) ?? sanityOfPayload(&p, bytes)
+        case .ipv6: return sanityOfIPv6(p) ?? sanityOfPayload(&p, bytes)
         default: return nil
         }
     }
@@ -27,7 +27,10 @@ extension Engine {
         if hot.sanity.blockIPv6 { return Finding(.ipv6Packet) }
         if p.headers.hasRoutingHeaderZero && hot.sanity.denyRoutingHeader0 { return Finding(.ipv6RoutingHeader0) }
         if p.headers.source.high >> 56 == 0xff { return Finding(.ipv6SourceIsMulticast) }
-        if isNeighbourDiscoveryOrMLD(p.headers) { return nil }
+        return (isNeighbourDiscoveryOrMLD(p.headers) ? nil : addressesOfIPv6(p)) ?? sameAddresses(p)
+    }
+
+    private func addressesOfIPv6(_ p: Inspection) -> Finding? {
         if !p.isLoopback
             && (AddressSanity.refusesIPv6(p.headers.source, hot.sanity)
                 || AddressSanity.refusesIPv6(p.headers.destination, hot.sanity))
@@ -37,7 +40,7 @@ extension Engine {
         if !hot.sanity.allowNullIP && (p.headers.source == .zero || p.headers.destination == .zero) {
             return Finding(.nullIP)
         }
-        return sameAddresses(p)
+        return nil
     }
 
     private func sameAddresses(_ p: Inspection) -> Finding? {
@@ -47,18 +50,22 @@ extension Engine {
         return Finding(.sameSourceAndDestinationIP)
     }
 
-    private func sanityOfPayload(_ p: Inspection, _ bytes: RawSpan) -> Finding? {
+    private func sanityOfPayload(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         if p.headers.hasNoPayload && hot.sanity.dropZeroPayload && !p.metadata.isSegmentationOffload {
             return Finding(.ipZeroPayload)
         }
-        return checksum(p, bytes)
+        return checksum(&p, bytes)
     }
 
-    private func checksum(_ p: Inspection, _ bytes: RawSpan) -> Finding? {
+    private func checksum(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         guard hot.checksum != .allow, p.headers.transport == .tcp, !p.metadata.checksumNotReady,
             !p.metadata.isSegmentationOffload, !p.headers.fragment.isFragment,
             !TransportChecksum.isValid(bytes, p.headers)
         else { return nil }
+        guard hot.checksum.drops else {
+            p.log(.invalidChecksum)
+            return nil
+        }
         return Finding(.invalidChecksum, posture: hot.checksum)
     }
 

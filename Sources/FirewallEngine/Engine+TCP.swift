@@ -13,6 +13,7 @@ extension Engine {
 
     private mutating func judgeKnownTCP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         let isOpening = TCPTracker.isOpening(p.headers.tcp)
+        rejudgeIfOutdated(i)
         if isOpening && table[i].refusal.isRefused { return judgeAgain(&p, i, side) }
         switch standing(&p, i, side) {
         case .bypass: return nil
@@ -21,19 +22,41 @@ extension Engine {
             return finding
         case .goesOn: break
         }
-        if isOpening && TCPTracker.needsAdmission(table[i].tcp, p.headers.tcp, from: side),
-            let finding = readmit(p, i, side)
-        {
+        if isOpening && TCPTracker.needsAdmission(table[i].tcp, p.headers.tcp, from: side) {
+            return judgeFurtherOpening(&p, i, side)
+        }
+        return flagTraits(&p, i, side) ?? track(&p, i, side)
+    }
+
+    /// A pure SYN for a refused entry is an opening of its own: it replaces the entry, unless the rules drop it.
+    private mutating func judgeAgain(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+        p.ruling = policy.classify(subject(p))
+        if let finding = refusalByRules(p), overrides(finding) == nil {
+            table[i].lastSeen = p.now
             return finding
         }
-        return flagTraits(&p) ?? track(&p, i, side)
+        let packet = KeyedPacket(key: table[i].key, sender: side)
+        table.remove(i)
+        return judgeUnknownTCP(&p, packet)
     }
 
     /// A pure SYN against the opener's direction, or on a connection that is over, is an opening of its own: the rules of its
     /// own direction and the limits are asked.
-    private mutating func readmit(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        if let finding = refusalByRules(p) { return finding }
-        guard table[i].stage == .closed || table[i].stage == .timeWait else { return nil }
+    private mutating func judgeFurtherOpening(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+        let isOver = table[i].tcp.phase.isOver
+        let refusal = refusalByRules(p) ?? flagTraits(&p) ?? (isOver ? reopen(p, i, side) : nil)
+        guard let finding = refusal else { return track(&p, i, side) }
+        guard isOver, overrides(finding) != nil else {
+            follow(p, i, side, finding)
+            return finding
+        }
+        let packet = KeyedPacket(key: table[i].key, sender: side)
+        table.remove(i)
+        rememberRefusedOpening(p, packet, finding)
+        return finding
+    }
+
+    private mutating func reopen(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         do {
             try table.reopen(i, opener: side, direction: p.direction, at: p.now)
         } catch {
@@ -44,38 +67,40 @@ extension Engine {
         return nil
     }
 
-    /// A pure SYN for a refused entry is an opening of its own: it replaces the entry if the rules let it.
-    private mutating func judgeAgain(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        let packet = KeyedPacket(key: table[i].key, sender: side)
-        table.remove(i)
-        return judgeUnknownTCP(&p, packet)
+    private mutating func flagTraits(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+        guard let finding = flagTraits(&p) else { return nil }
+        follow(p, i, side, finding)
+        return finding
     }
 
     /// One step of the state machine, and what follows from it for the table and the limits.
     private mutating func track(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         let step = TCPTracker.step(
             &table[i].tcp, p.headers.tcp, from: side, at: p.now, hot.posture, unseenBytes: p.unseenBytes)
-        if let refusal = step.refusal {
-            return Finding(DropReason(refusal), posture: step.isSilent ? .denySilent : .deny)
+        guard let refusal = step.refusal else {
+            if let logged = step.logged { p.log(DropReason(logged)) }
+            seen(p, i, side)
+            return nil
         }
-        if let logged = step.logged { p.logged = DropReason(logged) }
-        seen(p, i, side, step)
-        return nil
+        let finding = Finding(DropReason(refusal), posture: step.isSilent ? .denySilent : .deny)
+        table.recordChange(of: i)
+        follow(p, i, side, finding)
+        return finding
     }
 
-    /// State follows what the packet really did: one that a rule refuses and that passes all the same (tap) moves the
-    /// windows on. One that the tracker refuses moves nothing: its receiver discards it too.
+    /// State follows what the packet really did: one that is refused and passes all the same (tap mode, a failure setting)
+    /// moves the windows on.
     private mutating func follow(_ p: Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding) {
-        guard overrides(finding) != nil, !table[i].refusal.isRefused else { return }
-        let step = TCPTracker.step(
-            &table[i].tcp, p.headers.tcp, from: side, at: p.now, hot.posture, unseenBytes: p.unseenBytes)
-        if step.refusal == nil { seen(p, i, side, step) }
+        guard overrides(finding) != nil else { return }
+        TCPTracker.follow(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
+        seen(p, i, side)
     }
 
-    private mutating func seen(_ p: Inspection, _ i: ConnectionIndex, _ side: Side, _ step: TCPStep) {
-        if step.reopened {
-            table[i].opener = table[i].tcp.opener
-            table[i].openingDirection = table[i].opener == side ? p.direction : p.direction.opposite
+    private mutating func seen(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) {
+        let opener = table[i].tcp.opener
+        if opener != table[i].opener {
+            table[i].opener = opener
+            table[i].openingDirection = opener == side ? p.direction : p.direction.opposite
         }
         table[i].lastSeen = p.now
         table[i].count(bytes: p.headers.length, from: side)
@@ -115,16 +140,18 @@ extension Engine {
 
     /// Stage T on the flags alone: the strictest posture row of the traits that the segment shows.
     func flagTraits(_ p: inout Inspection) -> Finding? {
-        let traits = TCPTracker.traits(p.headers.tcp)
+        var traits = TCPTracker.traits(p.headers.tcp)
+        if p.headers.fragment.isFragment && TCPTracker.isOpening(p.headers.tcp) && !p.headers.tcp.fastOpen {
+            // The first fragment of more: what it does not show of the SYN's data is in the others.
+            traits.insert(.synData)
+        }
         if traits.isEmpty { return nil }
-        var worst: (action: PostureAction, reason: DropReason)?
         for trait in FlagTraits.each where traits.contains(trait) {
             let action = hot.posture.action(trait)
             let reason: DropReason = trait == .congestion ? .ceFlags : .invalidFlags
             if action.drops { return Finding(reason, posture: action) }
-            if action == .log && worst == nil { worst = (action, reason) }
+            if action == .log { p.log(reason) }
         }
-        p.logged = worst?.reason
         return nil
     }
 }

@@ -31,7 +31,8 @@ extension Engine {
         _ p: Inspection, _ opening: Connection, unsolicited: DropReason, admitsAllowed: Bool
     ) -> Finding? {
         let isAdmitted = p.direction == .outgoing || p.ruling.outcome == .forceAllow || admitsAllowed
-        if let finding = refusalByRules(p) ?? (isAdmitted ? nil : Finding(unsolicited)) {
+        let want = isAdmitted ? nil : lackOfRoom(opening.key.trackedProtocol) ?? Finding(unsolicited)
+        if let finding = refusalByRules(p) ?? want {
             rememberRefused(p, opening, finding)
             return finding
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
+import FirewallPolicy
 
 /// What is known of the fragments that wait, for their events; at most `FragmentTracker.maximumHeld`.
 struct HeldFragments {
@@ -9,6 +10,11 @@ struct HeldFragments {
     init() { entries.reserveCapacity(FragmentTracker.maximumHeld) }
 
     mutating func keep(_ p: Inspection, ticket: UInt32) { entries.append((ticket, p)) }
+
+    /// The rules got new numbers.
+    mutating func forgetRules() {
+        for i in entries.indices { entries[i].inspection.ruling = RuleDecision(outcome: .undetermined) }
+    }
 
     mutating func take(ticket: UInt32) -> Inspection? {
         guard let i = entries.firstIndex(where: { $0.ticket == ticket }) else { return nil }

@@ -23,7 +23,9 @@ struct HotSettings: BitwiseCopyable {
     let posture: AntiEvasion
     let checksum: PostureAction
     let examinesFlags: PerDirection<Bool>
+    let examinesICMP: PerDirection<Bool>
     let examinesSourceMAC: PerDirection<Bool>
+    let examinesDestinationMAC: PerDirection<Bool>
     /// Reasons whose events a setting of the policy silences (rules silence their own).
     let silenced: ReasonSet
     let policyEpoch: UInt32
@@ -48,7 +50,9 @@ struct HotSettings: BitwiseCopyable {
         posture = rows
         fragments = HotSettings.fragmentSettings(d)
         examinesFlags = PerDirection { policy.examinesFlags($0) }
+        examinesICMP = PerDirection { policy.examinesICMP($0) }
         examinesSourceMAC = PerDirection { policy.examinesSourceMAC($0) }
+        examinesDestinationMAC = PerDirection { policy.examinesDestinationMAC($0) }
         silenced = HotSettings.silencedReasons(d)
         policyEpoch = policy.epoch
     }
@@ -58,7 +62,7 @@ struct HotSettings: BitwiseCopyable {
         for number in d.events.ignore {
             if let reason = DropReason(number: number) { set.insert(reason) }
         }
-        for reason in DropReason.allCases where reason.stage == .tracking && !d.stateful.tcpLog { set.insert(reason) }
+        for reason in DropReason.allCases where reason.isOfStatefulTCP && !d.stateful.tcpLog { set.insert(reason) }
         if !d.stateful.udpLog { set.insert(.unsolicitedUDP) }
         if !d.stateful.icmpLog { set.insert(.unsolicitedICMP) }
         return set

@@ -15,8 +15,8 @@ struct Inspection: BitwiseCopyable {
     var isLoopback = false
     /// What the rules said, once they were asked.
     var ruling = RuleDecision(outcome: .noMatch, rule: -1, logOnlyRule: -1)
-    /// A trait whose posture row says `log`: the packet passes and an event names it.
-    var logged: DropReason?
+    /// The first trait whose posture row says `log`: if the packet passes, an event names it.
+    private(set) var logged: DropReason?
     /// The verdict waits for the other workers' tables.
     var mustAsk = false
     /// What another worker said of the connection that an ICMP error quotes.
@@ -30,6 +30,10 @@ struct Inspection: BitwiseCopyable {
     }
 
     var direction: Direction { metadata.direction }
+
+    mutating func log(_ reason: DropReason) {
+        if logged == nil { logged = reason }
+    }
 }
 
 /// Why a packet must not pass.

@@ -38,6 +38,11 @@ package struct PacketMetadata: Sendable, BitwiseCopyable {
 /// Netfilter's hooks as NFQUEUE numbers them (NF_INET_PRE_ROUTING … NF_INET_POST_ROUTING).
 package enum Hook: UInt8, Sendable, BitwiseCopyable {
     case prerouting = 0, input, forward, output, postrouting
+    /// A hook that the kernel names and nobody here knows.
+    case unknown = 254
     /// Not from a hook: a capture, or the frame guard.
     case none = 255
+
+    /// One of Netfilter's five.
+    var isKnown: Bool { rawValue <= Hook.postrouting.rawValue }
 }

@@ -18,6 +18,7 @@ struct DirectionRules: Sendable {
     let examinesFlags: Bool
     let examinesICMP: Bool
     let examinesSourceMAC: Bool
+    let examinesDestinationMAC: Bool
 
     init(_ rules: [CompiledRule]) {
         let deciding = rules.filter { $0.action != .logOnly }
@@ -30,6 +31,7 @@ struct DirectionRules: Sendable {
         examinesFlags = rules.contains { $0.tests.contains(.flags) }
         examinesICMP = rules.contains { $0.tests.contains(.icmp) }
         examinesSourceMAC = rules.contains { $0.tests.contains(.sourceMACs) }
+        examinesDestinationMAC = rules.contains { $0.tests.contains(.destinationMACs) }
     }
 
     /// The decision over a subject of this direction.

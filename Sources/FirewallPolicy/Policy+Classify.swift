@@ -20,6 +20,9 @@ extension Policy {
     /// Whether a rule of this direction looks at the source MAC address.
     package func examinesSourceMAC(_ direction: Direction) -> Bool { self[direction].examinesSourceMAC }
 
+    /// Whether a rule of this direction looks at the destination MAC address.
+    package func examinesDestinationMAC(_ direction: Direction) -> Bool { self[direction].examinesDestinationMAC }
+
     /// Whether a rule of this direction looks at ICMP type or code.
     package func examinesICMP(_ direction: Direction) -> Bool { self[direction].examinesICMP }
 

@@ -104,7 +104,7 @@ extension RuleSubject {
     }
 
     /// A later fragment whose fragment header names another extension header, not the protocol (RFC 8200 section 4.5).
-    var protocolIsUnknown: Bool {
+    package var protocolIsUnknown: Bool {
         transportIsUnknown && network == .ipv6 && IPv6Extension.contains(protocolNumber)
     }
 }
