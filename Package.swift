@@ -41,7 +41,9 @@ let targets: [Target] =
     + core("PacketWire")
     + core("ConnectionTracking", ["PacketWire"])
     + core("FirewallPolicy", ["ConnectionTracking", "PacketWire"])
-    + core("FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core(
+        "FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        testing: ["PolicyFile", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
         "EventLog", ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
