@@ -71,8 +71,8 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve",
             dependencies: [
-                argumentParser, "CSpawnShim", "AgentControl", "PacketFilterRules", "PolicyFile", "FirewallEngine", "FirewallPolicy",
-                "ConnectionTracking", "PacketWire",
+                argumentParser, "CSpawnShim", "AgentControl", "CaptureReplay", "PacketFilterRules", "PolicyFile",
+                "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(
             name: "portreeveTests",

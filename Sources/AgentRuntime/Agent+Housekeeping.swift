@@ -7,6 +7,7 @@ import FirewallPolicy
 import Logging
 import NetfilterQueue
 import PacketWire
+import PolicyFile
 import Synchronization
 
 extension Agent {
@@ -97,7 +98,7 @@ extension Agent {
 
     private static func activeSchedules(_ policy: Policy) -> UInt64 {
         guard !policy.document.schedules.isEmpty else { return 0 }
-        return policy.scheduleActivity(Calendar.zones(of: policy), unixTime: Clocks.calendarSeconds())
+        return policy.scheduleActivity(SystemTimeZones.zones(of: policy.document), unixTime: Clocks.calendarSeconds())
     }
 
     /// Only a policy with incoming Allow rules raises the reasons that need it.

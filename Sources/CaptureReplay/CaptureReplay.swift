@@ -70,8 +70,9 @@ package struct CaptureReplay: ~Copyable {
         metadata.frameNumber = number
         metadata.fullLength = fullLength
         guard let header = LinkHeader(link, bytes) else {
-            metadata.direction = .incoming
-            _ = engine?.inspectFrame(bytes, metadata, at: now)
+            // Too short for its link header; what only the capture cut off is no malformation.
+            metadata.fullLength = Int(fullLength) == bytes.byteCount ? 0 : fullLength
+            _ = engine?.inspectFrame(RawSpan(), metadata, at: now)
             return
         }
         metadata.etherType = header.etherType
@@ -80,6 +81,7 @@ package struct CaptureReplay: ~Copyable {
         metadata.outInterface = metadata.inInterface
         metadata.fullLength = fullLength - UInt32(header.length)
         let packet = bytes.extracting(header.length..<bytes.byteCount)
+        metadata.isSegmentationOffload = CaptureReplay.isSegmentationOffload(packet, metadata.fullLength, link)
         guard place(packet, link, &metadata) else {
             summary.ofOthers += 1
             return
@@ -92,13 +94,22 @@ package struct CaptureReplay: ~Copyable {
         release()
     }
 
+    /// Captured before a device cut it into segments: too long for any link, and its total length is 0 (Linux's BIG TCP,
+    /// and older drivers).
+    private static func isSegmentationOffload(_ packet: RawSpan, _ fullLength: UInt32, _ link: LinkType) -> Bool {
+        let start = link == .ethernet ? 14 : 0
+        guard fullLength > 9216, packet.byteCount >= start + 4 else { return false }
+        return packet.byte(at: start) >> 4 == 4 && packet.bigEndian16(at: start + 2) == 0
+    }
+
     /// The index that stands for the loopback interface; captures have no indices of their own.
     private static let loopback: UInt32 = 1
 
     /// The direction of the packet, and what a capturing kernel leaves unfinished; false for other hosts' packets.
     private mutating func place(_ packet: RawSpan, _ link: LinkType, _ m: inout PacketMetadata) -> Bool {
         var headers = PacketHeaders()
-        let traits = PacketTraits(fullLength: m.fullLength, isSegmentationOffload: false, isCapture: true)
+        let traits = PacketTraits(
+            fullLength: m.fullLength, isSegmentationOffload: m.isSegmentationOffload, isCapture: true)
         if link == .ethernet {
             try? headers.decodeFrame(packet, traits)
         } else {

@@ -14,6 +14,6 @@ struct Portreeve: ParsableCommand {
         version: Release.version,
         subcommands: [
             CheckCommand.self, StatusCommand.self, ConnectionsCommand.self, EventsCommand.self, ReloadCommand.self,
-            ReopenCommand.self, ReasonsCommand.self, IPTablesCommand.self, RollBackCommand.self,
+            ReopenCommand.self, ReasonsCommand.self, IPTablesCommand.self, ReplayCommand.self, RollBackCommand.self,
         ])
 }
