@@ -69,6 +69,7 @@ extension Agent {
         refreshSchedules(policy)
         refreshListeningPorts(policy)
         reportLosses()
+        refreshWarnings(policy)
     }
 
     /// Interfaces and addresses; workers are told only when something changed.

@@ -135,7 +135,7 @@ package final class Agent: Sendable {
         writer.withLock { $0 = thread }
     }
 
-    private func describeQueues() -> String {
+    func describeQueues() -> String {
         workers.count == 1
             ? "queue \(workers[0].number)" : "queues \(workers[0].number)-\(workers[workers.count - 1].number)"
     }

@@ -64,7 +64,6 @@ final class PolicyStore: Sendable {
         var changed: [String] = []
         if old.document.queue != new.document.queue { changed.append("queue") }
         if old.document.engine.limits != new.document.engine.limits { changed.append("engine.limits") }
-        if old.document.failure.engine != new.document.failure.engine { changed.append("failure.engine") }
         guard changed.isEmpty else {
             throw AgentError(
                 "\(new.document.files.first ?? "the policy"): \(changed.joined(separator: ", ")) cannot change in a "

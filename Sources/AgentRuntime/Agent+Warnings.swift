@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import EventLog
+import FirewallEngine
+import FirewallPolicy
+import Logging
+import NetfilterQueue
+import PacketWire
+import Synchronization
+
+extension Agent {
+    /// Looks for what keeps the agent from doing its work although it runs. Each complaint is logged, and reported as
+    /// Invalid Adapter Configuration, when it begins; `status` shows it until it is over.
+    func refreshWarnings(_ policy: Policy) {
+        let now = missingInterfaces(policy) + unfedQueues() + olderQueues(policy)
+        let begun = warnings.withLock { known in
+            defer { known = now }
+            return now.filter { !known.contains($0) }
+        }
+        for warning in begun {
+            logger.warning("\(warning)")
+            var event = Event(
+                reason: .invalidAdapterConfiguration, action: .notice, instant: Clocks.monotonic(),
+                metadata: PacketMetadata(), headers: PacketHeaders())
+            event.metadata.hook = .none
+            event.policyEpoch = policy.epoch
+            log.report(event, detail: warning)
+        }
+    }
+
+    /// Interfaces that the policy calls by their full name and that the host does not have. Globs may match nothing.
+    private func missingInterfaces(_ policy: Policy) -> [String] {
+        let present = Set(network.withLock { $0.interfaces.map(\.name) })
+        let d = policy.document
+        var named: [(name: String, by: String)] = []
+        named += d.interfaces.ignore.map { ($0, "interfaces.ignore") }
+        named += d.interfaces.inside.map { ($0, "interfaces.inside") }
+        for rule in d.rules {
+            named += (rule.interfaces?.value ?? []).map { ($0, "rule \"\(rule.name)\" (\(rule.position.place))") }
+        }
+        return named.filter { !$0.name.contains(where: { "*?[".contains($0) }) && !present.contains($0.name) }
+            .map { "interface \($0.name), named by \($0.by), does not exist: correct the policy or bring it up" }
+    }
+
+    /// What the kernel does without the agent was set when the queues were opened and the rules were made.
+    private func olderQueues(_ policy: Policy) -> [String] {
+        let failsOpen = policy.document.failure.engine == .open || policy.document.mode == .tap
+        guard workers.contains(where: { $0.queue.failsOpen != failsOpen }) else { return [] }
+        return [
+            "failure.engine or mode changed since the start: the queues still fail \(failsOpen ? "closed" : "open") when full "
+                + "or without an agent; restart the agent and run `portreeve iptables --apply` again"
+        ]
+    }
+
+    /// Queues balanced by address may each be quiet for long; all of them together are not, if a rule feeds them.
+    private func unfedQueues() -> [String] {
+        guard Clocks.monotonic() - startedAt >= .minutes(1),
+            workers.allSatisfy({ $0.queueCounters.withLock { ($0.kernel?.lastID ?? 1) == 0 } })
+        else { return [] }
+        return [
+            "no packet has come to \(describeQueues()) since the start: no rule feeds them; see `portreeve iptables "
+                + "--check`, switch on with `portreeve iptables --apply`"
+        ]
+    }
+}
+
+extension SourcePosition {
+    fileprivate var place: String { "\(file):\(line)" }
+}
