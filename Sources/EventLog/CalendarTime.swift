@@ -75,21 +75,21 @@ package struct CalendarTime: Hashable, Sendable, BitwiseCopyable {
 
     /// Appends `2026-11-21T09:15:02.123456+0000`, the form of Suricata's EVE log.
     package func appendText(to text: inout [UInt8]) {
-        text.appendDecimal(min(max(year, 0), 9999), digits: 4)
-        text.append(UInt8(ascii: "-"))
-        text.appendDecimal(month, digits: 2)
-        text.append(UInt8(ascii: "-"))
-        text.appendDecimal(day, digits: 2)
-        text.append(UInt8(ascii: "T"))
-        text.appendDecimal(hour, digits: 2)
-        text.append(UInt8(ascii: ":"))
-        text.appendDecimal(minute, digits: 2)
-        text.append(UInt8(ascii: ":"))
-        text.appendDecimal(second, digits: 2)
-        text.append(UInt8(ascii: "."))
-        text.appendDecimal(microsecond, digits: 6)
-        text.append(contentsOf: "+0000".utf8)
+        let start = text.count
+        text.append(contentsOf: CalendarTime.form)
+        let numbers: InlineArray<7, Int> = [min(max(year, 0), 9999), month, day, hour, minute, second, microsecond]
+        for index in numbers.indices {
+            var rest = numbers[index]
+            for place in CalendarTime.fields[index].reversed() {
+                text[start + place] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+        }
     }
+
+    private static let form = Array("0000-00-00T00:00:00.000000+0000".utf8)
+    /// Where the year, month, day, hour, minute, second and microsecond stand in it.
+    private static let fields = [0..<4, 5..<7, 8..<10, 11..<13, 14..<16, 17..<19, 20..<26]
 }
 
 extension Int64 {
@@ -97,17 +97,5 @@ extension Int64 {
     fileprivate func flooredQuotient(by divisor: Int64) -> Int64 {
         let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? quotient - 1 : quotient
-    }
-}
-
-extension [UInt8] {
-    /// Appends the lowest decimal digits of a number that is not negative, with leading zeros.
-    fileprivate mutating func appendDecimal(_ number: Int, digits: Int) {
-        var divisor = 1
-        for _ in 1..<digits { divisor *= 10 }
-        while divisor > 0 {
-            append(UInt8(ascii: "0") + UInt8(number / divisor % 10))
-            divisor /= 10
-        }
     }
 }

@@ -17,11 +17,11 @@ package final class EventLog: Sendable {
     package let queues: [EventQueue]
     private let wakeup: EventWakeup
     /// Protects what was asked for and is not yet done, and the count of reports received.
-    private let orders = Mutex(Orders())
+    private let orders = Guarded(Orders())
     /// Protects what `accounting` and `fileState` show of the writer.
-    private let published: Mutex<Published>
+    private let published: Guarded<Published>
     /// The writer thread's own; locked for a whole step, and by nobody else while that thread runs.
-    private let writer: Mutex<Writing>
+    private let writer: Guarded<Writing>
     private let isStopping = Atomic(false)
 
     private struct Orders {
@@ -55,8 +55,8 @@ package final class EventLog: Sendable {
         }
         let spares = (0..<workers).map { _ in EventBuffer(capacity: queueCapacity, bytesCapacity: bytesCapacity) }
         self.wakeup = wakeup
-        published = Mutex(Published(file: EventFileState(path: settings.path)))
-        writer = Mutex(Writing(writer: EventWriter(settings: settings, host: host), spares: spares))
+        published = Guarded(Published(file: EventFileState(path: settings.path)))
+        writer = Guarded(Writing(writer: EventWriter(settings: settings, host: host), spares: spares))
     }
 }
 

@@ -2,7 +2,6 @@
 
 package import FirewallEngine
 package import PacketWire
-import Synchronization
 
 /// The hand-off from one worker to the writer thread.
 ///
@@ -17,7 +16,7 @@ package final class EventQueue: Sendable {
     }
 
     /// Protects the buffer that is being filled, and the count of what was put in.
-    private let state: Mutex<State>
+    private let state: Guarded<State>
     private let wakeup: EventWakeup
 
     /// - Parameters:
@@ -25,7 +24,7 @@ package final class EventQueue: Sendable {
     ///   - bytesCapacity: bytes of packets kept with them; events beyond go without.
     ///   - wakeup: the writer's.
     package init(capacity: Int = 8192, bytesCapacity: Int = 256 * 1024, wakeup: EventWakeup) {
-        state = Mutex(State(filling: EventBuffer(capacity: capacity, bytesCapacity: bytesCapacity)))
+        state = Guarded(State(filling: EventBuffer(capacity: capacity, bytesCapacity: bytesCapacity)))
         self.wakeup = wakeup
     }
 

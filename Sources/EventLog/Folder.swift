@@ -67,8 +67,8 @@ package struct Folder: Sendable {
         }
         flush(at: event.instant, into: &records)
         let key = FoldKey(event)
-        if let number = numbers[key], let entry = entries[number - base] {
-            if !isOver(entry.opened, at: event.instant) {
+        if let number = numbers[key], let opened = entries[number - base]?.opened {
+            if !isOver(opened, at: event.instant) {
                 entries[number - base]?.record.summary.fold(event)
                 return
             }
@@ -90,8 +90,8 @@ package struct Folder: Sendable {
     /// Appends the records whose window is over.
     package mutating func flush(at now: Instant, into records: inout [EventRecord]) {
         while head < entries.count {
-            if let entry = entries[head] {
-                guard window == .zero || isOver(entry.opened, at: now) else { break }
+            if let opened = entries[head]?.opened {
+                guard window == .zero || isOver(opened, at: now) else { break }
                 leave(head, into: &records)
             }
             head += 1
@@ -172,41 +172,40 @@ extension Folder {
     }
 }
 
-/// What events must have in common to become one record.
+/// What events must have in common to become one record, packed into words that hash fast.
 struct FoldKey: Hashable, Sendable {
-    private let reason: DropReason
-    private let action: EventAction
-    private let isOutgoing: Bool
-    private let network: NetworkProtocol
-    private let protocolNumber: UInt8
-    private let etherType: UInt16
-    /// Destination port; of ICMP, type and code.
-    private let port: UInt16
-    private let rule: Int32
-    /// A rule's index means something only within its policy; 0 without a rule.
-    private let epoch: UInt32
-    private let inInterface: UInt32
-    private let outInterface: UInt32
     private let source: IPAddress
     private let destination: IPAddress
+    private let interfaces: UInt64
+    /// A rule's index means something only within the policy of its epoch; without a rule the epoch does not matter.
+    private let ruleAndEpoch: UInt64
+    private let kind: UInt64
+    /// EtherType, and the destination port; of ICMP, type and code.
+    private let frame: UInt32
 
     init(_ event: Event) {
-        let headers = event.headers
-        reason = event.reason
-        action = event.action
-        isOutgoing = event.metadata.direction == .outgoing
-        network = headers.network
-        protocolNumber = headers.protocolNumber
-        etherType = headers.etherType
-        rule = event.rule
-        epoch = event.rule >= 0 ? event.policyEpoch : 0
-        inInterface = event.metadata.inInterface
-        outInterface = event.metadata.outInterface
-        source = headers.source
-        destination = headers.destination
+        source = event.headers.source
+        destination = event.headers.destination
+        interfaces = UInt64(event.metadata.inInterface) << 32 | UInt64(event.metadata.outInterface)
+        ruleAndEpoch =
+            event.rule < 0
+            ? .max : UInt64(UInt32(bitPattern: event.rule)) << 32 | UInt64(event.policyEpoch)
+        kind = FoldKey.kind(event)
+        frame = UInt32(event.headers.etherType) << 16 | UInt32(FoldKey.port(event.headers))
+    }
+
+    private static func kind(_ event: Event) -> UInt64 {
+        var bits = UInt64(event.reason.rawValue)
+        bits = bits << 8 | UInt64(event.action.rawValue)
+        bits = bits << 8 | UInt64(event.metadata.direction.rawValue)
+        bits = bits << 8 | UInt64(event.headers.network.rawValue)
+        return bits << 8 | UInt64(event.headers.protocolNumber)
+    }
+
+    private static func port(_ headers: PacketHeaders) -> UInt16 {
         switch headers.transport {
-        case .icmp, .icmpv6: port = UInt16(headers.icmp.type) << 8 | UInt16(headers.icmp.code)
-        default: port = headers.destinationPort
+        case .icmp, .icmpv6: UInt16(headers.icmp.type) << 8 | UInt16(headers.icmp.code)
+        default: headers.destinationPort
         }
     }
 }

@@ -34,9 +34,9 @@ extension Line {
         if shares(.policy), let mode = format.policies[event.policyEpoch]?.mode {
             json.field("mode", mode == .tap ? "tap" : "inline")
         }
-        if shares(.delivery), let hook = metadata.hook.text {
-            json.field("hook", hook)
-            json.field("queue", metadata.queue)
+        if shares(.delivery) {
+            json.field("hook", ifPresent: metadata.hook.text)
+            if metadata.hook != .none || event.reason == .internalDriverError { json.field("queue", metadata.queue) }
         }
         if shares(.policy) { json.field("policy_epoch", event.policyEpoch) }
         guard shares(.packet) else { return }

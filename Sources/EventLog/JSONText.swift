@@ -36,9 +36,9 @@ struct JSONText {
         appendQuoted(value)
     }
 
-    mutating func field(_ key: StaticString, _ value: some BinaryInteger) {
+    mutating func field(_ key: StaticString, _ value: some UnsignedInteger) {
         appendKey(key)
-        bytes.append(contentsOf: String(value).utf8)
+        appendDecimal(UInt64(truncatingIfNeeded: value), to: &bytes)
     }
 
     /// Nothing where there is no value.
@@ -46,10 +46,11 @@ struct JSONText {
         if let value { field(key, value) }
     }
 
-    mutating func field(_ key: StaticString, list value: some BinaryInteger) {
+    /// A list of one number.
+    mutating func field(_ key: StaticString, list value: some UnsignedInteger) {
         appendKey(key)
         bytes.append(UInt8(ascii: "["))
-        bytes.append(contentsOf: String(value).utf8)
+        appendDecimal(UInt64(truncatingIfNeeded: value), to: &bytes)
         bytes.append(UInt8(ascii: "]"))
     }
 
@@ -73,7 +74,7 @@ struct JSONText {
         if needsComma { bytes.append(UInt8(ascii: ",")) }
         needsComma = true
         bytes.append(UInt8(ascii: "\""))
-        bytes.append(contentsOf: key.description.utf8)
+        key.withUTF8Buffer { key in unsafe bytes.append(contentsOf: key) }
         bytes.append(UInt8(ascii: "\""))
         bytes.append(UInt8(ascii: ":"))
     }
@@ -89,23 +90,45 @@ struct JSONText {
     /// escaped too, for the sake of terminals. All else is UTF-8 as it came.
     private mutating func appendQuoted(_ value: String) {
         bytes.append(UInt8(ascii: "\""))
-        for byte in value.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                bytes.append(UInt8(ascii: "\\"))
-                bytes.append(byte)
-            case UInt8(ascii: "\n"): bytes.append(contentsOf: "\\n".utf8)
-            case UInt8(ascii: "\r"): bytes.append(contentsOf: "\\r".utf8)
-            case UInt8(ascii: "\t"): bytes.append(contentsOf: "\\t".utf8)
-            case 0..<0x20, 0x7f:
-                bytes.append(contentsOf: "\\u00".utf8)
-                bytes.append(hexadecimalDigit(byte >> 4))
-                bytes.append(hexadecimalDigit(byte & 0xf))
-            default: bytes.append(byte)
-            }
+        if value.utf8.contains(where: mustBeEscaped) {
+            for byte in value.utf8 { appendEscaped(byte) }
+        } else {
+            bytes.append(contentsOf: value.utf8)
         }
         bytes.append(UInt8(ascii: "\""))
     }
+
+    private mutating func appendEscaped(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+            bytes.append(UInt8(ascii: "\\"))
+            bytes.append(byte)
+        case UInt8(ascii: "\n"): bytes.append(contentsOf: "\\n".utf8)
+        case UInt8(ascii: "\r"): bytes.append(contentsOf: "\\r".utf8)
+        case UInt8(ascii: "\t"): bytes.append(contentsOf: "\\t".utf8)
+        case _ where mustBeEscaped(byte):
+            bytes.append(contentsOf: "\\u00".utf8)
+            bytes.append(hexadecimalDigit(byte >> 4))
+            bytes.append(hexadecimalDigit(byte & 0xf))
+        default: bytes.append(byte)
+        }
+    }
+}
+
+private func mustBeEscaped(_ byte: UInt8) -> Bool {
+    byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+}
+
+private func appendDecimal(_ number: UInt64, to text: inout [UInt8]) {
+    var digits = InlineArray<20, UInt8>(repeating: 0)
+    var start = 20
+    var rest = number
+    repeat {
+        start -= 1
+        digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
+    } while rest > 0
+    for index in start..<20 { text.append(digits[index]) }
 }
 
 private func hexadecimalDigit(_ value: UInt8) -> UInt8 {

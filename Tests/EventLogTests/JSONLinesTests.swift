@@ -82,6 +82,7 @@ struct JSONLinesTests {
     func report() {
         var metadata = PacketMetadata()
         metadata.queue = 2
+        metadata.hook = .none
         let event = Event(
             reason: .internalDriverError, action: .deny, instant: .ms(0), metadata: metadata, headers: PacketHeaders())
         let record = EventRecord(EventSummary(event, count: 12), detail: "queue full: 12")
@@ -89,8 +90,7 @@ struct JSONLinesTests {
             JSONLines(host: nil).line(record) == """
                 {"timestamp":"\(stamp)","event_type":"firewall","firewall":{"reason":"internal-driver-error",\
                 "id":120,"name":"Internal Driver Error","action":"deny","stage":"E","note":"queue full: 12","count":12,\
-                "first":"\(stamp)","last":"\(stamp)","hook":"prerouting","queue":2,"policy_epoch":0,\
-                "explain":"queue.length"}}
+                "first":"\(stamp)","last":"\(stamp)","queue":2,"policy_epoch":0,"explain":"queue.length"}}
 
                 """)
     }
