@@ -6,12 +6,14 @@ import PacketWire
 extension TCPEndpoint {
     /// No segment is this long; it keeps hostile lengths out of the arithmetic of sequence numbers.
     private static let longestSegment: UInt32 = 1 << 24
+    /// Bytes after which the sequence numbers before a SYN begin to mean later ones.
+    private static let youth: UInt32 = 1 << 30
 
     /// Whether a segment of this side lies where `receiver` may expect it.
     func mayPlace(_ s: TCPFields, before receiver: TCPEndpoint) -> Bool {
         guard s.dataLength <= Self.longestSegment else { return false }
         let dataEnd = s.sequence &+ s.dataLength
-        return !dataEnd.isBefore(end &- receiver.reach) && isBelowCeiling(s, dataEnd, receiver)
+        return !dataEnd.isBefore(lowest(within: receiver.reach)) && isBelowCeiling(s, dataEnd, receiver)
             && !isBeyondFIN(s, dataEnd)
     }
 
@@ -41,7 +43,7 @@ extension TCPEndpoint {
     func mayAcknowledge(_ s: TCPFields, sentBy sender: TCPEndpoint) -> Bool {
         let limit = sender.marks.contains(.unsettled) ? sender.ceiling.later(sender.end) : sender.limitOfAcknowledgement
         return !s.acknowledgement.isAfter(limit)
-            && !s.acknowledgement.isBefore(sender.end &- reach)
+            && !s.acknowledgement.isBefore(sender.lowest(within: reach))
             && !(s.sackBlockCount > 0 && s.sackHighest.isAfter(limit))
     }
 }
@@ -51,48 +53,56 @@ extension TCPEndpoint {
     /// Takes note of what this side sends.
     mutating func send(_ s: TCPFields, unseenBytes: UInt32) {
         let dataEnd = s.sequence &+ s.dataLength
-        if s.flags.contains(.fin), !marks.contains(.fin) {
-            marks.insert(.fin)
-            finEnd = dataEnd &+ 1
-        }
-        advance(to: s.flags.contains(.fin) ? dataEnd &+ 1 : dataEnd)
+        advance(to: dataEnd)
+        if s.flags.contains(.fin) { finish(at: dataEnd &+ 1) }
         let ahead = dataEnd &+ min(unseenBytes, 65_535)
         if ahead.isAfter(end) { unseen = max(unseen, UInt16(clamping: ahead &- end)) }
     }
 
+    /// A FIN is the last that a side sends: one before data that was seen is none.
+    private mutating func finish(at sequence: UInt32) {
+        guard !marks.contains(.fin), !sequence.isBefore(end) else { return }
+        advance(to: sequence)
+        marks.insert(.fin)
+        finEnd = sequence
+    }
+
     mutating func advance(to sequence: UInt32) {
         guard sequence.isAfter(end) else { return }
+        if sequence &- start > Self.youth { marks.remove(.young) }
         let gained = sequence &- end
         unseen = gained < UInt32(unseen) ? unseen - UInt16(gained) : 0
         end = sequence
     }
 
     /// Takes note of what this side acknowledges and offers to `sender`.
-    mutating func acknowledge(_ s: TCPFields, to sender: inout TCPEndpoint) {
-        let window = UInt32(s.window) << UInt32(scale)
+    mutating func acknowledge(_ s: TCPFields, to sender: inout TCPEndpoint, at now: Instant) {
+        var window = UInt32(s.window) << UInt32(scale)
+        if marks.contains(.silent) { window = max(window, Self.leastLearntWindow) }
         let edge = s.acknowledgement &+ window
         if marks.contains(.silent) {
             marks.remove(.silent)
             largestWindow = window
-            sender.ceiling = edge.later(sender.end)
+            sender.ceiling = edge
         } else {
             largestWindow = max(largestWindow, window)
             sender.ceiling = sender.ceiling.later(edge)
         }
         acknowledged = acknowledged.later(s.acknowledgement)
-        sender.hear(s.acknowledgement)
+        sender.hear(s.acknowledgement, at: now)
     }
 
     /// Takes note of an acknowledgement that the peer sent.
-    private mutating func hear(_ acknowledgement: UInt32) {
-        if marks.contains(.unsettled) { settle(acknowledgement) }
+    private mutating func hear(_ acknowledgement: UInt32, at now: Instant) {
+        if marks.contains(.unsettled) { settle(acknowledgement, at: now) }
         if marks.contains(.fin), !acknowledgement.isBefore(finEnd) { marks.insert(.finAcknowledged) }
     }
 
-    private mutating func settle(_ acknowledgement: UInt32) {
+    private mutating func settle(_ acknowledgement: UInt32, at now: Instant) {
+        let age = Self.second(of: now) &- start
         if acknowledgement.isAfter(end) {
             end = acknowledgement
-        } else if acknowledgement == end, !marks.contains(.silent) {
+        } else if acknowledgement == end, !marks.contains(.silent), age >= Self.settlingTime {
             marks.remove(.unsettled)
         }
     }

@@ -6,15 +6,16 @@
 /// For a segment that A sends to B, with `end` and `ceiling` of A, `largestWindow` of B, and so on:
 ///
 /// - *data, above:* its last byte is not beyond A's `ceiling`, the highest right edge of a window that B offered;
-/// - *data, below:* it ends at most B's `largestWindow` before A's `end`, because A sends no new byte before what is
-///   that far behind was acknowledged, and so never repeats it;
+/// - *data, below:* it ends at most B's `reach` before A's `end`. A sends nothing a whole window ahead of a byte before that
+///   byte is acknowledged, after which it does not repeat it;
 /// - *acknowledgement, above:* not beyond what B was seen to send;
-/// - *acknowledgement, below:* at most A's `largestWindow` behind B's `end`, for the same reason.
+/// - *acknowledgement, below:* at most A's `reach` behind B's `end`, for the same reason.
 ///
-/// The bounds hold wherever on the path the observer sits: it sees a window before the sender may use it, and data before
-/// its receiver may acknowledge it. A refused segment must therefore never have moved them, and one that passes always
-/// does, unless it merely repeats what is behind.
+/// The upper bounds hold wherever on the path the observer sits: it sees a window before the sender may use it, and data
+/// before its receiver may acknowledge it.
 struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
+    /// With `.young` the sequence number of its SYN, with `.unsettled` the second in which it was taken over.
+    var start: UInt32 = 0
     /// The sequence number after the highest byte or FIN seen from this side.
     var end: UInt32 = 0
     /// The highest acknowledgement plus window that the peer has sent. Windows that shrink (RFC 9293 section 3.8.6) leave
@@ -47,21 +48,33 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
         static let timestamped = Marks(rawValue: 1 << 3)
         /// Taken over in mid-stream and not heard since: its window, and so the peer's ceiling, are guesses.
         static let silent = Marks(rawValue: 1 << 4)
-        /// Taken over in mid-stream: it may have sent more than was seen, until an acknowledgement of exactly `end`.
+        /// Taken over in mid-stream: it may have sent more than was seen. Ends with an acknowledgement of exactly `end` at a
+        /// time when what was lost before must have been sent again.
         static let unsettled = Marks(rawValue: 1 << 5)
-        /// It acknowledged something unknown while a SYN waited for its answer; `acknowledged` holds the number. A RST with
-        /// that sequence answers it (RFC 9293 section 3.10.7.3).
-        static let stray = Marks(rawValue: 1 << 6)
+        /// So little was sent since its SYN that nothing can lie before that.
+        static let young = Marks(rawValue: 1 << 6)
     }
 
-    /// Segments and acknowledgements this far behind still pass, however small the windows are. What arrives so late
-    /// is harmless to its receiver, and a path may delay a duplicate for longer than a small window lasts.
-    static let leastReach: UInt32 = 66_000
     /// The most that a window can be: 65,535 shifted by 14.
     static let greatestWindow: UInt32 = 65_535 << 14
+    /// A small window says little about how long a path delays what it has doubled.
+    private static let leastReach: UInt32 = 66_000
+    private static let greatestReach: UInt32 = 1 << 30
+    /// The least that a window shown once is taken for: a later one may have come before.
+    static let leastLearntWindow: UInt32 = 1 << 20
+    /// Seconds until a connection taken over is known as well as any.
+    static let settlingTime: UInt32 = 60
 
-    /// How far behind the peer's `end` a segment can belong to what this side allowed.
-    var reach: UInt32 { max(largestWindow, Self.leastReach) }
+    /// How far behind the peer's `end` a segment may lie. A window would do on a path that keeps the order. On another, a
+    /// byte that was repeated just before its acknowledgement came may be overtaken by the whole next window.
+    var reach: UInt32 { max(min(largestWindow, Self.greatestReach / 2) * 2, Self.leastReach) }
+
+    /// The lowest sequence number that a segment of this side, for a peer with this reach, may end at.
+    func lowest(within reach: UInt32) -> UInt32 {
+        let lowest = end &- reach
+        return marks.contains(.young) && lowest.isBefore(start) ? start : lowest
+    }
+
     /// The highest acknowledgement that the peer can send.
     var limitOfAcknowledgement: UInt32 { end &+ UInt32(unseen) }
 }

@@ -16,6 +16,8 @@ struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
     var length: UInt16 = 0
     /// As in the header: the window of a SYN is never scaled (RFC 7323 section 2.2).
     var window: UInt16 = 0
+    /// As in the headers of other segments before the handshake was complete.
+    var laterWindow: UInt16 = 0
     /// `TCPFields.noWindowScale` without the option.
     var scale: UInt8 = TCPFields.noWindowScale
     var marks = Marks()
@@ -30,6 +32,11 @@ struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
         static let hasAcknowledged = Marks(rawValue: 1 << 3)
         /// A SYN without ACK was seen, from the responder: simultaneous open, or a split handshake.
         static let pureSYN = Marks(rawValue: 1 << 4)
+        /// The answer to an earlier copy of the same SYN, whose connection is over. The opener may still act on it.
+        static let earlier = Marks(rawValue: 1 << 5)
+        /// No SYN yet: the responder has acknowledged something unknown, which `otherISN` holds. A RST with that sequence
+        /// answers it (RFC 9293 section 3.10.7.3).
+        static let stray = Marks(rawValue: 1 << 6)
     }
 
     init() {}
@@ -43,7 +50,7 @@ struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
     /// A further SYN of the same side. What options the peer will go by is unknown (systems leave some out when they repeat
     /// a SYN), so the most generous of each is kept.
     mutating func absorb(_ s: TCPFields) {
-        if s.sequence != isn { otherISN = s.sequence }
+        note(s.sequence)
         length = max(length, UInt16(clamping: s.dataLength))
         window = max(window, s.window)
         if scale == TCPFields.noWindowScale || (s.windowScale != TCPFields.noWindowScale && s.windowScale > scale) {
@@ -58,6 +65,14 @@ struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
 
     /// Whether a SYN of this side was seen.
     var isValid: Bool { marks.contains(.hasAcknowledged) || marks.contains(.pureSYN) }
+    /// Takes note of the initial sequence number of a further SYN.
+    mutating func note(_ sequence: UInt32) {
+        if sequence != isn { otherISN = sequence }
+    }
+
+    /// The largest window offered so far, in bytes.
+    func largestWindow(shift: UInt8) -> UInt32 { max(UInt32(window), UInt32(laterWindow) << UInt32(shift)) }
+
     /// Sequence numbers that follow the SYN: data and FIN.
     var span: UInt32 { UInt32(length) + (marks.contains(.fin) ? 1 : 0) }
     /// The sequence number after all that was seen.
@@ -81,6 +96,14 @@ struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
 
     /// Whether this is exactly what the peer expects next, having taken the SYN alone or all that follows it.
     func isNext(_ sequence: UInt32) -> Bool { sequence == isn &+ 1 || sequence == end }
+
+    /// Whether a segment with this sequence may follow the SYN within what the peer's SYN, or SYN+ACK, offered.
+    func mayPlace(_ sequence: UInt32, before peer: TCPOffer) -> Bool {
+        isn(before: sequence, within: UInt32(peer.window) + span + 2) != nil
+    }
+
+    /// Whether this follows a SYN that the peer has not taken.
+    func isNextOfOther(_ sequence: UInt32) -> Bool { otherISN != isn && sequence == otherISN &+ 1 }
 
     /// The peer has chosen; the other one is kept for its stragglers.
     mutating func choose(_ chosen: UInt32) {
@@ -109,50 +132,58 @@ struct TCPHandshake: Equatable, Sendable, BitwiseCopyable {
         case crossed
         /// The responder has acknowledged the opener's SYN.
         case answered
-        /// Completed, refused or given up.
-        case over
+        /// Its connection has the windows.
+        case completed
+        /// Refused or given up.
+        case abandoned
     }
 
     var offer = TCPOffer()
     /// Valid from `crossed` on, and after a handshake that came so far.
     var answer = TCPOffer()
-    /// The second in which it began.
-    var second: UInt32 = 0
     var stage = Stage.none
     var opener = Side.low
 
     var isUnderWay: Bool { stage == .syn || stage == .crossed || stage == .answered }
-    /// Windows outside SYN segments are scaled only if both sides offered it (RFC 7323 section 2.2).
-    var isScaled: Bool { offer.scale != TCPFields.noWindowScale && answer.scale != TCPFields.noWindowScale }
-
+    var isOver: Bool { stage == .completed || stage == .abandoned }
     init() {}
 
-    init(_ s: TCPFields, from side: Side, at now: Instant) {
+    init(_ s: TCPFields, from side: Side) {
         offer = TCPOffer(s)
-        second = TCPEndpoint.second(of: now)
         stage = .syn
         opener = side
     }
 
+    /// Opens again after the connection of this handshake is over.
+    mutating func reopen(_ s: TCPFields, from side: Side) {
+        let earlier = answer
+        let isRepeated = side == opener && stage != .none && offer.has(s.sequence) && answer.isValid
+        self = TCPHandshake(s, from: side)
+        if isRepeated {
+            answer = earlier
+            answer.marks.insert(.earlier)
+        }
+    }
+
     /// The opener's side of the connection that this handshake makes.
     var openerEndpoint: TCPEndpoint {
-        var endpoint = TCPHandshake.endpoint(of: offer, facing: answer, scaled: isScaled)
+        var endpoint = endpoint(of: offer, facing: answer)
         // What the SYN+ACK acknowledged of the SYN's data is not kept; its window starts at most after all of it.
-        endpoint.ceiling = offer.end &+ UInt32(answer.window)
+        endpoint.ceiling = endpoint.ceiling &+ offer.span
         return endpoint
     }
 
-    var responderEndpoint: TCPEndpoint {
-        TCPHandshake.endpoint(of: answer, facing: offer, scaled: isScaled)
-    }
+    var responderEndpoint: TCPEndpoint { endpoint(of: answer, facing: offer) }
 
-    private static func endpoint(of own: TCPOffer, facing peer: TCPOffer, scaled: Bool) -> TCPEndpoint {
+    private func endpoint(of own: TCPOffer, facing peer: TCPOffer) -> TCPEndpoint {
         var endpoint = TCPEndpoint()
+        endpoint.marks = .young
+        endpoint.start = own.isn
         endpoint.end = own.end
-        endpoint.ceiling = own.isn &+ 1 &+ UInt32(peer.window)
-        endpoint.largestWindow = UInt32(own.window)
+        endpoint.ceiling = own.isn &+ 1 &+ peer.largestWindow(shift: shift(of: peer))
+        endpoint.scale = shift(of: own)
+        endpoint.largestWindow = own.largestWindow(shift: endpoint.scale)
         endpoint.acknowledged = peer.isn &+ 1
-        endpoint.scale = scaled ? min(own.scale, 14) : 0
         endpoint.timestamp = own.timestamp
         if own.marks.contains(.timestamped) { endpoint.marks.insert(.timestamped) }
         if own.marks.contains(.fin) {
@@ -160,5 +191,11 @@ struct TCPHandshake: Equatable, Sendable, BitwiseCopyable {
             endpoint.finEnd = own.end
         }
         return endpoint
+    }
+
+    /// Windows outside SYN segments are scaled only if both sides offered it (RFC 7323 section 2.2).
+    private func shift(of own: TCPOffer) -> UInt8 {
+        let isScaled = offer.scale != TCPFields.noWindowScale && answer.scale != TCPFields.noWindowScale
+        return isScaled ? min(own.scale, 14) : 0
     }
 }

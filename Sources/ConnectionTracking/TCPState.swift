@@ -37,7 +37,30 @@ package struct TCPState: Equatable, Sendable, BitwiseCopyable {
 
     /// Taken over with a segment that acknowledged nothing: there is no bound for the other side yet.
     var isUnlearnt: Bool {
-        phase != .closed && low.marks.contains(.silent) && high.marks.contains(.silent)
+        low.marks.contains(.silent) && high.marks.contains(.silent)
+    }
+
+    /// Taken over in mid-stream: late copies of SYN and SYN+ACK may come without a record to know them by.
+    var hasUnrecordedHandshake: Bool { hasWindows && !low.marks.contains(.young) && !high.marks.contains(.young) }
+
+    /// Whether both numbers of the segment lie within the windows.
+    func mayExchange(_ s: TCPFields, from side: Side) -> Bool {
+        self[side].mayPlace(s, before: self[side.opposite])
+            && self[side].mayAcknowledge(s, sentBy: self[side.opposite])
+    }
+
+    /// Whether the handshake under way is a late copy of the one that made the windows: its SYNs are theirs, or, where the
+    /// record of these is lost or never was, stand not far before what the windows have seen.
+    var handshakeIsOfWindows: Bool {
+        guard hasWindows, !phase.isOver else { return false }
+        return isOfWindows(handshake.offer, handshake.opener)
+            && isOfWindows(handshake.answer, handshake.opener.opposite)
+    }
+
+    private func isOfWindows(_ offer: TCPOffer, _ side: Side) -> Bool {
+        let endpoint = self[side]
+        if endpoint.marks.contains(.young) { return endpoint.start == offer.isn }
+        return !isHalfOpen && offer.isn.isWithin(1 << 20, from: endpoint.end &- 1 << 20)
     }
 
     /// Whether the invariants hold.
@@ -56,7 +79,7 @@ extension TCPState {
         self[handshake.opener] = openerEndpoint
         self[handshake.opener.opposite] = responderEndpoint
         hasWindows = true
-        handshake.stage = .over
+        handshake.stage = .completed
         opener = handshake.opener
         phase = .established
     }

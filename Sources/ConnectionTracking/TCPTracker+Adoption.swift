@@ -16,12 +16,12 @@ extension TCPTracker {
         state.opener = opener
         state.phase = s.flags.contains(.rst) ? .closed : .established
         state.hasWindows = true
-        var sender = learning(from: s.sequence, acknowledged: s.acknowledgement)
-        var receiver = learning(from: s.acknowledgement, acknowledged: s.sequence)
+        var sender = learning(from: s.sequence, acknowledged: s.acknowledgement, at: now)
+        var receiver = learning(from: s.acknowledgement, acknowledged: s.sequence, at: now)
         sender.send(s, unseenBytes: 0)
         if s.flags.contains(.syn) { sender.advance(to: s.sequence &+ 1 &+ s.dataLength) }
         if s.flags.contains(.rst) { sender.marks.insert(.reset) }
-        if s.flags.contains(.ack) { sender.acknowledge(s, to: &receiver) }
+        if s.flags.contains(.ack) { sender.acknowledge(s, to: &receiver, at: now) }
         sender.noteTimestamp(of: s, at: now)
         sender.ceiling = sender.end &+ TCPEndpoint.greatestWindow
         state[side] = sender
@@ -30,8 +30,18 @@ extension TCPTracker {
         return state
     }
 
-    private static func learning(from sequence: UInt32, acknowledged: UInt32) -> TCPEndpoint {
+    /// Learns both sides' bounds from the first segment with ACK of a connection that was taken over with another.
+    static func learn(_ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant) {
+        let (phase, peer) = (state.phase, state[side.opposite])
+        state = adopt(s, from: side, opener: state.opener, at: now)
+        guard phase == .closed else { return }
+        state.phase = .closed
+        state[side.opposite].marks.formUnion(peer.marks.intersection(.reset))
+    }
+
+    private static func learning(from sequence: UInt32, acknowledged: UInt32, at now: Instant) -> TCPEndpoint {
         var endpoint = TCPEndpoint()
+        endpoint.start = TCPEndpoint.second(of: now)
         endpoint.end = sequence
         endpoint.ceiling = sequence
         endpoint.acknowledged = acknowledged

@@ -18,7 +18,7 @@ extension TCPTracker {
             if step.refusal != nil { return step }
         }
         sender.send(s, unseenBytes: unseenBytes)
-        sender.acknowledge(s, to: &receiver)
+        sender.acknowledge(s, to: &receiver, at: now)
         sender.noteTimestamp(of: s, at: now)
         state[side] = sender
         state[side.opposite] = receiver
@@ -41,12 +41,12 @@ extension TCPTracker {
         var sender = state[side]
         var receiver = state[side.opposite]
         switch refusal {
-        case .invalidSequence where sender.mayAcknowledge(s, sentBy: receiver):
+        case .invalidSequence where s.sequence.isAfter(sender.end) && sender.mayAcknowledge(s, sentBy: receiver):
             sender.move(to: s.sequence &+ s.dataLength)
-        case .invalidACK: receiver.move(to: s.acknowledgement)
+        case .invalidACK where s.acknowledgement.isAfter(receiver.end): receiver.move(to: s.acknowledgement)
         default: return
         }
-        sender.acknowledge(s, to: &receiver)
+        sender.acknowledge(s, to: &receiver, at: now)
         state[side] = sender
         state[side.opposite] = receiver
         state.advancePhase()
@@ -65,10 +65,9 @@ extension TCPEndpoint {
     /// Whether the side that reset the connection can have sent this before: older data or a FIN again, or an
     /// acknowledgement that the RST has overtaken.
     func mayFollowReset(_ s: TCPFields) -> Bool {
-        let dataEnd = s.sequence &+ s.dataLength
-        guard !dataEnd.isAfter(end) else { return false }
-        let repeatsFIN = s.flags.contains(.fin) && marks.contains(.fin)
-        return s.dataLength > 0 || repeatsFIN || s.acknowledgement.isAfter(acknowledged)
+        let hasFIN = s.flags.contains(.fin)
+        guard !(s.sequence &+ s.dataLength &+ (hasFIN ? 1 : 0)).isAfter(end) else { return false }
+        return s.dataLength > 0 || hasFIN || s.acknowledgement.isAfter(acknowledged)
     }
 
     /// Takes it for true that this side has sent everything before `sequence`.

@@ -5,10 +5,10 @@ package import PacketWire
 /// Openings: the first of a connection, and later ones for the same pair of ports.
 extension TCPTracker {
     /// The state of a connection whose opening SYN `side` has just sent.
-    package static func open(_ s: TCPFields, from side: Side, at now: Instant) -> TCPState {
+    package static func open(_ s: TCPFields, from side: Side, at _: Instant) -> TCPState {
         var state = TCPState()
         state.opener = side
-        state.handshake = TCPHandshake(s, from: side, at: now)
+        state.handshake = TCPHandshake(s, from: side)
         return state
     }
 
@@ -20,12 +20,11 @@ extension TCPTracker {
 
     /// A SYN without ACK passes whatever the state: nobody but its receiver knows whether a connection still lives there.
     static func syn(
-        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
-        _ posture: AntiEvasion
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, _ posture: AntiEvasion
     ) -> TCPStep {
-        if state.phase.isOver { return reopen(&state, s, from: side, at: now) }
+        if state.phase.isOver { return reopen(&state, s, from: side) }
         guard state.handshake.isUnderWay else {
-            if !state.handshake.repeatsSYN(s, from: side) { state.handshake = TCPHandshake(s, from: side, at: now) }
+            if !state.handshake.repeatsSYN(s, from: side) { state.handshake = TCPHandshake(s, from: side) }
             return .passed
         }
         guard side == state.handshake.opener else { return responderSYN(&state, s, posture) }
@@ -35,12 +34,14 @@ extension TCPTracker {
 
     /// The old windows stay until the new handshake is complete: a peer in TIME-WAIT may answer with an ACK of the old
     /// connection, which its opener then resets (RFC 9293 section 3.6.1, RFC 6191).
-    private static func reopen(
-        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
-    ) -> TCPStep {
-        state.handshake = TCPHandshake(s, from: side, at: now)
+    private static func reopen(_ state: inout TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
+        if state.handshake.isUnderWay, side == state.handshake.opener, state.handshake.offer.has(s.sequence) {
+            state.handshake.offer.absorb(s)
+        } else {
+            state.handshake.reopen(s, from: side)
+        }
         state.opener = side
-        state.phase = .synSent
+        state.phase = state.handshake.stage == .syn ? .synSent : .synReceived
         var step = TCPStep.passed
         step.reopened = true
         return step
@@ -56,7 +57,9 @@ extension TCPTracker {
             return .passed
         }
         var step = TCPStep.passed
-        if state.handshake.answer.marks.contains(.hasAcknowledged) {
+        if state.handshake.answer.marks.isSuperset(of: .hasAcknowledged),
+            !state.handshake.answer.marks.contains(.earlier)
+        {
             step = .judged(.splitHandshake, as: .invalidFlags, by: posture)
             if step.refusal != nil { return step }
         }
@@ -75,7 +78,7 @@ extension TCPTracker {
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
         _ posture: AntiEvasion
     ) -> TCPStep {
-        guard state.handshake.isUnderWay else { return lateSYNACK(state, s, from: side, posture) }
+        guard state.handshake.isUnderWay else { return lateSYNACK(&state, s, from: side, posture) }
         return side == state.handshake.opener
             ? openerSYNACK(&state, s, at: now, posture)
             : responderSYNACK(&state, s, at: now, posture)
@@ -87,7 +90,9 @@ extension TCPTracker {
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep {
         guard let isn = state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) else {
-            return .refused(.invalidACK)
+            let responder = state.handshake.opener.opposite
+            return state.hasUnrecordedHandshake && state.mayExchange(s, from: responder)
+                ? .passed : .refused(.invalidACK)
         }
         var step = TCPStep.passed
         if s.dataLength > 0, !state.handshake.offer.marks.contains(.fastOpen) {
@@ -122,12 +127,13 @@ extension TCPTracker {
 
     /// A SYN+ACK when no opening is under way: a late duplicate, or nonsense.
     private static func lateSYNACK(
-        _ state: TCPState, _ s: TCPFields, from side: Side, _ posture: AntiEvasion
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, _ posture: AntiEvasion
     ) -> TCPStep {
-        if state.handshake.repeatsSYNACK(s, from: side, afterReset: state[side].marks.contains(.reset)) {
+        if state.handshake.repeatsSYNACK(s, from: side) {
+            if side != state.handshake.opener { state.handshake.noteLateAnswer(s) }
             return .passed
         }
-        if state.hasWindows, !state[side].mayPlace(s, before: state[side.opposite]) {
+        if state.hasWindows, !state.isUnlearnt, !state[side].mayPlace(s, before: state[side.opposite]) {
             return .refused(.invalidSequence)
         }
         if state.handshake.stage == .none { return .passed }
@@ -146,23 +152,32 @@ extension TCPHandshake {
     mutating func answer(with s: TCPFields, choosing isn: UInt32) {
         if isn != offer.isn, stage == .answered { stage = .syn }
         offer.choose(isn)
-        if stage == .syn { answer = TCPOffer(s) } else { answer.absorb(s) }
+        if stage == .syn { answer.begin(s, within: offer.window) } else { answer.absorb(s) }
         answer.marks.insert(.hasAcknowledged)
         stage = .answered
     }
 
+    /// Keeps the sequence number of a SYN+ACK that came when the handshake was over.
+    fileprivate mutating func noteLateAnswer(_ s: TCPFields) {
+        if answer.isValid {
+            answer.note(s.sequence)
+        } else {
+            answer = TCPOffer(s)
+            answer.marks.insert(.hasAcknowledged)
+        }
+    }
+
     /// Whether this SYN is one that the handshake, now over, has already seen.
     func repeatsSYN(_ s: TCPFields, from side: Side) -> Bool {
-        guard stage == .over else { return false }
+        guard isOver else { return false }
         return side == opener ? offer.has(s.sequence) : answer.marks.contains(.pureSYN) && answer.has(s.sequence)
     }
 
-    /// Whether this SYN+ACK belongs to the handshake, now over. One that answers a SYN whose sender has given up by then
-    /// passes as well: the RST that it provokes tells the responder.
-    func repeatsSYNACK(_ s: TCPFields, from side: Side, afterReset: Bool) -> Bool {
-        guard stage == .over else { return false }
+    /// Whether this SYN+ACK belongs to the handshake, now over. The responder may answer a late duplicate of the SYN, with
+    /// another sequence number if it has closed since: the RST or the challenge that this provokes tells it.
+    func repeatsSYNACK(_ s: TCPFields, from side: Side) -> Bool {
+        guard isOver else { return false }
         if side == opener { return answer.marks.contains(.pureSYN) && offer.has(s.sequence) }
         return offer.isn(acknowledgedBy: s.acknowledgement) != nil
-            && (answer.marks.contains(.hasAcknowledged) ? answer.has(s.sequence) : !afterReset)
     }
 }

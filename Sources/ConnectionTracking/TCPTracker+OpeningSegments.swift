@@ -26,6 +26,10 @@ extension TCPTracker {
         if state.handshake.stage == .crossed { return openerACK(&state, s, of: isn) }
         var next = state
         next.handshake.answer.choose(isn)
+        if next.handshakeIsOfWindows {
+            if !state.isHalfOpen { state.handshake.stage = .completed }
+            return nil
+        }
         var completion = TCPStep.passed
         complete(&next, at: now, &completion)
         var step = exchange(&next, s, from: side, at: now, posture, unseenBytes)
@@ -40,6 +44,7 @@ extension TCPTracker {
         guard s.dataLength == 0, state.handshake.offer.isNext(s.sequence) else { return nil }
         state.handshake.answer.choose(isn)
         state.handshake.offer.marks.insert(.hasAcknowledged)
+        state.handshake.offer.laterWindow = max(state.handshake.offer.laterWindow, s.window)
         return .passed
     }
 
@@ -47,7 +52,8 @@ extension TCPTracker {
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep? {
         guard state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) != nil else {
-            return challenge(&state, s)
+            let belongsToOld = state.hasWindows && state.mayExchange(s, from: state.handshake.opener.opposite)
+            return belongsToOld ? nil : challenge(&state, s)
         }
         switch state.handshake.stage {
         case .syn: return earlyAnswer(&state, s)
@@ -59,12 +65,13 @@ extension TCPTracker {
     /// An ACK of something unknown in answer to a SYN: the responder still holds a connection that the opener, and we,
     /// have forgotten. It has to reach the opener, whose RST clears the way (RFC 9293 section 3.5.1, figure 9).
     private static func challenge(_ state: inout TCPState, _ s: TCPFields) -> TCPStep? {
-        guard !state.hasWindows, state.handshake.stage == .syn, s.dataLength == 0, !s.flags.contains(.fin) else {
+        guard state.isHalfOpen, state.handshake.stage == .syn, s.dataLength == 0, !s.flags.contains(.fin) else {
             return nil
         }
-        let responder = state.handshake.opener.opposite
-        state[responder].acknowledged = s.acknowledgement
-        state[responder].marks.insert(.stray)
+        if !state.handshake.answer.isValid {
+            state.handshake.answer.otherISN = s.acknowledgement
+            state.handshake.answer.marks.insert(.stray)
+        }
         return .passed
     }
 
@@ -72,7 +79,7 @@ extension TCPTracker {
     /// the responder knows the opener's SYN.
     private static func earlyAnswer(_ state: inout TCPState, _ s: TCPFields) -> TCPStep? {
         guard s.dataLength == 0 || state.handshake.offer.marks.contains(.fastOpen) else { return nil }
-        state.handshake.answer.marks.insert(.hasAcknowledged)
+        state.handshake.answer.anticipate(s)
         return .passed
     }
 
@@ -94,13 +101,66 @@ extension TCPTracker {
     }
 }
 
+extension TCPHandshake {
+    /// Whether this is in flight from an opening that was given up after it was answered, or comes from a responder that
+    /// has answered a late duplicate of the SYN.
+    func wasAnswered(_ s: TCPFields, from side: Side) -> Bool {
+        if stage == .completed, side != opener, answer.isNextOfOther(s.sequence) || offer.marks.contains(.fastOpen) {
+            return offer.isn(acknowledgedBy: s.acknowledgement) != nil
+        }
+        guard stage == .abandoned || (stage == .syn && answer.marks.contains(.earlier)) else { return false }
+        let (own, peer) = side == opener ? (offer, answer) : (answer, offer)
+        guard answer.isValid else {
+            return side != opener && offer.marks.contains(.fastOpen)
+                && offer.isn(acknowledgedBy: s.acknowledgement) != nil
+        }
+        return peer.mayPlace(s.acknowledgement, before: own) && own.mayPlace(s.sequence, before: peer)
+    }
+}
+
 extension TCPOffer {
+    /// Takes note of data before the SYN that it follows: the SYN is guessed to stand just before the earliest of it.
+    fileprivate mutating func anticipate(_ s: TCPFields) {
+        let guessed = s.sequence &- 1
+        if marks.contains(.earlier) || !marks.contains(.hasAcknowledged) {
+            self = TCPOffer()
+            isn = guessed
+        } else if guessed.isBefore(isn) {
+            length = UInt16(clamping: isn &- guessed &+ UInt32(length))
+            isn = guessed
+        }
+        otherISN = isn
+        marks.insert(.hasAcknowledged)
+        _ = extend(s, within: .max)
+    }
+
+    /// The first SYN+ACK, after what was anticipated of it or an earlier one.
+    mutating func begin(_ s: TCPFields, within window: UInt16) {
+        let before = self
+        self = TCPOffer(s)
+        if before.marks.contains(.earlier) { note(before.isn) } else { keep(before, within: window) }
+    }
+
+    private mutating func keep(_ anticipated: TCPOffer, within window: UInt16) {
+        let ahead = anticipated.end &- isn &- 1
+        guard anticipated.marks.contains(.hasAcknowledged), ahead <= UInt32(window) + 1 else { return }
+        marks.formUnion(anticipated.marks.intersection(.fin))
+        length = max(length, UInt16(clamping: ahead &- (marks.contains(.fin) ? 1 : 0)))
+    }
+
     /// Takes note of data that this side sends before the handshake is complete (RFC 7413 section 4.2); false if it lies outside
-    /// the window that the peer's SYN offered.
+    /// the window that the peer's SYN offered, or beyond a FIN.
     fileprivate mutating func extend(_ s: TCPFields, within window: UInt16) -> Bool {
-        guard let isn = isn(before: s.sequence, within: UInt32(window)) ?? isn(of: s.sequence) else { return false }
-        let end = UInt64(s.sequence &- isn) + UInt64(max(s.dataLength, s.sequence == isn ? 1 : 0)) - 1
-        guard end <= UInt64(window), !(marks.contains(.fin) && end > UInt64(length)) else { return false }
+        let last = UInt32(window) + 1
+        guard let isn = isn(before: s.sequence, within: last) ?? isn(of: s.sequence) else { return false }
+        let start = s.sequence &- isn &- 1
+        if s.dataLength == 0, !s.flags.contains(.fin) {
+            laterWindow = max(laterWindow, s.window)
+            return start == .max || start <= max(span, UInt32(window))
+        }
+        let end = UInt64(s.sequence &- isn) + UInt64(max(s.dataLength, start == .max ? 1 : 0)) - 1
+        guard end <= UInt64(marks.contains(.fin) ? length : window) else { return false }
+        laterWindow = max(laterWindow, s.window)
         length = max(length, UInt16(clamping: end))
         if s.flags.contains(.fin), end == UInt64(length) { marks.insert(.fin) }
         return true

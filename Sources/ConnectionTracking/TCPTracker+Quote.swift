@@ -7,16 +7,14 @@ extension TCPTracker {
     package static func isPlausibleQuote(_ state: TCPState, sequence: UInt32, sentBy side: Side) -> Bool {
         if state.hasWindows {
             let sender = state[side]
-            let reach = state[side.opposite].reach
-            if sequence.isWithin(reach &+ UInt32(sender.unseen), from: sender.end &- reach) { return true }
+            let lowest = sender.lowest(within: state[side.opposite].reach)
+            if sequence.isWithin(sender.limitOfAcknowledgement &- lowest, from: lowest) { return true }
         }
-        switch state.handshake.stage {
-        case .none: return false
-        case .syn where side != state.handshake.opener: return false
-        case .over where side != state.handshake.opener && !state.handshake.answer.isValid: return false
-        default: break
-        }
-        let offer = side == state.handshake.opener ? state.handshake.offer : state.handshake.answer
+        let isOpener = side == state.handshake.opener
+        guard state.handshake.stage != .none,
+            isOpener || (state.handshake.stage != .syn && state.handshake.answer.isValid)
+        else { return false }
+        let offer = isOpener ? state.handshake.offer : state.handshake.answer
         return sequence.isWithin(offer.span &+ 1, from: offer.isn)
             || sequence.isWithin(offer.span &+ 1, from: offer.otherISN)
     }

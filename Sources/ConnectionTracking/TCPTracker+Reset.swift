@@ -27,44 +27,52 @@ extension TCPTracker {
 
     /// Whether the RST belongs to the opening, which it then ends.
     private static func resetByOpener(_ state: inout TCPState, _ s: TCPFields, at now: Instant) -> Bool {
-        let opener = state.handshake.opener
-        guard state.handshake.isUnderWay else { return !state.hasWindows && state.handshake.offer.isNext(s.sequence) }
-        if state.handshake.offer.isNext(s.sequence) {
-            state.abandonOpening(by: opener, at: now)
+        let handshake = state.handshake
+        let refusesSYN =
+            handshake.answer.marks.contains(.pureSYN) && s.flags.contains(.ack)
+            && handshake.answer.isn(acknowledgedBy: s.acknowledgement) != nil
+        guard handshake.isUnderWay else {
+            return state.phase == .closed
+                && (refusesSYN || handshake.offer.mayPlace(s.sequence, before: handshake.answer))
+        }
+        if handshake.offer.isNext(s.sequence) || (refusesSYN && handshake.stage == .crossed) {
+            state.abandonOpening(by: handshake.opener, at: now)
             return true
         }
-        if s.sequence == state.handshake.offer.otherISN &+ 1 {
-            _ = state.handshake.offer.withdraw(state.handshake.offer.otherISN)
-            return true
+        if handshake.offer.isNextOfOther(s.sequence) {
+            return state.handshake.offer.withdraw(handshake.offer.otherISN)
         }
-        let responder = state[opener.opposite]
-        if responder.marks.contains(.stray), responder.acknowledged == s.sequence { return true }
-        return state.handshake.stage != .syn
-            && state.handshake.offer.isn(before: s.sequence, within: UInt32(state.handshake.answer.window)) != nil
+        if handshake.answer.marks.contains(.stray), handshake.answer.otherISN == s.sequence { return true }
+        return refusesSYN || (handshake.stage != .syn && handshake.offer.mayPlace(s.sequence, before: handshake.answer))
     }
 
     private static func resetByResponder(_ state: inout TCPState, _ s: TCPFields, at now: Instant) -> Bool {
-        let responder = state.handshake.opener.opposite
-        let refused = s.flags.contains(.ack) ? state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) : nil
-        guard state.handshake.isUnderWay else { return !state.hasWindows && refused != nil }
-        if state.handshake.stage != .syn, state.handshake.answer.isNext(s.sequence) {
-            state.abandonOpening(by: responder, at: now)
+        let handshake = state.handshake
+        let refused = s.flags.contains(.ack) ? handshake.offer.isn(acknowledgedBy: s.acknowledgement) : nil
+        guard handshake.isUnderWay else {
+            return (state.phase == .closed && (refused != nil || handshake.answer.isNext(s.sequence)))
+                || handshake.answer.isNextOfOther(s.sequence)
+        }
+        if handshake.stage != .syn, handshake.answer.isNext(s.sequence) {
+            state.abandonOpening(by: handshake.opener.opposite, at: now)
             return true
         }
         if let refused {
             // Once it has answered, only an opener that has not seen the answer believes this one.
-            if state.handshake.stage != .answered, !state.handshake.offer.withdraw(refused) {
-                state.abandonOpening(by: responder, at: now)
+            if handshake.stage != .answered, !state.handshake.offer.withdraw(refused) {
+                state.abandonOpening(by: handshake.opener.opposite, at: now)
             }
             return true
         }
-        return state.handshake.stage != .syn
-            && state.handshake.answer.isn(before: s.sequence, within: UInt32(state.handshake.offer.window)) != nil
+        return handshake.stage == .syn
+            ? handshake.answer.marks.contains(.earlier) && handshake.answer.isNext(s.sequence)
+            : handshake.answer.mayPlace(s.sequence, before: handshake.offer)
     }
 
     private static func resetInWindow(_ state: inout TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
         let sender = state[side]
         let receiver = state[side.opposite]
+        if state.isUnlearnt { return .passed }
         if s.sequence == sender.end || s.sequence == receiver.acknowledged {
             if !state.isHalfOpen, state.phase != .timeWait {
                 state.phase = .closed
@@ -72,7 +80,7 @@ extension TCPTracker {
             }
             return .passed
         }
-        let lowest = isQuiet(state) ? receiver.acknowledged : sender.end &- receiver.reach
+        let lowest = isQuiet(state) ? receiver.acknowledged : sender.lowest(within: receiver.reach)
         let isInside = !s.sequence.isBefore(lowest) && !s.sequence.isAfter(sender.ceiling)
         return isInside ? .passed : .refused(.invalidSequence)
     }
@@ -81,7 +89,7 @@ extension TCPTracker {
     /// side that is gone answers each segment that still reaches it with a RST at the acknowledgement it carries (RFC
     /// 9293 section 3.10.7.1), and all but the last are behind.
     private static func isQuiet(_ state: TCPState) -> Bool {
-        state.phase != .closed && state.low.end == state.high.acknowledged && state.high.end == state.low.acknowledged
+        !state.phase.isOver && state.low.end == state.high.acknowledged && state.high.end == state.low.acknowledged
             && !state.low.marks.contains(.unsettled) && !state.high.marks.contains(.unsettled)
     }
 }
@@ -90,11 +98,10 @@ extension TCPState {
     /// One side has given the opening up. If it was to replace a connection that lives, that one goes on.
     fileprivate mutating func abandonOpening(by side: Side, at now: Instant) {
         guard isHalfOpen else {
-            handshake.stage = .over
+            handshake.stage = .abandoned
             return
         }
-        if handshake.stage == .answered { establish(at: now) }
-        handshake.stage = .over
+        if handshake.stage != .syn, !hasWindows { establish(at: now) } else { handshake.stage = .abandoned }
         phase = .closed
         self[side].marks.insert(.reset)
     }

@@ -17,6 +17,7 @@ package enum TCPTracker {
     ///   - posture: the anti-evasion rows.
     ///   - unseenBytes: for the first fragment of a fragmented segment, how many more bytes may follow. They may be
     ///     acknowledged, but are not taken for seen.
+    /// - Returns: whether it passes, and what else the caller has to know.
     package static func step(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
         _ posture: AntiEvasion, unseenBytes: UInt32 = 0
@@ -42,7 +43,7 @@ package enum TCPTracker {
         if flags.contains(.fin) { return .passed }
         return flags.contains(.ack)
             ? synACK(&state, s, from: side, at: now, posture)
-            : syn(&state, s, from: side, at: now, posture)
+            : syn(&state, s, from: side, posture)
     }
 
     /// A segment with ACK and without SYN or RST.
@@ -56,14 +57,16 @@ package enum TCPTracker {
             return step
         }
         guard state.hasWindows else { return .refused(faultWithoutWindows(state, s, from: side)) }
-        if state.isUnlearnt {
-            state = adopt(s, from: side, opener: state.opener, at: now)
+        if state.isUnlearnt, !state[side].marks.contains(.reset) {
+            learn(&state, s, from: side, at: now)
             return .passed
         }
         if state.phase == .closed, state[side].marks.contains(.reset), !state[side].mayFollowReset(s) {
             return .refused(.packetOnClosedConnection)
         }
-        return exchange(&state, s, from: side, at: now, posture, unseenBytes)
+        let step = exchange(&state, s, from: side, at: now, posture, unseenBytes)
+        if step.refusal != nil, state.handshake.wasAnswered(s, from: side) { return .passed }
+        return step
     }
 
     /// Every segment after the first SYN has ACK (RFC 9293 section 3.10.7.4 discards others). One without any flag comes

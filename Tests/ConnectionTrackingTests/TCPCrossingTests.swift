@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+import Testing
+
+@testable import ConnectionTracking
+
+@Suite("TCP: simultaneous open and split handshake")
+struct TCPCrossingTests {
+    /// Both SYNs were seen; the ends know each other's numbers.
+    private func crossed(_ posture: AntiEvasion = .normal) -> TCPConversation {
+        var talk = TCPConversation()
+        talk.posture = posture
+        talk.send(.client, .syn)
+        talk.send(.server, .syn)
+        return talk
+    }
+
+    private func synACK(_ talk: TCPConversation, _ party: Party) -> TCPFields {
+        talk.segment(party, [.syn, .ack], by: -1)
+    }
+
+    @Test("SYNs that cross open a connection", arguments: [Party.client, .server])
+    func simultaneous(first: Party) {
+        var talk = crossed()
+        #expect(talk.phase == .synReceived && talk.state.opener == talk.side(.client))
+        talk.pass(synACK(talk, first), from: first)
+        #expect(talk.phase == .synReceived)
+        talk.pass(synACK(talk, first.peer), from: first.peer)
+        #expect(talk.phase == .established && talk.state.opener == talk.side(.client))
+        talk.passInVain(synACK(talk, .client), from: .client)
+        talk.passInVain(synACK(talk, .server), from: .server)
+        talk.send(.server)
+        talk.send(.client, data: 500)
+        talk.send(.server, data: 500)
+        talk.refuse(talk.segment(.client, acknowledging: 1), from: .client, as: .invalidACK)
+    }
+
+    @Test("crossing SYNs and their answers may come twice, and the answers in any order")
+    func duplicates() {
+        var talk = TCPConversation()
+        let first = talk.send(.client, .syn)
+        let second = talk.send(.server, .syn)
+        talk.passInVain(first, from: .client)
+        talk.passInVain(second, from: .server)
+        talk.pass(synACK(talk, .server), from: .server)
+        talk.passInVain(second, from: .server)
+        talk.passInVain(first, from: .client)
+        talk.pass(talk.segment(.client), from: .client)
+        #expect(talk.phase == .established)
+        talk.passInVain(second, from: .server)
+        talk.passInVain(synACK(talk, .client), from: .client)
+    }
+
+    @Test("a crossing SYN+ACK with wrong numbers is refused, from either side", arguments: Party.allCases)
+    func wrongAnswers(party: Party) {
+        var talk = crossed()
+        talk.refuse(synACK(talk, party).with { $0.acknowledgement &+= 1 }, from: party, as: .invalidACK)
+        if party == .client {
+            talk.refuse(synACK(talk, party).with { $0.sequence &+= 1 }, from: party, as: .invalidSequence)
+        }
+        talk.pass(synACK(talk, party), from: party)
+    }
+
+    @Test("the second SYN needs the admission of its own direction")
+    func admission() {
+        var talk = TCPConversation()
+        talk.send(.client, .syn)
+        #expect(TCPTracker.needsAdmission(talk.state, talk.segment(.server, .syn), from: talk.side(.server)))
+        #expect(!TCPTracker.needsAdmission(talk.state, talk.segment(.server, [.syn, .ack]), from: talk.side(.server)))
+    }
+
+    @Test("a split handshake of four segments is refused at its last, by its posture row")
+    func fourSegments() {
+        var talk = crossed()
+        talk.pass(synACK(talk, .client), from: .client)
+        let last = talk.segment(.server)
+        let step = talk.judge(last, from: .server)
+        #expect(step.refusal == .invalidFlags && step.row == .splitHandshake && !step.isSilent)
+        talk.refuse(last, from: .server, as: .invalidFlags)
+        #expect(talk.phase == .synReceived)
+        talk.pass(synACK(talk, .server), from: .server)
+        #expect(talk.phase == .established)
+    }
+
+    @Test("a split handshake of five is refused at the SYN whose sender has shown that it knows the first")
+    func fiveSegments() {
+        var talk = TCPConversation()
+        talk.send(.client, .syn)
+        talk.pass(talk.segment(.server), from: .server)
+        talk.refuse(talk.segment(.server, .syn), from: .server, as: .invalidFlags)
+    }
+
+    @Test("a split handshake opens a connection where the row lets it", arguments: [PostureAction.allow, .log])
+    func splitAllowed(action: PostureAction) {
+        var posture = AntiEvasion.normal
+        posture.splitHandshake = action
+        var talk = crossed(posture)
+        talk.pass(synACK(talk, .client), from: .client)
+        let step = talk.judge(talk.segment(.server), from: .server)
+        #expect(step.refusal == nil)
+        #expect(step.logged == (action == .log ? .invalidFlags : nil))
+        #expect(talk.phase == .established)
+        talk.send(.client, data: 20)
+        talk.send(.server, data: 20)
+    }
+
+    @Test("deny-silent refuses without an event")
+    func silent() {
+        var posture = AntiEvasion.normal
+        posture.splitHandshake = .denySilent
+        var talk = TCPConversation()
+        talk.posture = posture
+        talk.send(.client, .syn)
+        let step = talk.judge(talk.segment(.client, [.syn, .ack]), from: .client)
+        #expect(step.refusal == .invalidFlags && step.isSilent)
+    }
+
+    @Test("a SYN+ACK from the opener is refused unless the SYNs have crossed")
+    func openerSYNACK() {
+        var talk = TCPConversation()
+        talk.send(.client, .syn)
+        talk.refuse(talk.segment(.client, [.syn, .ack], by: -1), from: .client, as: .invalidFlags)
+        talk.send(.server, [.syn, .ack])
+        talk.refuse(talk.segment(.client, [.syn, .ack], by: -1), from: .client, as: .invalidFlags)
+        talk.send(.client)
+        talk.refuse(talk.segment(.client, [.syn, .ack], by: -1), from: .client, as: .invalidFlags)
+    }
+}
