@@ -41,9 +41,11 @@ struct LocalNetwork: Equatable {
             interfaces.append(
                 Interface(index: index, name: name, isLoopback: flags & UInt32(IFF_LOOPBACK) != 0))
         }
-        if let address = unsafe LocalNetwork.address(entry.ifa_addr) { addresses.insert(address) }
+        guard let address = unsafe LocalNetwork.address(entry.ifa_addr) else { return }
+        addresses.insert(address)
+        // An address without a broadcast address (`ip addr add` without `brd`) shows itself in that place.
         if flags & UInt32(IFF_BROADCAST) != 0,
-            let broadcast = unsafe LocalNetwork.address(entry.ifa_ifu.ifu_broadaddr)
+            let broadcast = unsafe LocalNetwork.address(entry.ifa_ifu.ifu_broadaddr), broadcast != address
         {
             broadcasts.insert(broadcast)
         }
