@@ -1,0 +1,686 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every reason that a packet can have on a live queue: a packet that raises it, and the nearest one that does not.
+
+A case sends its packets with addresses that no other case uses. Of what it sends exactly one packet does not arrive
+behind the queue, and exactly one event says why, with the fields of that packet. Its counter-test's packets all arrive
+and raise nothing. Nothing answers the forged packets: the host drops them behind the queue.
+"""
+
+import base64
+import os
+import re
+import time
+import typing
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+import services
+from agent import Agent, reasons
+from forge import Flow, Injector, Originator, Passage, one_cpu
+from lab import Lab, wait_until
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest, ICMPv6ND_NS, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting,
+    PadN)
+from scapy.packet import Raw
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FENCE = 9
+LISTENING = 7
+
+# Datagrams to 6000–6999 are let in, as are TCP connections, for want of Allow rules.
+POLICIES = {
+    "plain": """
+rules:
+  - { name: Noted, action: log-only, direction: incoming, protocol: tcp, destination: { ports: 6500 } }
+  - { name: No telnet, action: deny, direction: incoming, priority: 2, protocol: tcp, destination: { ports: 23 }, packet-data: true }
+  - { name: No telnet out, action: deny, direction: outgoing, protocol: tcp, destination: { ports: 23 } }
+""",
+    "restrictive": """
+rules:
+  - { name: In, action: allow, direction: incoming, protocol: tcp, destination: { ports: 6000 } }
+  - { name: Office, action: allow, direction: incoming, protocol: tcp, source: { ports: 41000 }, destination: { ports: 7 } }
+  - { name: Out, action: allow, direction: outgoing, protocol: tcp, destination: { ports: 6000 } }
+""",
+    "whole packets only": "stateful: { ip: { fragments: deny } }",
+    "small fragments": "engine: { sanity: { minimum-fragment-size: 0, ipv6: { small-fragments: allow } } }",
+    "no ipv6": "engine: { sanity: { block-ipv6: true } }",
+    "limits": """
+stateful: { tcp: { limits: { incoming-per-computer: 3, outgoing-per-computer: 3, half-open-per-computer: 2 } } }
+""",
+    "strict": "engine: { anti-evasion: strict }",
+    "no congestion flags": "stateful: { tcp: { congestion-flags: deny } }",
+    "no null ip": """
+rules:
+  - { name: DHCP server, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 67 } }
+engine: { sanity: { allow-null-ip: false } }
+""",
+    "checksums": "engine: { sanity: { verify-tcp-checksum: true } }",
+    "no site-local": "engine: { sanity: { ipv6: { site-local: deny } } }",
+    "small tables": "engine: { limits: { tcp: 4, udp: 4, icmp: 4 } }",
+    "part of the packet": "queue: { copy-bytes: 128 }",
+}
+
+COMMON = """
+rules:
+  - {{ name: Fence, action: deny, direction: incoming, priority: 4, protocol: udp, destination: {{ ports: {FENCE} }} }}
+  - {{ name: Datagrams, action: force-allow, direction: incoming, protocol: udp, destination: {{ ports: 6000-6999 }} }}
+engine: {{ timeouts: {{ cold-start: 0s, boot-start: 0s }} }}
+""".format(FENCE=FENCE)
+
+
+class Row(typing.NamedTuple):
+    """A row of the program's table of reasons."""
+
+    id: int
+    slug: str
+    name: str
+    stage: str
+    setting: str | None
+    seen: str
+    is_available: bool
+
+
+def table():
+    """The rows of Sources/FirewallEngine/ReasonRow+All.swift, by slug."""
+    with open(os.path.join(ROOT, "Sources", "FirewallEngine", "ReasonRow+All.swift")) as source:
+        text = source.read()
+    stages = {"sanity": "V", "fragments": "F", "rules": "R", "tracking": "T", "unsolicited": "U", "connections": "C",
+              "agent": "E", "notice": "notice"}
+    rows = {}
+    for part in text.split("ReasonRow(")[1:]:
+        head = re.match(r'\s*\.\w+, (\d+), "([^"]+)", "([^"]+)",\s*\.(\w+),', part)
+        setting = re.search(r'setting: (?:nil|"([^"]+)")', part)
+        row = Row(
+            int(head[1]), head[2], head[3], stages[head[4]], setting[1], re.search(r'seen: "([^"]+)"', part)[1],
+            "isAvailable: false" not in part)
+        rows[row.slug] = row
+    return rows
+
+
+# Raised by no packet while the program is right: it is what the state machine says of a state that contradicts itself.
+NOT_BY_PACKETS = {"internal-states-error"}
+
+
+class Scene:
+    """One run of a case: what it sends, from addresses of its own."""
+
+    def __init__(self, bench, version, number):
+        self.bench, self.version = bench, version
+        self.peer = f"198.18.{3 + number // 250}.{1 + number % 250}" if version == 4 else f"fd00:3::{number + 1:x}"
+        self.host = bench.lab.host.ip4 if version == 4 else bench.lab.host.ip6
+        self.sent_in = self.sent_out = 0
+        self.last = None
+
+    def ip(self, **fields):
+        """The header of a packet from the peer to the host."""
+        return self._header(self.peer, self.host, fields)
+
+    def ip_out(self, **fields):
+        return self._header(self.host, self.peer, fields)
+
+    def _header(self, source, destination, fields):
+        fields = {"src": source, "dst": destination, **fields}
+        return IP(**fields) if self.version == 4 else IPv6(**fields)
+
+    def tcp(self, flags="S", ip=None, **fields):
+        """A segment from the peer."""
+        fields = {"sport": 40000, "dport": 6000, "seq": 1_000_000, "window": 1000, **fields}
+        return (ip or self.ip()) / TCP(flags=flags, **fields)
+
+    def udp(self, ip=None, **fields):
+        return (ip or self.ip()) / UDP(**{"sport": 40000, "dport": 6000, **fields}) / b"datagram"
+
+    def flow(self, **options):
+        return Flow(self, **options)
+
+    def fragment(self, offset, data, more=True, number=77, protocol="udp", **fields):
+        """A piece of a datagram whose payload is `data`, from byte `offset` on."""
+        kind = {"udp": 17, "tcp": 6}[protocol]
+        if self.version == 4:
+            fields = {"id": number, "flags": "MF" if more else 0, "frag": offset // 8, "proto": kind, **fields}
+            return self.ip(**fields) / Raw(data)
+        return self.ip(**fields) / IPv6ExtHdrFragment(nh=kind, id=number, offset=offset // 8, m=int(more)) / Raw(data)
+
+    def incoming(self, packet):
+        self.bench.injector.send(packet)
+        self.sent_in += 1
+        self.last = packet, "incoming"
+
+    def outgoing(self, packet):
+        self.bench.originator.send(packet)
+        self.sent_out += 1
+        self.last = packet, "outgoing"
+
+
+Steps = typing.Callable[[Scene], None]
+
+
+class Case(typing.NamedTuple):
+    reason: str
+    name: str
+    policy: str
+    versions: tuple
+    raises: Steps
+    quiet: Steps
+    #: Fields of the record that do not follow from the last packet sent; None: the record has no such field.
+    fields: dict
+    #: The event comes only after this many seconds.
+    after: float
+
+    @property
+    def is_drop(self):
+        return self.fields.get("action") != "log-only"
+
+
+CASES = []
+
+
+def case(reason, name, raises, quiet, policy="plain", versions=(4, 6), after=0, **fields):
+    CASES.append(Case(reason, name, policy, versions, raises, quiet, fields, after))
+
+
+# R: rules
+
+case("log-only", "a Log Only rule", lambda s: s.incoming(s.tcp(dport=6500)), lambda s: s.incoming(s.tcp(dport=6501)),
+     rule="Noted", priority=4, action="log-only")
+case("deny", "a Deny rule", lambda s: s.incoming(s.tcp(dport=23)), lambda s: s.incoming(s.tcp(dport=24)),
+     rule="No telnet", priority=2, packet=True)
+case("deny", "a Deny rule going out", lambda s: s.flow(port=23, opener="host").host("S"),
+     lambda s: s.flow(port=24, opener="host").host("S"), rule="No telnet out", priority=0)
+case("out-of-allowed-policy", "no Allow rule matches", lambda s: s.incoming(s.tcp(dport=6001)),
+     lambda s: s.incoming(s.tcp()), policy="restrictive")
+case("out-of-allowed-policy", "no Allow rule matches going out", lambda s: s.flow(port=6001, opener="host").host("S"),
+     lambda s: s.flow(opener="host").host("S"), policy="restrictive")
+case("out-of-allowed-policy-open-port", "a socket listens where no Allow rule matches",
+     lambda s: s.incoming(s.tcp(dport=LISTENING)), lambda s: s.incoming(s.tcp(dport=LISTENING, sport=41000)),
+     policy="restrictive")
+
+
+# T: flags
+
+
+def flags_case(name, flags, honest="S", data=b"", policy="plain", **honest_fields):
+    case("invalid-flags", name, lambda s: s.incoming(s.tcp(flags) / data),
+         lambda s: s.incoming(s.tcp(honest, **honest_fields) / data), policy=policy)
+
+
+flags_case("none at all", "")
+flags_case("SYN and FIN", "SF")
+flags_case("SYN and RST", "SR")
+flags_case("RST and FIN", "RF", honest="R")
+flags_case("all of them", "FSRPAU")
+flags_case("FIN, PSH and URG, strictly", "FPU", policy="strict")
+flags_case("data on a SYN", "S", data=b"early", options=[("TFO", (1, 2))])
+
+
+def urgent(s, flags):
+    s.flow().established().peer(flags, b"urgent", urgptr=1)
+
+
+case("invalid-flags", "urgent data, strictly", lambda s: urgent(s, "PAU"), lambda s: urgent(s, "PA"), policy="strict")
+case("invalid-flags", "SYN+ACK from the opener", lambda s: s.flow().peer("S").peer("SA", ack=5_000_001),
+     lambda s: s.flow().peer("S").host("SA"))
+case("invalid-flags", "split handshake", lambda s: s.flow().peer("S").host("A").host("S"),
+     lambda s: s.flow().peer("S").host("S").peer("SA", seq=1_000_000).host("SA", seq=5_000_000))
+case("ce-flags", "an ECN opening", lambda s: s.incoming(s.tcp("SEC")), lambda s: s.incoming(s.tcp()),
+     policy="no congestion flags")
+case("ce-flags", "ECE in a connection", lambda s: s.flow().established().peer("AE"),
+     lambda s: s.flow().established().peer("A"), policy="no congestion flags")
+
+# T: state
+
+case("out-of-connection", "an ACK from nowhere", lambda s: s.incoming(s.tcp("A", ack=1)),
+     lambda s: s.flow().established().peer("A"))
+case("out-of-connection", "a SYN+ACK from nowhere", lambda s: s.incoming(s.tcp("SA", ack=1)),
+     lambda s: s.flow(opener="host").host("S").peer("SA"))
+case("out-of-connection", "a RST from nowhere, strictly", lambda s: s.incoming(s.tcp("R")),
+     lambda s: s.flow().peer("S").peer("R"), policy="strict")
+case("out-of-connection", "a FIN from nowhere, strictly", lambda s: s.incoming(s.tcp("FA", ack=1)),
+     lambda s: s.flow().established().peer("FA"), policy="strict")
+case("out-of-connection", "data from this host of no connection, strictly",
+     lambda s: s.flow(opener="host").host("PA", b"data"), lambda s: s.flow().established().host("PA", b"data"),
+     policy="strict")
+case("out-of-connection", "data behind a RST and a FIN of no connection",
+     lambda s: s.incoming(s.tcp("PA", ack=1) / b"data"),
+     lambda s: (s.incoming(s.tcp("R")), s.incoming(s.tcp("FA", ack=1)), s.flow(peer_port=40001).host("PA", b"data")))
+case("invalid-sequence", "data beyond the window", lambda s: s.flow().established().peer("PA", b"x", seq=1_001_001),
+     lambda s: s.flow().established().peer("PA", b"x", seq=1_001_000))
+case("invalid-sequence", "older than any window", lambda s: s.flow().established().peer("PA", b"x", seq=900_000),
+     lambda s: s.flow().established().peer("PA", b"x" * 100).peer("PA", b"x" * 100, seq=1_000_001))
+case("invalid-sequence", "a RST outside the window", lambda s: s.flow().established().peer("R", seq=1_001_002),
+     lambda s: s.flow().established().peer("R"))
+case("invalid-sequence", "a RST out of the blue against a quiet connection",
+     lambda s: s.flow().established().peer("R", seq=1_000_000),
+     lambda s: s.flow().established().peer("R", seq=1_000_500).peer("PA", b"still open").host("A"))
+case("invalid-ack", "acknowledges what was never sent", lambda s: s.flow().established().peer("A", ack=5_000_002),
+     lambda s: s.flow().established().host("PA", b"x").peer("A", ack=5_000_002))
+case("invalid-ack", "a SYN+ACK for another SYN", lambda s: s.flow().peer("S").host("SA", ack=1_000_002),
+     lambda s: s.flow().peer("S").host("SA", ack=1_000_001))
+case("packet-on-closed-connection", "data behind a RST",
+     lambda s: s.flow().established().peer("R").host("PA", b"late").peer("PA", b"later"),
+     lambda s: s.flow().established().peer("R").host("PA", b"late").peer("S", seq=2_000_000))
+
+
+def stamped(s, first, second):
+    def options(value):
+        return [("NOP", None), ("NOP", None), ("Timestamp", (value, 1))]
+
+    s.flow().established(options=options(first)).peer("PA", b"x", options=options(second))
+
+
+case("invalid-sequence", "a time stamp older than PAWS allows, strictly", lambda s: stamped(s, 100_000, 90_000),
+     lambda s: stamped(s, 100_000, 100_100), policy="strict")
+
+# U: unsolicited datagrams
+
+case("unsolicited-udp", "nobody asked", lambda s: s.incoming(s.udp(dport=5000)),
+     lambda s: (s.outgoing(s.ip_out() / UDP(sport=5000, dport=40000) / b"?"), s.incoming(s.udp(dport=5000))))
+
+
+def echo(kind, number=7):
+    return ICMP(type=kind, id=number, seq=1) / b"echo"
+
+
+case("unsolicited-icmp", "an echo reply without a request", lambda s: s.incoming(s.ip() / echo("echo-reply")),
+     lambda s: (s.outgoing(s.ip_out() / echo("echo-request")), s.incoming(s.ip() / echo("echo-reply"))),
+     versions=(4,))
+case("unsolicited-icmp", "an echo request that no rule lets in", lambda s: s.incoming(s.ip() / echo("echo-request")),
+     lambda s: s.outgoing(s.ip_out() / echo("echo-request")), versions=(4,))
+
+
+def unreachable(s, sequence):
+    """The peer says that a segment of the host's could not be delivered."""
+    s.flow(opener="host").host("S").peer("SA").host("A").host("PA", b"lost")
+    quoted = s.ip_out() / TCP(sport=40000, dport=6000, flags="PA", seq=sequence, ack=1_000_001) / b"lost"
+    s.incoming(s.ip() / ICMP(type=3, code=1) / quoted)
+
+
+case("unsolicited-icmp", "an error about an implausible sequence number", lambda s: unreachable(s, 4_000_000),
+     lambda s: unreachable(s, 5_000_001), versions=(4,))
+case("unsolicited-icmp", "an error about no connection", lambda s: s.incoming(
+    s.ip() / ICMP(type=3, code=1) / s.ip_out() / TCP(sport=40000, dport=6000)), lambda s: unreachable(s, 5_000_001),
+     versions=(4,))
+
+# C: limits
+
+
+def openings(s, count, complete=True):
+    for port in range(40000, 40000 + count):
+        flow = s.flow(peer_port=port)
+        flow.established() if complete else flow.peer("S")
+    return s
+
+
+def openings_out(s, count):
+    for port in range(40000, 40000 + count):
+        s.flow(peer_port=port, opener="host").established()
+    return s
+
+
+case("max-incoming-connections", "one too many from a computer",
+     lambda s: openings(s, 3).incoming(s.tcp(sport=41000)),
+     lambda s: openings(s, 2).incoming(s.tcp(sport=41000)), policy="limits")
+case("max-outgoing-connections", "one too many to a computer",
+     lambda s: openings_out(s, 3).flow(peer_port=41000, opener="host").host("S"),
+     lambda s: openings_out(s, 2).flow(peer_port=41000, opener="host").host("S"), policy="limits")
+case("max-syn-sent", "one half-open connection too many",
+     lambda s: openings(s, 2, complete=False).incoming(s.tcp(sport=41000)),
+     lambda s: openings(openings(s, 1, complete=False), 1).incoming(s.tcp(sport=41000)), policy="limits")
+case("max-tcp-connections", "the table is full", lambda s: openings(s, 4).incoming(s.tcp(sport=41000)),
+     lambda s: openings(s, 3).incoming(s.tcp(sport=41000)), policy="small tables")
+
+
+def datagrams(s, count):
+    for port in range(40000, 40000 + count):
+        s.incoming(s.udp(sport=port))
+
+
+def requests(s, count):
+    for number in range(count):
+        s.outgoing(s.ip_out() / echo("echo-request", number))
+
+
+case("max-udp-connections", "the table is full", lambda s: datagrams(s, 5), lambda s: datagrams(s, 4),
+     policy="small tables")
+case("max-icmp-connections", "the table is full", lambda s: requests(s, 5), lambda s: requests(s, 4),
+     policy="small tables", versions=(4,))
+
+# V: sanity
+
+for address in ("224.0.0.1", "255.255.255.255", "240.0.0.1", "127.0.0.1"):
+    case("invalid-ip", f"from {address}", lambda s, address=address: s.incoming(s.tcp(ip=s.ip(src=address))),
+         lambda s: s.incoming(s.tcp(ip=s.ip(src="223.255.255.255"))), versions=(4,))
+case("ipv6-packet", "while IPv6 is blocked", lambda s: s.incoming(s.tcp()),
+     lambda s: s.incoming(IP(src="198.18.3.254", dst=s.bench.lab.host.ip4) / TCP(dport=6000)), policy="no ipv6",
+     versions=(6,))
+case("same-source-and-destination-ip", "LAND", lambda s: s.incoming(s.tcp(ip=s.ip(src=s.host), sport=6000)),
+     lambda s: s.incoming(s.tcp(sport=6000)))
+for source, policy in (("2001:db8::1", "plain"), ("4000::1", "plain"), ("2002:7f00:1::1", "plain"), ("::5", "plain"),
+                       ("fec0::1", "no site-local")):
+    case("invalid-ipv6-address", f"from {source}",
+         lambda s, source=source: s.incoming(s.tcp(ip=s.ip(src=source))),
+         lambda s: [s.incoming(s.tcp(ip=s.ip(src=source))) for source in ("2600::1", "64:ff9b::1", "2002:101:1::1")],
+         policy=policy, versions=(6,))
+case("null-ip", "from nobody", lambda s: s.incoming(s.tcp(ip=s.ip(src="0.0.0.0"))),
+     lambda s: s.incoming(IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67) / b"DISCOVER"),
+     policy="no null ip", versions=(4,))
+case("null-ip", "from nobody", lambda s: s.incoming(s.tcp(ip=s.ip(src="::"))),
+     lambda s: s.bench.injector.send(
+         IPv6(src="::", dst="ff02::1:ff00:2", hlim=255) / ICMPv6ND_NS(tgt=s.host)), policy="no null ip", versions=(6,))
+case("ip-zero-payload", "TCP without a byte of it", lambda s: s.incoming(s.ip(**protocol_of(s, 6))),
+     lambda s: s.incoming(s.ip(**protocol_of(s, 253)) / b"x"))
+case("ip-zero-payload", "no next header", lambda s: s.incoming(s.ip(nh=59)),
+     lambda s: s.incoming(s.ip(nh=253) / b"x"), versions=(6,))
+
+
+def protocol_of(s, number):
+    return {"proto": number} if s.version == 4 else {"nh": number}
+
+
+def short(number, length):
+    """The first bytes of a header whose type or ports are 0."""
+    return lambda s: s.incoming(s.ip(**protocol_of(s, number)) / Raw(bytes(length)))
+
+
+case("unreadable-protocol-header", "19 bytes of TCP", short(6, 19), lambda s: s.incoming(s.tcp()), ports=False,
+     tcp=None)
+case("unreadable-protocol-header", "7 bytes of UDP", short(17, 7), lambda s: s.incoming(s.udp()), ports=False)
+case("unreadable-protocol-header", "7 bytes of ICMP", short(1, 7),
+     lambda s: s.outgoing(s.ip_out() / echo("echo-request")), versions=(4,), icmp_type=None, icmp_code=None)
+case("unreadable-protocol-header", "7 bytes of ICMPv6", short(58, 7),
+     lambda s: s.incoming(s.ip() / ICMPv6EchoRequest()), versions=(6,), icmp_type=None, icmp_code=None)
+case("invalid-tcp-header-length", "data offset 4", lambda s: s.incoming(s.tcp(dataofs=4)),
+     lambda s: s.incoming(s.tcp(dataofs=5)))
+case("invalid-data-offset", "beyond the packet", lambda s: s.incoming(s.tcp(dataofs=6)),
+     lambda s: s.incoming(s.tcp(dataofs=6, options=[("MSS", 1400)])))
+case("invalid-transport-header-length", "a UDP length of 7", lambda s: s.incoming(s.udp(len=7)),
+     lambda s: s.incoming(s.udp(len=8)))
+case("invalid-transport-header-length", "a UDP length beyond the packet", lambda s: s.incoming(s.udp(len=17)),
+     lambda s: s.incoming(s.udp(len=16)))
+case("invalid-checksum", "a wrong TCP checksum", lambda s: s.incoming(s.tcp(chksum=1)), lambda s: s.incoming(s.tcp()),
+     policy="checksums")
+
+
+def routed(s, kind, left=0):
+    return s.ip() / IPv6ExtHdrRouting(type=kind, addresses=["fd00:9::1"], segleft=left) / TCP(sport=40000, dport=6000)
+
+
+case("ipv6-routing-header-0", "type 0", lambda s: s.incoming(routed(s, 0)), lambda s: s.incoming(routed(s, 2)),
+     versions=(6,))
+case("invalid-extension-chain", "hop-by-hop options not first",
+     lambda s: s.incoming(s.ip() / IPv6ExtHdrDestOpt() / IPv6ExtHdrHopByHop() / TCP(sport=40000, dport=6000)),
+     lambda s: s.incoming(s.ip() / IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / TCP(sport=40000, dport=6000)),
+     versions=(6,), ports=False, tcp=None, proto="000")
+
+
+def chain(s, count):
+    packet = s.ip()
+    for _ in range(count):
+        packet /= IPv6ExtHdrDestOpt()
+    s.incoming(packet / TCP(sport=40000, dport=6000))
+
+
+case("invalid-extension-chain", "17 headers", lambda s: chain(s, 17), lambda s: chain(s, 16), versions=(6,),
+     ports=False, tcp=None, proto="060")
+case("invalid-extension-chain", "cut short", lambda s: s.incoming(s.ip(nh=60) / Raw(b"\x06\x01" + bytes(8))),
+     lambda s: s.incoming(s.ip(nh=60) / Raw(b"\xfd\x01" + bytes(14) + b"x")), versions=(6,), ports=False, tcp=None,
+     proto="060")
+
+
+def padded(s, length):
+    options = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(length))])
+    s.incoming(s.ip() / options / TCP(sport=40000, dport=6000))
+
+
+case("invalid-packet-info", "headers beyond what was copied", lambda s: padded(s, 92), lambda s: padded(s, 60),
+     policy="part of the packet", versions=(6,), ports=False, tcp=None, proto="060")
+
+# F: fragments
+
+PAYLOAD = bytes(UDP(sport=40000, dport=6000, len=4096, chksum=0)) + bytes(4088)
+
+
+def first(s, end=None, **fields):
+    """The first fragment of a datagram: as small as may be, or up to byte `end` of the payload."""
+    end = end or (104 if s.version == 4 else 1232)
+    s.incoming(s.fragment(0, PAYLOAD[:end], **fields))
+    return end
+
+
+def rest(s, start, end=None, more=False, **fields):
+    s.incoming(s.fragment(start, PAYLOAD[start:end or start + 16], more=more, **fields))
+
+
+def two(s, start=None, **options):
+    """The first fragment and one that begins at `start`; without it, where the first ends."""
+    end = first(s)
+    rest(s, end if start is None else start, **options)
+
+
+case("fragmented", "a first fragment while fragments are refused", lambda s: first(s),
+     lambda s: s.incoming(s.udp(ip=s.ip(flags="DF") if s.version == 4 else None)), policy="whole packets only")
+case("fragmented", "a later fragment while fragments are refused", lambda s: rest(s, 104),
+     lambda s: s.incoming(s.ip() / IPv6ExtHdrFragment(m=0, offset=0) / UDP(dport=6000)) if s.version == 6
+     else s.incoming(s.udp()), policy="whole packets only")
+case("invalid-fragment-offset", "DF and MF", lambda s: first(s, flags="DF+MF"), lambda s: first(s), versions=(4,))
+case("invalid-fragment-offset", "DF and an offset", lambda s: (first(s), rest(s, 104, flags="DF")), two, versions=(4,))
+case("first-fragment-too-small", "119 bytes",
+     lambda s: s.incoming(s.fragment(0, PAYLOAD[:96 if s.version == 4 else 64])),
+     lambda s: s.incoming(s.fragment(0, PAYLOAD[:96], options=[b"\x01"] * 4) if s.version == 4
+                          else s.fragment(0, PAYLOAD[:1232])))
+case("fragment-out-of-bounds", "ping of death", lambda s: (first(s), s.incoming(s.fragment(65528, bytes(16), more=False))),
+     lambda s: (first(s), s.incoming(s.fragment(65504, bytes(8), more=False))))
+case("fragment-offset-too-small", "byte 56", lambda s: (first(s, 56), rest(s, 56)),
+     lambda s: (first(s, 64), rest(s, 64)), policy="small fragments")
+case("ipv6-fragment-too-small", "1,272 bytes that are not the last", lambda s: first(s, 1224), lambda s: first(s, 1232),
+     versions=(6,))
+case("ipv6-fragment-too-small", "a piece in the middle", lambda s: (first(s), rest(s, 1232, more=True)),
+     lambda s: two(s), versions=(6,))
+case("overlapping-fragment", "the second begins in the first",
+     lambda s: two(s, start=96 if s.version == 4 else 1224), lambda s: two(s))
+case("overlapping-fragment", "the same place, another length", lambda s: (two(s, more=True), rest(s, *again(s))),
+     lambda s: (two(s, more=True), two(s, more=True)), policy="small fragments")
+case("incomplete-datagram", "the first never comes", lambda s: rest(s, 104 if s.version == 4 else 1232),
+     lambda s: (rest(s, 104 if s.version == 4 else 1232), first(s)), after=1)
+
+
+def again(s):
+    start = 104 if s.version == 4 else 1232
+    return start, start + 8
+
+
+PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "IPv6-ICMP"}
+FLAG_ORDER = "FSRPAUEC"
+
+
+def dissected(packet):
+    return type(packet)(bytes(packet))
+
+
+def expected(row, case, scene):
+    """The record's fields that follow from the packet, as scapy reads it, and from the table of reasons."""
+    packet, direction = scene.last
+    packet = dissected(packet)
+    incoming = direction == "incoming"
+    fields = {
+        "event_type": "firewall", "src_ip": packet.src, "dest_ip": packet.dst, "proto": protocol(packet),
+        "in_iface": "eth0" if incoming else None, "out_iface": None if incoming else "eth0",
+        "src_port": None, "dest_port": None, "icmp_type": None, "icmp_code": None, "tcp": None,
+        "firewall": {
+            "reason": row.slug, "id": row.id, "name": case.fields.get("rule") or row.name, "action": "deny",
+            "direction": direction, "stage": row.stage, "rule": case.fields.get("rule"),
+            "priority": case.fields.get("priority"), "count": 1, "mode": "inline",
+            "hook": "prerouting" if incoming else "output", "queue": 0, "policy_epoch": 1, "note": None,
+            "explain": row.setting},
+        "frame": {
+            "type": "IPv4" if scene.version == 4 else "IPv6", "length": len(bytes(packet)),
+            "ttl": packet.ttl if scene.version == 4 else packet.hlim, "fragment": fragment(packet),
+            "src_mac": scene.bench.router_mac if incoming else None}}
+    if TCP in packet or UDP in packet:
+        transport = packet[TCP if TCP in packet else UDP]
+        fields |= {"src_port": transport.sport, "dest_port": transport.dport}
+    if TCP in packet:
+        segment = packet[TCP]
+        fields["tcp"] = {
+            "flags": "".join(letter for letter in FLAG_ORDER if letter in str(segment.flags)) or "0",
+            "seq": segment.seq, "ack": segment.ack, "window": segment.window}
+    if ICMP in packet:
+        fields |= {"icmp_type": packet[ICMP].type, "icmp_code": packet[ICMP].code}
+    if case.fields.get("ports") is False:
+        fields |= {"src_port": None, "dest_port": None}
+    if case.fields.get("rule"):
+        fields["firewall"]["explain"] = None
+    fields["firewall"]["action"] = case.fields.get("action", "deny")
+    return fields | {key: value for key, value in case.fields.items() if key in fields and key != "firewall"}
+
+
+def protocol(packet):
+    number = packet.proto if packet.name == "IP" else packet.nh
+    layer = packet.payload
+    while packet.name == "IPv6" and number in (0, 43, 44, 60) and hasattr(layer, "nh"):
+        number, layer = layer.nh, layer.payload
+    return PROTOCOLS.get(number, f"{number:03}")
+
+
+def fragment(packet):
+    if packet.name == "IP":
+        bits = [bit for bit in ("DF", "MF") if bit in str(packet.flags)]
+        return " ".join(bits) or ("last" if packet.frag else None)
+    header = packet.getlayer(IPv6ExtHdrFragment)
+    return None if header is None or not (header.m or header.offset) else "MF" if header.m else "last"
+
+
+class ReasonTests(unittest.TestCase):
+    """One method per case, made below."""
+
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.rows = table()
+        cls.lab = cls.enterClassContext(Lab())
+        host, router = cls.lab.host, cls.lab.router
+        cls.enterClassContext(services.echo(host, LISTENING))
+        # What passes the queue ends here; nothing answers it, on neither side.
+        host.rules("*filter\n-A INPUT -i eth0 -j DROP\n", [4])
+        host.rules("*filter\n-A INPUT -i eth0 ! -p icmpv6 -j DROP\n"
+                   "-A INPUT -i eth0 -p icmpv6 --icmpv6-type echo-request -j DROP\n", [6])
+        for prefix in ("198.18.3.0/24", "198.18.4.0/24"):
+            router.run("ip", "route", "add", "blackhole", prefix)
+        router.run("ip", "-6", "route", "add", "blackhole", "fd00:3::/64")
+        cls.router_mac = router.mac("out0")
+        cls.injector = Injector(router, "out0", host.mac("eth0"))
+        cls.addClassCleanup(cls.injector.close)
+        cls.originator = Originator(host)
+        cls.addClassCleanup(cls.originator.close)
+        cls.passage = Passage(host, "eth0")
+        cls.agent = cls.policy = None
+        cls.fences = cls.scenes = 0
+        cls.are_fed = False
+
+    @classmethod
+    def use(cls, policy):
+        """An agent with this policy; its tables are empty where that matters."""
+        if policy == cls.policy and policy != "small tables":
+            return
+        if cls.agent is not None:
+            cls.agent.stop()
+        cls.policy = policy
+        cls.agent = Agent(cls.lab.host, f"version: 1\n{POLICIES[policy]}", extra=COMMON, name=cls.lab.file("agent"))
+        cls.agent.start()
+        if not cls.are_fed:
+            cls.agent.feed()
+            cls.are_fed = True
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.agent is not None:
+            cls.agent.stop()
+
+    def fence(self):
+        """Sends a packet that a rule denies, and returns the events that were written before its own."""
+        type(self).fences += 1
+        port = 10_000 + self.fences
+        self.injector.send(IP(src="198.18.2.1", dst=self.lab.host.ip4) / UDP(sport=port, dport=FENCE))
+        found = []
+
+        def is_reached():
+            found.extend(self.agent.events())
+            return found and found[-1].get("src_port") == port and found[-1].get("dest_port") == FENCE
+
+        try:
+            wait_until(is_reached, "the fence's event", 5, self.agent.process)
+        except TimeoutError:
+            self.fail(f"the fence raised no event; before it: {found}\n{self.agent.log()}")
+        return found[:-1]
+
+    def play(self, case, version, steps):
+        """Runs one half of a case; returns its scene, the events, and how many packets did not pass."""
+        scene = Scene(self, version, self.scenes)
+        type(self).scenes += 1
+        before = self.passage.counts()
+        with one_cpu():
+            steps(scene)
+            events = self.fence()
+        if case.after:
+            deadline = time.monotonic() + case.after + 3
+            while not events and steps is case.raises and time.monotonic() < deadline:
+                time.sleep(0.1)
+                events += self.agent.events()
+            events += self.fence()
+        after = self.passage.counts()
+        return scene, events, scene.sent_in - (after[0] - before[0]) + scene.sent_out - (after[1] - before[1])
+
+    def check(self, case):
+        for version in case.versions:
+            with self.subTest(version=version):
+                self.use(case.policy)
+                scene, events, dropped = self.play(case, version, case.raises)
+                self.assertEqual(dict(reasons(events)), {case.reason: 1}, events)
+                self.assert_fields(events[0], expected(self.rows[case.reason], case, scene))
+                self.assertEqual(dropped, int(case.is_drop), "packets dropped")
+                if case.fields.get("packet"):
+                    self.assertEqual(base64.b64decode(events[0]["packet"]), bytes(scene.last[0]))
+                self.use(case.policy)
+                _, events, dropped = self.play(case, version, case.quiet)
+                self.assertEqual(events, [], "the counter-test")
+                self.assertEqual(dropped, 0, "packets dropped in the counter-test")
+
+    def assert_fields(self, event, wanted):
+        """Every field that is wanted is there, and those wanted as None are not."""
+        got = {key: event.get(key) for key in wanted}
+        for part in ("firewall", "frame", "tcp"):
+            if wanted.get(part):
+                got[part] = {key: event.get(part, {}).get(key) for key in wanted[part]}
+        if wanted["firewall"]["rule"]:
+            got["firewall"]["explain"] = None
+            self.assertRegex(event["firewall"]["explain"], rf"^rule {wanted['firewall']['rule']} \(.*policy\.yaml:\d+\)$")
+        self.assertEqual(got, wanted)
+        self.assertEqual(event["firewall"]["first"], event["timestamp"])
+        self.assertEqual(event["firewall"]["last"], event["timestamp"])
+
+    def test_every_reason_has_a_case(self):
+        wanted = {row.slug for row in self.rows.values()
+                  if row.is_available and "queue" in row.seen and row.stage in ("V", "F", "R", "T", "U", "C")}
+        self.assertEqual(wanted - NOT_BY_PACKETS, {case.reason for case in CASES} - {"invalid-packet-info"})
+
+
+def _add(case, place):
+    words = re.sub(r"\W+", "_", f"{case.policy}_{case.reason}_{case.name}".lower()).strip("_")
+
+    def method(self):
+        self.check(case)
+
+    method.__doc__ = None
+    setattr(ReasonTests, f"test_{words}", method)
+
+
+for place, one in enumerate(CASES):
+    _add(one, place)
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
