@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """run.py [--bin DIRECTORY] [PATTERN...]: the live tests, all or those whose name matches a pattern (`*Reload*`).
 
-Without root it makes itself one in a user namespace. Exits with 77 where no namespaces can be made.
+Without root it makes itself one in a user namespace. The last line says how many tests passed, failed and were skipped;
+the exit status is 1 if one failed. Where no namespaces can be made everything is skipped.
 """
 
 import argparse
@@ -14,25 +15,62 @@ import isolation
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+def close(passed, failed, skipped):
+    """The closing line, and the end."""
+    sys.stderr.flush()
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    sys.exit(failed > 0)
+
+
+class Counting(unittest.TextTestResult):
+    """Counts a test once, however many of its subtests failed; a class that could not be set up counts as one."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.passed, self.failed_tests = 0, set()
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.failed_tests.add(test.id())
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.failed_tests.add(test.id())
+
+    def addUnexpectedSuccess(self, test):
+        super().addUnexpectedSuccess(test)
+        self.failed_tests.add(test.id())
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.failed_tests.add(test.id())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", help="where portreeved and portreeve are; default .build/release")
     parser.add_argument("--failfast", action="store_true")
     parser.add_argument("patterns", nargs="*")
     arguments = parser.parse_args()
+    sys.path.insert(0, HERE)
+    loader = unittest.TestLoader()
+    loader.testNamePatterns = [f"*{pattern}*" for pattern in arguments.patterns] or None
     try:
         isolation.isolate()
     except isolation.Unavailable as why:
         print(f"skipped: {why}", file=sys.stderr)
-        sys.exit(77)
+        close(0, 0, 1)
     if arguments.bin:
         os.environ["PORTREEVE_BIN"] = os.path.abspath(arguments.bin)
-    sys.path.insert(0, HERE)
-    loader = unittest.TestLoader()
-    loader.testNamePatterns = [f"*{pattern}*" for pattern in arguments.patterns] or None
     suite = loader.discover(HERE, "test_*.py", HERE)
-    outcome = unittest.TextTestRunner(verbosity=2, failfast=arguments.failfast).run(suite)
-    sys.exit(not outcome.wasSuccessful())
+    outcome = unittest.TextTestRunner(
+        verbosity=2, failfast=arguments.failfast, resultclass=Counting).run(suite)
+    close(outcome.passed, len(outcome.failed_tests), len(outcome.skipped))
 
 
 main()
