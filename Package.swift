@@ -71,14 +71,14 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve",
             dependencies: [
-                argumentParser, "CSpawnShim", "AgentControl", "CaptureReplay", "PacketFilterRules", "PolicyFile",
-                "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
+                argumentParser, "CSpawnShim", "AgentControl", "CaptureReplay", "EventReader", "PacketFilterRules",
+                "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(
             name: "portreeveTests",
             dependencies: [
-                "portreeve", "AgentControl", "PacketFilterRules", "FirewallEngine", "FirewallPolicy",
-                "ConnectionTracking", "PacketWire",
+                argumentParser, "portreeve", "AgentControl", "EventReader", "PacketFilterRules", "FirewallEngine",
+                "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
     ]
     + core(

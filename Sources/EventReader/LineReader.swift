@@ -48,7 +48,7 @@ package struct LineReader: ~Copyable {
         while true {
             if let line = takeLine() { return line }
             if try fill() { continue }
-            guard moveOn() else { return nil }
+            guard try moveOn() else { return nil }
         }
     }
 
@@ -126,8 +126,9 @@ extension LineReader {
     }
 
     /// At the end of the file: goes to the new file of the same path after a rotation, or back to the beginning of one
-    /// that was emptied. False where neither has happened.
-    private mutating func moveOn() -> Bool {
+    /// that was emptied. False where neither has happened. As long as the new file is empty, its writer may not have opened
+    /// it yet and still be writing to the old one; once it is not, what came to the old one before is read first.
+    private mutating func moveOn() throws(ReadError) -> Bool {
         var here = stat()
         guard unsafe fstat(descriptor, &here) == 0, here.st_mode & S_IFMT == S_IFREG else { return false }
         if here.st_size < lseek(descriptor, 0, SEEK_CUR) {
@@ -135,7 +136,10 @@ extension LineReader {
             return lseek(descriptor, 0, SEEK_SET) == 0
         }
         var there = stat()
-        guard unsafe stat(path, &there) == 0, there.st_ino != inode || there.st_dev != device else { return false }
+        guard unsafe stat(path, &there) == 0, there.st_ino != inode || there.st_dev != device, there.st_size > 0 else {
+            return false
+        }
+        if try fill() { return true }
         let next = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard next >= 0 else { return false }
         close(descriptor)

@@ -13,8 +13,10 @@ struct CheckCommand: ParsableCommand {
             only and --strict.
             """)
 
-    @Argument(help: "The policy file.")
-    var file = PolicyOptions.defaultPath
+    @Argument(help: "The policy file, instead of that of --policy.")
+    var file: String?
+
+    @OptionGroup var policy: PolicyOptions
 
     @Flag(help: "Exit with status 2 when there are warnings.")
     var strict = false
@@ -23,6 +25,7 @@ struct CheckCommand: ParsableCommand {
     var quiet = false
 
     func run() throws {
+        let file = file ?? policy.path
         let outcome = PolicyFile.read(file)
         for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
         guard let document = outcome.document else { throw ExitCode(1) }

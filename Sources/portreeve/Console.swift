@@ -23,6 +23,13 @@ func complain(_ message: String) {
 /// What `print` has collected goes out now.
 func flush() { fflush(nil) }
 
+/// Columns of the terminal that standard output goes to; nil where it goes elsewhere.
+var terminalWidth: Int? {
+    var size = winsize()
+    guard unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+    return Int(size.ws_col)
+}
+
 extension String {
     /// Without what could move a terminal's cursor or hide text: names and packets come from others.
     var harmless: String {

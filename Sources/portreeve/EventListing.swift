@@ -1,49 +1,55 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-/// Prints the events that a filter admits.
-struct EventListing {
-    let filter: EventFilter
-    let asJSON: Bool
-    /// Lines that are no events.
-    private(set) var unreadable = 0
-    private var hasTitle = false
+import EventReader
 
-    init(filter: EventFilter, asJSON: Bool) {
-        self.filter = filter
+/// Prints the events that a query wants, as they come.
+struct EventListing {
+    /// Rows that are laid out together: the table's columns are as wide as they need until then.
+    private static let batch = 500
+
+    private let query: EventQuery
+    private let asJSON: Bool
+    private var table = EventTable(width: terminalWidth)
+    private var hasTitle = false
+    /// Lines that are no events of ours.
+    private(set) var foreign = 0
+
+    init(query: EventQuery, asJSON: Bool) {
+        self.query = query
         self.asJSON = asJSON
     }
 
-    /// Everything up to the file's end, or the last so many of it.
-    mutating func printEnd(of reader: inout EventFileReader, last: Int?) {
-        guard let last else { return printRest(of: &reader) }
-        var kept: [String] = []
-        while let line = reader.next() {
-            guard last > 0, let text = text(line) else { continue }
-            kept.append(text)
+    /// Everything up to the end of the file, or the last so many events of it.
+    mutating func print(from reader: inout LineReader, last: Int?) throws(ReadError) {
+        var found: [(line: [UInt8], event: LoggedEvent)] = []
+        while let line = try reader.next() {
+            guard let event = LoggedEvent(line: line) else {
+                foreign += line.isEmpty ? 0 : 1
+                continue
+            }
+            guard query.matches(event) else { continue }
+            found.append((line, event))
+            if last == nil, found.count == Self.batch {
+                show(found[...])
+                found.removeAll(keepingCapacity: true)
+            }
             // Not one by one: removing the first moves all others.
-            if kept.count >= last * 2 { kept.removeFirst(kept.count - last) }
+            if let last, found.count - Self.batch >= last { found.removeFirst(found.count - last) }
         }
-        for text in kept.suffix(last) { show(text) }
+        show(found.suffix(last ?? found.count))
+        flush()
     }
 
-    mutating func printRest(of reader: inout EventFileReader) {
-        while let line = reader.next() {
-            if let text = text(line) { show(text) }
+    private mutating func show(_ events: ArraySlice<(line: [UInt8], event: LoggedEvent)>) {
+        if asJSON {
+            for (line, _) in events { Swift.print(String(decoding: line, as: UTF8.self)) }
+            return
         }
-    }
-
-    private mutating func text(_ line: [UInt8]) -> String? {
-        guard let event = EventRecord(line) else {
-            unreadable += line.isEmpty ? 0 : 1
-            return nil
+        let lines = table.lines(events.map(\.event))
+        if !hasTitle, !lines.isEmpty {
+            Swift.print(table.header)
+            hasTitle = true
         }
-        guard filter.admits(event) else { return nil }
-        return asJSON ? String(decoding: line, as: UTF8.self) : EventTable.line(event)
-    }
-
-    private mutating func show(_ text: String) {
-        if !hasTitle && !asJSON { print(EventTable.title) }
-        hasTitle = true
-        print(text)
+        for line in lines { Swift.print(line) }
     }
 }

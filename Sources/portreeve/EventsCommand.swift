@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ArgumentParser
+import EventReader
+import FirewallEngine
 import FirewallPolicy
 import Glibc
-import PolicyFile
 
 struct EventsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Show the firewall events.",
         discussion: """
-            Reads the events file that the policy names, or FILE. Criteria of one kind are alternatives, those of \
-            different kinds must all hold. Times are 2026-11-21, "2026-11-21 09:15", 2026-11-21T09:15:02Z, or a length \
-            of time ago: 90s, 15m, 2h, 1d.
+            Reads the events file that the policy names, or FILE. All criteria given must hold. Times are 2026-11-21, \
+            "2026-11-21 09:15", 2026-11-21T09:15:02Z, or a length of time ago: 90s, 15m, 2h, 1d.
             """)
 
     @OptionGroup var policy: PolicyOptions
@@ -22,20 +22,20 @@ struct EventsCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Go on with what is written from now on, also after a rotation.")
     var follow = false
 
-    @Option(name: [.customShort("n"), .long], help: "Only the last so many. With --follow 10 unless given.")
+    @Option(name: [.customShort("n"), .long], help: "Only the last so many; with --follow 10 unless given.")
     var last: Int?
 
-    @Option(help: "A reason's name or number.")
+    @Option(help: "A reason's name or number; may be given several times, any of them then.")
     var reason: [String] = []
 
     @Option(help: "An address or prefix; source or destination.")
-    var address: [String] = []
+    var address: String?
 
     @Option(help: "A rule's name.")
-    var rule: [String] = []
+    var rule: String?
 
     @Option(help: "deny, log-only, notice, observed, tap:deny or fail-open.")
-    var action: [String] = []
+    var action: String?
 
     @Option(help: "Not before this time.")
     var since: String?
@@ -47,39 +47,70 @@ struct EventsCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let filter = try filter()
+        let query = try query(now: .now)
         let path = try file ?? policy.load().events.path
-        var reader: EventFileReader
         do {
-            reader = try EventFileReader(path: path)
-        } catch {
-            throw fail("\(error)")
-        }
-        var listing = EventListing(filter: filter, asJSON: json)
-        listing.printEnd(of: &reader, last: last ?? (follow ? 10 : nil))
-        while follow {
-            flush()
-            usleep(200_000)
-            reader.lookForRotation()
-            listing.printRest(of: &reader)
-        }
-        if listing.unreadable > 0 {
-            throw fail("\(listing.unreadable) lines of \(path.harmless) are no events: is it a file of JSON lines?")
+            var reader = try LineReader(path: path)
+            var listing = EventListing(query: query, asJSON: json)
+            try listing.print(from: &reader, last: last ?? (follow ? 10 : nil))
+            while follow {
+                usleep(200_000)
+                try listing.print(from: &reader, last: nil)
+            }
+            guard listing.foreign > 0 else { return }
+            throw fail("\(listing.foreign) lines of \(path.harmless) are no events of this format")
+        } catch let error as ReadError {
+            throw fail("events file: \(error); the agent makes it when it starts; --file names another")
         }
     }
 
     func validate() throws {
-        _ = try filter()
+        _ = try query(now: .now)
         if let last, last < 0 { throw ValidationError("--last must not be negative") }
     }
 
-    private func filter() throws -> EventFilter {
-        do {
-            return try EventFilter(
-                reasons: reason, addresses: address, rules: rule, actions: action, since: since, until: until,
-                now: .now)
-        } catch {
-            throw ValidationError(error.message)
+    func query(now: WallTime) throws -> EventQuery {
+        var query = EventQuery()
+        for text in reason {
+            guard let reason = DropReason(slugOrNumber: text) else {
+                throw ValidationError("there is no reason '\(text)'; \"portreeve reasons\" lists them")
+            }
+            query.reasons.insert(reason)
         }
+        query.addresses = try address.map { text in
+            guard let range = AddressRange(prefix: text) else {
+                throw ValidationError("'\(text)' is no address and no prefix such as 198.51.100.0/24")
+            }
+            return range
+        }
+        let actions = ["deny", "log-only", "notice", "observed", "tap:deny", "fail-open"]
+        if let action, !actions.contains(action) {
+            throw ValidationError("there is no action '\(action)': \(actions.joined(separator: ", "))")
+        }
+        query.action = action
+        query.rule = rule
+        query.since = try since.map { try time($0, now) }
+        query.until = try until.map { try time($0, now) }
+        return query
+    }
+
+    private func time(_ text: String, _ now: WallTime) throws -> Int64 {
+        guard let time = WallTime(parsing: text) ?? now.before(text) else {
+            throw ValidationError(
+                "'\(text)' is no time: 2026-11-21, \"2026-11-21 09:15\", 2026-11-21T09:15:02Z, 90s, 15m, 2h, 1d")
+        }
+        return time.microseconds
+    }
+}
+
+extension WallTime {
+    /// "15m": the moment so long before this one.
+    fileprivate func before(_ text: String) -> WallTime? {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), count >= 0 else {
+            return nil
+        }
+        let (length, overflow) = count.multipliedReportingOverflow(by: unit * 1_000_000)
+        return overflow ? nil : WallTime(microseconds: microseconds &- length)
     }
 }

@@ -84,6 +84,20 @@ struct LineReaderTests {
         #expect(try rest(&reader) == ["four"])
     }
 
+    @Test("a successor that a rotation made and the writer has not opened yet does not hide what is still written")
+    func emptySuccessor() throws {
+        defer { remove() }
+        append("one\n")
+        var reader = try LineReader(path: path)
+        #expect(try rest(&reader) == ["one"])
+        unsafe rename(path, path + ".1")
+        append("")
+        #expect(try rest(&reader) == [])
+        append("two\n", to: path + ".1")
+        append("three\n")
+        #expect(try rest(&reader) == ["two", "three"])
+    }
+
     @Test("a file that was emptied is read from its beginning")
     func emptied() throws {
         defer { remove() }

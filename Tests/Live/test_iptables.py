@@ -15,10 +15,10 @@ import isolation
 
 isolation.isolate()
 
+from agent import binaries
 from lab import Lab, Namespace, wait_until
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOOL = os.environ.get("PORTREEVE_TOOL", os.path.join(ROOT, ".build/debug/portreeve"))
+TOOL = os.path.join(binaries(), "portreeve")
 
 POLICY = """
 version: 1

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import FirewallPolicy
+import Glibc
 import PacketFilterRules
 import Testing
 
@@ -44,5 +45,21 @@ struct PendingRollBackTests {
         try directory.set(pending)
         #expect(directory.outcome == nil)
         directory.clear()
+    }
+}
+
+/// A directory for one test.
+private final class ScratchDirectory {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/portreeve-test.XXXXXX".utf8CString)
+        _ = unsafe mkdtemp(&template)
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    deinit {
+        for name in ["pending", "rolled-back", "lock"] { unsafe unlink(path + "/" + name) }
+        unsafe rmdir(path)
     }
 }
