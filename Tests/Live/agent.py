@@ -89,6 +89,10 @@ class Agent:
             self.write_policy(policy)
         self.process.signal(signal.SIGHUP)
 
+    def await_epoch(self, epoch, seconds=20):
+        """Waits until the policy of that epoch is in force."""
+        wait_until(lambda: f"epoch {epoch}," in self.log(), f"epoch {epoch} is in force", seconds, self.process)
+
     def log(self):
         """What it printed."""
         return self.process.output()
@@ -107,12 +111,30 @@ class Agent:
 
     def tool(self, *words, check=True, seconds=30):
         """Runs `portreeve`, which finds this agent and its policy; returns what it printed."""
-        options = {"status": "control", "connections": "control", "reload": "control", "reopen": "control",
-                   "check": "policy", "iptables": "policy"}
-        command = [os.path.join(binaries(), "portreeve"), *map(str, words)]
-        if (option := options.get(words[0])) is not None:
-            command += [f"--{option}", self.control if option == "control" else self.policy]
-        return self.namespace.run(*command, check=check, seconds=seconds)
+        return self.tool_status(*words, seconds=seconds, fail=check)[1]
+
+    def tool_status(self, *words, seconds=30, fail=False):
+        """The same; returns (exit status, output)."""
+        control, policy = ["--control", self.control], ["--policy", self.policy]
+        options = {"status": control, "connections": control, "reload": control, "reopen": control,
+                   "check": [self.policy], "events": policy, "iptables": control + policy}
+        command = [os.path.join(binaries(), "portreeve"), *map(str, words), *options.get(words[0], [])]
+        return self.namespace.status(*command, seconds=seconds, fail=fail)
+
+    def report(self):
+        """What `portreeve status --json` says."""
+        return json.loads(self.tool("status", "--json"))
+
+    def settled_report(self, seconds=20):
+        """The same, once no event is on its way any more."""
+        report = {}
+
+        def is_settled():
+            report.update(self.report())
+            return not any(row["pending"] for row in report["reasons"])
+
+        wait_until(is_settled, "no event is pending", seconds, self.process)
+        return report
 
     def feed(self, incoming="PREROUTING", forward=False, bypass=False):
         """Feeds the queues by hand-written rules."""
