@@ -109,17 +109,18 @@ struct EventFileWriter: ~Copyable {
         return now >= retryAt || retryAt - now > EventFileWriter.longestPause
     }
 
-    /// The last attempt: what a stream's reader does not take within half a second at a time, and what a file does not
-    /// take at once, is lost.
+    /// The last attempt: what a stream's reader does not take within half a second at a time and ten seconds in all, and
+    /// what a file does not take at once, is lost.
     mutating func close(at now: Instant) {
         retryAt = nil
         flush(at: now)
-        while !isEmpty, case .readerDoesNotRead? = trouble?.cause {
-            let waiting = lines.count - done
+        for _ in 0..<20 {
+            guard !isEmpty, case .readerDoesNotRead? = trouble?.cause else { break }
+            let before = lines.count - done
             file?.waitUntilWritable(milliseconds: 500)
             retryAt = nil
             flush(at: now)
-            if lines.count - done == waiting { break }
+            if lines.count - done == before { break }
         }
         for line in lines[done...] { lost.add(line.count, line.reason, line.action) }
         lines.removeAll()
