@@ -13,7 +13,6 @@ import Synchronization
 extension Agent {
     /// The main thread's loop. Returns what ended the agent, or nil after SIGTERM.
     func attend(_ signals: Signals) -> AgentError? {
-        var watch = Watchdog(workers.count)
         while true {
             switch signals.next() {
             case .terminate:
@@ -22,7 +21,7 @@ extension Agent {
             case .reload: reloadBySignal()
             case .none: break
             }
-            if let dead = deadWorker() ?? watch.hangingWorker(workers) { return dead }
+            if let dead = deadWorker() { return dead }
             keepHouse()
         }
     }
@@ -107,31 +106,5 @@ extension Agent {
         guard policy.hasAllowRules(.incoming) else { return }
         let ports = ListeningSockets.read()
         for worker in workers { worker.engine.withLock { $0.listeningPorts = ports } }
-    }
-}
-
-/// Notices a worker that does not turn: its loop turns four times a second even without packets.
-struct Watchdog {
-    private var lastTurns: [UInt64]
-    private var lastProgress: [Instant]
-    private static let patience = Instant.Span.seconds(10)
-
-    init(_ count: Int) {
-        lastTurns = Array(repeating: 0, count: count)
-        lastProgress = Array(repeating: Clocks.monotonic(), count: count)
-    }
-
-    mutating func hangingWorker(_ workers: [Worker]) -> AgentError? {
-        let now = Clocks.monotonic()
-        for (place, worker) in workers.enumerated() {
-            let turns = worker.turns.load(ordering: .relaxed)
-            if turns != lastTurns[place] { lastProgress[place] = now }
-            lastTurns[place] = turns
-            if now - lastProgress[place] >= Watchdog.patience {
-                return AgentError(
-                    "the worker of queue \(worker.number) hangs; ending, since its packets find no reader")
-            }
-        }
-        return nil
     }
 }

@@ -27,6 +27,8 @@ package final class Agent: Sendable {
     private let writer = Mutex<pthread_t?>(nil)
     /// What was reported of each queue's losses so far.
     let reported: Mutex<[QueueCounters]>
+    /// From then on their standing still is no news to the watchdog.
+    let haveWorkersEnded = Atomic<Bool>(false)
     /// Complaints that `status` repeats until they are over.
     let warnings = Mutex<[String]>([])
 
@@ -104,6 +106,7 @@ package final class Agent: Sendable {
             stop()
             throw error
         }
+        startWatchdog()
         logger.notice("ready: \(describeQueues()), policy \(options.policyPath), \(policies.current.document.mode)")
     }
 
@@ -122,6 +125,7 @@ package final class Agent: Sendable {
         for worker in workers {
             while case .running = worker.standing.withLock({ $0 }) { usleep(1000) }
         }
+        haveWorkersEnded.store(true, ordering: .relaxed)
         log.stop()
         if let thread = writer.withLock({ $0 }) { Thread.join(thread) }
         control.withLock { $0 }?.stop()
