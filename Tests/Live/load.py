@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Traffic that runs while a test does something to the agent."""
+
+import json
+import signal
+
+from lab import wait_until
+
+# Opens one connection after the other, sends a line, wants it back. Ends at SIGTERM with what became of them.
+CONNECTIONS = """
+import collections, json, signal, socket, sys, time
+address, port, patience = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+ended, outcomes, slowest = [], collections.Counter(), 0
+signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+print('running', flush=True)
+while not ended:
+    begin = time.monotonic()
+    try:
+        with socket.create_connection((address, port), patience) as s:
+            s.sendall(b'hello\\n')
+            outcomes['complete' if s.recv(100) == b'hello\\n' else 'short'] += 1
+        slowest = max(slowest, time.monotonic() - begin)
+    except OSError as error:
+        outcomes[type(error).__name__] += 1
+print(json.dumps({'outcomes': outcomes, 'slowest': slowest}), flush=True)
+"""
+
+# One connection over which a numbered line goes every 20 ms and comes back; prints the number of each that came back.
+CONVERSATION = """
+import signal, socket, sys, time
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+s.settimeout(60)
+stream, number = s.makefile('rb'), 0
+while not ended:
+    number += 1
+    s.sendall(b'%d\\n' % number)
+    assert stream.readline() == b'%d\\n' % number
+    print(number, flush=True)
+    time.sleep(0.02)
+s.close()
+print('closed', flush=True)
+"""
+
+
+class Connections:
+    """A stream of new connections to an echo server, until `stop`."""
+
+    def __init__(self, namespace, address, port=7, patience=3.0):
+        self.process = namespace.start("/usr/bin/python3", "-c", CONNECTIONS, address, port, patience, name="connections")
+        wait_until(lambda: "running" in self.process.output(), "the stream of connections runs", process=self.process)
+
+    def stop(self):
+        """Returns how many ended how: `complete`, `short`, or the name of an error."""
+        self.process.signal(signal.SIGTERM)
+        self.process.wait()
+        return json.loads(self.process.output().splitlines()[-1])["outcomes"]
+
+
+class Conversation:
+    """A connection that lives until `stop`."""
+
+    def __init__(self, namespace, address, port=7):
+        self.process = namespace.start("/usr/bin/python3", "-c", CONVERSATION, address, port, name="conversation")
+        self.wait_for_progress()
+
+    @property
+    def progress(self):
+        """How many lines came back."""
+        return len(self.process.output().splitlines())
+
+    def wait_for_progress(self, lines=3, seconds=20):
+        """Waits until so many more lines came back."""
+        goal = self.progress + lines
+        wait_until(lambda: self.progress >= goal, f"{lines} more lines come back", seconds, self.process)
+
+    def stop(self):
+        """Closes it; returns whether it ended in order."""
+        self.process.signal(signal.SIGTERM)
+        return self.process.wait() == 0 and self.process.output().endswith("closed\n")
+
+
+class Downloads:
+    """Several curl at once, each at a bounded rate, so that they last a while."""
+
+    def __init__(self, namespace, url, count=3, rate="8M"):
+        self.namespace = namespace
+        self.targets = [namespace.lab.file(f"download-{number}") for number in range(count)]
+        self.processes = [
+            namespace.start("curl", "-sSf", "-m", 60, "--limit-rate", rate, "-o", target, url, name="curl")
+            for target in self.targets]
+
+    @property
+    def are_running(self):
+        return any(process.is_running for process in self.processes)
+
+    def finish(self):
+        """Waits for all; returns what each got, None for one that failed."""
+        results = []
+        for process, target in zip(self.processes, self.targets):
+            status = process.wait(70)
+            with open(target, "rb") as file:
+                results.append(file.read() if status == 0 else None)
+        return results

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The agent's life under traffic: new policies, its end in every manner, its return, and what it cannot start with."""
+
+import os
+import signal
+import time
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+import services
+from agent import Agent, binaries, reasons
+from lab import CommandFailed, Lab, wait_until
+from load import Connections, Conversation, Downloads
+
+POLICY = """
+version: 1
+interfaces: { ignore: [lo] }
+rules:
+  - { name: Services, action: allow, direction: incoming, protocol: tcp, destination: { ports: [7, 80] } }
+  - { name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: { type: echo-request } }
+"""
+OTHER = POLICY + "  - { name: No finger, action: deny, direction: incoming, protocol: tcp, destination: { ports: 79 } }\n"
+NO_ECHO = POLICY + (
+    "  - { name: Echo is off, action: deny, direction: incoming, priority: 1, protocol: tcp, destination: { ports: 7 } }\n")
+FAIL_OPEN = POLICY + "failure: { engine: open }\n"
+
+FILE = os.urandom(1 << 20) * 12
+
+
+class LifeTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab())
+        cls.client, cls.host = cls.lab.client, cls.lab.host
+        cls.enterClassContext(services.nginx(cls.host, {"file": FILE}))
+        cls.enterClassContext(services.echo(cls.host))
+
+    def setUp(self):
+        self.addCleanup(self.host.flush_rules)
+
+    def agent(self, policy=POLICY, **options):
+        agent = Agent(self.host, policy, name=os.path.basename(self.lab.file("agent")), **options).start()
+        self.addCleanup(agent.stop)
+        return agent
+
+    @property
+    def url(self):
+        return f"http://{self.host.ip4}/file"
+
+    def can_connect(self, seconds=2):
+        return self.client.status("curl", "-sS", "-o", "/dev/null", "-m", seconds, f"http://{self.host.ip4}/file")[0] == 0
+
+    def assert_no_loss(self, agent):
+        """No packet was dropped by anybody: no event, none lost on the way to the agent."""
+        self.assertEqual(agent.events(), [])
+        for queue in agent.report()["queues"]:
+            self.assertEqual(
+                (queue["dropped"], queue["kernel_queue_drops"], queue["kernel_socket_drops"], queue["refused_verdicts"]),
+                (0, 0, 0, 0), queue)
+
+
+class ReloadTests(LifeTests):
+    def test_reload_under_load_loses_nothing(self):
+        agent = self.agent(queues=(0, 1))
+        agent.feed()
+        downloads = Downloads(self.client, self.url, rate="4M")
+        streams = [Connections(self.client, address) for address in (self.host.ip4, self.host.ip6)]
+        reloads = 0
+        while downloads.are_running:
+            reloads += 1
+            policy = OTHER if reloads % 2 else POLICY
+            if reloads % 4:
+                agent.reload(policy)
+                agent.await_epoch(1 + reloads)
+            else:
+                agent.write_policy(policy)
+                self.assertIn(f"epoch {1 + reloads} is in force", agent.tool("reload"))
+        for stream in streams:
+            outcomes = stream.stop()
+            self.assertEqual(set(outcomes), {"complete"}, outcomes)
+            self.assertGreater(outcomes["complete"], 20)
+        self.assertTrue(all(got == FILE for got in downloads.finish()))
+        self.assertGreater(reloads, 5)
+        self.assert_no_loss(agent)
+
+    def test_a_living_connection_that_a_new_policy_refuses(self):
+        agent = self.agent()
+        agent.feed()
+        for address in (self.host.ip4, self.host.ip6):
+            with self.subTest(address):
+                agent.reload(POLICY)
+                agent.tool("reload")
+                conversation = Conversation(self.client, address)
+                agent.events()
+                agent.write_policy(NO_ECHO)
+                agent.tool("reload")
+                events = agent.wait_for_events(2)
+                self.assertEqual(set(reasons(events)), {"deny"}, events)
+                for event in events:
+                    self.assertEqual(event["firewall"]["rule"], "Echo is off")
+                    self.assertIn(address, (event["src_ip"], event["dest_ip"]))
+                stopped = conversation.progress
+                agent.write_policy(POLICY)
+                agent.tool("reload")
+                conversation.wait_for_progress()
+                self.assertGreater(conversation.progress, stopped)
+                self.assertTrue(conversation.stop())
+                self.assertEqual(set(reasons(agent.events())) - {"deny"}, set())
+
+    def test_a_broken_policy_changes_nothing(self):
+        agent = self.agent()
+        agent.feed()
+        conversation = Conversation(self.client, self.host.ip4)
+        broken = POLICY + "  - { name: Wrong, action: alow, direction: incoming }\n"
+        line = len(POLICY.splitlines()) + 1
+        place = f"{agent.policy}:{line}:{broken.splitlines()[line - 1].index('alow') + 1}: error"
+        agent.write_policy(broken)
+        status, output = agent.tool_status("reload")
+        self.assertEqual(status, 1)
+        self.assertIn(place, output)
+        self.assertIn("did you mean", output)
+        self.assertIn("epoch 1 stays in force", output)
+        agent.reload()
+        wait_until(lambda: place in agent.log(), "the log names the place", process=agent.process)
+        report = agent.report()
+        self.assertEqual(report["policy"]["epoch"], 1)
+        self.assertIn(place, report["policy"]["last_reload_error"])
+        conversation.wait_for_progress()
+        self.assertTrue(conversation.stop())
+        self.assertTrue(self.can_connect())
+        agent.write_policy(POLICY)
+        self.assertIn("epoch 2 is in force", agent.tool("reload"))
+        self.assertIsNone(agent.report()["policy"]["last_reload_error"])
+        self.assert_no_loss(agent)
+
+
+class EndTests(LifeTests):
+    def test_killed_when_closed(self):
+        agent = self.agent()
+        agent.feed()
+        conversation = Conversation(self.client, self.host.ip4)
+        stream = Connections(self.client, self.host.ip4, patience=1)
+        agent.kill()
+        self.assertFalse(self.can_connect(1))
+        status, output = agent.tool_status("status")
+        self.assertEqual(status, 2)
+        self.assertIn("this host is shut", output)
+        stopped = conversation.progress
+        self.assertIn("TimeoutError", stream.stop())
+        self.assertEqual(conversation.progress, stopped)
+        agent.start()
+        self.assertTrue(self.can_connect(10))
+        conversation.wait_for_progress()
+        self.assertTrue(conversation.stop())
+        self.assert_no_loss(agent)
+
+    def test_killed_when_open(self):
+        agent = self.agent(FAIL_OPEN)
+        agent.feed(bypass=True)
+        conversation = Conversation(self.client, self.host.ip4)
+        downloads = Downloads(self.client, self.url, rate="4M")
+        agent.kill()
+        self.assertTrue(self.can_connect())
+        conversation.wait_for_progress()
+        status, output = agent.tool_status("status")
+        self.assertEqual(status, 2)
+        self.assertIn("this host is not protected", output)
+        agent.start()
+        conversation.wait_for_progress()
+        self.assertTrue(self.can_connect())
+        self.assertTrue(all(got == FILE for got in downloads.finish()))
+        self.assertTrue(conversation.stop())
+        self.assert_no_loss(agent)
+
+    def test_terminated_under_load(self):
+        """SIGTERM settles every packet that was taken; what comes later is the kernel's, which drops it or, with
+        --queue-bypass, passes it."""
+        for policy, bypass, expected in ((POLICY, False, {"complete", "TimeoutError"}), (FAIL_OPEN, True, {"complete"})):
+            with self.subTest(bypass=bypass):
+                self.host.flush_rules()
+                agent = self.agent(policy)
+                agent.feed(bypass=bypass)
+                stream = Connections(self.client, self.host.ip4, patience=3)
+                downloads = Downloads(self.client, self.url, rate="4M")
+                time.sleep(0.5)
+                self.assertEqual(agent.stop(), 0)
+                self.assertIn("ending: SIGTERM", agent.log())
+                self.assertEqual(self.host.queues(), {})
+                self.assertEqual(self.can_connect(1), bypass)
+                self.assertEqual(set(stream.stop()), expected)
+                self.assertEqual(agent.events(), [])
+                agent.start()
+                self.assertTrue(all(got == FILE for got in downloads.finish()))
+                self.assert_no_loss(agent)
+                agent.stop()
+
+    def test_halted_when_open(self):
+        """The kernel passes what does not fit the queue of an agent that hangs."""
+        agent = self.agent(FAIL_OPEN + "queue: { length: 16 }\n")
+        agent.feed(bypass=True)
+        agent.process.signal(signal.SIGSTOP)
+        report = self.client.status("ping", "-c", 40, "-i", 0.02, "-W", 1, self.host.ip4)[1]
+        agent.process.signal(signal.SIGCONT)
+        self.assertRegex(report, r"40 packets transmitted, (2[0-9]|3[0-9]|40) received")
+        self.assertTrue(self.can_connect())
+
+    def test_halted_when_closed(self):
+        """The kernel drops what does not fit; the agent reports it when it goes on."""
+        agent = self.agent(POLICY + "queue: { length: 16 }\n")
+        agent.feed()
+        agent.process.signal(signal.SIGSTOP)
+        before = self.host.rule_packets("PREROUTING", "mangle")[0]
+        self.client.status("ping", "-q", "-f", "-c", 100, "-W", 1, "-l", 3, self.host.ip4)
+        sent = self.host.rule_packets("PREROUTING", "mangle")[0] - before
+        agent.process.signal(signal.SIGCONT)
+        events = agent.wait_for_events(sent - 16, 10)
+        self.assertEqual(dict(reasons(events)), {"internal-driver-error": sent - 16})
+        self.assertEqual(events[0]["firewall"]["action"], "observed")
+        self.assertIn(f"queue full {sent - 16}", events[0]["firewall"]["note"])
+        self.assertTrue(self.can_connect())
+
+    def test_a_worker_that_hangs_ends_the_agent(self):
+        agent = self.agent(FAIL_OPEN, queues=(0, 1))
+        agent.feed(bypass=True)
+        halt = self.host.start("/usr/bin/python3", "-c", HALT, thread_named(agent.process.pid, "queue 1"), name="halt")
+        wait_until(lambda: "halted" in halt.output(), "the thread stands still", process=halt)
+        self.assertEqual(agent.process.wait(40), 1)
+        self.assertIn("the worker of queue 1 hangs", agent.log())
+        self.assertTrue(self.can_connect())
+
+
+class StartTests(LifeTests):
+    def refusal(self, policy=POLICY, words=(), prefix=(), **options):
+        """What an agent says that must not start."""
+        agent = Agent(self.host, policy, name=os.path.basename(self.lab.file("refused")), **options)
+        status, output = self.host.status(
+            *prefix, os.path.join(binaries(), "portreeved"), "--policy", agent.policy, "--control", agent.control,
+            "--queue", agent.queue_argument, *words, seconds=20)
+        self.assertEqual(status, 1, output)
+        self.assertEqual(self.host.queues().keys() - {0}, set(), "queues left bound")
+        return output
+
+    def test_a_queue_that_another_process_holds(self):
+        first = self.agent()
+        output = self.refusal(queues=(0, 1))
+        self.assertIn(f"queue 0 is held by process {first.process.pid} (", output)
+
+    def test_without_the_right_to_read_queues(self):
+        output = self.refusal(prefix=("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"))
+        self.assertIn("CAP_NET_ADMIN", output)
+
+    def test_a_log_directory_that_cannot_be_written(self):
+        for path in ("/proc/portreeve/events.jsonl", f"{self.lab.file('plain', 'a file')}/events.jsonl"):
+            output = self.refusal(extra=f"events: {{ file: {{ path: {path} }} }}")
+            self.assertIn(os.path.dirname(path), output)
+
+    def test_a_control_socket_in_use(self):
+        first = self.agent()
+        output = self.refusal(queues=(5, 5), words=("--control", first.control))
+        self.assertIn(first.control, output)
+        self.assertIn("in use", output)
+        self.assertEqual(first.report()["pid"], first.process.pid)
+
+    def test_a_control_socket_left_behind(self):
+        agent = self.agent()
+        agent.kill()
+        self.assertTrue(os.path.exists(agent.control))
+        agent.start()
+        self.assertEqual(agent.report()["pid"], agent.process.pid)
+        agent.stop()
+        self.assertFalse(os.path.exists(agent.control))
+
+    def test_a_broken_policy(self):
+        output = self.refusal(policy="version: 1\nmode: inlin\n")
+        self.assertRegex(output, r"policy\.yaml:2:7: error: .*\n")
+
+    def test_hand_written_rules(self):
+        """INPUT and OUTPUT, one queue, as a person writes them."""
+        agent = self.agent()
+        agent.feed(incoming="INPUT")
+        for address in (self.host.ip4, self.host.ip6):
+            self.client.run("curl", "-sSf", "-o", "/dev/null", f"http://{f'[{address}]' if ':' in address else address}/file")
+            self.client.run("ping", "-c", 1, address)
+        self.assert_no_loss(agent)
+        with self.assertRaises(CommandFailed):
+            self.client.run("curl", "-sS", "-m", 1, f"http://{self.host.ip4}:81/")
+        event = agent.wait_for_events()[0]
+        self.assertEqual((event["firewall"]["reason"], event["firewall"]["hook"]), ("out-of-allowed-policy", "input"))
+        self.assertIs(agent.report()["fragments_visible"], False)
+
+
+# ptrace(2): stops one thread of a process, and waits for its end.
+HALT = """
+import ctypes, os, sys
+libc, thread = ctypes.CDLL(None), int(sys.argv[1])
+SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+assert libc.ptrace(SEIZE, thread, None, None) == 0 and libc.ptrace(INTERRUPT, thread, None, None) == 0
+os.waitpid(thread, WALL)
+print('halted', flush=True)
+os.waitpid(thread, WALL)
+"""
+
+
+def thread_named(process, name):
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{thread}/comm") as comm:
+            if comm.read().strip() == name:
+                return int(thread)
+    raise LookupError(name)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
