@@ -53,7 +53,7 @@ extension RulesInspection {
                     .refusal,
                     "forwarded packets come to a queue, but interfaces.inside is empty: both directions would count as "
                         + "incoming", [$0.line], cure: "name the inside interfaces in the policy, or remove the rule")
-            }.uniqued
+            }.merged
         }
         guard forwarded.isEmpty, !host.forwards.isEmpty else { return [] }
         return [
@@ -81,7 +81,7 @@ extension RulesInspection {
                 cure: "add -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST,ANYCAST (IPv6: one rule with LOCAL,ANYCAST "
                     + "and one with MULTICAST)")
         }
-        return (late + unlimited + neverMatching).uniqued
+        return (late + unlimited + neverMatching).merged
     }
 
     /// For IPv6 a list of types that includes MULTICAST is true only for an address of all these types: for none.

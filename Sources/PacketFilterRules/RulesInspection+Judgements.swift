@@ -100,7 +100,7 @@ extension RulesInspection {
                 .refusal,
                 "the queue is chosen by the CPU that received the packet: the packets of a connection reach different "
                     + "workers", [feed.line], cure: "remove --queue-cpu-fanout (nftables: fanout)")
-        }.uniqued
+        }.merged
     }
 
     static func text(_ queues: ClosedRange<UInt16>) -> String {
@@ -109,6 +109,22 @@ extension RulesInspection {
 }
 
 extension [Finding] {
+    /// The same fault of several rules is one finding with several lines, in the order of the first.
+    var merged: [Finding] {
+        var findings: [Finding] = []
+        for finding in self {
+            let same = findings.firstIndex {
+                $0.severity == finding.severity && $0.text == finding.text && $0.cure == finding.cure
+            }
+            guard let same else {
+                findings.append(finding)
+                continue
+            }
+            findings[same].lines += finding.lines.filter { !findings[same].lines.contains($0) }
+        }
+        return findings
+    }
+
     /// Each once: a rule that is reached by several ways is one rule.
     var uniqued: [Finding] {
         var seen: Set<Finding> = []

@@ -16,7 +16,7 @@ extension RulesInspection {
                 "nobody reads queue \(Self.text(first...last)): "
                     + (feed.bypasses ? "its packets pass unchecked" : "its packets are dropped"),
                 [feed.line], cure: "start portreeved with these queues, or run \"portreeve iptables --remove\"")
-        }.uniqued
+        }.merged
     }
 
     /// Rules that feed a queue that the policy does not name.
@@ -32,7 +32,7 @@ extension RulesInspection {
             return Finding(
                 .refusal, "queue \(Self.text(queues)) is not within the policy's queue.numbers, \(Self.text(known))",
                 [feed.line], cure: "change queue.numbers, or run \"portreeve iptables --apply\"")
-        }.uniqued
+        }.merged
     }
 
     /// Queues of the policy that no rule feeds: their workers are idle.
@@ -62,6 +62,6 @@ extension RulesInspection {
                     .advice,
                     "the policy fails closed, but this rule has --queue-bypass: without an agent its packets pass",
                     [feed.line], cure: "run \"portreeve iptables --apply\", or remove --queue-bypass")
-        }.uniqued
+        }.merged
     }
 }

@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import subprocess
 import unittest
 
 import isolation
@@ -152,6 +153,63 @@ class AgentTests(ToolTests):
         finally:
             self.agent.process.signal(signal.SIGCONT)
         self.assertIn("gave no answer", output)
+
+
+class ApplyTests(ToolTests):
+    """`iptables --apply` with the agent that it wants to have answered."""
+
+    # Says something each time a line comes in, and what comes back.
+    TALKER = """
+import socket, sys
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)
+for line in sys.stdin:
+    peer.sendall(line.encode())
+    print(peer.recv(100).decode(), end="", flush=True)
+"""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        policy = POLICY + "  - { name: Echo, action: allow, direction: incoming, protocol: tcp, destination: { ports: 7 } }\n"
+        cls.agent = cls.enterClassContext(Agent(cls.lab.host, policy))
+        cls.enterClassContext(services.echo(cls.lab.host))
+
+    def setUp(self):
+        self.lab.host.flush_rules()
+
+    def iptables(self, *words, status=0):
+        return self.tool(
+            "iptables", *words, "--policy", self.agent.policy, "--control", self.agent.control, "--state",
+            os.path.join(self.agent.directory, "rules"), status=status)
+
+    def test_rules_are_applied_and_found_fine(self):
+        self.assertIn("applied: IPv4 and IPv6, prerouting, output to queue 0", self.iptables("--apply"))
+        self.assertIn("fine: iptables mangle: -A PORTREEVE-OUT", self.iptables("--check"))
+        for address in (self.lab.host.ip4, self.lab.host.ip6):
+            self.lab.client.run("ping", "-c", "1", "-W", "2", address)
+        self.assertIn("removed", self.iptables("--remove"))
+
+    def test_a_connection_that_was_there_before_goes_on(self):
+        talker = subprocess.Popen(
+            ["ip", "netns", "exec", self.lab.client.name, "/usr/bin/python3", "-c", self.TALKER, self.lab.host.ip4, "7"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(talker.wait)
+        self.addCleanup(talker.stdout.close)
+        self.addCleanup(talker.stdin.close)
+        for round in ("before", "after"):
+            talker.stdin.write(round + "\n")
+            talker.stdin.flush()
+            self.assertEqual(talker.stdout.readline(), round + "\n")
+            if round == "before":
+                self.iptables("--apply")
+
+    def test_beside_another_queue_rule_nothing_is_changed(self):
+        self.lab.host.rules("*filter\n-A INPUT -p tcp -j NFQUEUE --queue-num 0")
+        before = self.lab.host.run("iptables", "-t", "mangle", "-S")
+        output = self.iptables("--apply", status=1)
+        self.assertIn("one packet can meet two queue rules", output)
+        self.assertIn("nothing was changed", output)
+        self.assertEqual(self.lab.host.run("iptables", "-t", "mangle", "-S"), before)
 
 
 class AbsenceTests(ToolTests):
