@@ -36,7 +36,9 @@ let targets: [Target] =
         .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         // libnetfilter_queue.pc does not name libmnl, which the shim calls itself.
         .target(name: "CQueueShim", dependencies: ["CNetfilterQueue"], linkerSettings: [.linkedLibrary("mnl")]),
-        .target(name: "TestSupport", dependencies: ["PacketWire"], path: "Tests/TestSupport", swiftSettings: house),
+        .target(
+            name: "TestSupport", dependencies: ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
+            path: "Tests/TestSupport", swiftSettings: house),
     ]
     + core("PacketWire")
     + core("ConnectionTracking", ["PacketWire"])

@@ -43,19 +43,32 @@ package struct AddressSet: Sendable {
     package func contains(_ address: IPAddress, of network: NetworkProtocol) -> Bool {
         switch network {
         case .ipv4:
-            let index = firstV4.floor(address.v4)
-            return index >= 0 && address.v4 <= lastV4[index]
+            let index = firstV4.floor(address.v4Bits)
+            return index >= 0 && address.v4Bits <= lastV4[index]
         case .ipv6:
             let index = firstV6.floor(address)
-            return index >= 0 && address <= lastV6[index]
+            return index >= 0 && address.isAtMost(lastV6[index])
         case .none, .arp, .other:
             return false
         }
     }
 }
 
+extension AddressSet {
+    /// The ranges of one family, ascending; nil if there are more than `limit` of either.
+    func ranges(of network: NetworkProtocol, atMost limit: Int) -> [AddressRange]? {
+        guard lastV4.count <= limit, lastV6.count <= limit else { return nil }
+        if network == .ipv4 {
+            return zip(firstV4.keys, lastV4).map { AddressRange(first: IPAddress(v4: $0), last: IPAddress(v4: $1)) }
+        }
+        return zip(firstV6.keys, lastV6).map { AddressRange(first: $0, last: $1) }
+    }
+}
+
 extension AddressRange {
-    var isV4: Bool { first.isMappedV4 && last.isMappedV4 }
+    @inline(__always) var isV4: Bool {
+        first.high | last.high == 0 && first.low >> 32 == 0xffff && last.low >> 32 == 0xffff
+    }
 }
 
 extension [AddressRange] {

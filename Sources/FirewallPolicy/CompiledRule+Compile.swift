@@ -118,5 +118,13 @@ extension CompiledRule {
     }
 
     /// The bit of a network protocol in `networks`.
-    @inline(__always) static func bit(_ network: NetworkProtocol) -> UInt8 { 1 << network.rawValue }
+    @inline(__always) static func bit(_ network: NetworkProtocol) -> UInt8 {
+        switch network {
+        case .none: 1
+        case .ipv4: 2
+        case .ipv6: 4
+        case .arp: 8
+        case .other: 16
+        }
+    }
 }

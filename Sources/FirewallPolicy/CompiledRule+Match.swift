@@ -11,7 +11,7 @@ extension CompiledRule {
             && (tests.isDisjoint(with: .ports) || acceptsPorts(of: subject, lists))
             && (tests.isDisjoint(with: .addresses) || acceptsAddresses(of: subject, lists))
             && (tests.isDisjoint(with: .rare) && schedule == CompiledRule.always || acceptsRare(of: subject, lists))
-            && !(subject.isNeighbourDiscovery && tests.contains(.sparesNeighbourDiscovery))
+            && !(tests.contains(.sparesNeighbourDiscovery) && subject.isNeighbourDiscovery)
     }
 
     @inline(__always)
@@ -74,7 +74,7 @@ extension CompiledRule {
     private static func contains(
         _ address: IPAddress, _ network: NetworkProtocol, _ first: UInt32, _ last: UInt32
     ) -> Bool {
-        network == .ipv4 && first <= address.v4 && address.v4 <= last
+        network.isIPv4 && first <= address.v4Bits && address.v4Bits <= last
     }
 }
 
@@ -95,12 +95,12 @@ extension CompiledRule {
             return false
         }
         if tests.contains(.sourceMACs) {
-            guard subject.sourceMAC != .none else { return false }
+            guard subject.sourceMAC.isKnown else { return false }
             let isListed = lists.contains(subject.sourceMAC, inMACs: sourceMACList)
             if isListed == tests.contains(.sourceMACsInverted) { return false }
         }
         if tests.contains(.destinationMACs) {
-            guard subject.destinationMAC != .none else { return false }
+            guard subject.destinationMAC.isKnown else { return false }
             let isListed = lists.contains(subject.destinationMAC, inMACs: destinationMACList)
             if isListed == tests.contains(.destinationMACsInverted) { return false }
         }
@@ -148,9 +148,9 @@ extension CompiledRule {
     /// Whether packets of the subject's protocol have the transport fields that the rule asks for.
     private func transportCanMatch(_ subject: RuleSubject) -> Bool {
         let number = subject.protocolNumber
-        if !tests.isDisjoint(with: .ports), number != IPProtocol.tcp, number != IPProtocol.udp { return false }
-        if tests.contains(.flags), number != IPProtocol.tcp { return false }
-        let isICMP = subject.network == .ipv6 ? number == IPProtocol.icmpv6 : number == IPProtocol.icmp
+        if !tests.isDisjoint(with: .ports), number != ProtocolNumber.tcp, number != ProtocolNumber.udp { return false }
+        if tests.contains(.flags), number != ProtocolNumber.tcp { return false }
+        let isICMP = number == (subject.network.isIPv6 ? ProtocolNumber.icmpv6 : ProtocolNumber.icmp)
         return !tests.contains(.icmp) || isICMP
     }
 }

@@ -9,7 +9,7 @@ import PacketWire
 /// `RuleLists`.
 struct CompiledRule: Sendable, BitwiseCopyable {
     var tests: Tests
-    /// A bit for each raw value of `NetworkProtocol` that the frame criterion accepts.
+    /// A bit for each `NetworkProtocol` that the frame criterion accepts.
     var networks: UInt8
     var action: RuleAction
     var priority: UInt8
@@ -78,5 +78,29 @@ extension CompiledRule {
         static let addresses: Tests = [.sourceAddresses, .destinationAddresses]
         /// Criteria that few rules have.
         static let rare: Tests = [.etherType, .sourceMACs, .destinationMACs, .flags, .icmp, .interfaces]
+    }
+}
+
+extension CompiledRule {
+    /// What of a rule a later fragment can be held against.
+    struct WithoutTransport: Hashable {
+        var tests: UInt32
+        var networks: UInt8
+        var action: RuleAction
+        var schedule: UInt8
+        var etherType: UInt16
+        var protocols: [UInt8]
+        var addresses: [UInt32]
+        var lists: [Int32]
+        var interfaces: UInt64
+    }
+
+    var withoutTransport: WithoutTransport {
+        WithoutTransport(
+            tests: tests.rawValue, networks: networks, action: action, schedule: schedule, etherType: etherType,
+            protocols: [protocolNumber, otherProtocolNumber],
+            addresses: [sourceV4.first, sourceV4.last, destinationV4.first, destinationV4.last],
+            lists: [sourceAddressList, destinationAddressList, sourceMACList, destinationMACList],
+            interfaces: interfaces)
     }
 }

@@ -20,11 +20,11 @@ struct DirectionRules: Sendable {
     let examinesSourceMAC: Bool
     let examinesDestinationMAC: Bool
 
-    init(_ rules: [CompiledRule]) {
+    init(_ rules: [CompiledRule], _ lists: RuleLists) {
         let deciding = rules.filter { $0.action != .logOnly }
             .sorted { ($1.priority, $0.action.rawValue, $0.index) < ($0.priority, $1.action.rawValue, $1.index) }
-        self.deciding = RankedRules(deciding)
-        logOnly = RankedRules(rules.filter { $0.action == .logOnly })
+        self.deciding = RankedRules(deciding, lists)
+        logOnly = RankedRules(rules.filter { $0.action == .logOnly }, lists)
         hasAllowRules = deciding.contains { $0.action == .allow }
         let ip = CompiledRule.bit(.ipv4) | CompiledRule.bit(.ipv6)
         coversOtherFrames = rules.contains { $0.networks & ~ip != 0 }
@@ -78,12 +78,12 @@ extension DirectionRules {
     ) -> RuleDecision {
         var search = FirstCertainMatch()
         deciding.search(&search, subject, lists)
-        guard search.limit != .max else {
+        guard search.certain != .max else {
             let mayBeICMPv6 = hasAllowRules && subject.protocolIsUnknown
             if mayBeICMPv6 || search.mayBeOther(than: nil) { return RuleDecision(outcome: .undetermined) }
             return RuleDecision(outcome: unmatched(subject), logOnlyRule: firstCertainLogOnly(subject, lists))
         }
-        let rule = deciding.rule(at: search.limit)
+        let rule = deciding.rule(at: search.certain)
         if search.mayBeOther(than: rule.action) { return RuleDecision(outcome: .undetermined) }
         let precedesLogOnly = rule.action == .bypass && rule.priority == 4
         return RuleDecision(
@@ -95,6 +95,6 @@ extension DirectionRules {
         if logOnly.isEmpty { return -1 }
         var search = FirstCertainMatch()
         logOnly.search(&search, subject, lists)
-        return search.limit == .max ? -1 : logOnly.rule(at: search.limit).index
+        return search.certain == .max ? -1 : logOnly.rule(at: search.certain).index
     }
 }

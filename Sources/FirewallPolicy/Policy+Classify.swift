@@ -7,7 +7,7 @@ extension Policy {
     /// Only (4 only, noted in passing), Force Allow, Deny, Allow (0 only) that matches; without a match the direction's
     /// implicit deny, if an Allow rule made it restrictive. Costs no heap allocation.
     package func classify(_ subject: RuleSubject) -> RuleDecision {
-        subject.direction == .incoming ? incoming.decide(subject, lists) : outgoing.decide(subject, lists)
+        subject.direction.isIncoming ? incoming.decide(subject, lists) : outgoing.decide(subject, lists)
     }
 
     /// Whether an Allow rule of this direction exists, be its schedule on or off: what no Allow or Force Allow rule admits
@@ -26,5 +26,5 @@ extension Policy {
     /// Whether a rule of this direction looks at ICMP type or code.
     package func examinesICMP(_ direction: Direction) -> Bool { self[direction].examinesICMP }
 
-    private subscript(direction: Direction) -> DirectionRules { direction == .incoming ? incoming : outgoing }
+    private subscript(direction: Direction) -> DirectionRules { direction.isIncoming ? incoming : outgoing }
 }

@@ -50,8 +50,8 @@ package final class Policy: Sendable {
             if rule.direction == .incoming { incoming.append(compiled) } else { outgoing.append(compiled) }
         }
         interfacePatterns = patterns
-        self.incoming = DirectionRules(incoming)
-        self.outgoing = DirectionRules(outgoing)
+        self.incoming = DirectionRules(incoming, lists)
+        self.outgoing = DirectionRules(outgoing, lists)
     }
 }
 

@@ -62,7 +62,7 @@ extension RuleLists {
         if span.set >= 0 { return sets[Int(span.set)].contains(address, of: network) }
         for index in Int(span.start)..<Int(span.end) {
             let range = ranges[index]
-            if range.isV4 == (network == .ipv4), range.first <= address, address <= range.last { return true }
+            if range.isV4 == network.isIPv4, range.first.isAtMost(address), address.isAtMost(range.last) { return true }
         }
         return false
     }
@@ -94,6 +94,13 @@ extension RuleLists {
         let span = addresses[list]
         guard span.set < 0, span.end - span.start == 1, ranges[Int(span.start)].isV4 else { return nil }
         return ranges[Int(span.start)]
+    }
+
+    /// The ranges of one family in an address list; nil if the list has more than `limit` of either family.
+    func ranges(ofAddresses list: Int32, of network: NetworkProtocol, atMost limit: Int) -> [AddressRange]? {
+        let span = addresses[Int(list)]
+        if span.set >= 0 { return sets[Int(span.set)].ranges(of: network, atMost: limit) }
+        return ranges[Int(span.start)..<Int(span.end)].filter { $0.isV4 == network.isIPv4 && $0.first <= $0.last }
     }
 
     /// The range that is all of a port list, if that is so.

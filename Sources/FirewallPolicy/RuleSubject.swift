@@ -58,11 +58,10 @@ extension RuleSubject {
         destinationMAC = headers.destinationMAC
         protocolNumber = headers.protocolNumber
         setTransport(headers.transport, source: headers.sourcePort, destination: headers.destinationPort)
-        hasFlags = headers.transport == .tcp
         flags = headers.tcp.flags
         icmpType = headers.icmp.type
         icmpCode = headers.icmp.code
-        transportIsUnknown = headers.transport == .none && (headers.fragment.isFragment || headers.isCut)
+        if case .none = headers.transport { transportIsUnknown = headers.fragment.isFragment || headers.isCut }
     }
 
     /// The subject that the packet quoted by an ICMP error was: no MAC addresses, no flags.
@@ -74,38 +73,45 @@ extension RuleSubject {
         self.interfacePatterns = interfacePatterns
         self.activeSchedules = activeSchedules
         network = packet.network
-        etherType = packet.network == .ipv6 ? EtherType.ipv6 : EtherType.ipv4
+        etherType = packet.network.isIPv6 ? EtherType.ipv6 : EtherType.ipv4
         source = packet.source
         destination = packet.destination
         protocolNumber = packet.protocolNumber
         setTransport(packet.transport, source: packet.sourcePort, destination: packet.destinationPort)
         icmpType = packet.icmp.type
         icmpCode = packet.icmp.code
+        hasFlags = false
         transportIsUnknown = packet.isLaterFragment
     }
 
     private mutating func setTransport(_ transport: TransportProtocol, source: UInt16, destination: UInt16) {
-        hasPorts = transport == .tcp || transport == .udp
-        hasICMP = transport == .icmp || transport == .icmpv6
+        switch transport {
+        case .tcp:
+            hasPorts = true
+            hasFlags = true
+        case .udp: hasPorts = true
+        case .icmp, .icmpv6: hasICMP = true
+        case .none, .other: break
+        }
         sourcePort = source
         destinationPort = destination
     }
 }
 
 extension RuleSubject {
-    @inline(__always) var isIP: Bool { network == .ipv4 || network == .ipv6 }
+    @inline(__always) var isIP: Bool { network.isIPv4 || network.isIPv6 }
 
-    @inline(__always) var isICMPv6: Bool { network == .ipv6 && protocolNumber == IPProtocol.icmpv6 }
+    @inline(__always) var isICMPv6: Bool { network.isIPv6 && protocolNumber == ProtocolNumber.icmpv6 }
 
     /// Multicast listener discovery 130–132 (RFC 2710) and 143 (RFC 3810), neighbour discovery 133–137 without redirect
     /// (RFC 4861): without them an IPv6 host loses its link.
-    var isNeighbourDiscovery: Bool {
-        isICMPv6 && hasICMP && (130...136 ~= icmpType || icmpType == 143)
+    @inline(__always) var isNeighbourDiscovery: Bool {
+        isICMPv6 && hasICMP && (icmpType >= 130 && icmpType <= 136 || icmpType == 143)
     }
 
     /// A later fragment whose fragment header names another extension header, not the protocol (RFC 8200 section 4.5).
     package var protocolIsUnknown: Bool {
-        transportIsUnknown && network == .ipv6 && IPv6Extension.contains(protocolNumber)
+        transportIsUnknown && network.isIPv6 && IPv6Extension.contains(protocolNumber)
     }
 }
 

@@ -82,7 +82,7 @@ struct SortedKeys128: Sendable {
         var high = high
         while low < high {
             let middle = (low &+ high) >> 1
-            if keys[middle] <= value { low = middle &+ 1 } else { high = middle }
+            if keys[middle].isAtMost(value) { low = middle &+ 1 } else { high = middle }
         }
         return low &- 1
     }

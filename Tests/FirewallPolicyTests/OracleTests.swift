@@ -2,6 +2,7 @@
 
 import FirewallPolicy
 import PacketWire
+import TestSupport
 import Testing
 
 @Suite("The compiled policy agrees with the rules read one after the other")
@@ -9,7 +10,7 @@ struct OracleTests {
     @Test("on random policies and random packets", arguments: [3, 10, 40, 120], [1, 2, 3, 4, 5, 6] as [UInt64])
     func agreement(rules: Int, seed: UInt64) throws {
         var random = RandomPolicies(seed: seed &* 1_000_003 &+ UInt64(rules))
-        for _ in 0..<(600 / rules) {
+        for _ in 0..<(300 / rules) {
             let policy = try Policy(random.document(rules: rules, variety: 4 + rules / 4), epoch: 1)
             let oracle = RuleOracle(policy: policy)
             for _ in 0..<100 {
@@ -28,7 +29,7 @@ struct OracleTests {
         var random = RandomPolicies(seed: seed &* 7_919 &+ UInt64(rules))
         var decided = 0
         var undetermined = 0
-        for _ in 0..<(240 / rules) {
+        for _ in 0..<(120 / rules) {
             let policy = try Policy(random.document(rules: rules, variety: 6), epoch: 1)
             for _ in 0..<40 {
                 let fragment = random.subject(for: policy).laterFragment
@@ -45,5 +46,19 @@ struct OracleTests {
             }
         }
         #expect(decided > 0 && undetermined > 0)
+    }
+
+    @Test(
+        "on large sets of the shape of access lists, firewalls and chains", arguments: RuleSetShape.allCases,
+        [NetworkProtocol.ipv4, .ipv6])
+    func largeSets(shape: RuleSetShape, network: NetworkProtocol) throws {
+        var generator = RuleSetGenerator(shape, of: network, seed: 2_005)
+        let policy = try Policy(generator.document(rules: 500), epoch: 1)
+        let oracle = RuleOracle(policy: policy)
+        for subject in generator.subjects(60).flatMap({ [$0, $0.laterFragment] }) {
+            let decision = policy.classify(subject)
+            let truth = oracle.decide(subject)
+            try #require(decision == truth, "\(subject)")
+        }
     }
 }
