@@ -86,6 +86,7 @@ struct EventFileWriter: ~Copyable {
     /// Writes what waits, unless the last failure was too short a time ago.
     mutating func flush(at now: Instant) {
         guard !isEmpty || mustOpen, mayTry(at: now) else { return }
+        let doneBefore = done
         do throws(EventFileError) {
             try writeWaiting()
             trouble = nil
@@ -96,6 +97,8 @@ struct EventFileWriter: ~Copyable {
             // The next reader of a FIFO gets whole lines.
             if error.cause == .hasNoReader { letGo() }
             trouble = error
+            // A reader that is slow, or reads again, is not kept waiting.
+            if done > doneBefore { pause = .zero }
             pause = min(
                 max(Instant.Span(nanoseconds: pause.nanoseconds * 2), EventFileWriter.shortestPause),
                 EventFileWriter.longestPause)
