@@ -40,12 +40,12 @@ class Agent:
     `fold` and `extra` (more text of a policy file) change that. Tests of folding pass fold="1s".
     """
 
-    def __init__(self, namespace, policy, queues=(0, 0), fold="0", extra="", name="agent"):
+    def __init__(self, namespace, policy, queues=(0, 0), fold="0", extra="", name="agent", events_file=None):
         self.namespace, self.lab, self.queues, self.name = namespace, namespace.lab, queues, name
         self.directory = self.lab.file(name)
         os.makedirs(os.path.join(self.directory, "policy.d"))
         self.policy = os.path.join(self.directory, "policy.yaml")
-        self.events_file = os.path.join(self.directory, "events.jsonl")
+        self.events_file = events_file or os.path.join(self.directory, "events.jsonl")
         self.control = os.path.join(self.directory, "control.sock")
         self.write_policy(policy)
         # Lists and dictionaries in it merge with those of the policy file.
@@ -69,10 +69,7 @@ class Agent:
         self.process = self.namespace.start(
             os.path.join(binaries(), "portreeved"), "--policy", self.policy, "--control", self.control, "--queue",
             self.queue_argument, name=self.name)
-        wanted = set(range(self.queues[0], self.queues[1] + 1))
-        wait_until(
-            lambda: wanted <= set(self.namespace.queues()), f"queues {self.queue_argument} are bound", seconds,
-            self.process)
+        wait_until(lambda: "ready: " in self.log(), f"queues {self.queue_argument} are bound", seconds, self.process)
         return self
 
     def stop(self):

@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import socket
+import time
 
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
@@ -54,6 +55,15 @@ class Injector:
     def send(self, packet):
         self.socket.send(self.header[0x0800 if packet.name == "IP" else 0x86DD] + bytes(packet))
 
+    def burst(self, packet, count, first_port=1024):
+        """The IPv4 packet so many times, each from another source port; slow enough for a queue of usual length."""
+        frame = bytearray(self.header[0x0800] + bytes(packet))
+        for number in range(count):
+            frame[34:36] = (first_port + number % 60_000).to_bytes(2, "big")
+            self.socket.send(frame)
+            if number % 250 == 249:
+                time.sleep(0.02)
+
     def close(self):
         self.socket.close()
 
@@ -79,7 +89,7 @@ class Originator:
 
 class Passage:
     """Counts the packets of an interface that have passed the queue's hooks, but not what the kernel sends by itself:
-    neighbour discovery, and that it could not reassemble a datagram."""
+    neighbour discovery, and that it could not reassemble a datagram. Datagrams to the discard port are not counted."""
 
     TABLE = """
         table inet passage {{
@@ -88,6 +98,7 @@ class Passage:
             chain before {{
                 type filter hook prerouting priority 100;
                 iifname {interface} icmpv6 type {{ 133, 134, 135, 136, 143 }} return
+                iifname {interface} udp dport 9 return
                 iifname {interface} counter name in
             }}
             chain after {{

@@ -254,8 +254,9 @@ class StartTests(LifeTests):
 
     def test_a_log_directory_that_cannot_be_written(self):
         for path in ("/proc/portreeve/events.jsonl", f"{self.lab.file('plain', 'a file')}/events.jsonl"):
-            output = self.refusal(extra=f"events: {{ file: {{ path: {path} }} }}")
-            self.assertIn(os.path.dirname(path), output)
+            output = self.refusal(events_file=path)
+            self.assertRegex(output, rf"portreeved: .*{os.path.dirname(path)}")
+            self.assertNotIn("policy.d", output)
 
     def test_a_control_socket_in_use(self):
         first = self.agent()

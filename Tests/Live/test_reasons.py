@@ -62,6 +62,17 @@ engine: { sanity: { allow-null-ip: false } }
     "no site-local": "engine: { sanity: { ipv6: { site-local: deny } } }",
     "small tables": "engine: { limits: { tcp: 4, udp: 4, icmp: 4 } }",
     "part of the packet": "queue: { copy-bytes: 128 }",
+    "tap": """
+mode: tap
+rules:
+  - { name: No telnet, action: deny, direction: incoming, priority: 2, protocol: tcp, destination: { ports: 23 } }
+""",
+    "open": """
+failure: { engine: open, sanity: open }
+engine: { limits: { tcp: 4 } }
+rules:
+  - { name: No telnet, action: deny, direction: incoming, priority: 2, protocol: tcp, destination: { ports: 23 } }
+""",
 }
 
 COMMON = """
@@ -173,7 +184,7 @@ class Case(typing.NamedTuple):
 
     @property
     def is_drop(self):
-        return self.fields.get("action") != "log-only"
+        return self.fields.get("action", "deny") == "deny"
 
 
 CASES = []
@@ -493,6 +504,25 @@ def again(s):
     return start, start + 8
 
 
+# Refused, and passed all the same
+
+case("deny", "in tap mode", lambda s: s.incoming(s.tcp(dport=23)), lambda s: s.incoming(s.tcp(dport=24)), policy="tap",
+     rule="No telnet", priority=2, action="tap:deny")
+case("unsolicited-udp", "in tap mode", lambda s: s.incoming(s.udp(dport=5000)), lambda s: s.incoming(s.udp()),
+     policy="tap", action="tap:deny")
+case("out-of-connection", "in tap mode", lambda s: s.incoming(s.tcp("A", ack=1)),
+     lambda s: s.flow().established().peer("A"), policy="tap", action="tap:deny")
+case("same-source-and-destination-ip", "failing open", lambda s: s.incoming(s.tcp(ip=s.ip(src=s.host), sport=6000)),
+     lambda s: s.incoming(s.tcp()), policy="open", action="fail-open")
+case("invalid-flags", "failing open", lambda s: s.incoming(s.tcp("SF")), lambda s: s.incoming(s.tcp()), policy="open",
+     action="fail-open")
+case("first-fragment-too-small", "failing open", lambda s: s.incoming(s.fragment(0, PAYLOAD[:64])), lambda s: first(s),
+     policy="open", action="fail-open")
+case("max-tcp-connections", "failing open", lambda s: openings(s, 4).incoming(s.tcp(sport=41000)),
+     lambda s: openings(s, 3).incoming(s.tcp(sport=41000)), policy="open", action="fail-open")
+case("deny", "denies when the rest fails open", lambda s: s.incoming(s.tcp(dport=23)),
+     lambda s: s.incoming(s.tcp(dport=24)), policy="open", rule="No telnet", priority=2)
+
 PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "IPv6-ICMP"}
 FLAG_ORDER = "FSRPAUEC"
 
@@ -513,7 +543,8 @@ def expected(row, case, scene):
         "firewall": {
             "reason": row.slug, "id": row.id, "name": case.fields.get("rule") or row.name, "action": "deny",
             "direction": direction, "stage": row.stage, "rule": case.fields.get("rule"),
-            "priority": case.fields.get("priority"), "count": 1, "mode": "inline",
+            "priority": case.fields.get("priority"), "count": 1,
+            "mode": "tap" if case.policy == "tap" else "inline",
             "hook": "prerouting" if incoming else "output", "queue": 0, "policy_epoch": 1, "note": None,
             "explain": row.setting},
         "frame": {
@@ -585,7 +616,7 @@ class ReasonTests(unittest.TestCase):
     @classmethod
     def use(cls, policy):
         """An agent with this policy; its tables are empty where that matters."""
-        if policy == cls.policy and policy != "small tables":
+        if policy == cls.policy and policy not in ("small tables", "open"):
             return
         if cls.agent is not None:
             cls.agent.stop()

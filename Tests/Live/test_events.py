@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No drop goes uncounted: under floods, on a full disk, without the file, with a reader that never reads, and while the
+file is rotated; and traffic never waits for any of it."""
+
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+import services
+from agent import Agent, reasons
+from forge import Injector
+from lab import Lab, wait_until
+from scapy.layers.inet import IP, TCP
+
+POLICY = """
+version: 1
+rules:
+  - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }
+"""
+
+
+class EventTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab())
+        cls.client, cls.router, cls.host = cls.lab.client, cls.lab.router, cls.lab.host
+        cls.enterClassContext(services.nginx(cls.host))
+        cls.injector = Injector(cls.router, "out0", cls.host.mac("eth0"))
+        cls.addClassCleanup(cls.injector.close)
+
+    def agent(self, **options):
+        agent = Agent(self.host, POLICY, name=os.path.basename(self.lab.file("agent")), **options).start()
+        self.addCleanup(agent.stop)
+        self.addCleanup(self.host.flush_rules)
+        return agent.feed()
+
+    def drops(self, count):
+        """So many packets that no Allow rule admits."""
+        self.injector.burst(IP(src="198.18.1.10", dst=self.host.ip4) / TCP(dport=81), count)
+
+    def assert_serves(self):
+        self.client.run("curl", "-sSf", "-m", 5, f"http://{self.host.ip4}/")
+
+    def assert_accounted(self, agent, report, wanted=None):
+        """Every packet that a rule gave to the queue was judged or lost to it, and every drop went somewhere."""
+        delivered = sum(self.host.rule_packets(chain, "mangle", family)[0]
+                        for chain in ("PREROUTING", "OUTPUT") for family in (4, 6))
+        delivered += self.host.rule_packets("PREROUTING", "mangle", 6)[1]
+        judged = sum(queue["packets"] + queue["kernel_queue_drops"] + queue["kernel_socket_drops"]
+                     for queue in report["queues"])
+        self.assertLessEqual(abs(delivered - judged), 5, "packets delivered and judged")
+        dropped = sum(queue["dropped"] for queue in report["queues"])
+        self.assertEqual(dropped, sum(row["dropped"] for row in report["reasons"]))
+        for row in report["reasons"]:
+            self.assertEqual(
+                row["dropped"], row["written"] + row["pending"] + row["silenced"] + row["lost"], row)
+        if wanted is not None:
+            self.assertEqual(dropped, wanted)
+
+    def test_a_flood_from_random_sources(self):
+        agent = self.agent(fold="1s", queues=(0, 1))
+        flood = self.router.start(
+            "hping3", "-q", "-n", "--rand-source", "-S", "-p", 81, "-i", "u20", "-c", 30000, self.host.ip4, name="hping3")
+        while flood.is_running:
+            self.assert_serves()
+        report = agent.settled_report()
+        self.assert_accounted(agent, report)
+        events = agent.events()
+        wanted = {row["reason"]: row["written"] for row in report["reasons"]}
+        denied = [event for event in events if event["firewall"]["action"] == "deny"]
+        self.assertEqual(dict(reasons(denied)), wanted)
+        self.assertGreater(wanted["out-of-allowed-policy"], 10_000)
+        self.assertEqual(sum(row["lost"] for row in report["reasons"]), 0)
+        many = [event for event in denied if event["firewall"].get("note") == "many sources"]
+        self.assertTrue(many)
+        self.assertNotIn("src_ip", many[0])
+
+    def test_a_full_disk(self):
+        disk = self.lab.file("disk")
+        os.mkdir(disk)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", disk])
+        with open(os.path.join(disk, "ballast"), "wb") as ballast:
+            ballast.write(bytes(128 << 10))
+        agent = self.agent(events_file=os.path.join(disk, "events.jsonl"))
+        self.drops(6000)
+        wait_until(lambda: any("No space" in warning for warning in agent.report()["warnings"]), "status names the trouble")
+        self.assert_serves()
+        self.assert_accounted(agent, agent.report(), 6000)
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        wait_until(lambda: not agent.report()["warnings"], "the trouble is over", 15)
+        report = agent.settled_report()
+        self.assertEqual(sum(reasons(agent.events()).values()), 6000)
+        self.assert_accounted(agent, report, 6000)
+        self.assertEqual(sum(row["lost"] for row in report["reasons"]), 0)
+
+    def test_the_file_is_removed(self):
+        agent = self.agent()
+        self.drops(3)
+        self.assertEqual(len(agent.wait_for_events(3)), 3)
+        os.remove(agent.events_file)
+        agent._read = 0
+        self.drops(3)
+        self.assertEqual(len(agent.wait_for_events(3)), 3)
+        self.assert_accounted(agent, agent.settled_report(), 6)
+
+    def test_a_reader_that_never_reads(self):
+        pipe = self.lab.file("pipe")
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        agent = self.agent(events_file=pipe)
+        self.drops(14_000)
+        self.assert_serves()
+        report = agent.report()
+        self.assertGreater(sum(row["pending"] for row in report["reasons"]), 10_000)
+        self.assert_accounted(agent, report, 14_000)
+        text = b""
+
+        def read_all():
+            nonlocal text
+            while chunk := read(reader):
+                text += chunk
+            return not any(row["pending"] for row in agent.report()["reasons"])
+
+        wait_until(read_all, "the reader gets what waits", 20)
+        while chunk := read(reader):
+            text += chunk
+        lines = [json.loads(line) for line in text.splitlines()]
+        report = agent.report()
+        self.assert_accounted(agent, report, 14_000)
+        self.assertEqual(sum(row["lost"] for row in report["reasons"]), 0)
+        self.assertEqual(sum(reasons(lines).values()), 14_000)
+
+    def test_rotation_loses_no_line(self):
+        agent = self.agent()
+        files = [agent.events_file]
+        for number in range(1, 6):
+            self.drops(200)
+            rotated = f"{agent.events_file}.{number}"
+            os.rename(agent.events_file, rotated)
+            files.append(rotated)
+            if number % 2:
+                agent.process.signal(signal.SIGHUP)
+            else:
+                agent.tool("reopen")
+            wait_until(lambda: os.path.exists(agent.events_file), "the file is made anew", process=agent.process)
+        self.drops(200)
+        self.assert_accounted(agent, agent.settled_report(), 1200)
+        ports = []
+        for path in files:
+            with open(path) as file:
+                ports += [json.loads(line)["src_port"] for line in file]
+        self.assertEqual(len(ports), 1200)
+        self.assertEqual(len(set(ports)), 200)
+
+
+def read(descriptor):
+    try:
+        return os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return b""
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
