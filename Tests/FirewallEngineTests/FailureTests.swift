@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import PacketWire
+import TestSupport
+import Testing
+
+@Suite("Tap mode and failure settings: state follows what the packets really did")
+struct FailureTests {
+    @Test("Tap drops nothing, whatever the reason", arguments: ReasonCase.all)
+    func tap(_ reasonCase: ReasonCase) throws {
+        let engine = try EngineUnderTest("mode: tap\n" + reasonCase.policy)
+        try reasonCase.scene(engine)
+        let fate = try reasonCase.raises(engine)
+        if reasonCase.action == .deny {
+            #expect(fate == .passReporting(reasonCase.reason))
+            #expect(engine.lastEvent?.action == .tapDeny)
+        }
+        #expect(engine.engine.counters.dropped.allSatisfy { $0 == 0 })
+    }
+
+    @Test("A connection refused in tap mode keeps reporting its first reason")
+    func refusedConnection() throws {
+        let engine = try EngineUnderTest(
+            """
+            mode: tap
+            rules: [{ name: No, action: deny, direction: incoming, protocol: tcp, destination: { ports: 80 }, flags: [syn] }]
+            """)
+        let talk = TCPTalk(engine)
+        for (party, flags) in [(TCPTalk.Party.peer, TCPFlags.syn), (.host, [.syn, .ack]), (.peer, .ack)] {
+            #expect(talk.send(party, flags) == .passReporting(.deny))
+        }
+        #expect(talk.send(.peer, data: 100) == .passReporting(.deny))
+        #expect(talk.send(.host, data: 100) == .passReporting(.deny))
+        #expect(engine.events.allSatisfy { engine.rule(of: $0) == "No" && $0.action == .tapDeny })
+        try engine.reloads("mode: tap")
+        talk.exchange()
+        talk.close()
+    }
+
+    @Test("So does one that a limit refused")
+    func beyondLimit() throws {
+        let engine = try EngineUnderTest("mode: tap\nstateful: { tcp: { limits: { incoming-per-computer: 1 } } }")
+        TCPTalk(engine, peerPort: 1).open()
+        let talk = TCPTalk(engine, peerPort: 2)
+        for (party, flags) in [(TCPTalk.Party.peer, TCPFlags.syn), (.host, [.syn, .ack]), (.peer, .ack)] {
+            #expect(talk.send(party, flags) == .passReporting(.maxIncomingConnections))
+        }
+    }
+
+    @Test("A connection that was there before reports Out Of Connection, and nothing else")
+    func unknownConnection() throws {
+        let engine = try EngineUnderTest("mode: tap")
+        let talk = TCPTalk(engine)
+        talk.peer.expected = talk.host.next
+        talk.host.expected = talk.peer.next
+        for _ in 0..<3 {
+            #expect(talk.send(.peer, data: 100) == .passReporting(.outOfConnection))
+            #expect(talk.send(.host, data: 100) == .passReporting(.outOfConnection))
+        }
+    }
+
+    @Test("Fragments of a refused datagram are reported with its reason in tap mode")
+    func fragments() throws {
+        let engine = try EngineUnderTest("mode: tap")
+        let whole = PacketBuilder.toHost.udp(1, 2).payload(count: 600)
+        #expect(engine.receives(whole.fragment(304..<608)) == .hold)
+        #expect(engine.receives(whole.fragment(0..<304)) == .passReporting(.unsolicitedUDP))
+        #expect(engine.released == [.passReporting(.unsolicitedUDP)])
+    }
+
+    @Test("failure.sanity open passes V, F and T, and says so; R and U drop")
+    func sanityOpen() throws {
+        let engine = try EngineUnderTest(
+            "failure: { sanity: open }\nrules: [{ name: No, action: deny, direction: incoming, protocol: gre }]")
+        #expect(engine.receives(.ipv4(from: .host, to: .host).udp(1, 2)) == .passReporting(.sameSourceAndDestinationIP))
+        #expect(
+            engine.receives(.toHost.udp(1, 2).payload(count: 100).fragment(0..<48))
+                == .passReporting(.firstFragmentTooSmall))
+        #expect(engine.receives(.toHost.tcp(1, 2, .ack)) == .passReporting(.outOfConnection))
+        #expect(engine.events.allSatisfy { $0.action == .failOpen })
+        #expect(engine.receives(.toHost.upperLayer(47).payload("a")) == .drop(.deny))
+        #expect(engine.receives(.toHost.udp(1, 2)) == .drop(.unsolicitedUDP))
+    }
+
+    @Test("With full tables and failure.engine open, whole connections pass")
+    func engineOpen() throws {
+        let engine = try EngineUnderTest(
+            """
+            failure: { engine: open }
+            engine: { limits: { tcp: 1, udp: 1, icmp: 1 } }
+            """)
+        TCPTalk(engine, peerPort: 1).open()
+        let talk = TCPTalk(engine, peerPort: 2)
+        #expect(talk.send(.peer, .syn) == .passReporting(.maxTCPConnections))
+        #expect(talk.send(.host, [.syn, .ack]) == .pass)
+        #expect(talk.send(.peer) == .passReporting(.maxTCPConnections))
+        #expect(talk.send(.peer, data: 10) == .passReporting(.maxTCPConnections))
+        engine.sends(.fromHost.udp(1, 53))
+        #expect(engine.sends(.fromHost.udp(2, 53)) == .passReporting(.maxUDPConnections))
+        #expect(engine.receives(.toHost.udp(53, 2)) == .passReporting(.maxUDPConnections))
+        engine.sends(.fromHost.echoRequest(id: 1, seq: 1))
+        #expect(engine.sends(.fromHost.echoRequest(id: 2, seq: 1)) == .passReporting(.maxICMPConnections))
+        #expect(engine.receives(.toHost.echoReply(id: 2, seq: 1)) == .passReporting(.maxICMPConnections))
+    }
+
+    @Test("With room in the tables, failure.engine open admits nothing")
+    func engineOpenWithRoom() throws {
+        let engine = try EngineUnderTest("failure: { engine: open }")
+        #expect(engine.receives(.toHost.tcp(1, 2, .ack)) == .drop(.outOfConnection))
+        #expect(engine.receives(.toHost.udp(1, 2)) == .drop(.unsolicitedUDP))
+        #expect(engine.receives(.toHost.udp(1, 2), hook: .unknown) == .passReporting(.invalidPacketInfo))
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import PacketWire
+import TestSupport
+import Testing
+
+@Suite("ICMP errors belong to the connection that they quote")
+struct ICMPErrorTests {
+    private static let router = PacketBuilder.ipv4(from: "203.0.113.1", to: .host)
+
+    @Test("An error about a UDP, TCP or ICMP connection passes, from whatever address, quoting eight bytes or all")
+    func related() throws {
+        let engine = try EngineUnderTest()
+        let talk = TCPTalk(engine, hostPort: 2_000, peerPort: 443)
+        talk.open(by: .host)
+        let packets = [
+            PacketBuilder.fromHost.udp(5_000, 53).payload("abc"), .fromHost.echoRequest(id: 7, seq: 1),
+            talk.segment(.host, [.psh, .ack], data: 100),
+        ]
+        for packet in packets {
+            #expect(engine.sends(packet) == .pass)
+            for quoted in [28, 60] {
+                #expect(engine.receives(ICMPErrorTests.router.timeExceeded(quoting: packet, bytes: quoted)) == .pass)
+                #expect(engine.receives(.toHost.unreachable(code: 1, quoting: packet, bytes: quoted)) == .pass)
+            }
+        }
+        #expect(engine.events.isEmpty)
+    }
+
+    @Test("An error whose quoted sequence number was never sent does not")
+    func implausible() throws {
+        let engine = try EngineUnderTest("engine: { built-in-rules: { path-mtu: false } }")
+        let talk = TCPTalk(engine, hostPort: 2_000, peerPort: 443)
+        talk.open(by: .host)
+        for shift in [1, 0x4000_0000, -0x4000_0000] {
+            let forged = talk.segment(.host, by: shift)
+            #expect(engine.receives(.toHost.packetTooBig(mtu: 576, quoting: forged)) == .drop(.unsolicitedICMP))
+        }
+        #expect(engine.receives(.toHost.packetTooBig(mtu: 1_280, quoting: talk.segment(.host))) == .pass)
+    }
+
+    @Test("An error about what the host never sent, or that quotes another sender, does not")
+    func unrelated() throws {
+        let engine = try EngineUnderTest()
+        engine.sends(.fromHost.udp(5_000, 53))
+        for quoted in [
+            PacketBuilder.fromHost.udp(5_001, 53), .toHost.udp(53, 5_000),
+            .ipv4(from: .other, to: .peer).udp(5_000, 53),
+            .fromHost.udp(5_000, 53).payload(count: 600).fragment(304..<608),
+        ] {
+            #expect(engine.receives(.toHost.unreachable(code: 3, quoting: quoted)) == .drop(.unsolicitedICMP))
+        }
+        #expect(engine.receives(.toHost.icmp(3, code: 3)) == .drop(.unsolicitedICMP), "nothing quoted")
+    }
+
+    @Test("An error that quotes a first fragment of a connection passes")
+    func firstFragment() throws {
+        let engine = try EngineUnderTest()
+        let whole = PacketBuilder.fromHost.udp(5_000, 53).payload(count: 3_000)
+        engine.sends(whole)
+        #expect(engine.receives(ICMPErrorTests.router.timeExceeded(quoting: whole.fragment(0..<1_480))) == .pass)
+    }
+
+    @Test("The built-in rule lets path MTU errors in, unless a policy switches it off")
+    func pathMTU() throws {
+        let error = PacketBuilder.toHost.packetTooBig(mtu: 1_280, quoting: .fromHost.udp(5_000, 53))
+        #expect(try EngineUnderTest().receives(error) == .pass)
+        let without = try EngineUnderTest("engine: { built-in-rules: { path-mtu: false } }")
+        #expect(without.receives(error) == .drop(.unsolicitedICMP))
+    }
+
+    @Test("An error about a connection needs no Allow rule, and a Deny rule stops it")
+    func rules() throws {
+        let allow =
+            "rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }]"
+        let packet = PacketBuilder.fromHost.udp(5_000, 53)
+        let error = PacketBuilder.toHost.unreachable(code: 3, quoting: packet)
+        let engine = try EngineUnderTest(allow)
+        engine.sends(packet)
+        #expect(engine.receives(error) == .pass)
+        #expect(
+            engine.receives(.toHost.unreachable(code: 3, quoting: .fromHost.udp(5, 53))) == .drop(.outOfAllowedPolicy))
+        let deny = try EngineUnderTest("rules: [{ name: No, action: deny, direction: incoming, protocol: icmp }]")
+        deny.sends(packet)
+        #expect(deny.receives(error) == .drop(.deny))
+    }
+
+    @Test("An error about bypassed packets passes, also by a Deny rule that ranks lower")
+    func bypassed() throws {
+        func policy(_ deny: Int) -> String {
+            """
+            rules:
+              - { name: Backup, action: bypass, priority: 2, direction: outgoing, protocol: tcp, destination: { ports: 873 } }
+              - { name: No, action: deny, priority: \(deny), direction: incoming }
+            """
+        }
+        let error = PacketBuilder.toHost.unreachable(code: 3, quoting: .fromHost.tcp(2_000, 873, .ack, seq: 9))
+        #expect(try EngineUnderTest(policy(2)).receives(error) == .pass)
+        #expect(try EngineUnderTest(policy(3)).receives(error) == .drop(.deny))
+        let other = PacketBuilder.toHost.unreachable(code: 3, quoting: .fromHost.tcp(2_000, 874, .ack, seq: 9))
+        #expect(try EngineUnderTest(policy(2)).receives(other) == .drop(.deny))
+    }
+
+    @Test("Errors that the host sends pass; of those about an incoming connection, also where outgoing needs Allow")
+    func outgoing() throws {
+        let engine = try EngineUnderTest(
+            """
+            rules:
+              - { name: DNS, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 53 } }
+              - { name: Web, action: allow, direction: outgoing, protocol: tcp, destination: { ports: 80 } }
+            """)
+        engine.receives(.toHost.udp(9, 53))
+        #expect(engine.sends(.fromHost.unreachable(code: 3, quoting: .toHost.udp(9, 53))) == .pass)
+        #expect(engine.sends(.fromHost.unreachable(code: 3, quoting: .toHost.udp(9, 54))) == .drop(.outOfAllowedPolicy))
+        #expect(try EngineUnderTest().sends(.fromHost.unreachable(code: 3, quoting: .toHost.udp(9, 54))) == .pass)
+    }
+
+    @Test("Where another worker owns the connection it is asked, and only where its answer matters")
+    func otherWorkers() throws {
+        let policy = try EngineUnderTest.policy("", epoch: 1)
+        let shared = EngineUnderTest.limits(of: policy)
+        let owner = try EngineUnderTest(shared: shared, hasOtherWorkers: true)
+        let asked = try EngineUnderTest(shared: shared, hasOtherWorkers: true)
+        let packet = PacketBuilder.fromHost.udp(5_000, 53)
+        owner.sends(packet)
+        let error = ICMPErrorTests.router.timeExceeded(quoting: packet)
+        #expect(owner.receives(error) == .pass)
+        #expect(asked.receives(error) == .ask)
+        var metadata = PacketMetadata()
+        metadata.inInterface = 2
+        metadata.fullLength = UInt32(error.bytes.count)
+        let quoted = try #require(unsafe Engine.quotedPacket(error.bytes.span.bytes, metadata))
+        let relation = owner.engine.relation(of: quoted, at: owner.clock.now)
+        #expect(relation == .related)
+        #expect(asked.inspect(error.bytes, metadata, relation: relation) == .pass)
+        #expect(asked.inspect(error.bytes, metadata, relation: .unrelated) == .drop(.unsolicitedICMP))
+        #expect(asked.engine.counters.hooks[0] == 1, "one packet, however often it is looked at")
+        #expect(asked.receives(.toHost.unreachable(code: 3, quoting: .toHost.udp(1, 2))) == .drop(.unsolicitedICMP))
+        #expect(asked.sends(.fromHost.unreachable(code: 3, quoting: .toHost.udp(1, 2))) == .pass)
+    }
+
+    @Test("During the cold start errors about TCP that the rules would have let out pass")
+    func coldStart() throws {
+        let error = PacketBuilder.toHost.unreachable(code: 1, quoting: .fromHost.tcp(2_000, 443, .ack, seq: 9))
+        #expect(try EngineUnderTest(startsNow: true).receives(error) == .pass)
+        #expect(try EngineUnderTest().receives(error) == .drop(.unsolicitedICMP))
+    }
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import PacketWire
+import TestSupport
+import Testing
+
+@Suite("A new policy judges living connections again, and what it still admits never notices")
+struct ReloadTests {
+    private static func web(_ port: Int) -> String {
+        "rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: \(port) } }]"
+    }
+
+    @Test("What the new policy admits goes on")
+    func survival() throws {
+        let engine = try EngineUnderTest()
+        let talk = TCPTalk(engine)
+        talk.open()
+        engine.sends(.fromHost.udp(5_000, 53))
+        try engine.reloads(ReloadTests.web(80))
+        talk.exchange()
+        #expect(engine.receives(.toHost.udp(53, 5_000)) == .pass)
+        try engine.reloads(ReloadTests.web(80))
+        talk.close()
+        #expect(engine.events.isEmpty)
+    }
+
+    @Test(
+        "What it refuses is refused for its reason, both ways, until 10 s after the last packet; a later policy admits it again"
+    )
+    func refusal() throws {
+        let engine = try EngineUnderTest()
+        let talk = TCPTalk(engine)
+        talk.open()
+        try engine.reloads(ReloadTests.web(81))
+        #expect(talk.deliver(talk.segment(.peer, data: 5), from: .peer) == .drop(.outOfAllowedPolicy))
+        #expect(talk.deliver(talk.segment(.host, data: 5), from: .host) == .drop(.outOfAllowedPolicy))
+        engine.waits(.milliseconds(9_999))
+        #expect(talk.deliver(talk.segment(.host, data: 5), from: .host) == .drop(.outOfAllowedPolicy))
+        engine.waits(.milliseconds(9_999))
+        try engine.reloads(ReloadTests.web(80))
+        talk.exchange()
+        try engine.reloads(ReloadTests.web(81))
+        #expect(talk.deliver(talk.segment(.host, data: 5), from: .host) == .drop(.outOfAllowedPolicy))
+        engine.waits(.seconds(10))
+        try engine.reloads(ReloadTests.web(80))
+        #expect(talk.deliver(talk.segment(.peer, data: 5), from: .peer) == .drop(.outOfConnection))
+    }
+
+    @Test("The event of a refused connection names the rule of the new policy")
+    func newRule() throws {
+        let engine = try EngineUnderTest()
+        let talk = TCPTalk(engine)
+        talk.open()
+        try engine.reloads(
+            """
+            rules:
+              - { name: Other, action: log-only, direction: outgoing, protocol: udp }
+              - { name: No more, action: deny, direction: incoming, protocol: tcp, destination: { ports: 80 } }
+            """)
+        #expect(talk.deliver(talk.segment(.host, data: 5), from: .host) == .drop(.deny))
+        #expect(engine.rule(of: engine.lastEvent) == "No more")
+        #expect(engine.lastEvent?.policyEpoch == 2)
+        #expect(engine.lastEvent?.metadata.direction == .outgoing)
+    }
+
+    @Test("A SYN on a refused connection is an opening of its own, and leaves the refused one if it is refused too")
+    func openingOfRefused() throws {
+        let engine = try EngineUnderTest()
+        let talk = TCPTalk(engine)
+        talk.open()
+        try engine.reloads(ReloadTests.web(81))
+        #expect(engine.receives(.toHost.syn(40_000, 80)) == .drop(.outOfAllowedPolicy))
+        #expect(talk.deliver(talk.segment(.host, data: 5), from: .host) == .drop(.outOfAllowedPolicy))
+        try engine.reloads(ReloadTests.web(80))
+        talk.exchange()
+    }
+
+    @Test("An exchange that a Force Allow rule admitted ends with the rule")
+    func datagrams() throws {
+        let engine = try EngineUnderTest(
+            """
+            rules:
+              - { name: DNS, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 53 } }
+              - { name: Ping, action: force-allow, direction: incoming, protocol: icmp }
+            """)
+        for packet in [PacketBuilder.toHost.udp(9, 53), .toHost.echoRequest(id: 1, seq: 1)] {
+            #expect(engine.receives(packet) == .pass)
+        }
+        try engine.reloads("")
+        #expect(engine.sends(.fromHost.udp(53, 9)) == .drop(.unsolicitedUDP))
+        #expect(engine.receives(.toHost.udp(9, 53)) == .drop(.unsolicitedUDP))
+        #expect(engine.sends(.fromHost.echoReply(id: 1, seq: 1)) == .drop(.unsolicitedICMP))
+    }
+
+    @Test("The end of a schedule works the same way")
+    func schedule() throws {
+        let policy = """
+            schedules: { office: { timezone: UTC, weekly: { mon: ["08:00-18:00"] } } }
+            rules:
+              - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 }, schedule: office }
+            """
+        let engine = try EngineUnderTest(policy)
+        #expect(engine.receives(.toHost.syn(1, 80)) == .drop(.outOfAllowedPolicy))
+        engine.engine.setActiveSchedules(1)
+        let talk = TCPTalk(engine)
+        talk.open()
+        talk.exchange()
+        engine.engine.setActiveSchedules(0)
+        #expect(talk.deliver(talk.segment(.peer, data: 5), from: .peer) == .drop(.outOfAllowedPolicy))
+        engine.engine.setActiveSchedules(1)
+        talk.exchange()
+    }
+
+    @Test("A change of the interfaces asks the rules again")
+    func interfaces() throws {
+        let engine = try EngineUnderTest(
+            "rules: [{ name: Inside, action: deny, direction: incoming, interfaces: [eth1] }]")
+        let talk = TCPTalk(engine)
+        talk.open()
+        talk.exchange()
+        var table = EngineUnderTest.interfaces(engine.policy)
+        table[2] = table[3]
+        engine.engine.setInterfaces(table)
+        #expect(talk.deliver(talk.segment(.peer, data: 5), from: .peer) == .drop(.deny))
+    }
+
+    @Test("Fragments on their way keep the verdict of a policy whose rules are gone")
+    func fragments() throws {
+        let rules = (0..<20).map {
+            "  - { name: R\($0), action: deny, direction: incoming, protocol: udp, destination: { ports: \($0 + 1) } }"
+        }
+        let engine = try EngineUnderTest("rules:\n" + rules.joined(separator: "\n"))
+        let whole = PacketBuilder.toHost.udp(1, 20).payload(count: 900)
+        #expect(engine.receives(whole.fragment(0..<304)) == .drop(.deny))
+        #expect(engine.receives(whole.identification(9).fragment(304..<608)) == .hold)
+        try engine.reloads("")
+        #expect(engine.receives(whole.fragment(304..<608)) == .drop(.deny))
+        #expect(engine.lastEvent?.rule == -1)
+        #expect(engine.receives(whole.identification(9).fragment(0..<304)) == .drop(.unsolicitedUDP))
+        #expect(engine.released == [.drop(.unsolicitedUDP)])
+    }
+}
+
+@Suite("Cold start: connections older than the agent")
+struct ColdStartTests {
+    private static let web = """
+        rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }]
+        """
+
+    /// A connection that both ends know, and the engine does not.
+    private func older(_ engine: EngineUnderTest, hostPort: UInt16 = 80, peerPort: UInt16 = 40_000) -> TCPTalk {
+        let talk = TCPTalk(engine, hostPort: hostPort, peerPort: peerPort)
+        talk.host.expected = talk.peer.next
+        talk.peer.expected = talk.host.next
+        return talk
+    }
+
+    @Test("It is admitted where a SYN of its own direction would be; the sender is the opener")
+    func ownDirection() throws {
+        let engine = try EngineUnderTest(ColdStartTests.web, startsNow: true)
+        older(engine).exchange()
+        #expect(try engine.onlyConnection().openingDirection == .incoming)
+    }
+
+    @Test("Or, with addresses swapped, of the other direction")
+    func otherDirection() throws {
+        let engine = try EngineUnderTest(ColdStartTests.web, startsNow: true)
+        let talk = older(engine, hostPort: 2_000, peerPort: 443)
+        talk.exchange()
+        talk.close()
+        let served = try EngineUnderTest(
+            ColdStartTests.web + "\n  # no rule lets the host open it\n", startsNow: true)
+        let reply = older(served)
+        #expect(reply.send(.host, data: 10) == .pass)
+        #expect(reply.send(.peer) == .pass)
+        #expect(engine.events.isEmpty && served.events.isEmpty)
+    }
+
+    @Test("Not where neither would be, nor where a Deny rule stops it")
+    func refused() throws {
+        let engine = try EngineUnderTest(
+            """
+            rules:
+              - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }
+              - { name: Out, action: allow, direction: outgoing, protocol: tcp, destination: { ports: 443 } }
+              - { name: No, action: deny, direction: incoming, source: { addresses: 203.0.113.99 } }
+            """, startsNow: true)
+        #expect(engine.receives(.toHost.tcp(25, 2_000, .ack).payload("a")) == .drop(.outOfAllowedPolicy))
+        #expect(engine.receives(.ipv4(from: .other, to: .host).tcp(1, 80, .ack)) == .drop(.deny))
+        #expect(engine.connections == 0)
+    }
+
+    @Test("Only while it lasts", arguments: [(300_000, false), (299_999, true)])
+    func duration(_ milliseconds: Int64, _ passes: Bool) throws {
+        let engine = try EngineUnderTest(startsNow: true)
+        engine.waits(.milliseconds(milliseconds))
+        #expect(older(engine).send(.peer, data: 5) == (passes ? .pass : .drop(.outOfConnection)))
+    }
+
+    @Test("Afterwards a RST or FIN passes and creates nothing; outgoing data open an entry, an outgoing ACK does not")
+    func postureRows() throws {
+        let engine = try EngineUnderTest()
+        #expect(engine.receives(.toHost.tcp(1, 80, .rst)) == .pass)
+        #expect(engine.receives(.toHost.tcp(1, 80, [.fin, .ack])) == .pass)
+        #expect(engine.sends(.fromHost.tcp(80, 1, .ack)) == .pass)
+        #expect(engine.connections == 0)
+        let talk = older(engine)
+        #expect(talk.send(.host, data: 10) == .pass)
+        #expect(talk.send(.peer, data: 10) == .pass)
+        #expect(engine.connections == 1)
+        #expect(engine.events.isEmpty)
+    }
+
+    @Test("The rows do not overrule the rules")
+    func rowsAndRules() throws {
+        let engine = try EngineUnderTest(ColdStartTests.web)
+        #expect(engine.receives(.toHost.tcp(1, 81, .rst)) == .drop(.outOfAllowedPolicy))
+        #expect(engine.receives(.toHost.tcp(1, 80, .rst)) == .pass)
+    }
+}
