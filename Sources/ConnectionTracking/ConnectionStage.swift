@@ -29,7 +29,7 @@ extension Connection {
     package var stage: ConnectionStage {
         if refusal.isRefused { return .refused }
         switch key.protocolNumber {
-        case IPProtocol.tcp: return ConnectionStage(tcp.phase)
+        case IPProtocol.tcp: return tcp.isUnanswered ? .synReceived : ConnectionStage(tcp.phase)
         case IPProtocol.udp: return udp.hasAnswer ? .udpStream : .udp
         default: return .icmp
         }

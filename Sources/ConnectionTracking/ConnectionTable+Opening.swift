@@ -71,7 +71,7 @@ extension ConnectionTable {
     ) throws(OpeningRefusal) -> ComputerCounts.Kinds {
         let kinds = connection.counted(in: connection.stage)
         guard generation != 0, !kinds.isEmpty else { return [] }
-        guard connection.stage.isHalfOpen else {
+        guard connection.tcp.phase.isHalfOpen else {
             return shared.count(kinds, of: connection.computer, generation: generation) ? kinds : []
         }
         if shared.admit(kinds, of: connection.computer, generation: generation) == nil { return kinds }

@@ -54,7 +54,8 @@ extension TCPEndpoint {
     mutating func send(_ s: TCPFields, unseenBytes: UInt32) {
         let dataEnd = s.sequence &+ s.dataLength
         advance(to: dataEnd)
-        if s.flags.contains(.fin) { finish(at: dataEnd &+ 1) }
+        // Where the FIN of a fragmented segment stands is not known before it is acknowledged or sent again.
+        if s.flags.contains(.fin), unseenBytes == 0 { finish(at: dataEnd &+ 1) }
         let ahead = dataEnd &+ min(unseenBytes, 65_535)
         if ahead.isAfter(end) { unseen = max(unseen, UInt16(clamping: ahead &- end)) }
     }

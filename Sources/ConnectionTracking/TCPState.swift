@@ -63,6 +63,12 @@ package struct TCPState: Equatable, Sendable, BitwiseCopyable {
         return !isHalfOpen && offer.isn.isWithin(1 << 20, from: endpoint.end &- 1 << 20)
     }
 
+    /// Taken over in mid-stream, and only one side was heard since: a single forged packet can have made it, so it is no more
+    /// than an opening that waits for its answer.
+    package var isUnanswered: Bool {
+        hasWindows && !phase.isOver && (low.marks.contains(.silent) || high.marks.contains(.silent))
+    }
+
     /// Whether the invariants hold.
     var isConsistent: Bool {
         phase.isHalfOpen ? handshake.isUnderWay : hasWindows || phase == .closed
