@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import PacketWire
+import TestSupport
+import Testing
+
+@Suite("Directions, interfaces, and what is none of the engine's business")
+struct DirectionTests {
+    private static let router = """
+        interfaces: { inside: [eth1, eth2] }
+        rules:
+          - { name: In, action: deny, direction: incoming, protocol: gre }
+          - { name: Out, action: deny, direction: outgoing, protocol: esp }
+        """
+    private static let gre = PacketBuilder.toHost.upperLayer(47).payload("a")
+    private static let esp = PacketBuilder.toHost.upperLayer(50).payload("a")
+
+    @Test("Forwarded traffic is outgoing when it enters through an inside interface, also from inside to inside")
+    func forwarding() throws {
+        let engine = try EngineUnderTest(DirectionTests.router)
+        #expect(engine.forwards(DirectionTests.gre, from: 2, to: 3) == .drop(.deny))
+        #expect(engine.forwards(DirectionTests.gre, from: 3, to: 2) == .pass)
+        #expect(engine.forwards(DirectionTests.esp, from: 3, to: 2) == .drop(.deny))
+        #expect(engine.forwards(DirectionTests.esp, from: 3, to: 4) == .drop(.deny))
+        #expect(engine.forwards(DirectionTests.esp, from: 2, to: 2) == .pass)
+    }
+
+    @Test("Without inside interfaces forwarded traffic passes untouched")
+    func withoutInside() throws {
+        let engine = try EngineUnderTest("rules: [{ name: In, action: deny, direction: incoming }]")
+        #expect(engine.forwards(.toHost.udp(1, 2).version(5), from: 2, to: 3) == .pass)
+        #expect(engine.engine.counters.untouched == 1)
+    }
+
+    @Test("A forwarded packet is ignored only if both its interfaces are")
+    func ignored() throws {
+        let engine = try EngineUnderTest(
+            "interfaces: { ignore: [eth1, eth2], inside: [eth0] }\nrules: [{ name: In, action: deny, direction: incoming }]"
+        )
+        #expect(engine.forwards(DirectionTests.gre, from: 3, to: 4) == .pass)
+        #expect(engine.forwards(DirectionTests.gre, from: 3, to: 2) == .drop(.deny))
+        #expect(engine.receives(DirectionTests.gre, on: 3) == .pass)
+        #expect(engine.receives(DirectionTests.gre) == .drop(.deny))
+    }
+
+    @Test("Each hook has its direction")
+    func hooks() throws {
+        let engine = try EngineUnderTest(DirectionTests.router)
+        for hook in [Hook.prerouting, .input] {
+            #expect(engine.receives(DirectionTests.gre, hook: hook) == .drop(.deny))
+        }
+        for hook in [Hook.output, .postrouting] {
+            #expect(engine.sends(DirectionTests.esp, hook: hook) == .drop(.deny))
+        }
+    }
+
+    @Test("Both directions of a forwarded connection are known, also between two inside interfaces")
+    func forwardedConnection() throws {
+        let engine = try EngineUnderTest(
+            """
+            interfaces: { inside: [eth1, eth2] }
+            rules:
+              - { name: Out, action: allow, direction: outgoing, protocol: tcp, destination: { ports: 80 } }
+              - { name: Nothing in, action: allow, direction: incoming, protocol: tcp, destination: { ports: 22 } }
+            """)
+        for exit in [UInt32(2), 4] {
+            let there = PacketBuilder.ipv4(from: "10.0.0.1", to: .peer)
+            let back = PacketBuilder.ipv4(from: .peer, to: "10.0.0.1")
+            let port = UInt16(1_000 + exit)
+            #expect(engine.forwards(there.syn(port, 80), from: 3, to: exit) == .pass)
+            #expect(engine.forwards(back.tcp(80, port, [.syn, .ack], seq: 5, ack: 1_001), from: exit, to: 3) == .pass)
+            #expect(engine.forwards(there.tcp(port, 80, .ack, seq: 1_001, ack: 6), from: 3, to: exit) == .pass)
+        }
+    }
+
+    @Test("A spoofed packet that comes in where the real ones leave is judged by the incoming rules")
+    func spoofed() throws {
+        let engine = try EngineUnderTest(
+            """
+            interfaces: { inside: [eth1] }
+            rules: [{ name: Spoofed, action: deny, direction: incoming, source: { addresses: 10.0.0.0/8 } }]
+            """)
+        let packet = PacketBuilder.ipv4(from: "10.0.0.1", to: .peer).udp(1, 53)
+        #expect(engine.forwards(packet, from: 3, to: 2) == .pass)
+        #expect(engine.forwards(packet, from: 3, to: 2) == .pass)
+        #expect(engine.forwards(packet, from: 2, to: 2) == .drop(.deny))
+        #expect(engine.forwards(packet, from: 3, to: 2) == .pass)
+    }
+
+    @Test("The host's own group packets pass when they come back; those of others do not")
+    func ownGroupPackets() throws {
+        let engine = try EngineUnderTest()
+        for destination: IPAddress in ["224.0.0.251", "255.255.255.255", "192.0.2.255"] {
+            #expect(engine.receives(.ipv4(from: .host, to: destination).udp(5_353, 5_353)) == .pass)
+            #expect(engine.receives(.ipv4(from: .peer, to: destination).udp(5_353, 5_353)) == .drop(.unsolicitedUDP))
+        }
+        #expect(engine.receives(.ipv6(from: .host6, to: "ff02::fb").udp(5_353, 5_353)) == .pass)
+        #expect(engine.receives(.ipv6(from: .peer6, to: "ff02::fb").udp(5_353, 5_353)) == .drop(.unsolicitedUDP))
+    }
+
+    @Test("VLAN and ARP frames: tags are looked through, ARP is judged by rules that name it")
+    func frames() throws {
+        let engine = try EngineUnderTest(
+            """
+            rules:
+              - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }
+              - { name: ARP, action: allow, direction: incoming, frame: arp }
+            """)
+        #expect(engine.receives(.toHost.syn(1, 80).vlan(7).vlan(8)) == .pass)
+        #expect(engine.receives(.toHost.syn(1, 81).vlan(7)) == .drop(.outOfAllowedPolicy))
+        #expect(engine.lastEvent?.headers.vlan == 7)
+        #expect(engine.receives(.arpRequest(for: .host, from: .peer).ethernet()) == .pass)
+        #expect(engine.receives(.raw(etherType: 0x88cc, [1, 2, 3]).ethernet()) == .drop(.outOfAllowedPolicy))
+        #expect(try EngineUnderTest().receives(.raw(etherType: 0x88cc, [1, 2, 3]).ethernet()) == .pass)
+    }
+
+    @Test("A segment that the kernel put together is one packet, whatever its length field says")
+    func segmentationOffload() throws {
+        let engine = try EngineUnderTest("engine: { sanity: { verify-tcp-checksum: true } }")
+        let talk = TCPTalk(engine)
+        talk.open()
+        let packet = talk.segment(.host, [.psh, .ack], data: 40_000).totalLength(0).transportChecksum(0)
+        let fate = engine.sends(packet) {
+            $0.isSegmentationOffload = true
+            $0.checksumNotReady = true
+        }
+        #expect(fate == .pass)
+        talk.host.next &+= 40_000
+        talk.peer.expected = talk.host.next
+        #expect(talk.send(.peer) == .pass)
+        #expect(engine.sends(packet) == .drop(.unreadableIPv4Header), "without the kernel's word the length is wrong")
+    }
+}
