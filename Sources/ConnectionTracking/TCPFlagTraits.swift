@@ -6,7 +6,9 @@ package import PacketWire
 /// several; the strictest row decides.
 package struct FlagTraits: OptionSet, Hashable, Sendable, BitwiseCopyable {
     package var rawValue: UInt8
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
+    @inlinable package var isEmpty: Bool { rawValue == 0 }
+    @inlinable package func contains(_ other: FlagTraits) -> Bool { rawValue & other.rawValue == other.rawValue }
 
     /// None of the six flags of RFC 9293; ECN bits alone give a segment no meaning.
     package static let zeroFlags = FlagTraits(rawValue: 1 << 0)
@@ -45,17 +47,17 @@ extension TCPTracker {
         let flags = s.flags
         var traits: FlagTraits = []
         if flags.isDisjoint(with: .ruleFlags) { traits.insert(.zeroFlags) }
-        if flags.isSuperset(of: [.syn, .fin]) { traits.insert(.synFin) }
-        if flags.isSuperset(of: [.syn, .rst]) { traits.insert(.synRst) }
-        if flags.isSuperset(of: [.rst, .fin]) { traits.insert(.rstFin) }
+        if flags.isSuperset(of: .syn | .fin) { traits.insert(.synFin) }
+        if flags.isSuperset(of: .syn | .rst) { traits.insert(.synRst) }
+        if flags.isSuperset(of: .rst | .fin) { traits.insert(.rstFin) }
         if flags.contains(.syn), !flags.contains(.ack), s.dataLength > 0, !s.fastOpen { traits.insert(.synData) }
         if flags.contains(.urg) { traits.insert(.urgent) }
-        if !flags.isDisjoint(with: [.ece, .cwr]) { traits.insert(.congestion) }
+        if !flags.isDisjoint(with: .ece | .cwr) { traits.insert(.congestion) }
         return traits
     }
 
     /// A pure SYN: the only segment that opens a connection.
     package static func isOpening(_ s: TCPFields) -> Bool {
-        s.flags.contains(.syn) && s.flags.isDisjoint(with: [.ack, .rst, .fin])
+        s.flags.contains(.syn) && s.flags.isDisjoint(with: .ack | .rst | .fin)
     }
 }

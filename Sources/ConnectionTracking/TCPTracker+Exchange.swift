@@ -36,7 +36,7 @@ extension TCPTracker {
     ) {
         let step = step(&state, s, from: side, at: now, .permissive)
         guard let refusal = step.refusal, state.hasWindows, !state.phase.isOver,
-            s.flags.contains(.ack), s.flags.isDisjoint(with: [.syn, .rst])
+            s.flags.contains(.ack), s.flags.isDisjoint(with: .syn | .rst)
         else { return }
         var sender = state[side]
         var receiver = state[side.opposite]

@@ -34,7 +34,7 @@ package enum TCPTracker {
         _ posture: AntiEvasion, _ unseenBytes: UInt32
     ) -> TCPStep {
         let flags = s.flags
-        if flags.isDisjoint(with: [.syn, .rst]) {
+        if flags.isDisjoint(with: .syn | .rst) {
             return flags.contains(.ack)
                 ? segment(&state, s, from: side, at: now, posture, unseenBytes)
                 : withoutACK(state, s, from: side)

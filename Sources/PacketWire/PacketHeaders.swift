@@ -152,6 +152,18 @@ package struct TCPFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
     @inlinable package static var cwr: TCPFlags { TCPFlags(rawValue: 0x80) }
     /// The six that rules look at; ECE and CWR are not rule flags.
     @inlinable package static var ruleFlags: TCPFlags { TCPFlags(rawValue: 0x3f) }
+
+    /// Both sets of flags. Written out, like the two below: a literal such as `[.syn, .rst]` is built by a generic loop,
+    /// with an allocation, in every module but this one.
+    @inlinable package static func | (a: TCPFlags, b: TCPFlags) -> TCPFlags {
+        TCPFlags(rawValue: a.rawValue | b.rawValue)
+    }
+    @inlinable package func contains(_ other: TCPFlags) -> Bool { rawValue & other.rawValue == other.rawValue }
+    @inlinable package func isDisjoint(with other: TCPFlags) -> Bool { rawValue & other.rawValue == 0 }
+    @inlinable package func isSuperset(of other: TCPFlags) -> Bool { contains(other) }
+    @inlinable package func intersection(_ other: TCPFlags) -> TCPFlags {
+        TCPFlags(rawValue: rawValue & other.rawValue)
+    }
 }
 
 /// ICMP (RFC 792) or ICMPv6 (RFC 4443), told apart by `PacketHeaders.transport`.
