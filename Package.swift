@@ -69,6 +69,11 @@ let targets: [Target] =
                 "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
+        .executableTarget(
+            name: "portreeve-bench",
+            dependencies: [
+                "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport", argumentParser,
+            ], swiftSettings: house),
         .target(name: "CSpawnShim"),
         .executableTarget(
             name: "portreeve",

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import PacketWire
+import TestSupport
+
+/// One thing to measure: a host in some state, and packets for it.
+final class Scenario {
+    let name: String
+    /// Index of the scenario to which its ratio is formed.
+    let reference: Int?
+    private var host: Host
+    private let packets: [Segments.Packet]
+    private let expected: Verdict?
+    private var next = 0
+    /// Packets open connections: after each round the table is emptied by time.
+    private let opens: Bool
+
+    private init(
+        _ name: String, _ host: consuming Host, _ packets: [Segments.Packet], expects: Verdict?, opens: Bool = false,
+        reference: Int? = nil
+    ) {
+        self.name = name
+        self.host = host
+        self.packets = packets
+        expected = expects
+        self.opens = opens
+        self.reference = reference
+    }
+
+    /// CPU nanoseconds per packet. A verdict that is not the expected one ends the benchmark: it would measure another
+    /// thing than its name says.
+    func measure(_ count: Int) -> Double {
+        if opens { host.pass(.seconds(120)) }
+        let count = opens ? min(count, packets.count) : count
+        var unexpected = 0
+        let began = Stopwatch.cpuNanoseconds()
+        for _ in 0..<count {
+            let verdict = host.judge(packets[next].bytes, packets[next].metadata)
+            if let expected, verdict != expected { unexpected += 1 }
+            next = next + 1 == packets.count ? 0 : next + 1
+        }
+        let nanoseconds = Stopwatch.cpuNanoseconds() - began
+        precondition(unexpected == 0, "\(name): \(unexpected) of \(count) packets got another verdict")
+        return Double(nanoseconds) / Double(count)
+    }
+
+    static func all(quick: Bool) throws -> [Scenario] {
+        var all = [
+            Scenario("known TCP connection, 512 of them", known(PolicyDocument(), 512), data(512), expects: .pass),
+            Scenario(
+                "known TCP connection, 64 KiB segment", known(PolicyDocument(), 64), data(64, payload: 65_000),
+                expects: .pass, reference: 0),
+            Scenario(
+                "new TCP connection, no rules", Host(PolicyDocument()), syns(20_000), expects: .pass, opens: true,
+                reference: 0),
+            Scenario(
+                "malformed packet, dropped with its event", Host(PolicyDocument()), [Segments.malformed],
+                expects: .drop,
+                reference: 0),
+            Scenario(
+                "denied packet, dropped with its event", Host(denying), syns(1000), expects: .drop, reference: 0),
+        ]
+        for count in quick ? [1, 1000, 100_000] : [1, 1000, 1_000_000] {
+            let shown = min(count, 200_000)
+            all.append(
+                Scenario(
+                    "known TCP connection, 1 of \(count)", known(PolicyDocument(), count), scattered(shown, of: count),
+                    expects: .pass, reference: count == 1 ? nil : 5))
+        }
+        let first = all.count
+        for count in ruleCounts(quick) {
+            all.append(
+                Scenario(
+                    "known TCP connection, \(count) rules (acl)",
+                    known(ruleSet(.acl, count).document, 512, forced: true),
+                    data(512), expects: .pass, reference: count == 10 ? nil : first))
+        }
+        for shape in RuleSetShape.allCases {
+            let first = all.count
+            for count in ruleCounts(quick) {
+                let set = ruleSet(shape, count)
+                all.append(
+                    Scenario(
+                        "new TCP connection, \(count) rules (\(shape.rawValue))", Host(set.document), set.syns,
+                        expects: nil, opens: true, reference: count == 10 ? nil : first))
+            }
+        }
+        return all
+    }
+
+    private static func ruleCounts(_ quick: Bool) -> [Int] {
+        quick ? [10, 1000, 10_000] : [10, 1000, 10_000, 100_000]
+    }
+
+    private static var denying: PolicyDocument {
+        var document = PolicyDocument()
+        document.rules = [
+            Rule(
+                name: "Nothing", action: .deny, priority: 0, direction: .incoming,
+                position: SourcePosition(file: "bench", line: 1, column: 1))
+        ]
+        return document
+    }
+
+    private static func known(_ document: PolicyDocument, _ connections: Int, forced: Bool = false) -> Host {
+        var document = document
+        if forced { document.rules.append(admitting) }
+        var host = Host(document)
+        host.openConnections(connections)
+        return host
+    }
+
+    /// So that the connections of the scenario exist whatever the generated rules say.
+    private static var admitting: Rule {
+        Rule(
+            name: "Everything", action: .forceAllow, priority: 4, direction: .incoming,
+            position: SourcePosition(file: "bench", line: 1, column: 1))
+    }
+
+    private static func data(_ connections: Int, payload: Int = 100) -> [Segments.Packet] {
+        (0..<connections).map { Segments.data($0, payload: payload) }
+    }
+
+    /// Packets of connections spread over the table, in an order that no prefetcher guesses.
+    private static func scattered(_ count: Int, of connections: Int) -> [Segments.Packet] {
+        var random = SeededRandom(seed: 11)
+        return (0..<count).map { _ in Segments.data(Int(random.next() % UInt64(connections)), payload: 100) }
+    }
+
+    private static func syns(_ count: Int) -> [Segments.Packet] {
+        (0..<count).map { Segments.syn(from: 0xc612_0001, UInt16(1024 + $0 % 60_000), to: 0xc613_0001, 80) }
+    }
+
+    private static func ruleSet(
+        _ shape: RuleSetShape, _ count: Int
+    ) -> (document: PolicyDocument, syns: [Segments.Packet]) {
+        var generator = RuleSetGenerator(shape, seed: 42)
+        let document = generator.document(rules: count)
+        let syns = generator.subjects(20_000).map {
+            Segments.syn(from: $0.source.v4, $0.sourcePort, to: $0.destination.v4, $0.destinationPort)
+        }
+        return (document, syns)
+    }
+}

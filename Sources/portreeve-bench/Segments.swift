@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallEngine
+import PacketWire
+import TestSupport
+
+/// The packets that scenarios send: real bytes, patched from a template where there are many.
+enum Segments {
+    typealias Packet = (bytes: [UInt8], metadata: PacketMetadata)
+
+    /// Client of connection `number`: 60,000 ports to an address.
+    private static func endpoint(_ number: Int) -> (address: UInt32, port: UInt16) {
+        (0xc612_0100 + UInt32(number / 60_000), UInt16(1024 + number % 60_000))
+    }
+
+    private static let server: UInt32 = 0xc613_0001
+
+    static func handshake(_ number: Int) -> [Packet] {
+        let (client, port) = endpoint(number)
+        return [
+            packet(.prerouting, from: client, port, to: server, 80, .syn, sequence: 1000, acknowledgement: 0),
+            packet(.output, from: server, 80, to: client, port, [.syn, .ack], sequence: 5000, acknowledgement: 1001),
+            packet(.prerouting, from: client, port, to: server, 80, .ack, sequence: 1001, acknowledgement: 5001),
+        ]
+    }
+
+    /// The client's next data segment; the same bytes again are a retransmission, which costs the same.
+    static func data(_ number: Int, payload: Int) -> Packet {
+        let (client, port) = endpoint(number)
+        return packet(
+            .prerouting, from: client, port, to: server, 80, [.ack, .psh], sequence: 1001, acknowledgement: 5001,
+            payload: payload)
+    }
+
+    static func syn(from source: UInt32, _ sourcePort: UInt16, to destination: UInt32, _ port: UInt16) -> Packet {
+        packet(.prerouting, from: source, sourcePort, to: destination, port, .syn, sequence: 1, acknowledgement: 0)
+    }
+
+    private static func packet(
+        _ hook: Hook, from source: UInt32, _ sourcePort: UInt16, to destination: UInt32, _ destinationPort: UInt16,
+        _ flags: TCPFlags, sequence: UInt32, acknowledgement: UInt32, payload: Int = 0
+    ) -> Packet {
+        var bytes = [UInt8](repeating: 0, count: 40 + payload)
+        bytes[0] = 0x45
+        put16(&bytes, 2, UInt16(40 + payload))
+        bytes[8] = 64
+        bytes[9] = 6
+        put32(&bytes, 12, source)
+        put32(&bytes, 16, destination)
+        put16(&bytes, 20, sourcePort)
+        put16(&bytes, 22, destinationPort)
+        put32(&bytes, 24, sequence)
+        put32(&bytes, 28, acknowledgement)
+        bytes[32] = 0x50
+        bytes[33] = flags.rawValue
+        put16(&bytes, 34, 65_535)
+        return (bytes, PacketMetadata(hook, bytes))
+    }
+
+    private static func put16(_ bytes: inout [UInt8], _ at: Int, _ value: UInt16) {
+        bytes[at] = UInt8(truncatingIfNeeded: value >> 8)
+        bytes[at + 1] = UInt8(truncatingIfNeeded: value)
+    }
+
+    private static func put32(_ bytes: inout [UInt8], _ at: Int, _ value: UInt32) {
+        put16(&bytes, at, UInt16(truncatingIfNeeded: value >> 16))
+        put16(&bytes, at + 2, UInt16(truncatingIfNeeded: value))
+    }
+
+    /// A TCP header that claims a data offset of 4.
+    static var malformed: Packet {
+        var p = syn(from: 0xc612_0001, 40_000, to: server, 80)
+        p.bytes[32] = 0x40
+        return p
+    }
+}
