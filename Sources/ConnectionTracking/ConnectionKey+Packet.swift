@@ -17,7 +17,8 @@ extension ConnectionKey {
     /// fragment, an ICMP error, ICMPv6, any other protocol).
     package static func make(_ packet: borrowing PacketHeaders) -> KeyedPacket? {
         make(
-            network: packet.network, transport: packet.transport, source: packet.source, destination: packet.destination,
+            network: packet.network, transport: packet.transport, source: packet.source,
+            destination: packet.destination,
             sourcePort: packet.sourcePort, destinationPort: packet.destinationPort, icmp: packet.icmp)
     }
 
