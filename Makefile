@@ -62,7 +62,7 @@ bench-queue: build
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN)
 
 fuzz: deps
-	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
+	Tests/Fuzz/run.sh -t $(FUZZ_SECONDS)
 
 install: build
 	install -D -m 755 $(BIN)/portreeved $(DESTDIR)$(PREFIX)/sbin/portreeved
