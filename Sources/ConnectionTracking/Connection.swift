@@ -22,15 +22,16 @@ package struct Connection: Sendable, BitwiseCopyable {
     package var refusal = Refusal.none
     /// The generation (as in `CachedRuleDecision`) by which the opening was judged last.
     package var generation: UInt32 = 0
+    private let openedSecond: UInt32
     package var decisionOfLow = CachedRuleDecision()
     /// Index of the interface that the opening packet used (entered by, or left by when outgoing).
     package var openingInterface: UInt32
     package var decisionOfHigh = CachedRuleDecision()
-    private let openedSecond: UInt32
+    /// Last two and first four bytes of `openingMAC`.
+    private var macLow: UInt16
+    private var macHigh: UInt32
     package var trafficOfLow = Traffic()
     package var trafficOfHigh = Traffic()
-    /// Source MAC of the opening packet, for judging it again after a reload.
-    package var openingMAC: MACAddress
 
     /// A connection whose opening packet, sent by `opener`, was seen now.
     package init(
@@ -43,14 +44,27 @@ package struct Connection: Sendable, BitwiseCopyable {
         lastSeen = now
         openedSecond = UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000_000)
         self.openingInterface = openingInterface
-        self.openingMAC = openingMAC
+        (macLow, macHigh) = Self.halves(openingMAC)
+    }
+
+    /// Source MAC of the opening packet, for judging it again after a reload.
+    package var openingMAC: MACAddress {
+        get {
+            let bits = UInt64(macHigh) << 16 | UInt64(macLow)
+            return bits == 0xffff_ffff_ffff ? .none : MACAddress(bits: bits)
+        }
+        set { (macLow, macHigh) = Self.halves(newValue) }
+    }
+
+    /// Nothing sends from the broadcast address, so its bits can stand for `none`.
+    private static func halves(_ address: MACAddress) -> (low: UInt16, high: UInt32) {
+        (UInt16(truncatingIfNeeded: address.bits), UInt32(truncatingIfNeeded: address.bits >> 16))
     }
 
     /// When the opening packet was seen, to the second.
     package var openedAt: Instant { Instant(nanoseconds: Int64(openedSecond) * 1_000_000_000) }
 
     /// The cached rule decision for packets of this side.
-    @inlinable
     package subscript(decisionOf side: Side) -> CachedRuleDecision {
         get { side == .low ? decisionOfLow : decisionOfHigh }
         set { if side == .low { decisionOfLow = newValue } else { decisionOfHigh = newValue } }
@@ -62,7 +76,6 @@ package struct Connection: Sendable, BitwiseCopyable {
     }
 
     /// The direction in which packets of this side go.
-    @inlinable
     package func direction(of side: Side) -> Direction {
         side == opener ? openingDirection : openingDirection.opposite
     }

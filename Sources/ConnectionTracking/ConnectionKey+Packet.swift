@@ -58,13 +58,21 @@ extension ConnectionKey {
         _ source: IPAddress, _ sourcePort: UInt16, _ destination: IPAddress, _ destinationPort: UInt16,
         protocolNumber: UInt8, version: UInt8, queryType: UInt8
     ) -> KeyedPacket {
-        let sourceIsLow = source == destination ? sourcePort <= destinationPort : source < destination
+        let sourceIsLow = source.isSame(as: destination) ? sourcePort <= destinationPort : source.isBefore(destination)
         let key = ConnectionKey(
             lowAddress: sourceIsLow ? source : destination, highAddress: sourceIsLow ? destination : source,
             lowPortOrIdentifier: sourceIsLow ? sourcePort : destinationPort,
             highPortOrIdentifier: sourceIsLow ? destinationPort : sourcePort,
             protocolNumber: protocolNumber, version: version, queryType: queryType)
         return KeyedPacket(key: key, sender: sourceIsLow ? .low : .high)
+    }
+
+    /// As `==`, without the calls that the addresses' own comparison takes from outside their module.
+    @inline(__always)
+    func isSame(as other: ConnectionKey) -> Bool {
+        lowAddress.isSame(as: other.lowAddress) && highAddress.isSame(as: other.highAddress)
+            && lowPortOrIdentifier == other.lowPortOrIdentifier && highPortOrIdentifier == other.highPortOrIdentifier
+            && protocolNumber == other.protocolNumber && version == other.version && queryType == other.queryType
     }
 
     package func address(of side: Side) -> IPAddress { side == .low ? lowAddress : highAddress }
@@ -85,6 +93,14 @@ extension ConnectionKey {
                 | UInt64(version) << 40 | UInt64(queryType) << 48)
         return UInt32(truncatingIfNeeded: sip.finish())
     }
+}
+
+extension IPAddress {
+    @inline(__always)
+    func isSame(as other: IPAddress) -> Bool { high == other.high && low == other.low }
+
+    @inline(__always)
+    fileprivate func isBefore(_ other: IPAddress) -> Bool { high != other.high ? high < other.high : low < other.low }
 }
 
 extension NetworkProtocol {

@@ -26,6 +26,7 @@ extension ConnectionStage {
 }
 
 extension Connection {
+    @inline(__always)
     package var stage: ConnectionStage {
         if refusal.isRefused { return .refused }
         switch key.protocolNumber {
@@ -37,14 +38,27 @@ extension Connection {
 }
 
 extension ConnectionStage {
-    /// The stages of TCP are its phases, in their order.
+    /// The stages of TCP are its phases.
     @inline(__always)
-    init(_ phase: TCPPhase) { self = ConnectionStage(rawValue: phase.rawValue) ?? .closed }
+    init(_ phase: TCPPhase) {
+        self =
+            switch phase {
+            case .synSent: .synSent
+            case .synReceived: .synReceived
+            case .established: .established
+            case .finWait1: .finWait1
+            case .finWait2: .finWait2
+            case .closeWait: .closeWait
+            case .closing: .closing
+            case .lastACK: .lastACK
+            case .timeWait: .timeWait
+            case .closed: .closed
+            }
+    }
 }
 
 extension Timeouts {
     /// How long an entry in this stage is kept after `lastSeen`.
-    @inline(__always)
     package func span(of stage: ConnectionStage) -> Instant.Span {
         if let phase = TCPPhase(rawValue: stage.rawValue) { return span(of: phase) }
         switch stage {
@@ -54,6 +68,9 @@ extension Timeouts {
         default: return error
         }
     }
+
+    /// In nanoseconds, in the order of the stages.
+    var byStage: [Int64] { ConnectionStage.allCases.map { span(of: $0).nanoseconds } }
 }
 
 extension Connection {

@@ -5,11 +5,21 @@ extension ConnectionTable {
     /// census and counts, and in the wheel when the deadline became earlier. Costs a few comparisons where none of
     /// that happened.
     package mutating func recordChange(of index: ConnectionIndex) {
-        let stage = entries[Int(index)].connection.stage
-        let isMoved = entries[Int(index)].stage != stage
-        if isMoved { move(index, to: stage) }
-        if isMoved || entries[Int(index)].opener != entries[Int(index)].connection.opener { updateCounts(of: index) }
+        let change = change(of: index)
+        if change.isMoved { move(index, to: change.stage) }
+        if change.isMoved || change.isTurned { updateCounts(of: index) }
         rescheduleIfEarlier(index)
+    }
+
+    /// In what a connection differs from the stage and the opener by which it stands in the lists.
+    @inline(__always)
+    private mutating func change(of index: Int32) -> (stage: ConnectionStage, isMoved: Bool, isTurned: Bool) {
+        let entries = entries.span
+        let stage = entries[Int(index)].connection.stage
+        return (
+            stage, entries[Int(index)].stage != stage,
+            entries[Int(index)].opener != entries[Int(index)].connection.opener
+        )
     }
 
     /// Removes a connection and gives back whatever was counted for it.

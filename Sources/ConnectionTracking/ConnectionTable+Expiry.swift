@@ -13,9 +13,10 @@ extension ConnectionTable {
     }
 
     /// When this connection ends if no packet renews it.
-    package func deadline(of index: ConnectionIndex) -> Instant {
-        let connection = entries[Int(index)].connection
-        return connection.lastSeen + timeouts.span(of: connection.stage)
+    package mutating func deadline(of index: ConnectionIndex) -> Instant {
+        let entries = entries.span
+        let span = spans[Int(entries[Int(index)].connection.stage.rawValue)]
+        return Instant(nanoseconds: entries[Int(index)].connection.lastSeen.nanoseconds &+ span)
     }
 
     /// False when the budget ran out first.

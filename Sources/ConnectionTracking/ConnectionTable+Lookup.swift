@@ -5,25 +5,32 @@ package import PacketWire
 extension ConnectionTable {
     /// The living connection of this key. One whose timeout has passed is removed and not found.
     package mutating func find(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
+        let index = locate(key)
+        guard index >= 0 else { return nil }
+        guard isExpired(index, at: now) else { return index }
+        remove(index)
+        return nil
+    }
+
+    /// The entry of this key, dead or alive; -1 where there is none.
+    private mutating func locate(_ key: ConnectionKey) -> Int32 {
         let hash = key.hash(seed: seed)
+        let entries = entries.span
         var index = buckets[buckets.index(of: hash)]
         while index >= 0 {
-            if entries[Int(index)].hash == hash, entries[Int(index)].connection.key == key {
-                guard isExpired(index, at: now) else { return index }
-                remove(index)
-                return nil
-            }
+            if entries[Int(index)].hash == hash, entries[Int(index)].connection.key.isSame(as: key) { return index }
             index = entries[Int(index)].nextInBucket
         }
-        return nil
+        return -1
     }
 
     /// A connection lives for its stage's timeout after `lastSeen`; at that instant it is gone. A clock that ran backwards
     /// ends nothing.
     @inline(__always)
-    func isExpired(_ index: Int32, at now: Instant) -> Bool {
-        let connection = entries[Int(index)].connection
-        return now - connection.lastSeen >= timeouts.span(of: connection.stage)
+    mutating func isExpired(_ index: Int32, at now: Instant) -> Bool {
+        let entries = entries.span
+        let idle = now.nanoseconds &- entries[Int(index)].connection.lastSeen.nanoseconds
+        return idle >= spans[Int(entries[Int(index)].connection.stage.rawValue)]
     }
 
     mutating func linkIntoBucket(_ index: Int32) {

@@ -20,19 +20,19 @@ package typealias ConnectionIndex = Int32
 ///
 /// The owner calls `recordChange(of:)` after each packet that changed a connection, and `expire` between batches.
 package struct ConnectionTable: ~Copyable, Sendable {
-    /// Order matters: what a look-up compares comes first.
-    @usableFromInline
+    /// The order of the fields matters. Array elements begin 48 bytes into a page where the storage is large; the four
+    /// links fill that cache line, and all that a look-up compares stands in the next one.
     struct Entry: BitwiseCopyable {
-        var hash: UInt32
-        /// Next entry of the bucket's chain, or of the list of vacant entries.
-        var nextInBucket: Int32 = -1
-        @usableFromInline var connection: Connection
         /// The list of the wheel's slot.
         var nextInSlot: Int32 = -1
         var previousInSlot: Int32 = -1
         /// The list of half-open or of finished connections, oldest first.
         var newer: Int32 = -1
         var older: Int32 = -1
+        var hash: UInt32
+        /// Next entry of the bucket's chain, or of the list of vacant entries.
+        var nextInBucket: Int32 = -1
+        var connection: Connection
         /// The round of counting that `counts` belongs to (`SharedLimits.generation`).
         var countGeneration: UInt16 = 0
         var slot: UInt16 = 0
@@ -44,7 +44,7 @@ package struct ConnectionTable: ~Copyable, Sendable {
         var opener: Side
     }
 
-    @usableFromInline var entries: [Entry]
+    var entries: [Entry]
     var buckets: HashBuckets
     var wheel = TimingWheel()
     var vacant: Int32 = -1
@@ -63,7 +63,15 @@ package struct ConnectionTable: ~Copyable, Sendable {
     var sweptGeneration: UInt16 = 0
 
     /// May be replaced at any time; look-ups follow it at once, `expire` brings the wheel up to date entry by entry.
-    package var timeouts: Timeouts { didSet { if timeouts != oldValue { sweepPosition = 0 } } }
+    package var timeouts: Timeouts {
+        didSet {
+            guard timeouts != oldValue else { return }
+            spans = timeouts.byStage
+            sweepPosition = 0
+        }
+    }
+    /// The timeouts in nanoseconds by stage, for the look-ups.
+    var spans: [Int64]
 
     /// - Parameters:
     ///   - capacity: the most entries, of all protocols together; more than the totals of `shared` is never used.
@@ -73,6 +81,7 @@ package struct ConnectionTable: ~Copyable, Sendable {
     package init(capacity: Int, timeouts: Timeouts, seed: (UInt64, UInt64), shared: SharedLimits) {
         self.capacity = max(0, min(capacity, Int(Int32.max) / 2))
         self.timeouts = timeouts
+        spans = timeouts.byStage
         self.seed = seed
         self.shared = shared
         entries = []
@@ -80,11 +89,14 @@ package struct ConnectionTable: ~Copyable, Sendable {
         buckets = HashBuckets(limit: self.capacity * 2)
     }
 
-    /// The connection at an index that `find` or `insert` returned; changed in place.
-    @inlinable
+    /// The connection at an index that `find` or `insert` returned. Changed in place; reading copies it, which what is
+    /// done for every packet avoids (`ConnectionTable+Packet.swift`).
     package subscript(index: ConnectionIndex) -> Connection {
-        _read { yield entries[Int(index)].connection }
-        _modify { yield &entries[Int(index)].connection }
+        get { entries.span[Int(index)].connection }
+        _modify {
+            var entries = entries.mutableSpan
+            yield &entries[Int(index)].connection
+        }
     }
 
     /// Makes room for more entries, at a reload that raises the limits; what is there is copied once.

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import PacketWire
+
+/// How a connection stands with the policy.
+package struct ConnectionStanding: Sendable, BitwiseCopyable {
+    /// `Connection.generation`.
+    package var generation: UInt32
+    package var refusal: Refusal
+    package var openingMAC: MACAddress
+}
+
+/// What is done for every packet of a known connection: each is one call that copies only what it returns. They are mutating
+/// although some only read, because the table's address is passed then; a borrowing call copies the whole of it.
+extension ConnectionTable {
+    package mutating func standing(of index: ConnectionIndex) -> ConnectionStanding {
+        let entries = entries.span
+        return ConnectionStanding(
+            generation: entries[Int(index)].connection.generation, refusal: entries[Int(index)].connection.refusal,
+            openingMAC: entries[Int(index)].connection.openingMAC)
+    }
+
+    /// What the rules said about packets of this side.
+    package mutating func decision(of index: ConnectionIndex, for side: Side) -> CachedRuleDecision {
+        let entries = entries.span
+        return side == .low
+            ? entries[Int(index)].connection.decisionOfLow : entries[Int(index)].connection.decisionOfHigh
+    }
+
+    package mutating func keep(_ decision: CachedRuleDecision, of index: ConnectionIndex, for side: Side) {
+        var entries = entries.mutableSpan
+        entries[Int(index)].connection[decisionOf: side] = decision
+    }
+
+    /// Notes a packet that passed: the connection lives on from now, and what the tracker made of it is followed
+    /// (`recordChange`). For TCP the opener is the one that its state names; `direction` is this packet's.
+    package mutating func noteSeen(
+        _ index: ConnectionIndex, from side: Side, direction: Direction, bytes: UInt32, at now: Instant
+    ) {
+        var entries = entries.mutableSpan
+        entries[Int(index)].connection.noteSeen(from: side, direction: direction, bytes: bytes, at: now)
+        recordChange(of: index)
+    }
+}
+
+extension Connection {
+    @inline(__always)
+    fileprivate mutating func noteSeen(from side: Side, direction: Direction, bytes: UInt32, at now: Instant) {
+        if key.protocolNumber == IPProtocol.tcp, tcp.opener != opener {
+            opener = tcp.opener
+            openingDirection = opener == side ? direction : direction.opposite
+        }
+        lastSeen = now
+        count(bytes: bytes, from: side)
+    }
+}
