@@ -16,14 +16,14 @@ package struct Connection: Sendable, BitwiseCopyable {
     package var tcp = TCPState()
     package var udp = UDPState()
     package var icmp = ICMPState()
-    /// The direction of the opening packet.
-    package var openingDirection: Direction
     /// Set while the connection is one whose opening the policy refuses.
     package var refusal = Refusal.none
     /// The generation (as in `CachedRuleDecision`) by which the opening was judged last.
     package var generation: UInt32 = 0
     private let openedSecond: UInt32
     package var decisionOfLow = CachedRuleDecision()
+    /// The direction of the opening packet. Here, it stands where alignment leaves a byte free.
+    package var openingDirection: Direction
     /// Index of the interface that the opening packet used (entered by, or left by when outgoing).
     package var openingInterface: UInt32
     package var decisionOfHigh = CachedRuleDecision()
