@@ -63,8 +63,11 @@ struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
         }
     }
 
-    /// Whether a SYN of this side was seen.
-    var isValid: Bool { marks.contains(.hasAcknowledged) || marks.contains(.pureSYN) }
+    /// Whether this side has answered, with a SYN or what follows it.
+    var isValid: Bool { !marks.isDisjoint(with: [.hasAcknowledged, .pureSYN]) }
+    /// Whether this side has shown that it has seen the peer's SYN.
+    var knowsPeer: Bool { marks.contains(.hasAcknowledged) && !marks.contains(.earlier) }
+
     /// Takes note of the initial sequence number of a further SYN.
     mutating func note(_ sequence: UInt32) {
         if sequence != isn { otherISN = sequence }

@@ -40,8 +40,12 @@ package struct TCPState: Equatable, Sendable, BitwiseCopyable {
         low.marks.contains(.silent) && high.marks.contains(.silent)
     }
 
-    /// Taken over in mid-stream: late copies of SYN and SYN+ACK may come without a record to know them by.
-    var hasUnrecordedHandshake: Bool { hasWindows && !low.marks.contains(.young) && !high.marks.contains(.young) }
+    /// Whether this SYN+ACK may be a late copy of the one that made the windows, although the record of it is lost or, for a
+    /// connection taken over, never was.
+    func isLateSYNACK(_ s: TCPFields, from side: Side) -> Bool {
+        guard hasWindows, mayExchange(s, from: side) else { return false }
+        return !self[side].marks.contains(.young) || self[side].start == s.sequence
+    }
 
     /// Whether both numbers of the segment lie within the windows.
     func mayExchange(_ s: TCPFields, from side: Side) -> Bool {

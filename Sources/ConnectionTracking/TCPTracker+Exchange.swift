@@ -17,6 +17,7 @@ extension TCPTracker {
             step = .judged(row, as: .invalidSequence, by: posture)
             if step.refusal != nil { return step }
         }
+        if state.handshake.stage == .none, isFarFetched(s, from: sender, to: receiver) { return step }
         sender.send(s, unseenBytes: unseenBytes)
         sender.acknowledge(s, to: &receiver, at: now)
         sender.noteTimestamp(of: s, at: now)
@@ -24,6 +25,14 @@ extension TCPTracker {
         state[side.opposite] = receiver
         state.advancePhase()
         return step
+    }
+
+    /// Whether a connection that was taken over should learn nothing from this segment. The guess at its windows can admit
+    /// a good part of the sequence space; what is 16 MiB from all that was seen may be a forgery.
+    private static func isFarFetched(_ s: TCPFields, from sender: TCPEndpoint, to receiver: TCPEndpoint) -> Bool {
+        let distance: UInt32 = 1 << 24
+        return !s.sequence.isWithin(2 * distance, from: sender.end &- distance)
+            || !s.acknowledgement.isWithin(2 * distance, from: receiver.end &- distance)
     }
 
     /// Lets the state follow a segment that was refused and passed all the same (tap mode, failure open, or a rule's drop

@@ -57,9 +57,7 @@ extension TCPTracker {
             return .passed
         }
         var step = TCPStep.passed
-        if state.handshake.answer.marks.isSuperset(of: .hasAcknowledged),
-            !state.handshake.answer.marks.contains(.earlier)
-        {
+        if state.handshake.answer.knowsPeer {
             step = .judged(.splitHandshake, as: .invalidFlags, by: posture)
             if step.refusal != nil { return step }
         }
@@ -91,8 +89,7 @@ extension TCPTracker {
     ) -> TCPStep {
         guard let isn = state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) else {
             let responder = state.handshake.opener.opposite
-            return state.hasUnrecordedHandshake && state.mayExchange(s, from: responder)
-                ? .passed : .refused(.invalidACK)
+            return state.isLateSYNACK(s, from: responder) ? .passed : .refused(.invalidACK)
         }
         var step = TCPStep.passed
         if s.dataLength > 0, !state.handshake.offer.marks.contains(.fastOpen) {
@@ -112,9 +109,14 @@ extension TCPTracker {
         guard state.handshake.stage != .syn, state.handshake.answer.marks.contains(.pureSYN) else {
             return .judged(.splitHandshake, as: .invalidFlags, by: posture)
         }
-        guard state.handshake.offer.has(s.sequence) else { return .refused(.invalidSequence) }
         guard let isn = state.handshake.answer.isn(acknowledgedBy: s.acknowledgement) else {
             return .refused(.invalidACK)
+        }
+        guard state.handshake.offer.has(s.sequence) else {
+            guard state.handshake.stage == .crossed else { return .passed }
+            state.handshake.turnAround()
+            if state.isHalfOpen { state.opener = state.handshake.opener }
+            return responderSYNACK(&state, s, at: now, posture)
         }
         state.handshake.offer.choose(s.sequence)
         state.handshake.offer.absorb(s)
@@ -133,10 +135,12 @@ extension TCPTracker {
             if side != state.handshake.opener { state.handshake.noteLateAnswer(s) }
             return .passed
         }
-        if state.hasWindows, !state.isUnlearnt, !state[side].mayPlace(s, before: state[side.opposite]) {
-            return .refused(.invalidSequence)
+        let (sender, receiver) = (state[side], state[side.opposite])
+        if state.handshake.stage == .none {
+            return state.isUnlearnt || sender.mayAcknowledge(s, sentBy: receiver) ? .passed : .refused(.invalidACK)
         }
-        if state.handshake.stage == .none { return .passed }
+        if state.hasWindows, !sender.mayPlace(s, before: receiver) { return .refused(.invalidSequence) }
+        if state.phase.isOver { return .refused(.packetOnClosedConnection) }
         return .judged(.splitHandshake, as: .invalidFlags, by: posture)
     }
 
@@ -157,6 +161,16 @@ extension TCPHandshake {
         stage = .answered
     }
 
+    /// The SYN that came first was forged or given up, since its sender answers the other side's with a number of its own: that
+    /// one is the opening.
+    fileprivate mutating func turnAround() {
+        offer = answer
+        offer.marks.subtract([.pureSYN, .hasAcknowledged])
+        answer = TCPOffer()
+        opener = opener.opposite
+        stage = .syn
+    }
+
     /// Keeps the sequence number of a SYN+ACK that came when the handshake was over.
     fileprivate mutating func noteLateAnswer(_ s: TCPFields) {
         if answer.isValid {
@@ -170,14 +184,17 @@ extension TCPHandshake {
     /// Whether this SYN is one that the handshake, now over, has already seen.
     func repeatsSYN(_ s: TCPFields, from side: Side) -> Bool {
         guard isOver else { return false }
-        return side == opener ? offer.has(s.sequence) : answer.marks.contains(.pureSYN) && answer.has(s.sequence)
+        return side == opener ? offer.has(s.sequence) : answer.isValid && answer.has(s.sequence)
     }
 
     /// Whether this SYN+ACK belongs to the handshake, now over. The responder may answer a late duplicate of the SYN, with
     /// another sequence number if it has closed since: the RST or the challenge that this provokes tells it.
     func repeatsSYNACK(_ s: TCPFields, from side: Side) -> Bool {
         guard isOver else { return false }
-        if side == opener { return answer.marks.contains(.pureSYN) && offer.has(s.sequence) }
+        if side == opener {
+            return answer.marks.contains(.pureSYN)
+                && (offer.has(s.sequence) || answer.isn(acknowledgedBy: s.acknowledgement) != nil)
+        }
         return offer.isn(acknowledgedBy: s.acknowledgement) != nil
     }
 }

@@ -26,10 +26,7 @@ extension TCPTracker {
         if state.handshake.stage == .crossed { return openerACK(&state, s, of: isn) }
         var next = state
         next.handshake.answer.choose(isn)
-        if next.handshakeIsOfWindows {
-            if !state.isHalfOpen { state.handshake.stage = .completed }
-            return nil
-        }
+        if next.handshakeIsOfWindows, state.mayExchange(s, from: side) { return nil }
         var completion = TCPStep.passed
         complete(&next, at: now, &completion)
         var step = exchange(&next, s, from: side, at: now, posture, unseenBytes)
@@ -51,10 +48,12 @@ extension TCPTracker {
     private static func responderSegment(
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep? {
+        let isOfWindows = state.hasWindows && state.mayExchange(s, from: state.handshake.opener.opposite)
         guard state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) != nil else {
-            let belongsToOld = state.hasWindows && state.mayExchange(s, from: state.handshake.opener.opposite)
-            return belongsToOld ? nil : challenge(&state, s)
+            return isOfWindows ? nil : challenge(&state, s)
         }
+        // A forged SYN must not keep the windows of a living connection from what belongs to them.
+        if isOfWindows, !state.isHalfOpen, state.handshake.stage == .syn { return nil }
         switch state.handshake.stage {
         case .syn: return earlyAnswer(&state, s)
         case .crossed: return splitAnswer(&state, s, at: now, posture)
@@ -145,6 +144,7 @@ extension TCPOffer {
         let ahead = anticipated.end &- isn &- 1
         guard anticipated.marks.contains(.hasAcknowledged), ahead <= UInt32(window) + 1 else { return }
         marks.formUnion(anticipated.marks.intersection(.fin))
+        laterWindow = anticipated.laterWindow
         length = max(length, UInt16(clamping: ahead &- (marks.contains(.fin) ? 1 : 0)))
     }
 

@@ -50,8 +50,8 @@ extension TCPTracker {
         let handshake = state.handshake
         let refused = s.flags.contains(.ack) ? handshake.offer.isn(acknowledgedBy: s.acknowledgement) : nil
         guard handshake.isUnderWay else {
-            return (state.phase == .closed && (refused != nil || handshake.answer.isNext(s.sequence)))
-                || handshake.answer.isNextOfOther(s.sequence)
+            let mayFollow = refused != nil || handshake.answer.mayPlace(s.sequence, before: handshake.offer)
+            return (state.phase == .closed && mayFollow) || handshake.answer.isNextOfOther(s.sequence)
         }
         if handshake.stage != .syn, handshake.answer.isNext(s.sequence) {
             state.abandonOpening(by: handshake.opener.opposite, at: now)

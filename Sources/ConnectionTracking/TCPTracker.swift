@@ -56,7 +56,10 @@ package enum TCPTracker {
         {
             return step
         }
-        guard state.hasWindows else { return .refused(faultWithoutWindows(state, s, from: side)) }
+        guard state.hasWindows else {
+            return state.handshake.wasAnswered(s, from: side)
+                ? .passed : .refused(faultWithoutWindows(state, s, from: side))
+        }
         if state.isUnlearnt, !state[side].marks.contains(.reset) {
             learn(&state, s, from: side, at: now)
             return .passed

@@ -66,6 +66,16 @@ struct TCPAdoptionTests {
         talk.refuse(talk.segment(.server, data: 1, by: 1 << 29), from: .server, as: .invalidSequence)
     }
 
+    @Test("a segment far from all that was seen passes where the windows are guesses, and teaches nothing")
+    func farFetched() {
+        var talk = adopted()
+        talk.send(.server)
+        talk.passInVain(talk.segment(.client, [.fin, .ack], data: 1_000, by: 1 << 26), from: .client)
+        talk.passInVain(talk.segment(.client, acknowledging: 1 << 26), from: .client)
+        talk.send(.client, data: 1_000)
+        talk.pass(talk.segment(.client, data: 1_000, by: 1 << 24), from: .client)
+    }
+
     @Test("a FIN, a RST, a SYN+ACK may be the first segment")
     func first() {
         let clock = TCPConversation().clock.now

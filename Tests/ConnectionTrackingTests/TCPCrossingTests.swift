@@ -57,9 +57,23 @@ struct TCPCrossingTests {
         var talk = crossed()
         talk.refuse(synACK(talk, party).with { $0.acknowledgement &+= 1 }, from: party, as: .invalidACK)
         if party == .client {
-            talk.refuse(synACK(talk, party).with { $0.sequence &+= 1 }, from: party, as: .invalidSequence)
         }
         talk.pass(synACK(talk, party), from: party)
+    }
+
+    @Test("a forged SYN of the server does not keep the client from opening")
+    func forgedServerSYN() {
+        var talk = TCPConversation.established()
+        talk.close(first: .client)
+        talk.renew(clientISN: 0x5555_5555, serverISN: 0x6666_6666)
+        #expect(talk.pass(talk.segment(.server, .syn).with { $0.sequence = 0x1234_5678 }, from: .server).reopened)
+        #expect(talk.state.opener == talk.side(.server))
+        talk.send(.client, .syn)
+        talk.refuse(talk.segment(.server, [.syn, .ack], acknowledging: 1), from: .server, as: .invalidACK)
+        talk.send(.server, [.syn, .ack])
+        #expect(talk.state.opener == talk.side(.client))
+        talk.send(.client)
+        #expect(talk.phase == .established)
     }
 
     @Test("the second SYN needs the admission of its own direction")

@@ -81,6 +81,7 @@ struct TCPModelEndpoint {
     /// Segments to send, in order.
     var output: [TCPFields] = []
     private(set) var aborted = false
+    private var hasConnected = false
 
     // Sending (RFC 9293 section 3.3.1)
     private var initial: UInt32 = 0
@@ -146,8 +147,10 @@ extension TCPModelEndpoint {
         arm(now)
     }
 
-    /// Often close to where sequence numbers or their signed differences wrap around.
+    /// The first is often close to where sequence numbers or their signed differences wrap around.
     private mutating func chooseISN() -> UInt32 {
+        defer { hasConnected = true }
+        if hasConnected { return UInt32.random(in: 0...UInt32.max, using: &random) }
         let base: UInt32 =
             [0, 0x8000_0000, UInt32.random(in: 0...UInt32.max, using: &random)]
             .randomElement(using: &random) ?? 0
@@ -155,9 +158,11 @@ extension TCPModelEndpoint {
     }
 
     private mutating func reset() {
-        let kept = (traits, random, isServer, output)
-        self = TCPModelEndpoint(kept.0, isServer: kept.2, seed: 0)
-        (traits, random, _, output) = kept
+        let before = self
+        self = TCPModelEndpoint(before.traits, isServer: before.isServer, seed: 0)
+        random = before.random
+        output = before.output
+        hasConnected = before.hasConnected
     }
 
     private mutating func close() {
@@ -432,7 +437,9 @@ extension TCPModelEndpoint {
         if s.flags.contains(.syn) { return receiveSYN(s, now) }
         guard isAcceptable(s) else {
             if s.flags.contains(.rst) { return }
-            if s.dataLength > 0 { lastDuplicate = (s.sequence, s.sequence &+ s.dataLength) }
+            if s.dataLength > 0, s.sequence.isBefore(expected) {
+                lastDuplicate = (s.sequence, s.sequence &+ s.dataLength)
+            }
             if s.sequence == expected, s.flags.contains(.ack) { receiveACK(s, now) }
             if mode == .open || mode == .synReceived || mode == .timeWait { acknowledge(now) }
             return
