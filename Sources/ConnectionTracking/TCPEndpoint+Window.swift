@@ -29,19 +29,18 @@ extension TCPEndpoint {
         s.dataLength == 1 && s.sequence == ceiling && receiver.acknowledged == ceiling
     }
 
+    /// After its FIN a side sends nothing new (RFC 9293 section 3.6); data ends before the FIN, and an empty segment may
+    /// stand after it.
     private func isBeyondFIN(_ s: TCPFields, _ dataEnd: UInt32) -> Bool {
         guard marks.contains(.fin) else { return false }
-        return s.flags.contains(.fin) ? (dataEnd &+ 1).isAfter(finEnd) : isDataBeyondFIN(s, dataEnd)
-    }
-
-    private func isDataBeyondFIN(_ s: TCPFields, _ dataEnd: UInt32) -> Bool {
-        s.dataLength == 0 ? dataEnd.isAfter(finEnd) : !dataEnd.isBefore(finEnd)
+        let takesSpace = s.dataLength > 0 || s.flags.contains(.fin)
+        return dataEnd.isAfter(takesSpace ? end &- 1 : end)
     }
 
     /// Whether this side may acknowledge what the segment acknowledges, also selectively (RFC 2018). Duplicate
     /// blocks (RFC 2883) lie below the acknowledgement and can be of any age.
     func mayAcknowledge(_ s: TCPFields, sentBy sender: TCPEndpoint) -> Bool {
-        let limit = sender.marks.contains(.unsettled) ? sender.ceiling.later(sender.end) : sender.limitOfAcknowledgement
+        let limit = sender.limitOfAcknowledgement
         return !s.acknowledgement.isAfter(limit)
             && !s.acknowledgement.isBefore(sender.lowest(within: reach))
             && !(s.sackBlockCount > 0 && s.sackHighest.isAfter(limit))
@@ -65,7 +64,6 @@ extension TCPEndpoint {
         guard !marks.contains(.fin), !sequence.isBefore(end) else { return }
         advance(to: sequence)
         marks.insert(.fin)
-        finEnd = sequence
     }
 
     mutating func advance(to sequence: UInt32) {
@@ -96,7 +94,7 @@ extension TCPEndpoint {
     /// Takes note of an acknowledgement that the peer sent.
     private mutating func hear(_ acknowledgement: UInt32, at now: Instant) {
         if marks.contains(.unsettled) { settle(acknowledgement, at: now) }
-        if marks.contains(.fin), !acknowledgement.isBefore(finEnd) { marks.insert(.finAcknowledged) }
+        if marks.contains(.fin), !acknowledgement.isBefore(end) { marks.insert(.finAcknowledged) }
     }
 
     private mutating func settle(_ acknowledgement: UInt32, at now: Instant) {

@@ -25,8 +25,6 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
     var largestWindow: UInt32 = 0
     /// The highest acknowledgement this side has sent: what it expects next, if nothing is on its way to it.
     var acknowledged: UInt32 = 0
-    /// The sequence number after its FIN; valid with `.fin`.
-    var finEnd: UInt32 = 0
     /// The latest time stamp value (RFC 7323 section 5.3), and the second in which it came; valid with `.timestamped`.
     var timestamp: UInt32 = 0
     var timestampSecond: UInt32 = 0
@@ -38,7 +36,7 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
 
     struct Marks: OptionSet, Equatable, Sendable, BitwiseCopyable {
         var rawValue: UInt8
-        /// Its FIN was seen.
+        /// Its FIN was seen; it is the last before `end`.
         static let fin = Marks(rawValue: 1 << 0)
         /// The peer has acknowledged its FIN.
         static let finAcknowledged = Marks(rawValue: 1 << 1)
@@ -76,5 +74,8 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
     }
 
     /// The highest acknowledgement that the peer can send.
-    var limitOfAcknowledgement: UInt32 { end &+ UInt32(unseen) }
+    var limitOfAcknowledgement: UInt32 {
+        let mayHaveSentMore = marks.contains(.unsettled) && !marks.contains(.fin)
+        return mayHaveSentMore ? ceiling.later(end) : end &+ UInt32(unseen)
+    }
 }

@@ -189,10 +189,7 @@ struct TCPHandshake: Equatable, Sendable, BitwiseCopyable {
         endpoint.acknowledged = peer.isn &+ 1
         endpoint.timestamp = own.timestamp
         if own.marks.contains(.timestamped) { endpoint.marks.insert(.timestamped) }
-        if own.marks.contains(.fin) {
-            endpoint.marks.insert(.fin)
-            endpoint.finEnd = own.end
-        }
+        if own.marks.contains(.fin) { endpoint.marks.insert(.fin) }
         return endpoint
     }
 

@@ -81,6 +81,7 @@ extension TCPEndpoint {
 
     /// Takes it for true that this side has sent everything before `sequence`.
     fileprivate mutating func move(to sequence: UInt32) {
+        marks.subtract([.fin, .finAcknowledged])
         advance(to: sequence)
         ceiling = ceiling.later(end)
     }

@@ -8,10 +8,10 @@ import Testing
 
 @Suite("TCP: state")
 struct TCPStateTests {
-    @Test("a connection's state takes at most 120 bytes")
+    @Test("a connection's state takes at most 112 bytes")
     func size() {
-        #expect(MemoryLayout<TCPState>.size <= 120)
-        #expect(MemoryLayout<TCPState>.stride <= 120)
+        #expect(MemoryLayout<TCPState>.size <= 112)
+        #expect(MemoryLayout<TCPState>.stride <= 112)
     }
 
     @Test("each phase has its own timeout")
