@@ -10,6 +10,9 @@ let house: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
+    // Lets the optimiser see through the arrows between targets: a packet of a known connection costs 0.7 of what it does
+    // without (RESULTS.md). It sees `public` declarations only: Swift 6.3 never inlines `package` ones into another target.
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// How many connections of a table are in which stage; kept up with every change, so that reading it costs nothing.
-package struct ConnectionCensus: Sendable, BitwiseCopyable {
+public struct ConnectionCensus: Sendable, BitwiseCopyable {
     private var counts = InlineArray<14, UInt32>(repeating: 0)
     /// Of all stages together.
-    package private(set) var total = 0
+    public private(set) var total = 0
 
-    package init() {}
+    public init() {}
 
-    package internal(set) subscript(stage: ConnectionStage) -> UInt32 {
+    public internal(set) subscript(stage: ConnectionStage) -> UInt32 {
         get { counts[Int(stage.rawValue)] }
         set {
             total += Int(newValue) - Int(counts[Int(stage.rawValue)])

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// A packet's connection and the side of it that sent the packet.
-package struct KeyedPacket: Hashable, Sendable, BitwiseCopyable {
-    package var key: ConnectionKey
-    package var sender: Side
-    package init(key: ConnectionKey, sender: Side) {
+public struct KeyedPacket: Hashable, Sendable, BitwiseCopyable {
+    public var key: ConnectionKey
+    public var sender: Side
+    public init(key: ConnectionKey, sender: Side) {
         self.key = key
         self.sender = sender
     }
@@ -15,7 +15,7 @@ package struct KeyedPacket: Hashable, Sendable, BitwiseCopyable {
 extension ConnectionKey {
     /// The connection of a packet. `nil` where there is none: no TCP, UDP or ICMPv4 query header was decoded (a later
     /// fragment, an ICMP error, ICMPv6, any other protocol).
-    package static func make(_ packet: borrowing PacketHeaders) -> KeyedPacket? {
+    public static func make(_ packet: borrowing PacketHeaders) -> KeyedPacket? {
         make(
             network: packet.network, transport: packet.transport, source: packet.source,
             destination: packet.destination,
@@ -23,7 +23,7 @@ extension ConnectionKey {
     }
 
     /// The connection of the packet that an ICMP error quotes; `sender` is the side that sent the quoted packet.
-    package static func make(_ quoted: borrowing QuotedPacket) -> KeyedPacket? {
+    public static func make(_ quoted: borrowing QuotedPacket) -> KeyedPacket? {
         make(
             network: quoted.network, transport: quoted.transport, source: quoted.source,
             destination: quoted.destination, sourcePort: quoted.sourcePort, destinationPort: quoted.destinationPort,
@@ -75,8 +75,8 @@ extension ConnectionKey {
             && protocolNumber == other.protocolNumber && version == other.version && queryType == other.queryType
     }
 
-    package func address(of side: Side) -> IPAddress { side == .low ? lowAddress : highAddress }
-    package func portOrIdentifier(of side: Side) -> UInt16 {
+    public func address(of side: Side) -> IPAddress { side == .low ? lowAddress : highAddress }
+    public func portOrIdentifier(of side: Side) -> UInt16 {
         side == .low ? lowPortOrIdentifier : highPortOrIdentifier
     }
 

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// What both directions of a connection have in common: the two endpoints in a canonical order and the protocol.
 ///
 /// TCP and UDP: ports. ICMP queries: the identifier stands in both ports and the query's type in `queryType`, so that
 /// request and reply meet and two kinds of query do not.
-package struct ConnectionKey: Hashable, Sendable, BitwiseCopyable {
-    package var lowAddress: IPAddress
-    package var highAddress: IPAddress
-    package var lowPortOrIdentifier: UInt16
-    package var highPortOrIdentifier: UInt16
-    package var protocolNumber: UInt8
+public struct ConnectionKey: Hashable, Sendable, BitwiseCopyable {
+    public var lowAddress: IPAddress
+    public var highAddress: IPAddress
+    public var lowPortOrIdentifier: UInt16
+    public var highPortOrIdentifier: UInt16
+    public var protocolNumber: UInt8
     /// 4 or 6: an IPv6 packet with mapped addresses is not an IPv4 packet.
-    package var version: UInt8
+    public var version: UInt8
     /// ICMP: the type of the query (8, 13, 15, 17), also for its reply; 0 otherwise.
-    package var queryType: UInt8
+    public var queryType: UInt8
 
-    package init(
+    public init(
         lowAddress: IPAddress, highAddress: IPAddress, lowPortOrIdentifier: UInt16, highPortOrIdentifier: UInt16,
         protocolNumber: UInt8, version: UInt8, queryType: UInt8
     ) {

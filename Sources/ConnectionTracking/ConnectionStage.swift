@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// Where a connection is in its life, as far as the table cares: what timeout holds, what limits count it, and what
 /// may be given up under pressure.
-package enum ConnectionStage: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum ConnectionStage: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case synSent, synReceived, established, finWait1, finWait2, closeWait, closing, lastACK, timeWait, closed
     /// UDP before and after the first answer.
     case udp, udpStream
@@ -27,7 +27,7 @@ extension ConnectionStage {
 
 extension Connection {
     @inline(__always)
-    package var stage: ConnectionStage {
+    public var stage: ConnectionStage {
         if refusal.isRefused { return .refused }
         switch key.protocolNumber {
         case IPProtocol.tcp: return tcp.isUnanswered ? .synReceived : ConnectionStage(tcp.phase)
@@ -59,7 +59,7 @@ extension ConnectionStage {
 
 extension Timeouts {
     /// How long an entry in this stage is kept after `lastSeen`.
-    package func span(of stage: ConnectionStage) -> Instant.Span {
+    public func span(of stage: ConnectionStage) -> Instant.Span {
         if let phase = TCPPhase(rawValue: stage.rawValue) { return span(of: phase) }
         switch stage {
         case .udp: return udp

@@ -4,7 +4,7 @@ extension ConnectionTable {
     /// To be called after a packet changed a connection: follows it into another stage and to another opener, in lists,
     /// census and counts, and in the wheel when the deadline became earlier. Costs a few comparisons where none of
     /// that happened.
-    package mutating func recordChange(of index: ConnectionIndex) {
+    public mutating func recordChange(of index: ConnectionIndex) {
         let change = change(of: index)
         if change.isMoved { move(index, to: change.stage) }
         if change.isMoved || change.isTurned { updateCounts(of: index) }
@@ -23,7 +23,7 @@ extension ConnectionTable {
     }
 
     /// Removes a connection and gives back whatever was counted for it.
-    package mutating func remove(_ index: ConnectionIndex) {
+    public mutating func remove(_ index: ConnectionIndex) {
         guard let stage = entries[Int(index)].stage else { return }
         let kind = entries[Int(index)].connection.key.trackedProtocol
         unlinkFromBucket(index)

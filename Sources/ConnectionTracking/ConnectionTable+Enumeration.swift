@@ -3,7 +3,7 @@
 extension ConnectionTable {
     /// The first connection at or after an index, for listing them a part at a time: start at 0, go on after the one
     /// returned. Connections that come and go meanwhile may be missed; none is seen twice under one index.
-    package func first(from index: ConnectionIndex) -> ConnectionIndex? {
+    public func first(from index: ConnectionIndex) -> ConnectionIndex? {
         var candidate = max(0, Int(index))
         while candidate < entries.count {
             if entries[candidate].stage != nil { return Int32(truncatingIfNeeded: candidate) }
@@ -13,7 +13,7 @@ extension ConnectionTable {
     }
 
     /// Every connection, in no particular order, including those whose timeout has passed and that were not collected yet.
-    package func forEach(_ body: (ConnectionIndex, Connection) -> Void) {
+    public func forEach(_ body: (ConnectionIndex, Connection) -> Void) {
         var next = first(from: 0)
         while let index = next {
             body(index, entries[Int(index)].connection)

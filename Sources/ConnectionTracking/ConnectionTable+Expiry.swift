@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 extension ConnectionTable {
     /// Collects connections whose timeout has passed, and goes on with bringing the entries up to date after a change of
     /// timeouts or limits. Looks at no more than `limit` entries; to be called between batches and when idle.
-    package mutating func expire(at now: Instant, atMost limit: Int) {
+    public mutating func expire(at now: Instant, atMost limit: Int) {
         wheel.catchUp(to: now)
         var budget = limit
         while wheel.isBehind(now), empty(wheel.dueSlot, at: now, &budget) { wheel.advance() }
@@ -13,7 +13,7 @@ extension ConnectionTable {
     }
 
     /// When this connection ends if no packet renews it.
-    package mutating func deadline(of index: ConnectionIndex) -> Instant {
+    public mutating func deadline(of index: ConnectionIndex) -> Instant {
         let entries = entries.span
         let span = spans[Int(entries[Int(index)].connection.stage.rawValue)]
         return Instant(nanoseconds: entries[Int(index)].connection.lastSeen.nanoseconds &+ span)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 extension ConnectionTable {
     /// The living connection of this key. One whose timeout has passed is removed and not found.
-    package mutating func find(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
+    public mutating func find(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
         let index = locate(key)
         guard index >= 0 else { return nil }
         guard isExpired(index, at: now) else { return index }
@@ -72,7 +72,7 @@ extension ConnectionTable {
     }
 
     /// Entries in the longest chain; for tests of the hash.
-    package var longestChain: Int {
+    public var longestChain: Int {
         var longest = 0
         for head in buckets.heads {
             var length = 0

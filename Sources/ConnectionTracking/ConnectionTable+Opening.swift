@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// Why a connection could not be opened (stage C).
-package enum OpeningRefusal: Error, Hashable, Sendable, BitwiseCopyable {
+public enum OpeningRefusal: Error, Hashable, Sendable, BitwiseCopyable {
     /// The table of this protocol is full and nothing in it can be given up (151, 152, 902).
     case tableFull(TrackedProtocol)
     /// The remote computer is at its limit of incoming, of outgoing, of half-open connections (114, 115, 116).
@@ -13,12 +13,12 @@ package enum OpeningRefusal: Error, Hashable, Sendable, BitwiseCopyable {
 }
 
 /// The protocols that have a table limit of their own.
-package enum TrackedProtocol: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum TrackedProtocol: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case tcp, udp, icmp
 }
 
 extension ConnectionKey {
-    package var trackedProtocol: TrackedProtocol {
+    public var trackedProtocol: TrackedProtocol {
         switch protocolNumber {
         case IPProtocol.tcp: .tcp
         case IPProtocol.udp: .udp
@@ -32,7 +32,7 @@ extension ConnectionTable {
     ///
     /// A half-open TCP connection has to keep within the per-computer limits; one that is already further (cold start) is
     /// counted but not refused by them, and one that the policy refuses (`refusal`) is not counted.
-    package mutating func insert(
+    public mutating func insert(
         _ connection: Connection, at now: Instant
     ) throws(OpeningRefusal) -> ConnectionIndex {
         if census.total == 0 { wheel.start(at: now) }
@@ -49,7 +49,7 @@ extension ConnectionTable {
     /// Admits a further opening packet on a connection that is over: the per-computer limits are asked as for a new one,
     /// and a place in them is taken. To be called before the tracker takes the packet in; `recordChange(of:)` gives the
     /// place back if the connection does not become what was announced here.
-    package mutating func reopen(
+    public mutating func reopen(
         _ index: ConnectionIndex, opener: Side, direction: Direction, at now: Instant
     ) throws(OpeningRefusal) {
         var opening = Connection(

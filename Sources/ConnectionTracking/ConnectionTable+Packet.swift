@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// How a connection stands with the policy.
-package struct ConnectionStanding: Sendable, BitwiseCopyable {
+public struct ConnectionStanding: Sendable, BitwiseCopyable {
     /// `Connection.generation`.
-    package var generation: UInt32
-    package var refusal: Refusal
-    package var openingMAC: MACAddress
+    public var generation: UInt32
+    public var refusal: Refusal
+    public var openingMAC: MACAddress
 }
 
 /// What is done for every packet of a known connection: each is one call that copies only what it returns. They are mutating
 /// although some only read, because the table's address is passed then; a borrowing call copies the whole of it.
 extension ConnectionTable {
-    package mutating func standing(of index: ConnectionIndex) -> ConnectionStanding {
+    public mutating func standing(of index: ConnectionIndex) -> ConnectionStanding {
         let entries = entries.span
         return ConnectionStanding(
             generation: entries[Int(index)].connection.generation, refusal: entries[Int(index)].connection.refusal,
@@ -21,20 +21,20 @@ extension ConnectionTable {
     }
 
     /// What the rules said about packets of this side.
-    package mutating func decision(of index: ConnectionIndex, for side: Side) -> CachedRuleDecision {
+    public mutating func decision(of index: ConnectionIndex, for side: Side) -> CachedRuleDecision {
         let entries = entries.span
         return side == .low
             ? entries[Int(index)].connection.decisionOfLow : entries[Int(index)].connection.decisionOfHigh
     }
 
-    package mutating func keep(_ decision: CachedRuleDecision, of index: ConnectionIndex, for side: Side) {
+    public mutating func keep(_ decision: CachedRuleDecision, of index: ConnectionIndex, for side: Side) {
         var entries = entries.mutableSpan
         entries[Int(index)].connection[decisionOf: side] = decision
     }
 
     /// Notes a packet that passed: the connection lives on from now, and what the tracker made of it is followed
     /// (`recordChange`). For TCP the opener is the one that its state names; `direction` is this packet's.
-    package mutating func noteSeen(
+    public mutating func noteSeen(
         _ index: ConnectionIndex, from side: Side, direction: Direction, bytes: UInt32, at now: Instant
     ) {
         var entries = entries.mutableSpan

@@ -3,7 +3,7 @@
 import PacketWire
 
 /// The position of a connection in its table; it means nothing any more once the connection was removed.
-package typealias ConnectionIndex = Int32
+public typealias ConnectionIndex = Int32
 
 /// The connections of one worker.
 ///
@@ -19,7 +19,7 @@ package typealias ConnectionIndex = Int32
 ///   new connection takes the place of the oldest one of this worker that is over or half-open.
 ///
 /// The owner calls `recordChange(of:)` after each packet that changed a connection, and `expire` between batches.
-package struct ConnectionTable: ~Copyable, Sendable {
+public struct ConnectionTable: ~Copyable, Sendable {
     /// The order of the fields matters. Array elements begin 48 bytes into a page where the storage is large; the four
     /// links fill that cache line, and all that a look-up compares stands in the next one.
     struct Entry: BitwiseCopyable {
@@ -51,11 +51,11 @@ package struct ConnectionTable: ~Copyable, Sendable {
     var halfOpen = EntryList()
     var over = EntryList()
     /// How many connections are in which stage.
-    package internal(set) var census = ConnectionCensus()
+    public internal(set) var census = ConnectionCensus()
     let seed: (UInt64, UInt64)
-    package let shared: SharedLimits
+    public let shared: SharedLimits
     /// The most entries that this table holds, of all protocols together.
-    package private(set) var capacity: Int
+    public private(set) var capacity: Int
 
     /// Next entry of the walk that brings all entries up to date after a change of timeouts or limits, or -1.
     var sweepPosition: Int32 = -1
@@ -63,7 +63,7 @@ package struct ConnectionTable: ~Copyable, Sendable {
     var sweptGeneration: UInt16 = 0
 
     /// May be replaced at any time; look-ups follow it at once, `expire` brings the wheel up to date entry by entry.
-    package var timeouts: Timeouts {
+    public var timeouts: Timeouts {
         didSet {
             guard timeouts != oldValue else { return }
             spans = timeouts.byStage
@@ -78,7 +78,7 @@ package struct ConnectionTable: ~Copyable, Sendable {
     ///   - timeouts: see `Timeouts`.
     ///   - seed: key of the hash: random in the agent, fixed in a replay.
     ///   - shared: the limits and counts over all workers.
-    package init(capacity: Int, timeouts: Timeouts, seed: (UInt64, UInt64), shared: SharedLimits) {
+    public init(capacity: Int, timeouts: Timeouts, seed: (UInt64, UInt64), shared: SharedLimits) {
         self.capacity = max(0, min(capacity, Int(Int32.max) / 2))
         self.timeouts = timeouts
         spans = timeouts.byStage
@@ -91,7 +91,7 @@ package struct ConnectionTable: ~Copyable, Sendable {
 
     /// The connection at an index that `find` or `insert` returned. Changed in place; reading copies it, which what is
     /// done for every packet avoids (`ConnectionTable+Packet.swift`).
-    package subscript(index: ConnectionIndex) -> Connection {
+    public subscript(index: ConnectionIndex) -> Connection {
         get { entries.span[Int(index)].connection }
         _modify {
             var entries = entries.mutableSpan
@@ -100,7 +100,7 @@ package struct ConnectionTable: ~Copyable, Sendable {
     }
 
     /// Makes room for more entries, at a reload that raises the limits; what is there is copied once.
-    package mutating func raise(capacity: Int) {
+    public mutating func raise(capacity: Int) {
         guard capacity > self.capacity else { return }
         self.capacity = min(capacity, Int(Int32.max) / 2)
         entries.reserveCapacity(self.capacity)
@@ -108,7 +108,7 @@ package struct ConnectionTable: ~Copyable, Sendable {
     }
 
     /// Memory for one connection in a table that has grown: its entry and two buckets.
-    package static var bytesPerConnection: Int { MemoryLayout<Entry>.stride + 2 * MemoryLayout<Int32>.stride }
+    public static var bytesPerConnection: Int { MemoryLayout<Entry>.stride + 2 * MemoryLayout<Int32>.stride }
 
     var hasVacancy: Bool { vacant >= 0 || entries.count < capacity }
 }

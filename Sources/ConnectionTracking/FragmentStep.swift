@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// Why a fragment is refused (stage F); the reason's number in brackets.
-package enum FragmentRefusal: UInt8, Error, Sendable, BitwiseCopyable, CaseIterable {
+public enum FragmentRefusal: UInt8, Error, Sendable, BitwiseCopyable, CaseIterable {
     /// Fragments are refused altogether (108).
     case fragmented
     /// Don't Fragment together with More Fragments or an offset (109).
@@ -21,7 +21,7 @@ package enum FragmentRefusal: UInt8, Error, Sendable, BitwiseCopyable, CaseItera
 }
 
 /// What was decided for a datagram by its first fragment.
-package enum DatagramVerdict: Hashable, Sendable, BitwiseCopyable {
+public enum DatagramVerdict: Hashable, Sendable, BitwiseCopyable {
     case pass
     /// A reason and a rule (-1: none) in the numbering of the engine, meaningless here, and whether without an event.
     case dropped(reason: UInt8, rule: Int32, silently: Bool = false)
@@ -34,13 +34,13 @@ package enum DatagramVerdict: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// A datagram of which fragments were seen; it means nothing any more once its record was given up.
-package struct DatagramRecord: Hashable, Sendable, BitwiseCopyable {
+public struct DatagramRecord: Hashable, Sendable, BitwiseCopyable {
     var index: Int32
     var generation: UInt32
 }
 
 /// What is to be done with a fragment.
-package enum FragmentStep: Hashable, Sendable, BitwiseCopyable {
+public enum FragmentStep: Hashable, Sendable, BitwiseCopyable {
     /// Drop it; `silently`: count it without an event.
     case refused(FragmentRefusal, silently: Bool)
     /// It has the transport header: judge it as any packet and tell `FragmentTracker.decide`. Also for a duplicate of the
@@ -54,13 +54,13 @@ package enum FragmentStep: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// What becomes of a held fragment.
-package enum FragmentOutcome: Hashable, Sendable, BitwiseCopyable {
+public enum FragmentOutcome: Hashable, Sendable, BitwiseCopyable {
     case decided(DatagramVerdict)
     case refused(FragmentRefusal)
 }
 
 /// A held fragment that can be settled.
-package struct FragmentRelease: Hashable, Sendable, BitwiseCopyable {
-    package var ticket: UInt32
-    package var outcome: FragmentOutcome
+public struct FragmentRelease: Hashable, Sendable, BitwiseCopyable {
+    public var ticket: UInt32
+    public var outcome: FragmentOutcome
 }

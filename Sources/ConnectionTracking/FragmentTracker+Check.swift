@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// The part of a datagram's payload that a fragment holds.
 struct FragmentPiece: BitwiseCopyable {
@@ -24,7 +24,7 @@ struct FragmentPiece: BitwiseCopyable {
 
 extension FragmentTracker {
     /// Checks a fragment (`packet.fragment.isFragment`) and notes it.
-    package mutating func check(
+    public mutating func check(
         _ packet: borrowing PacketHeaders, direction: Direction, at now: Instant, _ settings: FragmentSettings
     ) -> FragmentStep {
         let isFirst = packet.fragment.offset == 0
@@ -43,7 +43,7 @@ extension FragmentTracker {
     }
 
     /// Tells what was decided about a first fragment, for the rest of its datagram.
-    package mutating func decide(_ record: DatagramRecord, _ verdict: DatagramVerdict) {
+    public mutating func decide(_ record: DatagramRecord, _ verdict: DatagramVerdict) {
         guard isCurrent(record) else { return }
         switch records[Int(record.index)].standing {
         case .condemned, .decided(.pass): return

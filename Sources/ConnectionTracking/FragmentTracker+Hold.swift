@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 extension FragmentTracker {
     /// Undertakes to name this fragment's ticket in a release: with the verdict of its datagram, or as incomplete after
     /// `timeouts.fragmentHold`. nil: too many are held; the fragment is to be refused as incomplete.
-    package mutating func hold(_ record: DatagramRecord, at now: Instant) -> UInt32? {
+    public mutating func hold(_ record: DatagramRecord, at now: Instant) -> UInt32? {
         guard isCurrent(record), held.count < Self.maximumHeld else { return nil }
         lastTicket = lastTicket == .max ? 1 : lastTicket + 1
         held.append(Held(ticket: lastTicket, record: record, since: now))
@@ -14,10 +14,10 @@ extension FragmentTracker {
 
     /// Packets that are held, including those that `takeRelease` would name now. While there is one its queue has to settle
     /// packets singly.
-    package var heldCount: Int { held.count }
+    public var heldCount: Int { held.count }
 
     /// The next fragment that can be settled; each is named once, those of one datagram in the order in which they were held.
-    package mutating func takeRelease() -> FragmentRelease? {
+    public mutating func takeRelease() -> FragmentRelease? {
         for position in held.indices {
             if let outcome = held[position].outcome {
                 return FragmentRelease(ticket: held.remove(at: position).ticket, outcome: outcome)
@@ -27,7 +27,7 @@ extension FragmentTracker {
     }
 
     /// Ends what was held too long, and collects a bounded number of records whose time has passed.
-    package mutating func expire(at now: Instant) {
+    public mutating func expire(at now: Instant) {
         for position in held.indices
         where held[position].outcome == nil && now - held[position].since >= timeouts.fragmentHold {
             held[position].outcome = .refused(.incomplete)

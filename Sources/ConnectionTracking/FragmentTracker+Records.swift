@@ -26,7 +26,7 @@ extension FragmentTracker {
     }
 
     /// The rules that gave the verdicts so far got other numbers, or are gone. The verdicts stay.
-    package mutating func forgetRules() {
+    public mutating func forgetRules() {
         for index in records.indices {
             switch records[index].standing {
             case .decided(let verdict): records[index].standing = .decided(verdict.withoutRule)

@@ -17,9 +17,9 @@ import PacketWire
 /// - *Bounded.* At most `limit` records of about 2 KiB each; when all are in use the oldest gives way, complete ones first,
 ///   so that a flood of fragments costs others only datagrams that take longer than the flood needs to fill the table. With
 ///   a limit of 0 every fragment is refused as incomplete. At most `maximumHeld` packets are held, `fragmentHold` long each.
-package struct FragmentTracker: ~Copyable, Sendable {
+public struct FragmentTracker: ~Copyable, Sendable {
     /// Packets held at most.
-    package static let maximumHeld = 64
+    public static let maximumHeld = 64
     /// How long exact duplicates of a complete datagram pass with its verdict.
     static let duplicateTime = Instant.Span.seconds(1)
 
@@ -82,17 +82,17 @@ package struct FragmentTracker: ~Copyable, Sendable {
     let seed: (UInt64, UInt64)
 
     /// Datagrams of which a record is kept.
-    package internal(set) var count = 0
+    public internal(set) var count = 0
     /// `fragment` and `fragmentHold` are used; may be replaced at any time.
-    package var timeouts: Timeouts
+    public var timeouts: Timeouts
     /// The most records kept.
-    package private(set) var limit = 0
+    public private(set) var limit = 0
 
     /// - Parameters:
     ///   - limit: this worker's share of `limits.fragmented-datagrams`.
     ///   - timeouts: see `Timeouts`.
     ///   - seed: key of the hash: random in the agent, fixed in a replay.
-    package init(limit: Int, timeouts: Timeouts, seed: (UInt64, UInt64)) {
+    public init(limit: Int, timeouts: Timeouts, seed: (UInt64, UInt64)) {
         self.timeouts = timeouts
         self.seed = seed
         held.reserveCapacity(Self.maximumHeld)
@@ -100,7 +100,7 @@ package struct FragmentTracker: ~Copyable, Sendable {
     }
 
     /// Sets the most records kept, at a reload. A lower limit takes effect as new datagrams begin.
-    package mutating func setLimit(_ limit: Int) {
+    public mutating func setLimit(_ limit: Int) {
         self.limit = max(0, min(limit, 1 << 20))
         guard self.limit > records.capacity else { return }
         records.reserveCapacity(self.limit)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// An ICMPv4 query or reply (RFC 792, RFC 950): echo, time stamp, information, address mask.
-package struct ICMPQuery: Hashable, Sendable, BitwiseCopyable {
+public struct ICMPQuery: Hashable, Sendable, BitwiseCopyable {
     /// The type of the request, also for a reply; this is the `queryType` of the connection's key.
-    package var requestType: UInt8
-    package var isReply: Bool
+    public var requestType: UInt8
+    public var isReply: Bool
 
     /// `nil` for every type that is neither a query nor a reply.
-    package init?(type: UInt8) {
+    public init?(type: UInt8) {
         switch type {
         case 8, 13, 15, 17: (requestType, isReply) = (type, false)
         case 0: (requestType, isReply) = (8, true)
@@ -20,15 +20,15 @@ package struct ICMPQuery: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// Which sides of an exchange have a request outstanding: an admitted one, at most `timeouts.icmp` ago.
-package struct ICMPState: Hashable, Sendable, BitwiseCopyable {
+public struct ICMPState: Hashable, Sendable, BitwiseCopyable {
     fileprivate var requesters: UInt8 = 0
-    package init() {}
+    public init() {}
 
     fileprivate static func bit(_ side: Side) -> UInt8 { side == .low ? 1 : 2 }
 }
 
 /// What an ICMPv4 query or reply is to an exchange that is known.
-package enum ICMPStep: UInt8, Sendable, BitwiseCopyable {
+public enum ICMPStep: UInt8, Sendable, BitwiseCopyable {
     /// A further request of a side that was admitted, or a reply to one.
     case belongs
     /// The first request of this side: to be judged as an opening packet is, and then `ICMPTracker.admit`ted.
@@ -46,9 +46,9 @@ package enum ICMPStep: UInt8, Sendable, BitwiseCopyable {
 /// identifier, either one's requests keep the exchange alive.
 ///
 /// Replies to a broadcast or multicast request come from other addresses, hence belong to no exchange.
-package enum ICMPTracker {
+public enum ICMPTracker {
     /// Judges a query or reply of `sender` and notes it in the connection.
-    package static func step(
+    public static func step(
         _ connection: inout Connection, isReply: Bool, sender: Side, at now: Instant
     ) -> ICMPStep {
         let asker = isReply ? sender.opposite : sender
@@ -60,7 +60,7 @@ package enum ICMPTracker {
     }
 
     /// Notes that the rules admitted a request of this side.
-    package static func admit(_ connection: inout Connection, requestOf side: Side, at now: Instant) {
+    public static func admit(_ connection: inout Connection, requestOf side: Side, at now: Instant) {
         connection.icmp.requesters |= ICMPState.bit(side)
         connection.lastSeen = now
     }
@@ -70,7 +70,7 @@ package enum ICMPTracker {
     /// `nil` where the error cannot be about a tracked connection: nothing usable is quoted, or the error does not go back
     /// to the sender of what it quotes (RFC 1122 section 3.2.2). Any router on the way may be its source. Whether a quoted
     /// TCP sequence number is plausible is for the TCP tracker to say.
-    package static func relate(_ error: borrowing PacketHeaders) -> KeyedPacket? {
+    public static func relate(_ error: borrowing PacketHeaders) -> KeyedPacket? {
         guard error.transport == .icmp, error.icmp.isError, error.quoted.network == .ipv4,
             error.quoted.source == error.destination, !error.quoted.isLaterFragment
         else { return nil }

@@ -13,7 +13,7 @@ import Synchronization
 /// (`ConnectionStage.isConcurrent`); it is half-open until its handshake is complete. When counting starts, because a
 /// reload set the first limit, a new `generation` begins, and each table counts its living connections as its sweep comes
 /// to them; until then there are connections that no limit sees.
-package final class SharedLimits: Sendable {
+public final class SharedLimits: Sendable {
     let totals = InlineArray<3, Atomic<UInt32>> { _ in Atomic(0) }
     let tableLimits: InlineArray<3, Atomic<UInt32>>
     /// Incoming, outgoing, half-open; `UInt32.max` is unlimited.
@@ -30,14 +30,14 @@ package final class SharedLimits: Sendable {
     ///   - tables: limits of the totals.
     ///   - computers: limits of each computer; counting begins when there is one.
     ///   - seed: key of the hash of computers: random in the agent, fixed in a replay.
-    package init(tables: TableLimits, computers: ComputerLimits, seed: (UInt64, UInt64)) {
+    public init(tables: TableLimits, computers: ComputerLimits, seed: (UInt64, UInt64)) {
         self.seed = seed
         tableLimits = InlineArray { _ in Atomic(0) }
         update(tables: tables, computers: computers)
     }
 
     /// Sets the limits of a new policy. What is open stays open, also above a lower limit.
-    package func update(tables: TableLimits, computers: ComputerLimits) {
+    public func update(tables: TableLimits, computers: ComputerLimits) {
         reload.withLock { last in
             tableLimits[0].store(tables.tcp, ordering: .relaxed)
             tableLimits[1].store(tables.udp, ordering: .relaxed)
@@ -50,15 +50,15 @@ package final class SharedLimits: Sendable {
     }
 
     /// The total of a protocol over all tables, and its limit.
-    package func total(of kind: TrackedProtocol) -> UInt32 {
+    public func total(of kind: TrackedProtocol) -> UInt32 {
         totals[Int(kind.rawValue)].load(ordering: .relaxed)
     }
-    package func limit(of kind: TrackedProtocol) -> UInt32 {
+    public func limit(of kind: TrackedProtocol) -> UInt32 {
         tableLimits[Int(kind.rawValue)].load(ordering: .relaxed)
     }
 
     /// How many computers have connections counted; 0 while no per-computer limit is set.
-    package var computersCounted: Int {
+    public var computersCounted: Int {
         var sum = 0
         for shard in 0..<shards.count { sum += shards[shard].withLock { $0.computers } }
         return sum

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// One endpoint of a connection, by its place in the canonical order of `ConnectionKey`.
-package enum Side: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum Side: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case low, high
 
-    package var opposite: Side { self == .low ? .high : .low }
+    public var opposite: Side { self == .low ? .high : .low }
 }

@@ -5,14 +5,14 @@
 ///
 /// The tables use it in place of the standard library's `Hasher`, which is the same function, for two reasons: the seed
 /// comes from the caller, so that a replay repeats itself exactly, and it is inlined into the look-up.
-package struct SipHash: BitwiseCopyable {
+public struct SipHash: BitwiseCopyable {
     private var v0: UInt64
     private var v1: UInt64
     private var v2: UInt64
     private var v3: UInt64
     private var words: UInt64 = 0
 
-    package init(seed: (UInt64, UInt64)) {
+    public init(seed: (UInt64, UInt64)) {
         v0 = seed.0 ^ 0x736f_6d65_7073_6575
         v1 = seed.1 ^ 0x646f_7261_6e64_6f6d
         v2 = seed.0 ^ 0x6c79_6765_6e65_7261
@@ -21,14 +21,14 @@ package struct SipHash: BitwiseCopyable {
 
     /// Takes in the next eight bytes of the message, little-endian.
     @inline(__always)
-    package mutating func absorb(_ word: UInt64) {
+    public mutating func absorb(_ word: UInt64) {
         compress(word)
         words &+= 1
     }
 
     /// The hash of everything absorbed; the value must not be used afterwards.
     @inline(__always)
-    package mutating func finish() -> UInt64 {
+    public mutating func finish() -> UInt64 {
         compress(words << 59)  // The message's length in bytes, modulo 256, is the top byte of its last block.
         v2 ^= 0xff
         for _ in 0..<3 { round() }

@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// What the flags of a segment show by themselves, before any state: one trait per anti-evasion row. A segment may show
 /// several; the strictest row decides.
-package struct FlagTraits: OptionSet, Hashable, Sendable, BitwiseCopyable {
-    package var rawValue: UInt8
-    @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
-    @inlinable package var isEmpty: Bool { rawValue == 0 }
-    @inlinable package func contains(_ other: FlagTraits) -> Bool { rawValue & other.rawValue == other.rawValue }
+public struct FlagTraits: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    public var rawValue: UInt8
+    @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
+    @inlinable public var isEmpty: Bool { rawValue == 0 }
+    @inlinable public func contains(_ other: FlagTraits) -> Bool { rawValue & other.rawValue == other.rawValue }
 
     /// None of the six flags of RFC 9293; ECN bits alone give a segment no meaning.
-    package static let zeroFlags = FlagTraits(rawValue: 1 << 0)
-    package static let synFin = FlagTraits(rawValue: 1 << 1)
-    package static let synRst = FlagTraits(rawValue: 1 << 2)
-    package static let rstFin = FlagTraits(rawValue: 1 << 3)
+    public static let zeroFlags = FlagTraits(rawValue: 1 << 0)
+    public static let synFin = FlagTraits(rawValue: 1 << 1)
+    public static let synRst = FlagTraits(rawValue: 1 << 2)
+    public static let rstFin = FlagTraits(rawValue: 1 << 3)
     /// SYN without ACK, with data and without the Fast Open option (RFC 7413 section 3). Data on a SYN+ACK is judged by
     /// the state, which knows whether the SYN had the option.
-    package static let synData = FlagTraits(rawValue: 1 << 4)
-    package static let urgent = FlagTraits(rawValue: 1 << 5)
+    public static let synData = FlagTraits(rawValue: 1 << 4)
+    public static let urgent = FlagTraits(rawValue: 1 << 5)
     /// CWR or ECE (RFC 3168): refused as CE Flags, every other trait as Invalid Flags.
-    package static let congestion = FlagTraits(rawValue: 1 << 6)
+    public static let congestion = FlagTraits(rawValue: 1 << 6)
 
     /// Each trait by itself, those that are nonsense before those that a policy may merely dislike.
-    package static let each: [FlagTraits] = [.zeroFlags, .synFin, .synRst, .rstFin, .synData, .urgent, .congestion]
+    public static let each: [FlagTraits] = [.zeroFlags, .synFin, .synRst, .rstFin, .synData, .urgent, .congestion]
 }
 
 extension AntiEvasion {
     /// What the row of this one trait says.
-    package func action(_ trait: FlagTraits) -> PostureAction {
+    public func action(_ trait: FlagTraits) -> PostureAction {
         switch trait {
         case .zeroFlags: zeroFlags
         case .synFin: synFin
@@ -43,7 +43,7 @@ extension AntiEvasion {
 }
 
 extension TCPTracker {
-    package static func traits(_ s: TCPFields) -> FlagTraits {
+    public static func traits(_ s: TCPFields) -> FlagTraits {
         let flags = s.flags
         var traits: FlagTraits = []
         if flags.isDisjoint(with: .ruleFlags) { traits.insert(.zeroFlags) }
@@ -57,7 +57,7 @@ extension TCPTracker {
     }
 
     /// A pure SYN: the only segment that opens a connection.
-    package static func isOpening(_ s: TCPFields) -> Bool {
+    public static func isOpening(_ s: TCPFields) -> Bool {
         s.flags.contains(.syn) && s.flags.isDisjoint(with: .ack | .rst | .fin)
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// How far a TCP connection has come, as an observer on the path can know it. The names are those of RFC 9293 section
 /// 3.3.2 seen from the opener; where the observer cannot know what the opener knows, the phase says what was *seen*.
-package enum TCPPhase: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum TCPPhase: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     /// The opener's SYN, nothing of the other side's that answers it.
     case synSent
     /// The responder's SYN+ACK, or both SYNs of a simultaneous open; not yet the acknowledgements that complete the opening.
@@ -28,14 +28,14 @@ package enum TCPPhase: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case closed
 
     /// The handshake is not finished.
-    package var isHalfOpen: Bool { self == .synSent || self == .synReceived }
+    public var isHalfOpen: Bool { self == .synSent || self == .synReceived }
     /// Nothing but stragglers and a new opening can come.
-    package var isOver: Bool { self == .timeWait || self == .closed }
+    public var isOver: Bool { self == .timeWait || self == .closed }
 }
 
 extension Timeouts {
     /// How long a connection is remembered after its last packet in this phase.
-    package func span(of phase: TCPPhase) -> Instant.Span {
+    public func span(of phase: TCPPhase) -> Instant.Span {
         switch phase {
         case .synSent: synSent
         case .synReceived: synReceived

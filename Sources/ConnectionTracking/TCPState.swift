@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// Everything remembered about one TCP connection. A pure value: `TCPTracker.step` makes the next one of it.
 ///
@@ -13,22 +13,22 @@ package import PacketWire
 ///
 /// Invariants: a half-open phase has a handshake under way; any other has windows, except `closed` after an opening that was
 /// refused.
-package struct TCPState: Equatable, Sendable, BitwiseCopyable {
+public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     var low = TCPEndpoint()
     var high = TCPEndpoint()
     var handshake = TCPHandshake()
-    package var phase = TCPPhase.synSent
+    public var phase = TCPPhase.synSent
     /// The side whose SYN opened the connection, or was taken for the opener when it was taken over.
-    package var opener = Side.low
+    public var opener = Side.low
     /// Whether `low` and `high` hold windows.
     var hasWindows = false
 
-    package init() {}
+    public init() {}
 
-    package var isHalfOpen: Bool { phase.isHalfOpen }
+    public var isHalfOpen: Bool { phase.isHalfOpen }
 
     /// How long the connection is remembered after its last packet.
-    package func timeout(_ timeouts: Timeouts) -> Instant.Span { timeouts.span(of: phase) }
+    public func timeout(_ timeouts: Timeouts) -> Instant.Span { timeouts.span(of: phase) }
 
     subscript(side: Side) -> TCPEndpoint {
         get { side == .low ? low : high }
@@ -69,7 +69,7 @@ package struct TCPState: Equatable, Sendable, BitwiseCopyable {
 
     /// Taken over in mid-stream, and only one side was heard since: a single forged packet can have made it, so it is no more
     /// than an opening that waits for its answer.
-    package var isUnanswered: Bool {
+    public var isUnanswered: Bool {
         hasWindows && !phase.isOver && (low.marks.contains(.silent) || high.marks.contains(.silent))
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// Why the tracker refuses a segment; each is one reason of stage T.
-package enum TCPRefusal: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum TCPRefusal: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     /// 101
     case invalidFlags
     /// 102
@@ -15,7 +15,7 @@ package enum TCPRefusal: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 }
 
 /// The anti-evasion rows that only the state of a connection can judge.
-package enum TCPPostureRow: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum TCPPostureRow: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case invalidTimestamps
     case pawsZero
     /// Here: data on a SYN+ACK whose SYN did not ask for Fast Open.
@@ -24,7 +24,7 @@ package enum TCPPostureRow: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 }
 
 extension AntiEvasion {
-    package func action(_ row: TCPPostureRow) -> PostureAction {
+    public func action(_ row: TCPPostureRow) -> PostureAction {
         switch row {
         case .invalidTimestamps: invalidTimestamps
         case .pawsZero: pawsZero
@@ -35,18 +35,18 @@ extension AntiEvasion {
 }
 
 /// The outcome of one step. A refused segment has changed nothing.
-package struct TCPStep: Equatable, Sendable, BitwiseCopyable {
+public struct TCPStep: Equatable, Sendable, BitwiseCopyable {
     /// `nil`: the segment passes.
-    package var refusal: TCPRefusal?
+    public var refusal: TCPRefusal?
     /// What the segment would be refused for if its posture row said `deny` instead of `log`.
-    package var logged: TCPRefusal?
+    public var logged: TCPRefusal?
     /// The row that decided `refusal` or `logged`, where one did.
-    package var row: TCPPostureRow?
+    public var row: TCPPostureRow?
     /// The entry is a new connection from here on, with `TCPState.opener` as its opener: what was counted for the old one
     /// has to be counted anew.
-    package var reopened = false
+    public var reopened = false
     /// The row says `deny-silent`: drop without an event.
-    package var isSilent = false
+    public var isSilent = false
 
     static let passed = TCPStep()
 

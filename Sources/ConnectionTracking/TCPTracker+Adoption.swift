@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// Connections that began before the agent.
 extension TCPTracker {
@@ -9,7 +9,7 @@ extension TCPTracker {
     /// The scale of windows is in SYN segments only, so it counts as 14, the most there is (RFC 7323 section 2.3); windows are
     /// learnt as each side shows them. The silent side is taken to offer the greatest window until it speaks, and either
     /// side may have sent more than was seen until everything is acknowledged.
-    package static func adopt(
+    public static func adopt(
         _ s: TCPFields, from side: Side, opener: Side, at now: Instant
     ) -> TCPState {
         var state = TCPState()

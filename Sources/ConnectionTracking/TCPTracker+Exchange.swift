@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// Segments of a connection that has windows.
 extension TCPTracker {
@@ -40,7 +40,7 @@ extension TCPTracker {
     ///
     /// If only one of its two numbers is out of place, our bounds may be what is wrong, and they are moved to it;
     /// if both are, it belongs to something else, and its receiver will ignore it as well.
-    package static func follow(
+    public static func follow(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
     ) {
         let step = step(&state, s, from: side, at: now, .permissive)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// Openings: the first of a connection, and later ones for the same pair of ports.
 extension TCPTracker {
     /// The state of a connection whose opening SYN `side` has just sent.
-    package static func open(_ s: TCPFields, from side: Side, at _: Instant) -> TCPState {
+    public static func open(_ s: TCPFields, from side: Side, at _: Instant) -> TCPState {
         var state = TCPState()
         state.opener = side
         state.handshake = TCPHandshake(s, from: side)
@@ -14,7 +14,7 @@ extension TCPTracker {
 
     /// Whether this segment is an opening of its own, which has to be put to the rules of its own direction and to the limits
     /// first: a pure SYN against the opener's direction, or on a connection that is over.
-    package static func needsAdmission(_ state: TCPState, _ s: TCPFields, from side: Side) -> Bool {
+    public static func needsAdmission(_ state: TCPState, _ s: TCPFields, from side: Side) -> Bool {
         isOpening(s) && (state.phase.isOver || side != state.opener)
     }
 

@@ -4,7 +4,7 @@
 extension TCPTracker {
     /// Whether `side` may have a segment with this sequence number in flight: anything up to what it has sent, as far
     /// back as the peer's window allows it to repeat, or a SYN of an opening.
-    package static func isPlausibleQuote(_ state: TCPState, sequence: UInt32, sentBy side: Side) -> Bool {
+    public static func isPlausibleQuote(_ state: TCPState, sequence: UInt32, sentBy side: Side) -> Bool {
         if state.hasWindows {
             let sender = state[side]
             let lowest = sender.lowest(within: state[side.opposite].reach)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// The TCP state machine: (state, side, segment, time, posture) → (state, outcome), without clock, table or lock.
 ///
 /// The caller has judged the flags alone (`traits`) and, where `needsAdmission` says so, has put a SYN to its rules. What
 /// comes here and is nonsense by its flags was let through by a posture row; it passes where it can do nothing.
-package enum TCPTracker {
+public enum TCPTracker {
     /// Judges one segment that `side` sent.
     ///
     /// - Parameters:
@@ -18,7 +18,7 @@ package enum TCPTracker {
     ///   - unseenBytes: for the first fragment of a fragmented segment, how many more bytes may follow. They may be
     ///     acknowledged, but are not taken for seen.
     /// - Returns: whether it passes, and what else the caller has to know.
-    package static func step(
+    public static func step(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
         _ posture: AntiEvasion, unseenBytes: UInt32 = 0
     ) -> TCPStep {

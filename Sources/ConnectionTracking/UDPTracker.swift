@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// What is remembered of a pair of UDP endpoints.
-package struct UDPState: Hashable, Sendable, BitwiseCopyable {
+public struct UDPState: Hashable, Sendable, BitwiseCopyable {
     /// The side that did not open has answered: `timeouts.udpStream` holds instead of `timeouts.udp`.
-    package var hasAnswer = false
-    package init() {}
+    public var hasAnswer = false
+    public init() {}
 }
 
 /// UDP pseudo-state: whatever either endpoint sends to the other within the timeout belongs.
-package enum UDPTracker {
+public enum UDPTracker {
     /// Notes a datagram of `sender`; every one renews the pair.
-    package static func step(_ connection: inout Connection, sender: Side, at now: Instant) {
+    public static func step(_ connection: inout Connection, sender: Side, at now: Instant) {
         if sender != connection.opener { connection.udp.hasAnswer = true }
         connection.lastSeen = now
     }

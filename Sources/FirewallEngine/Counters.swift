@@ -3,51 +3,51 @@
 import PacketWire
 
 /// What one worker counts; plain numbers, read under the worker's lock.
-package struct EngineCounters: Sendable {
+public struct EngineCounters: Sendable {
     /// Packets inspected, and those passed untouched (ignored interfaces, forwarded without inside interfaces).
-    package var inspected: UInt64 = 0
-    package var untouched: UInt64 = 0
-    package var passed: UInt64 = 0
+    public var inspected: UInt64 = 0
+    public var untouched: UInt64 = 0
+    public var passed: UInt64 = 0
     /// By `DropReason.rawValue`: packets dropped.
-    package var dropped = [UInt64](repeating: 0, count: DropReason.count)
+    public var dropped = [UInt64](repeating: 0, count: DropReason.count)
     /// Packets that a reason refused and that passed all the same: tap mode or failure open.
-    package var refusedButPassed = [UInt64](repeating: 0, count: DropReason.count)
+    public var refusedButPassed = [UInt64](repeating: 0, count: DropReason.count)
     /// Dropped packets whose event a setting silences.
-    package var silenced = [UInt64](repeating: 0, count: DropReason.count)
+    public var silenced = [UInt64](repeating: 0, count: DropReason.count)
     /// Dropped packets whose event found the outbox full: there is only the number.
-    package var merged = [UInt64](repeating: 0, count: DropReason.count)
+    public var merged = [UInt64](repeating: 0, count: DropReason.count)
     /// Events of packets that passed, likewise.
-    package var mergedOfPassed = [UInt64](repeating: 0, count: DropReason.count)
+    public var mergedOfPassed = [UInt64](repeating: 0, count: DropReason.count)
     /// Packets by the hook that delivered them (`Hook.rawValue` 0–4).
-    package var hooks = [UInt64](repeating: 0, count: 5)
+    public var hooks = [UInt64](repeating: 0, count: 5)
     /// Fragments seen: tells whether the hook in use shows them.
-    package var fragments: UInt64 = 0
+    public var fragments: UInt64 = 0
 
-    package init() {}
+    public init() {}
 }
 
 /// Events, and bytes of packets for those that carry them, until the worker hands them on. Rigid: nothing grows.
-package struct Outbox: Sendable {
-    package private(set) var events: [Event] = []
-    package private(set) var bytes: [UInt8] = []
+public struct Outbox: Sendable {
+    public private(set) var events: [Event] = []
+    public private(set) var bytes: [UInt8] = []
 
-    package static let capacity = 256
-    package static let bytesCapacity = 64 * 1024
+    public static let capacity = 256
+    public static let bytesCapacity = 64 * 1024
     /// Most bytes of one packet that an event carries (as in Deep Security: 1,500).
-    package static let bytesPerEvent = 1500
+    public static let bytesPerEvent = 1500
 
-    package init() {
+    public init() {
         events.reserveCapacity(Outbox.capacity)
         bytes.reserveCapacity(Outbox.bytesCapacity)
     }
 
     /// The bytes kept with an event of this outbox; empty where there are none.
-    package func bytes(of event: Event) -> ArraySlice<UInt8> {
+    public func bytes(of event: Event) -> ArraySlice<UInt8> {
         guard event.packetData >= 0 else { return [] }
         return bytes[Int(event.packetData)..<Int(event.packetData) + Int(event.packetDataCount)]
     }
 
-    package mutating func removeAll() {
+    public mutating func removeAll() {
         events.removeAll(keepingCapacity: true)
         bytes.removeAll(keepingCapacity: true)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// What becomes of a packet.
-package enum Verdict: UInt8, Sendable, BitwiseCopyable {
+public enum Verdict: UInt8, Sendable, BitwiseCopyable {
     case pass
     case drop
     /// A fragment that waits for its datagram's first one: the worker keeps the packet; `Engine.takeReleases` settles it.
@@ -12,21 +12,21 @@ package enum Verdict: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// The outcome of one inspection.
-package struct Decision: Sendable, BitwiseCopyable {
-    package var verdict: Verdict
+public struct Decision: Sendable, BitwiseCopyable {
+    public var verdict: Verdict
     /// Set for a drop, and for a pass that an event reports (tap, failure open).
-    package var reason: DropReason?
+    public var reason: DropReason?
     /// Index of the deciding rule in `Policy.rules`, or -1.
-    package var rule: Int32
+    public var rule: Int32
     /// `hold`: the ticket under which the release names this packet.
-    package var ticket: UInt32
+    public var ticket: UInt32
 
-    package init(verdict: Verdict, reason: DropReason? = nil, rule: Int32 = -1, ticket: UInt32 = 0) {
+    public init(verdict: Verdict, reason: DropReason? = nil, rule: Int32 = -1, ticket: UInt32 = 0) {
         self.verdict = verdict
         self.reason = reason
         self.rule = rule
         self.ticket = ticket
     }
 
-    package static let pass = Decision(verdict: .pass)
+    public static let pass = Decision(verdict: .pass)
 }

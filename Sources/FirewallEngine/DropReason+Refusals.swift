@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
-package import PacketWire
+public import PacketWire
 
 extension DropReason {
     /// The stage V reason of a malformation, one to one.
-    package init(_ error: DecodeError) {
+    public init(_ error: DecodeError) {
         switch error {
         case .ethernetHeaderCut: self = .unreadableEthernetHeader
         case .noIPHeader: self = .noIPHeader

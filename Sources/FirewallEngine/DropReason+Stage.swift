@@ -2,7 +2,7 @@
 
 extension DropReason {
     /// The stage that raises it. A switch of its own: the packet path reads it for every drop, and the table has strings.
-    package var stage: Stage {
+    public var stage: Stage {
         switch self {
         case .logOnly, .deny, .outOfAllowedPolicy, .outOfAllowedPolicyOpenPort, .blockedScanner: .rules
         case .outOfConnection, .invalidFlags, .invalidSequence, .invalidACK, .internalStatesError, .ceFlags,

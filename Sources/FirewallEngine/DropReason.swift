@@ -2,7 +2,7 @@
 
 /// Why a packet was dropped, or what an event reports: one case per row of `ReasonRow.all`. The raw value is dense, for
 /// counters; the number that users see is `ReasonRow.number`.
-package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
+public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case logOnly
     case deny
     case outOfConnection
@@ -69,5 +69,5 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case blockedScanner
 
     /// How many reasons there are; the length of an array of counters.
-    package static let count = 64
+    public static let count = 64
 }

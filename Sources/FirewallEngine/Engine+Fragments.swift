@@ -2,7 +2,7 @@
 
 import ConnectionTracking
 import FirewallPolicy
-package import PacketWire
+public import PacketWire
 
 extension Engine {
     /// Stage F, then the datagram's first fragment through the other stages; later ones follow its verdict.
@@ -72,7 +72,7 @@ extension Engine {
 
     /// The next held fragment whose datagram is decided, or whose time is over, with its decision; the worker settles
     /// it. Call until nil after each batch and at least every `fragment-hold` while anything is held.
-    package mutating func takeRelease(at now: Instant) -> Decision? {
+    public mutating func takeRelease(at now: Instant) -> Decision? {
         fragments.expire(at: now)
         guard let release = fragments.takeRelease(), var p = held.take(ticket: release.ticket) else { return nil }
         var decision = conclude(&p, finding(release.outcome), RawSpan())
@@ -81,7 +81,7 @@ extension Engine {
     }
 
     /// How many packets wait for their datagram's first fragment; while it is not 0, the queue settles singly.
-    package var heldCount: Int { fragments.heldCount }
+    public var heldCount: Int { fragments.heldCount }
 
     private func finding(_ outcome: FragmentOutcome) -> Finding? {
         switch outcome {

@@ -2,7 +2,7 @@
 
 import ConnectionTracking
 import FirewallPolicy
-package import PacketWire
+public import PacketWire
 
 extension Engine {
     /// Errors belong to the connection that they quote; queries open an exchange, replies answer one; anything else that
@@ -104,7 +104,7 @@ extension Engine {
 
     /// Whether this worker knows an admitted connection whose sender may just have sent the quoted packet. Other workers
     /// ask this while they hold no table of their own.
-    package mutating func relation(of quoted: QuotedPacket, at now: Instant) -> ErrorRelation {
+    public mutating func relation(of quoted: QuotedPacket, at now: Instant) -> ErrorRelation {
         guard let packet = ConnectionKey.make(quoted), let i = table.find(packet.key, at: now),
             !table[i].refusal.isRefused
         else { return .unrelated }
@@ -117,7 +117,7 @@ extension Engine {
     }
 
     /// The packet that an ICMP error quotes, for the question to other workers; nil if it quotes none.
-    package static func quotedPacket(_ bytes: RawSpan, _ metadata: PacketMetadata) -> QuotedPacket? {
+    public static func quotedPacket(_ bytes: RawSpan, _ metadata: PacketMetadata) -> QuotedPacket? {
         var headers = PacketHeaders()
         do {
             try headers.decodePacket(bytes, etherType: metadata.etherType, PacketTraits(metadata))

@@ -2,7 +2,7 @@
 
 import ConnectionTracking
 import FirewallPolicy
-package import PacketWire
+public import PacketWire
 
 extension Engine {
     /// Judges one packet: the order of the stages is the order of this function (DESIGN section 2).
@@ -13,7 +13,7 @@ extension Engine {
     ///   - now: the worker's clock; never goes backwards between calls.
     ///   - relation: for an ICMP error that was answered `.askOtherWorkers` before: what they said.
     /// - Returns: The verdict. `.hold` and `.askOtherWorkers` ask the worker to come back with the packet.
-    package mutating func inspect(
+    public mutating func inspect(
         _ bytes: RawSpan, _ metadata: PacketMetadata, at now: Instant, relation: ErrorRelation = .notAsked
     ) -> Decision {
         var p = Inspection(metadata, at: now)
@@ -24,7 +24,7 @@ extension Engine {
     }
 
     /// The same for a whole Ethernet frame, as captures and the frame guard have it.
-    package mutating func inspectFrame(_ frame: RawSpan, _ metadata: PacketMetadata, at now: Instant) -> Decision {
+    public mutating func inspectFrame(_ frame: RawSpan, _ metadata: PacketMetadata, at now: Instant) -> Decision {
         var p = Inspection(metadata, at: now)
         guard place(&p) else { return passUntouched() }
         if let finding = decodeFrame(&p, frame) { return conclude(&p, finding, frame) }

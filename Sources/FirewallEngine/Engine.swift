@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import ConnectionTracking
-package import FirewallPolicy
-package import PacketWire
+public import ConnectionTracking
+public import FirewallPolicy
+public import PacketWire
 
 /// The firewall's judgement: bytes and what the kernel says about them in, a `Decision` out, and an `Event` for every
 /// drop. `inspect` is the function to read first.
@@ -16,7 +16,7 @@ package import PacketWire
 /// - `counters.dropped[r]` is the number of packets dropped for reason `r`; each of them either has an event in the
 ///   outbox, or is counted in `counters.silenced[r]`, or, if the outbox was full, in `counters.merged[r]`.
 /// - `generation` changes whenever a cached rule decision may have become wrong: policy, schedules, interfaces.
-package struct Engine: ~Copyable {
+public struct Engine: ~Copyable {
     var policy: Policy
     /// The settings that the packet path reads, copied out of the policy at reload.
     var hot: HotSettings
@@ -25,9 +25,9 @@ package struct Engine: ~Copyable {
     var fragments: FragmentTracker
     /// Fragments that wait for their datagram's first one, by ticket.
     var held: HeldFragments
-    package internal(set) var interfaces = InterfaceTable()
-    package var hostAddresses = HostAddresses()
-    package var listeningPorts = ListeningPorts()
+    public internal(set) var interfaces = InterfaceTable()
+    public var hostAddresses = HostAddresses()
+    public var listeningPorts = ListeningPorts()
     var activeSchedules: UInt64 = 0
     let shared: SharedLimits
     /// Until this instant packets of connections older than the agent are admitted (POLICY: cold start).
@@ -35,8 +35,8 @@ package struct Engine: ~Copyable {
     let clock: EngineClock
     /// Whether other workers own connections that an ICMP error may quote.
     let hasOtherWorkers: Bool
-    package var counters = EngineCounters()
-    package var outbox = Outbox()
+    public var counters = EngineCounters()
+    public var outbox = Outbox()
 
     /// - Parameters:
     ///   - policy: the policy in force, until `adopt`.
@@ -44,7 +44,7 @@ package struct Engine: ~Copyable {
     ///   - seed: of the connection table's keyed hash; random in the agent, fixed in replay.
     ///   - shared: the totals over all workers.
     ///   - hasOtherWorkers: whether other engines have connections of the same host.
-    package init(
+    public init(
         policy: Policy, clock: EngineClock, seed: (UInt64, UInt64), shared: SharedLimits, hasOtherWorkers: Bool
     ) {
         self.policy = policy
@@ -69,11 +69,11 @@ package struct Engine: ~Copyable {
 }
 
 /// When things began, on the engine's clock.
-package struct EngineClock: Sendable, BitwiseCopyable {
-    package var agentStarted: Instant
-    package var kernelBooted: Instant
+public struct EngineClock: Sendable, BitwiseCopyable {
+    public var agentStarted: Instant
+    public var kernelBooted: Instant
 
-    package init(agentStarted: Instant, kernelBooted: Instant) {
+    public init(agentStarted: Instant, kernelBooted: Instant) {
         self.agentStarted = agentStarted
         self.kernelBooted = kernelBooted
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// What an event says was done.
-package enum EventAction: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum EventAction: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case deny
     case logOnly
     /// Not a drop (142, 910–914).
@@ -18,24 +18,24 @@ package enum EventAction: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 
 /// One firewall event: a fixed size, no references, so that a worker writes it without allocation. Names and text are
 /// added by the thread that formats it.
-package struct Event: Sendable, BitwiseCopyable {
-    package var reason: DropReason
-    package var action: EventAction
+public struct Event: Sendable, BitwiseCopyable {
+    public var reason: DropReason
+    public var action: EventAction
     /// When the packet was judged, on the worker's clock (`EventLog` turns it into calendar time).
-    package var instant: Instant
+    public var instant: Instant
     /// Index of the rule in the policy of `policyEpoch`, or -1.
-    package var rule: Int32 = -1
+    public var rule: Int32 = -1
     /// `Policy.epoch` in force.
-    package var policyEpoch: UInt32 = 0
-    package var metadata: PacketMetadata
-    package var headers: PacketHeaders
-    package var note = EventNote.none
+    public var policyEpoch: UInt32 = 0
+    public var metadata: PacketMetadata
+    public var headers: PacketHeaders
+    public var note = EventNote.none
     /// Bytes of the packet in the batch's copy, where the policy asks for packet data: offset into `Outbox.bytes`, or -1.
-    package var packetData: Int32 = -1
+    public var packetData: Int32 = -1
     /// How many of them.
-    package var packetDataCount: UInt16 = 0
+    public var packetDataCount: UInt16 = 0
 
-    package init(
+    public init(
         reason: DropReason, action: EventAction, instant: Instant, metadata: PacketMetadata, headers: PacketHeaders
     ) {
         self.reason = reason
@@ -47,7 +47,7 @@ package struct Event: Sendable, BitwiseCopyable {
 }
 
 /// Engine detail of an event.
-package enum EventNote: UInt8, Sendable, BitwiseCopyable {
+public enum EventNote: UInt8, Sendable, BitwiseCopyable {
     case none
     /// The connection was refused at its opening; this is a later packet of it.
     case refusedConnection

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// The addresses that are this host's own, and the directed broadcast addresses of its networks.
-package struct HostAddresses: Sendable {
+public struct HostAddresses: Sendable {
     private var local: Set<IPAddress>
     private var broadcast: Set<IPAddress>
 
-    package init(local: Set<IPAddress> = [], broadcast: Set<IPAddress> = []) {
+    public init(local: Set<IPAddress> = [], broadcast: Set<IPAddress> = []) {
         self.local = local
         self.broadcast = broadcast
     }
@@ -28,14 +28,14 @@ package struct HostAddresses: Sendable {
 
 /// The TCP and UDP ports on which a local socket listens, one bit each; a snapshot taken by another thread. It tells
 /// Out of Allowed Policy (Open Port) from Out Of Allowed Policy.
-package struct ListeningPorts: Sendable {
+public struct ListeningPorts: Sendable {
     private var tcp = [UInt64](repeating: 0, count: 1024)
     private var udp = [UInt64](repeating: 0, count: 1024)
 
-    package init() {}
+    public init() {}
 
-    package mutating func insert(tcp port: UInt16) { tcp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
-    package mutating func insert(udp port: UInt16) { udp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
+    public mutating func insert(tcp port: UInt16) { tcp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
+    public mutating func insert(udp port: UInt16) { udp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
 
     func contains(_ headers: PacketHeaders) -> Bool {
         let port = headers.destinationPort

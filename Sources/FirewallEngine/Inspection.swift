@@ -53,7 +53,7 @@ struct Finding: BitwiseCopyable {
 }
 
 /// What is known of the connection that an ICMP error quotes.
-package enum ErrorRelation: UInt8, Sendable, BitwiseCopyable {
+public enum ErrorRelation: UInt8, Sendable, BitwiseCopyable {
     /// Other workers were not asked yet.
     case notAsked
     /// No worker has such a connection, or the quoted sequence number is not plausible.

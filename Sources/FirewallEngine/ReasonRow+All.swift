@@ -3,7 +3,7 @@
 extension ReasonRow {
     /// The single source of number, slug, name, sentence and advice. Numbers below 900 are those of Deep Security's engine;
     /// 117, 129, 140 and 144 stay reserved. In the order of `DropReason`.
-    package static let all: [ReasonRow] = [
+    public static let all: [ReasonRow] = [
         ReasonRow(
             .logOnly, 20, "log-only", "Log Only Rule", .rules,
             raisedWhen: "a Log Only rule matched and the packet passed",

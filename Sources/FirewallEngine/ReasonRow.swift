@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// The part of the packet's way that gives a reason (DESIGN section 2).
-package enum Stage: UInt8, Sendable, BitwiseCopyable {
+public enum Stage: UInt8, Sendable, BitwiseCopyable {
     /// V: unreadable or invalid headers and addresses.
     case sanity
     /// F
@@ -20,7 +20,7 @@ package enum Stage: UInt8, Sendable, BitwiseCopyable {
     case notice
 
     /// As events and tables print it.
-    package var letter: String {
+    public var letter: String {
         switch self {
         case .sanity: "V"
         case .fragments: "F"
@@ -35,25 +35,25 @@ package enum Stage: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// One row of the table of reasons.
-package struct ReasonRow: Sendable {
-    package let reason: DropReason
+public struct ReasonRow: Sendable {
+    public let reason: DropReason
     /// The number that users know; unique.
-    package let number: UInt16
+    public let number: UInt16
     /// Stable machine name: `out-of-connection`.
-    package let slug: String
+    public let slug: String
     /// Display name: `Out Of Connection`.
-    package let name: String
-    package let stage: Stage
+    public let name: String
+    public let stage: Stage
     /// When it is raised, one sentence.
-    package let raisedWhen: String
+    public let raisedWhen: String
     /// Path of the policy setting that changes the outcome; `"rule"`: the rule that the event names; nil: none does.
-    package let setting: String?
+    public let setting: String?
     /// Where it can be seen: `queue`, `guard` (frame guard), `replay`.
-    package let seen: String
+    public let seen: String
     /// Advice to the administrator; empty where there is none.
-    package let advice: String
+    public let advice: String
     /// False for what this version does not raise yet.
-    package let isAvailable: Bool
+    public let isAvailable: Bool
 
     init(
         _ reason: DropReason, _ number: UInt16, _ slug: String, _ name: String, _ stage: Stage, raisedWhen: String,
@@ -74,16 +74,16 @@ package struct ReasonRow: Sendable {
 
 extension DropReason {
     /// Its row of the table.
-    package var row: ReasonRow { ReasonRow.all[Int(rawValue)] }
+    public var row: ReasonRow { ReasonRow.all[Int(rawValue)] }
 
     /// The reason with this slug.
-    package init?(slug: String) {
+    public init?(slug: String) {
         guard let row = ReasonRow.all.first(where: { $0.slug == slug }) else { return nil }
         self = row.reason
     }
 
     /// The reason with this number.
-    package init?(number: UInt16) {
+    public init?(number: UInt16) {
         guard let row = ReasonRow.all.first(where: { $0.number == number }) else { return nil }
         self = row.reason
     }

@@ -5,7 +5,7 @@ import PacketWire
 extension AddressRange {
     /// "198.51.100.0/24", "2001:db8::1/64" or one address, as iptables prints it and people type it; bits behind the length
     /// do not matter. Nil for any other text.
-    package init?(prefix text: String) {
+    public init?(prefix text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard let address = parts.first.flatMap({ IPAddress(parsing: $0) }), parts.count <= 2 else { return nil }
         let bits = text.contains(":") ? 128 : 32

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+public import PacketWire
 
 /// A set of addresses of both families, as disjoint ranges: 8 bytes per IPv4 range and 32 per IPv6 range, membership in
 /// a bounded number of steps (`SortedKeys32`, `SortedKeys128`).
-package struct AddressSet: Sendable {
+public struct AddressSet: Sendable {
     private let firstV4: SortedKeys32
     private let lastV4: [UInt32]
     private let firstV6: SortedKeys128
@@ -12,7 +12,7 @@ package struct AddressSet: Sendable {
 
     /// - Parameter ranges: in any order, overlapping or not; cheapest when ascending and disjoint. A range is IPv4 when
     ///   both its ends have the mapped form.
-    package init(_ ranges: [AddressRange]) {
+    public init(_ ranges: [AddressRange]) {
         let ranges = ranges.isAscendingAndDisjoint ? ranges : ranges.mergedAscending()
         let v4Count = ranges.count { $0.isV4 }
         var firstV4: [UInt32] = []
@@ -40,7 +40,7 @@ package struct AddressSet: Sendable {
 
     /// Whether an address of a packet of this family is in the set. An IPv6 packet is in no IPv4 range, whatever bits its
     /// address has.
-    package func contains(_ address: IPAddress, of network: NetworkProtocol) -> Bool {
+    public func contains(_ address: IPAddress, of network: NetworkProtocol) -> Bool {
         switch network {
         case .ipv4:
             let index = firstV4.floor(address.v4Bits)

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// The time zones that the schedules of a policy name, as the caller read them from the system.
-package struct CalendarZones: Sendable {
+public struct CalendarZones: Sendable {
     private var zones: [TimeZoneName: TimeZoneRules] = [:]
 
-    package init() {}
+    public init() {}
 
     /// A zone that was not set is UTC, as for the C library where /etc/localtime is missing. Whether a named zone exists is
     /// asked before a policy is put into force.
-    package subscript(name: TimeZoneName) -> TimeZoneRules {
+    public subscript(name: TimeZoneName) -> TimeZoneRules {
         get { zones[name] ?? .utc }
         set { zones[name] = newValue }
     }
@@ -16,7 +16,7 @@ package struct CalendarZones: Sendable {
 
 extension TimeZoneName {
     /// Where the system keeps the zone; nil for UTC, which needs no file, and for a name that is no zone's.
-    package var zoneinfoPath: String? {
+    public var zoneinfoPath: String? {
         switch self {
         case .local: "/etc/localtime"
         case .named("UTC"): nil
@@ -26,7 +26,7 @@ extension TimeZoneName {
 
     /// Whether a name is made like those of the IANA database: parts of letters, digits, `_`, `+` and `-`. Nothing else may
     /// become part of a path.
-    package static func isPlausible(_ name: String) -> Bool {
+    public static func isPlausible(_ name: String) -> Bool {
         name.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { part in
             !part.isEmpty && part.utf8.allSatisfy { TimeZoneName.characters.contains($0) }
         }
@@ -37,5 +37,5 @@ extension TimeZoneName {
 
 extension PolicyDocument {
     /// The time zones that `CalendarZones` has to know for this document.
-    package var timeZones: Set<TimeZoneName> { Set(schedules.map(\.timeZone)) }
+    public var timeZones: Set<TimeZoneName> { Set(schedules.map(\.timeZone)) }
 }

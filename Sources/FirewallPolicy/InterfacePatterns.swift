@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// What the policy says about one interface; computed once per interface, not per packet.
-package struct InterfaceTraits: Hashable, Sendable, BitwiseCopyable {
+public struct InterfaceTraits: Hashable, Sendable, BitwiseCopyable {
     /// A bit for each pattern of the rules' `interfaces` that its name matches; for `RuleSubject.interfacePatterns`.
-    package var patterns: UInt64
+    public var patterns: UInt64
     /// `interfaces.ignore`
-    package var isIgnored: Bool
+    public var isIgnored: Bool
     /// `interfaces.inside`
-    package var isInside: Bool
+    public var isInside: Bool
 
-    package init(patterns: UInt64 = 0, isIgnored: Bool = false, isInside: Bool = false) {
+    public init(patterns: UInt64 = 0, isIgnored: Bool = false, isInside: Bool = false) {
         self.patterns = patterns
         self.isIgnored = isIgnored
         self.isInside = isInside
@@ -46,10 +46,10 @@ struct InterfacePatterns: Sendable {
 
 extension Policy {
     /// How many different interface patterns the rules of a policy can have.
-    package static let interfacePatternLimit = 64
+    public static let interfacePatternLimit = 64
 
     /// What the policy says about the interface of this name.
-    package func traits(ofInterface name: String) -> InterfaceTraits {
+    public func traits(ofInterface name: String) -> InterfaceTraits {
         func isOne(of patterns: [String]) -> Bool { patterns.contains { InterfaceGlob($0).matches(name) } }
         return InterfaceTraits(
             patterns: interfacePatterns.bits(ofInterface: name), isIgnored: isOne(of: document.interfaces.ignore),

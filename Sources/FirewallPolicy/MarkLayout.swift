@@ -3,16 +3,16 @@
 /// What the bits of `queue.mark-mask` mean in packet and connection marks: the lowest is the agent's own traffic, the next
 /// two are offloaded flows by direction, the rest is the policy epoch of an offload. The agent sets them, the rules that
 /// `portreeve iptables` makes test them.
-package struct MarkLayout: Hashable, Sendable, BitwiseCopyable {
+public struct MarkLayout: Hashable, Sendable, BitwiseCopyable {
     /// All bits that may be used.
-    package let mask: UInt32
+    public let mask: UInt32
     /// Set on every packet of the agent's own sockets (SO_MARK); 0 where the mask has no bit.
-    package let ownTraffic: UInt32
-    package let incomingOffload: UInt32
-    package let outgoingOffload: UInt32
-    package let epochMask: UInt32
+    public let ownTraffic: UInt32
+    public let incomingOffload: UInt32
+    public let outgoingOffload: UInt32
+    public let epochMask: UInt32
 
-    package init(mask: UInt32) {
+    public init(mask: UInt32) {
         self.mask = mask
         ownTraffic = mask.lowestBit
         incomingOffload = (mask & ~ownTraffic).lowestBit

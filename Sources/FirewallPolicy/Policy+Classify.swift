@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import ConnectionTracking
+public import ConnectionTracking
 
 extension Policy {
     /// What the rules say about a subject (POLICY.md, rule semantics): for priority 4, 3, 2, 1, 0 the first of Bypass, Log
     /// Only (4 only, noted in passing), Force Allow, Deny, Allow (0 only) that matches; without a match the direction's
     /// implicit deny, if an Allow rule made it restrictive. Costs no heap allocation.
-    package func classify(_ subject: RuleSubject) -> RuleDecision {
+    public func classify(_ subject: RuleSubject) -> RuleDecision {
         subject.direction.isIncoming ? incoming.decide(subject, lists) : outgoing.decide(subject, lists)
     }
 
     /// Whether an Allow rule of this direction exists, be its schedule on or off: what no Allow or Force Allow rule admits
     /// is then refused.
-    package func hasAllowRules(_ direction: Direction) -> Bool { self[direction].hasAllowRules }
+    public func hasAllowRules(_ direction: Direction) -> Bool { self[direction].hasAllowRules }
 
     /// Whether a rule of this direction looks at TCP flags, so that packets of one connection can differ in their decision.
-    package func examinesFlags(_ direction: Direction) -> Bool { self[direction].examinesFlags }
+    public func examinesFlags(_ direction: Direction) -> Bool { self[direction].examinesFlags }
 
     /// Whether a rule of this direction looks at the source MAC address.
-    package func examinesSourceMAC(_ direction: Direction) -> Bool { self[direction].examinesSourceMAC }
+    public func examinesSourceMAC(_ direction: Direction) -> Bool { self[direction].examinesSourceMAC }
 
     /// Whether a rule of this direction looks at the destination MAC address.
-    package func examinesDestinationMAC(_ direction: Direction) -> Bool { self[direction].examinesDestinationMAC }
+    public func examinesDestinationMAC(_ direction: Direction) -> Bool { self[direction].examinesDestinationMAC }
 
     /// Whether a rule of this direction looks at ICMP type or code.
-    package func examinesICMP(_ direction: Direction) -> Bool { self[direction].examinesICMP }
+    public func examinesICMP(_ direction: Direction) -> Bool { self[direction].examinesICMP }
 
     private subscript(direction: Direction) -> DirectionRules { direction.isIncoming ? incoming : outgoing }
 }

@@ -3,7 +3,7 @@
 extension Policy {
     /// Which schedules hold at a Unix time: bit n for `document.schedules[n]`. For `RuleSubject.activeSchedules`; changes
     /// at `nextScheduleChange`.
-    package func scheduleActivity(_ zones: CalendarZones, unixTime: Int64) -> UInt64 {
+    public func scheduleActivity(_ zones: CalendarZones, unixTime: Int64) -> UInt64 {
         var bits: UInt64 = 0
         for (index, schedule) in document.schedules.enumerated()
         where schedule.holds(at: LocalTime(unixTime, zones[schedule.timeZone])) {
@@ -14,7 +14,7 @@ extension Policy {
 
     /// The earliest Unix time after `unixTime` at which the activity may be another, as long as the clock is not set; nil
     /// if it never changes.
-    package func nextScheduleChange(_ zones: CalendarZones, after unixTime: Int64) -> Int64? {
+    public func nextScheduleChange(_ zones: CalendarZones, after unixTime: Int64) -> Int64? {
         var next: Int64?
         for schedule in document.schedules {
             let zone = zones[schedule.timeZone]

@@ -6,13 +6,13 @@ import ConnectionTracking
 ///
 /// A document is compiled once, whole; on an error the old policy stays (DESIGN 1.6). Connections remember the epoch under
 /// which they were judged.
-package final class Policy: Sendable {
+public final class Policy: Sendable {
     /// As read, with the lists of the built-in rules added at the end of `portLists`.
-    package let document: PolicyDocument
+    public let document: PolicyDocument
     /// Differs from that of the policy before it.
-    package let epoch: UInt32
+    public let epoch: UInt32
     /// The document's rules in the order of the files, then the built-in ones. Events name rules by their index here.
-    package let rules: [Rule]
+    public let rules: [Rule]
 
     let lists: RuleLists
     let interfacePatterns: InterfacePatterns
@@ -20,12 +20,12 @@ package final class Policy: Sendable {
     let outgoing: DirectionRules
 
     /// How many schedules a policy can have.
-    package static let scheduleLimit = 64
+    public static let scheduleLimit = 64
 
     /// Compiles a document.
     ///
     /// - Throws: `PolicyError` for what a well-formed document can still have too much of.
-    package init(_ document: PolicyDocument, epoch: UInt32) throws(PolicyError) {
+    public init(_ document: PolicyDocument, epoch: UInt32) throws(PolicyError) {
         if document.schedules.count > Policy.scheduleLimit {
             throw .tooManySchedules(document.schedules[Policy.scheduleLimit].position)
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// Why a document that is well-formed cannot become a policy.
-package enum PolicyError: Error, Hashable, Sendable {
+public enum PolicyError: Error, Hashable, Sendable {
     /// The rules name more than `Policy.interfacePatternLimit` different interface names and globs.
     case tooManyInterfacePatterns(SourcePosition)
     /// The document has more than `Policy.scheduleLimit` schedules.
@@ -9,7 +9,7 @@ package enum PolicyError: Error, Hashable, Sendable {
     /// A rule refers to a list or a schedule that the document does not have.
     case danglingReference(rule: String, SourcePosition)
 
-    package var position: SourcePosition {
+    public var position: SourcePosition {
         switch self {
         case .tooManyInterfacePatterns(let position), .tooManySchedules(let position),
             .danglingReference(_, let position):
@@ -18,7 +18,7 @@ package enum PolicyError: Error, Hashable, Sendable {
     }
 
     /// What is wrong and what to do, without the position.
-    package var message: String {
+    public var message: String {
         switch self {
         case .tooManyInterfacePatterns:
             "the rules name more than \(Policy.interfacePatternLimit) different interfaces: write globs such as eth*"

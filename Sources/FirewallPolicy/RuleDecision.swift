@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// What the rules say about a packet; the stateful checks come after.
-package enum RuleOutcome: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum RuleOutcome: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case bypass, forceAllow, deny, allow
     /// No rule decides, and the packet passes: no Allow rule restricts its direction, or it is ICMPv6.
     case noMatch
@@ -12,15 +12,15 @@ package enum RuleOutcome: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 }
 
 /// The outcome of `Policy.classify`.
-package struct RuleDecision: Hashable, Sendable, BitwiseCopyable {
-    package var outcome: RuleOutcome
+public struct RuleDecision: Hashable, Sendable, BitwiseCopyable {
+    public var outcome: RuleOutcome
     /// Index of the deciding rule in `Policy.rules`, or -1.
-    package var rule: Int32
+    public var rule: Int32
     /// Index of the Log Only rule whose event is due if the packet finally passes, or -1: the first in the order of the
     /// file of those that match. -1 if a Bypass rule of priority 4 matched, which is asked before them.
-    package var logOnlyRule: Int32
+    public var logOnlyRule: Int32
 
-    package init(outcome: RuleOutcome, rule: Int32 = -1, logOnlyRule: Int32 = -1) {
+    public init(outcome: RuleOutcome, rule: Int32 = -1, logOnlyRule: Int32 = -1) {
         self.outcome = outcome
         self.rule = rule
         self.logOnlyRule = logOnlyRule

@@ -1,49 +1,49 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import ConnectionTracking
-package import PacketWire
+public import ConnectionTracking
+public import PacketWire
 
 /// What rules look at: the fields of a packet, or what a connection stored of its opening packet.
 ///
 /// A field that the packet does not have is marked absent (`hasPorts`, `hasFlags`, `hasICMP`, `hasInterface`,
 /// `MACAddress.none`; addresses and protocol by `network`); a criterion on an absent field never matches, also not
 /// inverted. `transportIsUnknown` says that the fields exist but are not in this packet.
-package struct RuleSubject: Sendable, BitwiseCopyable {
-    package var source = IPAddress.zero
-    package var destination = IPAddress.zero
+public struct RuleSubject: Sendable, BitwiseCopyable {
+    public var source = IPAddress.zero
+    public var destination = IPAddress.zero
     /// `InterfaceTraits.patterns` of the packet's interface.
-    package var interfacePatterns: UInt64 = 0
+    public var interfacePatterns: UInt64 = 0
     /// `Policy.scheduleActivity` of the moment.
-    package var activeSchedules: UInt64 = 0
-    package var sourceMAC = MACAddress.none
-    package var destinationMAC = MACAddress.none
-    package var etherType: UInt16 = 0
-    package var sourcePort: UInt16 = 0
-    package var destinationPort: UInt16 = 0
-    package var direction = Direction.incoming
+    public var activeSchedules: UInt64 = 0
+    public var sourceMAC = MACAddress.none
+    public var destinationMAC = MACAddress.none
+    public var etherType: UInt16 = 0
+    public var sourcePort: UInt16 = 0
+    public var destinationPort: UInt16 = 0
+    public var direction = Direction.incoming
     /// The family, which the bits of an address do not tell: an IPv6 packet with mapped addresses is in no IPv4 list.
-    package var network = NetworkProtocol.none
-    package var protocolNumber: UInt8 = 0
-    package var flags = TCPFlags()
-    package var icmpType: UInt8 = 0
-    package var icmpCode: UInt8 = 0
+    public var network = NetworkProtocol.none
+    public var protocolNumber: UInt8 = 0
+    public var flags = TCPFlags()
+    public var icmpType: UInt8 = 0
+    public var icmpCode: UInt8 = 0
     /// TCP or UDP.
-    package var hasPorts = false
+    public var hasPorts = false
     /// TCP.
-    package var hasFlags = false
+    public var hasFlags = false
     /// ICMP or ICMPv6.
-    package var hasICMP = false
+    public var hasICMP = false
     /// False for a capture that does not name its interface.
-    package var hasInterface = true
+    public var hasInterface = true
     /// A later fragment, or a packet cut before its transport header: ports, flags and ICMP type exist elsewhere.
-    package var transportIsUnknown = false
+    public var transportIsUnknown = false
 
-    package init() {}
+    public init() {}
 }
 
 extension RuleSubject {
     /// The subject that a packet is, once its direction, its interface and the hour are known.
-    package init(
+    public init(
         _ headers: PacketHeaders, direction: Direction, interfacePatterns: UInt64, activeSchedules: UInt64
     ) {
         self.init()
@@ -65,7 +65,7 @@ extension RuleSubject {
     }
 
     /// The subject that the packet quoted by an ICMP error was: no MAC addresses, no flags.
-    package init(
+    public init(
         quoted packet: QuotedPacket, direction: Direction, interfacePatterns: UInt64, activeSchedules: UInt64
     ) {
         self.init()
@@ -110,7 +110,7 @@ extension RuleSubject {
     }
 
     /// A later fragment whose fragment header names another extension header, not the protocol (RFC 8200 section 4.5).
-    package var protocolIsUnknown: Bool {
+    public var protocolIsUnknown: Bool {
         transportIsUnknown && network.isIPv6 && IPv6Extension.contains(protocolNumber)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// Why bytes are not a time zone.
-package enum TimeZoneError: Error, Hashable, Sendable {
+public enum TimeZoneError: Error, Hashable, Sendable {
     /// They do not begin as a TZif file does.
     case notTZif
     /// They end before what their header announces.
@@ -12,7 +12,7 @@ package enum TimeZoneError: Error, Hashable, Sendable {
 
 /// When clocks of a time zone are how far from UTC: the content of a TZif file (RFC 8536), read from bytes that the caller
 /// got from the system's time zone database. Leap second records are not used.
-package struct TimeZoneRules: Hashable, Sendable {
+public struct TimeZoneRules: Hashable, Sendable {
     /// Ascending Unix times, each with the seconds east of UTC that hold from it on.
     private var transitions: [Int64] = []
     private var offsets: [Int64] = []
@@ -21,12 +21,12 @@ package struct TimeZoneRules: Hashable, Sendable {
     /// After the last transition.
     private var footer: PosixTimeZone?
 
-    package static let utc = TimeZoneRules()
+    public static let utc = TimeZoneRules()
 
     private init() {}
 
     /// - Throws: `TimeZoneError`; any bytes are safe.
-    package init(tzif bytes: [UInt8]) throws(TimeZoneError) {
+    public init(tzif bytes: [UInt8]) throws(TimeZoneError) {
         var reader = TZifReader(bytes)
         var header = try reader.header()
         if header.version >= 2 {
@@ -67,7 +67,7 @@ package struct TimeZoneRules: Hashable, Sendable {
     }
 
     /// Seconds east of UTC at a Unix time.
-    package func offset(at unixTime: Int64) -> Int64 {
+    public func offset(at unixTime: Int64) -> Int64 {
         let time = TimeZoneRules.clamp(unixTime)
         let count = countOfTransitions(until: time)
         if count == transitions.count, let footer { return footer.offset(at: time) }
@@ -75,7 +75,7 @@ package struct TimeZoneRules: Hashable, Sendable {
     }
 
     /// The first moment after a Unix time at which the offset may change.
-    package func nextTransition(after unixTime: Int64) -> Int64? {
+    public func nextTransition(after unixTime: Int64) -> Int64? {
         let time = TimeZoneRules.clamp(unixTime)
         let count = countOfTransitions(until: time)
         return count < transitions.count ? transitions[count] : footer?.nextTransition(after: time)?.time

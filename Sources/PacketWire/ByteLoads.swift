@@ -6,12 +6,12 @@
 /// packet.
 extension RawSpan {
     @inline(__always)
-    package func byte(at offset: Int) -> UInt8 {
+    public func byte(at offset: Int) -> UInt8 {
         unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
     }
 
     @inline(__always)
-    package func bigEndian16(at offset: Int) -> UInt16 {
+    public func bigEndian16(at offset: Int) -> UInt16 {
         unsafe UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
     }
 
@@ -27,7 +27,7 @@ extension RawSpan {
 
     /// Six bytes.
     @inline(__always)
-    package func macAddress(at offset: Int) -> MACAddress {
+    public func macAddress(at offset: Int) -> MACAddress {
         MACAddress(bits: UInt64(bigEndian16(at: offset)) << 32 | UInt64(bigEndian32(at: offset + 2)))
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// One case per malformation; each maps to exactly one reason of stage V (`DropReason.init(_: DecodeError)`).
-package enum DecodeError: UInt8, Error, Sendable, CaseIterable {
+public enum DecodeError: UInt8, Error, Sendable, CaseIterable {
     /// Frame shorter than its Ethernet or VLAN header (128).
     case ethernetHeaderCut
     /// IP frame without one IP byte (127).

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// EtherTypes (IEEE 802) that the code names.
-package enum EtherType {
+public enum EtherType {
     /// Where there was no frame.
-    package static let unknown: UInt16 = 0
-    package static let ipv4: UInt16 = 0x0800
-    package static let arp: UInt16 = 0x0806
-    package static let ipv6: UInt16 = 0x86dd
+    public static let unknown: UInt16 = 0
+    public static let ipv4: UInt16 = 0x0800
+    public static let arp: UInt16 = 0x0806
+    public static let ipv6: UInt16 = 0x86dd
     /// VLAN tags: IEEE 802.1Q, 802.1ad (the outer of two), and 802.1ad before it had a number.
-    package static let vlan: UInt16 = 0x8100
-    package static let serviceVLAN: UInt16 = 0x88a8
-    package static let oldServiceVLAN: UInt16 = 0x9100
+    public static let vlan: UInt16 = 0x8100
+    public static let serviceVLAN: UInt16 = 0x88a8
+    public static let oldServiceVLAN: UInt16 = 0x9100
 
     static func isVLAN(_ type: UInt16) -> Bool {
         type == vlan || type == serviceVLAN || type == oldServiceVLAN

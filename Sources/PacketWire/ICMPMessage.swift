@@ -12,30 +12,30 @@ enum ICMPField {
 }
 
 /// ICMP types that the code names.
-package enum ICMPType {
-    package static let echoReply: UInt8 = 0
-    package static let destinationUnreachable: UInt8 = 3
-    package static let sourceQuench: UInt8 = 4
-    package static let redirect: UInt8 = 5
-    package static let echoRequest: UInt8 = 8
-    package static let timeExceeded: UInt8 = 11
-    package static let parameterProblem: UInt8 = 12
-    package static let timestampRequest: UInt8 = 13
-    package static let timestampReply: UInt8 = 14
-    package static let informationRequest: UInt8 = 15
-    package static let informationReply: UInt8 = 16
-    package static let maskRequest: UInt8 = 17
-    package static let maskReply: UInt8 = 18
+public enum ICMPType {
+    public static let echoReply: UInt8 = 0
+    public static let destinationUnreachable: UInt8 = 3
+    public static let sourceQuench: UInt8 = 4
+    public static let redirect: UInt8 = 5
+    public static let echoRequest: UInt8 = 8
+    public static let timeExceeded: UInt8 = 11
+    public static let parameterProblem: UInt8 = 12
+    public static let timestampRequest: UInt8 = 13
+    public static let timestampReply: UInt8 = 14
+    public static let informationRequest: UInt8 = 15
+    public static let informationReply: UInt8 = 16
+    public static let maskRequest: UInt8 = 17
+    public static let maskReply: UInt8 = 18
 }
 
 /// ICMPv6 types that the code names.
-package enum ICMPv6Type {
-    package static let destinationUnreachable: UInt8 = 1
-    package static let packetTooBig: UInt8 = 2
-    package static let timeExceeded: UInt8 = 3
-    package static let parameterProblem: UInt8 = 4
-    package static let echoRequest: UInt8 = 128
-    package static let echoReply: UInt8 = 129
+public enum ICMPv6Type {
+    public static let destinationUnreachable: UInt8 = 1
+    public static let packetTooBig: UInt8 = 2
+    public static let timeExceeded: UInt8 = 3
+    public static let parameterProblem: UInt8 = 4
+    public static let echoRequest: UInt8 = 128
+    public static let echoReply: UInt8 = 129
 }
 
 extension PacketHeaders {

@@ -5,17 +5,17 @@
 extension IPAddress: CustomStringConvertible {
     /// Text for a family that the caller knows: an IPv6 packet's mapped address is "::ffff:192.0.2.1", an IPv4
     /// packet's is "192.0.2.1".
-    package func description(isIPv6: Bool) -> String {
+    public func description(isIPv6: Bool) -> String {
         var text: [UInt8] = []
         appendText(isIPv6: isIPv6, to: &text)
         return String(decoding: text, as: UTF8.self)
     }
 
     /// Dotted quad where `isMappedV4`, else IPv6.
-    package var description: String { description(isIPv6: !isMappedV4) }
+    public var description: String { description(isIPv6: !isMappedV4) }
 
     /// Appends the ASCII bytes of `description(isIPv6:)`, at most 45.
-    package func appendText(isIPv6: Bool, to text: inout [UInt8]) {
+    public func appendText(isIPv6: Bool, to text: inout [UInt8]) {
         if !isIPv6 {
             appendDottedQuad(v4, to: &text)
         } else if isMappedV4 {
@@ -69,14 +69,14 @@ private func appendDottedQuad(_ bits: UInt32, to text: inout [UInt8]) {
 
 extension MACAddress: CustomStringConvertible {
     /// Lower-case, with colons: "52:54:00:aa:00:fe".
-    package var description: String {
+    public var description: String {
         var text: [UInt8] = []
         appendText(to: &text)
         return String(decoding: text, as: UTF8.self)
     }
 
     /// Appends the 17 ASCII bytes of `description`.
-    package func appendText(to text: inout [UInt8]) {
+    public func appendText(to text: inout [UInt8]) {
         for nibble in 0..<12 {
             if nibble > 0, nibble % 2 == 0 { text.append(UInt8(ascii: ":")) }
             let digit = UInt8(truncatingIfNeeded: bits >> UInt64(44 - nibble * 4)) & 0xf

@@ -7,17 +7,17 @@
 /// two groups optionally as dotted quad. Zones ("%eth0"), brackets and prefix lengths are the caller's affair.
 extension IPAddress {
     /// An address of either family; `nil` where the text is not exactly one address. Text without a colon is IPv4.
-    package init?(parsing text: String) {
+    public init?(parsing text: String) {
         self.init(parsing: text.utf8.span)
     }
 
     /// As `init(parsing: String)`.
-    package init?(parsing text: Substring) {
+    public init?(parsing text: Substring) {
         self.init(parsing: text.utf8.span)
     }
 
     /// As `init(parsing: String)`, of UTF-8 bytes.
-    package init?(parsing text: Span<UInt8>) {
+    public init?(parsing text: Span<UInt8>) {
         if text.firstIndex(of: .colon, from: 0) < text.count {
             self.init(parsingV6: text)
         } else {
@@ -26,7 +26,7 @@ extension IPAddress {
     }
 
     /// A dotted quad and nothing else.
-    package init?(parsingV4 text: Span<UInt8>) {
+    public init?(parsingV4 text: Span<UInt8>) {
         guard text.count <= 15 else { return nil }
         var bits: UInt32 = 0
         var start = 0
@@ -41,7 +41,7 @@ extension IPAddress {
     }
 
     /// An IPv6 address in text form and nothing else. "::ffff:192.0.2.1" gives the same bits as the IPv4 address.
-    package init?(parsingV6 text: Span<UInt8>) {
+    public init?(parsingV6 text: Span<UInt8>) {
         guard text.count >= 2, text.count <= 45 else { return nil }
         var groups = IPv6Groups()
         var start = 0
@@ -69,12 +69,12 @@ extension IPAddress {
 
 extension MACAddress {
     /// Six groups of two hexadecimal digits, separated by colons or by hyphens; `nil` for any other text.
-    package init?(parsing text: String) {
+    public init?(parsing text: String) {
         self.init(parsing: text.utf8.span)
     }
 
     /// As `init(parsing: String)`, of UTF-8 bytes.
-    package init?(parsing text: Span<UInt8>) {
+    public init?(parsing text: Span<UInt8>) {
         guard text.count == 17, text[2] == .colon || text[2] == .hyphen else { return nil }
         var bits: UInt64 = 0
         for part in 0..<6 {

@@ -3,7 +3,7 @@
 /// The two ways in, and the choice of the network protocol. Each protocol's own file has its header.
 extension PacketHeaders {
     /// Decodes an Ethernet frame. All fields are set anew.
-    package mutating func decodeFrame(_ frame: RawSpan, _ traits: PacketTraits) throws(DecodeError) {
+    public mutating func decodeFrame(_ frame: RawSpan, _ traits: PacketTraits) throws(DecodeError) {
         self = PacketHeaders()
         let extent = PacketExtent(frame, traits)
         guard let start = try decodeEthernet(frame, extent) else { return }
@@ -12,7 +12,7 @@ extension PacketHeaders {
 
     /// Decodes a packet from its network header on. All fields are set anew. `etherType` is what the frame said; 0 where
     /// that is unknown: then the IP version decides.
-    package mutating func decodePacket(
+    public mutating func decodePacket(
         _ bytes: RawSpan, etherType: UInt16, _ traits: PacketTraits
     ) throws(DecodeError) {
         self = PacketHeaders()

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// What decoding has to know about a packet beside its bytes.
-package struct PacketTraits: Sendable, BitwiseCopyable {
+public struct PacketTraits: Sendable, BitwiseCopyable {
     /// Bytes of the packet at the hook or on the wire, counted from the same first byte as the span. More than the span
     /// has means that the copy range or the snap length cut it; fewer counts as what the span has.
-    package var fullLength: UInt32
+    public var fullLength: UInt32
     /// A segmentation-offload packet: the IP length field may legally be 0 or smaller than what is there, and then what
     /// is there counts.
-    package var isSegmentationOffload: Bool
+    public var isSegmentationOffload: Bool
     /// From a capture. Decoding is the same.
-    package var isCapture: Bool
+    public var isCapture: Bool
 
-    package init(fullLength: UInt32, isSegmentationOffload: Bool = false, isCapture: Bool = false) {
+    public init(fullLength: UInt32, isSegmentationOffload: Bool = false, isCapture: Bool = false) {
         self.fullLength = fullLength
         self.isSegmentationOffload = isSegmentationOffload
         self.isCapture = isCapture

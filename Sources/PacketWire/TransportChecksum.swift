@@ -2,7 +2,7 @@
 
 /// The checksum of TCP, UDP, ICMP and ICMPv6 (RFC 1071) over header, data and, except for ICMP over IPv4, the pseudo header
 /// (RFC 9293 section 3.1, RFC 8200 section 8.1).
-package enum TransportChecksum {
+public enum TransportChecksum {
     /// False where the checksum is certainly wrong. `bytes` is the span that `headers` was decoded from, without error.
     ///
     /// True also where it cannot be judged: fragments, packets that were cut, a routing header with segments left (its last
@@ -10,7 +10,7 @@ package enum TransportChecksum {
     /// allow (RFC 8200 section 8.1). The caller knows whether the sum is filled in at all.
     ///
     /// Deliberately not handled: the home address option of mobile IPv6, which replaces the source in the sum.
-    package static func isValid(_ bytes: RawSpan, _ headers: borrowing PacketHeaders) -> Bool {
+    public static func isValid(_ bytes: RawSpan, _ headers: borrowing PacketHeaders) -> Bool {
         let start = Int(headers.transportOffset)
         var length = Int(headers.networkOffset) + Int(headers.length) - start
         guard headers.isIP, !headers.fragment.isFragment, !headers.hasSegmentsLeft,
