@@ -39,18 +39,19 @@ let targets: [Target] =
         .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         // libnetfilter_queue.pc does not name libmnl, which the shim calls itself.
         .target(name: "CQueueShim", dependencies: ["CNetfilterQueue"], linkerSettings: [.linkedLibrary("mnl")]),
+        .target(name: "Locking", swiftSettings: house),
         .target(
             name: "TestSupport", dependencies: ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
             path: "Tests/TestSupport", swiftSettings: house),
     ]
     + core("PacketWire")
-    + core("ConnectionTracking", ["PacketWire"])
+    + core("ConnectionTracking", ["Locking", "PacketWire"])
     + core("FirewallPolicy", ["ConnectionTracking", "PacketWire"])
     + core(
         "FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["PolicyFile", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
-        "EventLog", ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        "EventLog", ["Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("PolicyFile", ["CYAML", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
@@ -58,7 +59,8 @@ let targets: [Target] =
         "PacketFilterRules", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallPolicy", "ConnectionTracking"])
     + core(
-        "AgentControl", [nioCore, nioPosix, "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        "AgentControl",
+        [nioCore, nioPosix, "Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
         "CaptureReplay",
@@ -68,8 +70,8 @@ let targets: [Target] =
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "AgentControl", "NetfilterQueue", "PolicyFile", "EventLog", "FirewallEngine", "FirewallPolicy",
-                "ConnectionTracking", "PacketWire",
+                logging, "AgentControl", "Locking", "NetfilterQueue", "PolicyFile", "EventLog", "FirewallEngine",
+                "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
         .executableTarget(

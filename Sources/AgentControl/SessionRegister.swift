@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import Locking
 import NIOCore
-import Synchronization
 
 /// The clients that are connected: no more than the limit, and all known when the server stops.
 final class SessionRegister: Sendable {
     private let limit: Int
     /// Nil once the server has stopped.
-    private let channels: Mutex<[ObjectIdentifier: any Channel]?> = Mutex([:])
+    private let channels: Guarded<[ObjectIdentifier: any Channel]?> = Guarded([:])
 
     init(limit: Int) { self.limit = limit }
 

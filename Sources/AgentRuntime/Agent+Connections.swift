@@ -4,8 +4,8 @@ import AgentControl
 import ConnectionTracking
 import FirewallEngine
 import FirewallPolicy
+import Locking
 import PacketWire
-import Synchronization
 
 extension Agent {
     /// One page of the connections: at most this many entries are looked at under a worker's lock.

@@ -6,6 +6,7 @@ import EventLog
 import FirewallEngine
 import FirewallPolicy
 import Glibc
+import Locking
 import NetfilterQueue
 import PacketWire
 import Synchronization

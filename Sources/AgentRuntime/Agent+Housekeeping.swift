@@ -4,11 +4,11 @@ import ConnectionTracking
 import EventLog
 import FirewallEngine
 import FirewallPolicy
+import Locking
 import Logging
 import NetfilterQueue
 import PacketWire
 import PolicyFile
-import Synchronization
 
 extension Agent {
     /// The main thread's loop. Returns what ended the agent, or nil after SIGTERM.

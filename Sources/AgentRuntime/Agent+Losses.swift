@@ -3,10 +3,10 @@
 import EventLog
 import FirewallEngine
 import FirewallPolicy
+import Locking
 import Logging
 import NetfilterQueue
 import PacketWire
-import Synchronization
 
 extension Agent {
     /// Reports what the kernel's queues lost since the last look, as Internal Driver Error with the kernel's counters.

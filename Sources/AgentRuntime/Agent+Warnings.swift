@@ -3,10 +3,10 @@
 import EventLog
 import FirewallEngine
 import FirewallPolicy
+import Locking
 import Logging
 import NetfilterQueue
 import PacketWire
-import Synchronization
 
 extension Agent {
     /// Looks for what keeps the agent from doing its work although it runs. Each complaint is logged, and reported as

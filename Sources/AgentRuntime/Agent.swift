@@ -6,6 +6,7 @@ import EventLog
 import FirewallEngine
 import FirewallPolicy
 import Glibc
+import Locking
 import Logging
 import NetfilterQueue
 import PacketWire
@@ -22,15 +23,15 @@ package final class Agent: Sendable {
     let logger: Logger
     let startedAt: Instant
     /// What housekeeping saw last, so that workers are told of changes only.
-    let network = Mutex(LocalNetwork())
-    let control = Mutex<ControlServer?>(nil)
-    private let writer = Mutex<pthread_t?>(nil)
+    let network = Guarded(LocalNetwork())
+    let control = Guarded<ControlServer?>(nil)
+    private let writer = Guarded<pthread_t?>(nil)
     /// What was reported of each queue's losses so far.
-    let reported: Mutex<[QueueCounters]>
+    let reported: Guarded<[QueueCounters]>
     /// From then on their standing still is no news to the watchdog.
     let haveWorkersEnded = Atomic<Bool>(false)
     /// Complaints that `status` repeats until they are over.
-    let warnings = Mutex<[String]>([])
+    let warnings = Guarded<[String]>([])
 
     /// Loads the policy and says whether it is good.
     package static func check(_ options: AgentOptions) throws(AgentError) {
@@ -69,7 +70,7 @@ package final class Agent: Sendable {
         do { try log.open() } catch { throw AgentError("\(error)") }
         log.register(PolicyNames(policy), settings: policy.document.events)
         workers = Agent.makeWorkers(policy, numbers, shared, log, startedAt)
-        reported = Mutex(Array(repeating: QueueCounters(), count: numbers.count))
+        reported = Guarded(Array(repeating: QueueCounters(), count: numbers.count))
     }
 
     private static func makeWorkers(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import FirewallPolicy
+import Locking
 import PolicyFile
 import Synchronization
 
@@ -15,14 +16,14 @@ final class PolicyStore: Sendable {
     }
 
     let path: String
-    private let standing: Mutex<Standing>
+    private let standing: Guarded<Standing>
     /// The epoch in force; workers compare it with theirs once a batch.
     let epoch: Atomic<UInt32>
 
     init(path: String) throws(AgentError) {
         self.path = path
         let policy = try PolicyStore.load(path, epoch: 1)
-        standing = Mutex(Standing(policy: policy, loadedAt: Clocks.calendarSeconds()))
+        standing = Guarded(Standing(policy: policy, loadedAt: Clocks.calendarSeconds()))
         epoch = Atomic(1)
     }
 

@@ -2,6 +2,7 @@
 
 import EventLog
 import FirewallEngine
+import Locking
 import NetfilterQueue
 import PacketWire
 import Synchronization

@@ -3,6 +3,7 @@
 import EventLog
 import FirewallEngine
 import FirewallPolicy
+import Locking
 import NetfilterQueue
 import PacketWire
 import Synchronization
@@ -23,24 +24,24 @@ final class Worker: Sendable {
 
     let queue: QueueConfiguration
     /// Protects the connections, the counters and the policy in force of this worker.
-    let engine: GuardedEngine
+    let engine: Guarded<Engine>
     let events: EventQueue
     /// Set once, before the thread starts: all workers, for ICMP errors about their connections.
-    let peers = Mutex<[Worker]>([])
-    let standing = Mutex(Standing.starting)
+    let peers = Guarded<[Worker]>([])
+    let standing = Guarded(Standing.starting)
     /// Grows at each turn of the loop; the watchdog looks at it.
     let turns = Atomic<UInt64>(0)
     let isStopping = Atomic<Bool>(false)
     /// What the queue lost; the thread looks once a second.
-    let queueCounters = Mutex(QueueCounters())
+    let queueCounters = Guarded(QueueCounters())
     /// Fragments that were ever held.
     let heldEver = Atomic<UInt64>(0)
 
     var number: UInt16 { queue.number }
 
-    init(_ queue: QueueConfiguration, engine: consuming Engine, events: EventQueue) {
+    init(_ queue: QueueConfiguration, engine: consuming sending Engine, events: EventQueue) {
         self.queue = queue
-        self.engine = GuardedEngine(engine)
+        self.engine = Guarded(engine)
         self.events = events
     }
 

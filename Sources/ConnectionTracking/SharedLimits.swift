@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import Locking
 import Synchronization
 
 /// What the workers' tables have in common: how many entries of each protocol there are in all of them together, and how
@@ -21,9 +22,9 @@ public final class SharedLimits: Sendable {
     /// The round of counting; 0 while no per-computer limit is set.
     let currentGeneration = Atomic<UInt16>(0)
     /// Guards changes of the limits; holds the last round of counting.
-    private let reload = Mutex<UInt16>(0)
+    private let reload = Guarded<UInt16>(0)
     /// Guards the counts of the computers whose hash begins with the shard's number.
-    let shards = InlineArray<16, Mutex<ComputerCounts>> { _ in Mutex(ComputerCounts()) }
+    let shards = InlineArray<16, Guarded<ComputerCounts>> { _ in Guarded(ComputerCounts()) }
     let seed: (UInt64, UInt64)
 
     /// - Parameters:

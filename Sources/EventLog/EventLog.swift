@@ -2,6 +2,7 @@
 
 package import FirewallEngine
 package import FirewallPolicy
+import Locking
 package import PacketWire
 import Synchronization
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 package import FirewallEngine
+import Locking
 package import PacketWire
 
 /// The hand-off from one worker to the writer thread.

@@ -9,12 +9,12 @@ import Glibc
 /// POSIX mutex it knows. And a contended `Mutex` spins through a thousand pauses before it sleeps. The holder inherits the
 /// priority of who waits.
 @safe
-package final class Guarded<Value: ~Copyable>: @unchecked Sendable {
+public final class Guarded<Value: ~Copyable>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     /// Protected by `mutex`.
     private var value: Value
 
-    package init(_ value: consuming sending Value) {
+    public init(_ value: consuming sending Value) {
         self.value = value
         unsafe mutex = .allocate(capacity: 1)
         var attributes = pthread_mutexattr_t()
@@ -30,7 +30,7 @@ package final class Guarded<Value: ~Copyable>: @unchecked Sendable {
         unsafe mutex.deallocate()
     }
 
-    package func withLock<Result: ~Copyable, Failure: Error>(
+    public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         unsafe pthread_mutex_lock(mutex)
