@@ -32,7 +32,7 @@ package struct ControlClient: Sendable {
     private func exchange(_ request: ControlRequest) throws -> [UInt8] {
         let line = request.message + [UInt8(ascii: "\n")]
         let seconds = timeoutSeconds
-        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let loop = ControlLoop.group.next()
         let promise = loop.makePromise(of: [UInt8].self)
         let connecting = ClientBootstrap(group: loop)
             .connectTimeout(.seconds(seconds))

@@ -56,8 +56,7 @@ package final class ControlServer: Sendable {
     private static func bootstrap(
         _ sessions: SessionRegister, _ limits: ControlLimits, _ handler: @escaping Answer
     ) -> ServerBootstrap {
-        // The process-wide group is never shut down: an answer that comes after `stop` finds its loop alive.
-        ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton.next())
+        ServerBootstrap(group: ControlLoop.group)
             .serverChannelOption(.backlog, value: 16)
             .serverChannelInitializer { channel in
                 // Out of descriptors: wait and try again instead of closing the listener.

@@ -17,6 +17,8 @@ package struct CaptureReplay: ~Copyable {
     private var folder: Folder
     private var format: JSONLines
     private var records: [EventRecord] = []
+    /// Changes places with the engine's, so that nothing of it is copied.
+    private var outbox = Outbox()
     private var now = Instant(nanoseconds: 0)
     private var schedulesCheckedAt = Int64.min
     package private(set) var summary = ReplaySummary()
@@ -145,9 +147,10 @@ package struct CaptureReplay: ~Copyable {
     }
 
     private mutating func emit(_ write: ([UInt8]) -> Void) {
-        guard let outbox = engine?.outbox, !outbox.events.isEmpty else { return flush(write) }
+        guard engine?.outbox.events.isEmpty == false else { return flush(write) }
+        engine?.exchangeOutbox(&outbox)
         for event in outbox.events { folder.add(event, packet: outbox.bytes(of: event), into: &records) }
-        engine?.outbox.removeAll()
+        outbox.removeAll()
         flush(write)
     }
 
@@ -163,6 +166,10 @@ package struct CaptureReplay: ~Copyable {
         records.removeAll(keepingCapacity: true)
         write(text)
     }
+}
+
+extension Engine {
+    fileprivate mutating func exchangeOutbox(_ other: inout Outbox) { swap(&outbox, &other) }
 }
 
 /// What a replay amounts to.
