@@ -9,22 +9,31 @@ PREFIX     ?= /usr
 DESTDIR    ?=
 RELEASE    := $(SWIFT) build -c release --static-swift-stdlib
 BIN        := .build/release
+GENERATED  := .build/documents
 PYTHON     := /usr/bin/python3
 
 # What the programs are built with, and what the lab and the live tests drive.
 BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev pkg-config
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client dnsmasq-base bind9-dnsutils socat netcat-openbsd python3-scapy
+# What builds the .deb, and what its test looks at it with.
+DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 FUZZ_SECONDS   ?= 60
 
-.PHONY: help deps build test test-swift test-live check demo bench bench-queue fuzz install clean
+.PHONY: help deps deps-build deps-lab deps-deb build docs test test-swift test-live test-deb check demo bench bench-queue \
+        fuzz deb install clean
 
 help:
-	@echo 'deps build test check demo bench bench-queue fuzz install clean'
+	@echo 'deps build test check demo bench bench-queue fuzz deb test-deb install clean'
+
+deps: deps-build deps-lab deps-deb
+deps-build: PACKAGES := $(BUILD_PACKAGES)
+deps-lab:   PACKAGES := $(LAB_PACKAGES)
+deps-deb:   PACKAGES := $(DEB_PACKAGES)
 
 # Installs from Debian what is missing; with everything in place it changes nothing and needs no root.
-deps:
-	@missing=$$(for p in $(BUILD_PACKAGES) $(LAB_PACKAGES); do \
+deps-build deps-lab deps-deb:
+	@missing=$$(for p in $(PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 	    echo "installing:" $$missing; \
@@ -33,44 +42,72 @@ deps:
 	    $$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-build: deps
+build: deps-build
 	$(RELEASE) --product portreeved
 	$(RELEASE) --product portreeve
 
 test: test-swift test-live
 
-test-swift: deps
+test-swift: deps-build
 	$(SWIFT) test
 
-test-live: build
+test-live: build deps-lab
 	$(PYTHON) Tests/Live/run.py --bin $(BIN)
 
 # Format, and the tests again under the address and the thread sanitizer.
-check: deps
+check: deps-build
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	$(SWIFT) test --sanitize address --scratch-path .build-asan
 	$(SWIFT) test --sanitize thread --scratch-path .build-tsan
 
-demo: build
+demo: build deps-lab
 	@$(PYTHON) Tests/Live/demo.py --bin $(BIN)
 
-bench: deps
+bench: deps-build
 	$(RELEASE) --product portreeve-bench
 	$(BIN)/portreeve-bench
 
-bench-queue: build
+bench-queue: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN)
 
-fuzz: deps
+fuzz: deps-build
 	Tests/Fuzz/run.sh -t $(FUZZ_SECONDS)
 
-install: build
+# The manual pages and completions, from what the programs say of themselves. PREBUILT=yes takes the programs as they are.
+docs: $(if $(PREBUILT),,build)
+	$(PYTHON) Packaging/man/generate.py --bin $(BIN) --to $(GENERATED)/man
+	mkdir -p $(GENERATED)/completions
+	for shell in bash zsh fish; do for program in portreeve portreeved; do \
+	    $(BIN)/$$program --generate-completion-script $$shell | sed '1{/^#!/d}' \
+	        >$(GENERATED)/completions/$$program.$$shell || exit; \
+	done; done
+
+# Debian's packages, in .build/deb.
+deb: build deps-deb
+	Packaging/build-deb
+
+test-deb: deb
+	$(PYTHON) Tests/Packaging/run.py
+
+install: docs
 	install -D -m 755 $(BIN)/portreeved $(DESTDIR)$(PREFIX)/sbin/portreeved
 	install -D -m 755 $(BIN)/portreeve $(DESTDIR)$(PREFIX)/bin/portreeve
-	install -d -m 755 $(DESTDIR)/etc/portreeve/policy.d $(DESTDIR)$(PREFIX)/share/doc/portreeve/examples
+	install -d -m 755 $(DESTDIR)/etc/portreeve/policy.d $(DESTDIR)/etc/portreeve/examples/lists
 	test -e $(DESTDIR)/etc/portreeve/policy.yaml || \
 	    install -m 644 Config/policy.yaml $(DESTDIR)/etc/portreeve/policy.yaml
-	install -m 644 Config/examples/*.yaml $(DESTDIR)$(PREFIX)/share/doc/portreeve/examples
+	install -m 644 Config/policy.d/README $(DESTDIR)/etc/portreeve/policy.d
+	install -m 644 Config/examples/*.yaml $(DESTDIR)/etc/portreeve/examples
+	install -m 644 Config/examples/lists/*.txt $(DESTDIR)/etc/portreeve/examples/lists
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve Packaging/systemd/local-only.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(GENERATED)/man/*.8
+	for program in portreeve portreeved; do \
+	    install -D -m 644 $(GENERATED)/completions/$$program.bash \
+	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program && \
+	    install -D -m 644 $(GENERATED)/completions/$$program.zsh \
+	        $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_$$program && \
+	    install -D -m 644 $(GENERATED)/completions/$$program.fish \
+	        $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$program.fish || exit; \
+	done
 
 clean:
 	rm -rf .build .build-*

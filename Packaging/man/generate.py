@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the manual pages from what the programs say of themselves: their command lines, the schema of the policy, the
+table of reasons. Only what no program knows stands in the files *.man beside this one, and is added to the page of that
+name before SEE ALSO."""
+
+import argparse
+import email.utils
+import json
+import pathlib
+import re
+import subprocess
+
+HERE = pathlib.Path(__file__).parent
+CHANGELOG = HERE.parent / "debian/changelog"
+
+
+def date_of_release():
+    """The day of the newest changelog entry, so that the same source gives the same pages."""
+    line = next(line for line in CHANGELOG.read_text().splitlines() if line.startswith(" -- "))
+    return email.utils.parsedate_to_datetime(line.split("  ", 1)[1]).strftime("%Y-%m-%d")
+
+
+def plain(text):
+    """Text as roff: nothing in it is a request, an escape or a typographic hyphen."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga")
+    escaped = escaped.replace("^", "\\(ha").replace("~", "\\(ti")
+    return "\n".join("\\&" + line if line.startswith(".") else line for line in escaped.splitlines())
+
+
+def paragraphs(text):
+    return "\n.PP\n".join(plain(re.sub(r"\s+", " ", part).strip()) for part in text.split("\n\n"))
+
+
+class Page:
+    """One manual page while it is written."""
+
+    def __init__(self, name, section, abstract):
+        self.name = name
+        self.section = section
+        self.lines = [f'.TH {name.upper()} {section} {date_of_release()} "Portreeve" "Portreeve"']
+        self.lines += [".SH NAME", f"{plain(name)} \\- {plain(abstract.rstrip('.'))}"]
+
+    def heading(self, title):
+        self.lines.append(f".SH {title}")
+
+    def text(self, *lines):
+        self.lines += lines
+
+    def save(self, folder, see_also):
+        own = HERE / f"{self.name}.{self.section}.man"
+        if own.exists():
+            self.lines.append(own.read_text().rstrip())
+        others = [page for page in see_also if page != (self.name, self.section)]
+        self.heading("SEE ALSO")
+        self.lines.append(",\n".join(f"\\fB{plain(name)}\\fR({section})" for name, section in others))
+        (folder / f"{self.name}.{self.section}").write_text("\n".join(self.lines) + "\n")
+
+
+def shown(arguments):
+    return [argument for argument in arguments if argument["shouldDisplay"]]
+
+
+def spelled(name):
+    return ("--" if name["kind"] == "long" else "-") + name["name"]
+
+
+def usage(argument):
+    """An argument as the synopsis shows it."""
+    value = f"\\fI{plain(argument.get('valueName', ''))}\\fR"
+    if argument["kind"] == "positional":
+        text = value
+    else:
+        text = f"\\fB{plain(spelled(argument['preferredName']))}\\fR"
+        if argument["kind"] == "option":
+            text += f" {value}"
+    text += " ..." if argument["isRepeating"] else ""
+    return f"[{text}]" if argument["isOptional"] else text
+
+
+def synopsis(arguments):
+    """Flags of which one must be given stand as a choice; everything else in its order."""
+    choice = [usage(each) for each in arguments if each["kind"] == "flag" and not each["isOptional"]]
+    rest = [usage(each) for each in arguments if each["kind"] != "flag" or each["isOptional"]]
+    return ([" | ".join(choice)] if choice else []) + rest
+
+
+def describe(argument):
+    """An argument as the list of options shows it."""
+    value = f"\\fI{plain(argument.get('valueName', ''))}\\fR"
+    if argument["kind"] == "positional":
+        head = value
+    else:
+        head = ", ".join(f"\\fB{plain(spelled(name))}\\fR" for name in argument["names"])
+        if argument["kind"] == "option":
+            head += f" {value}"
+    text = " ".join(filter(None, [argument.get("abstract"), argument.get("discussion")]))
+    remarks = []
+    if argument.get("allValues"):
+        remarks.append("One of " + ", ".join(argument["allValues"]) + ".")
+    if argument.get("defaultValue"):
+        remarks.append(f"Default: {argument['defaultValue']}.")
+    return [".TP", head, plain(" ".join([text] + remarks)) or "\\&"]
+
+
+def page_of_command(command, name):
+    page = Page(name, 8, command.get("abstract", ""))
+    arguments = shown(command.get("arguments", []))
+    page.heading("SYNOPSIS")
+    words = [f"\\fB{plain(name.replace('portreeve-', 'portreeve ', 1))}\\fR"]
+    subcommands = listed(command)
+    if subcommands:
+        words.append("\\fIsubcommand\\fR")
+    page.text(" ".join(words + synopsis(arguments)))
+    page.heading("DESCRIPTION")
+    page.text(paragraphs(command.get("abstract", "")))
+    if command.get("discussion"):
+        page.text(".PP", paragraphs(command["discussion"]))
+    if subcommands:
+        page.heading("SUBCOMMANDS")
+        for each in subcommands:
+            page.text(".TP", f"\\fBportreeve\\-{plain(each['commandName'])}\\fR(8)", plain(each["abstract"]))
+    page.heading("OPTIONS")
+    for argument in arguments:
+        page.text(*describe(argument))
+    return page
+
+
+def listed(command):
+    """The subcommands that are meant for people, without the parser's own `help`."""
+    return [each for each in command.get("subcommands", []) if each["shouldDisplay"] and each["commandName"] != "help"]
+
+
+def ask(program, *arguments):
+    return subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def add_reasons(page, rows):
+    page.heading("REASONS")
+    for row in rows:
+        page.text(".TP", f"{row['id']} \\fB{plain(row['reason'])}\\fR", plain(f"{row['name']} (stage {row['stage']})."))
+        page.text(plain(f"Raised when: {row['raised_when']}."))
+        if row["setting"]:
+            page.text(".br", plain(f"Changed by: {row['setting']}."))
+        if row["advice"]:
+            page.text(".br", plain(f"Advice: {row['advice']}."))
+        if not row["available"]:
+            page.text(".br", "Not available in this version.")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bin", type=pathlib.Path, required=True, help="the folder of the programs")
+    parser.add_argument("--to", type=pathlib.Path, required=True, help="the folder for the pages")
+    options = parser.parse_args()
+    options.to.mkdir(parents=True, exist_ok=True)
+
+    tool, agent = options.bin / "portreeve", options.bin / "portreeved"
+    command = json.loads(ask(tool, "--experimental-dump-help"))["command"]
+    pages = [
+        page_of_command(json.loads(ask(agent, "--experimental-dump-help"))["command"], "portreeved"),
+        page_of_command(command, "portreeve"),
+    ]
+    for each in listed(command):
+        page = page_of_command(each, f"portreeve-{each['commandName']}")
+        if each["commandName"] == "reasons":
+            add_reasons(page, [json.loads(line) for line in ask(tool, "reasons", "--json").splitlines()])
+        pages.append(page)
+    names = [(page.name, page.section) for page in pages]
+    for page in pages:
+        page.save(options.to, names)
+
+
+if __name__ == "__main__":
+    main()
