@@ -67,11 +67,12 @@ let targets: [Target] =
         ["CPcap", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "PolicyFile"])
     + [
+        .target(name: "CServiceShim"),
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "AgentControl", "Locking", "NetfilterQueue", "PolicyFile", "EventLog", "FirewallEngine",
-                "FirewallPolicy", "ConnectionTracking", "PacketWire",
+                logging, "CServiceShim", "AgentControl", "Locking", "NetfilterQueue", "PolicyFile", "EventLog",
+                "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
         .executableTarget(

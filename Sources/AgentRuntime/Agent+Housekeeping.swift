@@ -35,8 +35,17 @@ extension Agent {
         log.reopen()
     }
 
-    /// Loads the policy files again and gives the result to every worker.
+    /// Loads the policy files again and gives the result to every worker. The manager is told before and after.
     func reload() throws(AgentError) {
+        let outcome = reloading.withLock { _ in
+            tellReloading()
+            defer { tellReady() }
+            return Result { () throws(AgentError) in try adoptPolicyFiles() }
+        }
+        try outcome.get()
+    }
+
+    private func adoptPolicyFiles() throws(AgentError) {
         let policy = try policies.reload()
         log.register(PolicyNames(policy), settings: policy.document.events)
         shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
@@ -45,6 +54,7 @@ extension Agent {
         for worker in workers {
             worker.engine.withLock { $0.adopt(policy, interfaces: interfaces, activeSchedules: schedules) }
         }
+        if Agent.keepsSockets(policy) != areSocketsKept.load(ordering: .relaxed) { updateKeptSockets() }
         logger.notice(
             "policy \(options.policyPath) loaded: epoch \(policy.epoch), \(policy.document.rules.count) rules")
     }

@@ -21,6 +21,7 @@ package final class Agent: Sendable {
     let shared: SharedLimits
     let log: EventLog
     let logger: Logger
+    let manager: ServiceManager?
     let startedAt: Instant
     /// What housekeeping saw last, so that workers are told of changes only.
     let network = Guarded(LocalNetwork())
@@ -30,6 +31,10 @@ package final class Agent: Sendable {
     let reported: Guarded<[QueueCounters]>
     /// From then on their standing still is no news to the watchdog.
     let haveWorkersEnded = Atomic<Bool>(false)
+    /// Whether the service manager keeps the queues' sockets.
+    let areSocketsKept = Atomic<Bool>(false)
+    /// Held while a policy is loaded and given out, so that two reloads do not mix.
+    let reloading = Guarded(())
     /// Complaints that `status` repeats until they are over.
     let warnings = Guarded<[String]>([])
 
@@ -51,13 +56,14 @@ package final class Agent: Sendable {
         let agent = try Agent(options)
         try agent.start()
         let ending = agent.attend(signals)
-        agent.stop()
+        agent.stop(isPlanned: ending == nil)
         if let ending { throw ending }
     }
 
     private init(_ options: AgentOptions) throws(AgentError) {
         self.options = options
         logger = Logger(label: "portreeved") { _ in AgentLog() }
+        manager = ServiceManager()
         startedAt = Clocks.monotonic()
         policies = try PolicyStore(path: options.policyPath)
         let policy = policies.current
@@ -69,12 +75,14 @@ package final class Agent: Sendable {
         log = EventLog(workers: numbers.count, settings: policy.document.events, host: HostName.current)
         do { try log.open() } catch { throw AgentError("\(error)") }
         log.register(PolicyNames(policy), settings: policy.document.events)
-        workers = Agent.makeWorkers(policy, numbers, shared, log, startedAt)
+        let inherited = Agent.inheritedSockets(numbers, manager, logger)
+        workers = Agent.makeWorkers(policy, numbers, shared, log, startedAt, manager, inherited)
         reported = Guarded(Array(repeating: QueueCounters(), count: numbers.count))
     }
 
     private static func makeWorkers(
-        _ policy: Policy, _ numbers: ClosedRange<UInt16>, _ shared: SharedLimits, _ log: EventLog, _ startedAt: Instant
+        _ policy: Policy, _ numbers: ClosedRange<UInt16>, _ shared: SharedLimits, _ log: EventLog, _ startedAt: Instant,
+        _ manager: ServiceManager?, _ inherited: [UInt16: Int32]
     ) -> [Worker] {
         let clock = EngineClock(agentStarted: startedAt, kernelBooted: Instant(nanoseconds: 0))
         var random = SystemRandomNumberGenerator()
@@ -84,7 +92,7 @@ package final class Agent: Sendable {
                 QueueConfiguration(number: number, policy.document),
                 engine: Engine(
                     policy: policy, clock: clock, seed: seed, shared: shared, hasOtherWorkers: numbers.count > 1),
-                events: events)
+                events: events, manager: manager, inherited: inherited[number])
         }
         for worker in workers { worker.peers.withLock { $0 = workers } }
         return workers
@@ -104,10 +112,14 @@ package final class Agent: Sendable {
         do {
             try awaitQueues()
         } catch {
-            stop()
+            stop(isPlanned: false)
             throw error
         }
+        reportTakeovers()
+        updateKeptSockets()
+        for worker in workers { worker.begin() }
         startWatchdog()
+        tellReady()
         logger.notice("ready: \(describeQueues()), policy \(options.policyPath), \(policies.current.document.mode)")
     }
 
@@ -121,8 +133,11 @@ package final class Agent: Sendable {
         guard problems.isEmpty else { throw AgentError(problems.joined(separator: "\n")) }
     }
 
-    private func stop() {
-        for worker in workers { worker.stop() }
+    /// - Parameter isPlanned: somebody asked for it, and may start the agent again at once.
+    private func stop(isPlanned: Bool) {
+        tellStopping()
+        let areKept = isPlanned ? handSocketsOver() : areSocketsKept.load(ordering: .relaxed)
+        for worker in workers { worker.stop(leavingQueue: areKept) }
         for worker in workers {
             while case .running = worker.standing.withLock({ $0 }) { usleep(1000) }
         }

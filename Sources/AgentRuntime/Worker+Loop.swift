@@ -11,10 +11,14 @@ extension Worker {
     /// The thread's body: claims the queue, says so, and judges packets until the agent stops.
     func run() {
         do {
-            var socket = try QueueSocket(queue)
+            var socket = try openQueue()
             let waker = try socket.makeWaker()
+            let counters = socket.counters()
+            queueCounters.withLock { $0 = counters }
             report(opened: waker)
+            awaitBegin()
             try judge(&socket)
+            if leavesQueue.load(ordering: .relaxed) { socket.leave() }
         } catch {
             report(failed: "\(error)")
         }

@@ -3,6 +3,7 @@
 import EventLog
 import FirewallEngine
 import FirewallPolicy
+import Glibc
 import Locking
 import NetfilterQueue
 import PacketWire
@@ -22,7 +23,18 @@ final class Worker: Sendable {
         case ended
     }
 
+    /// What became of the socket that the run before left.
+    enum Takeover {
+        case none
+        case refused(String)
+        /// With the count of packets that it left undecided.
+        case done(orphans: UInt32)
+    }
+
     let queue: QueueConfiguration
+    let manager: ServiceManager?
+    private let inherited: Int32?
+    let takeover = Guarded(Takeover.none)
     /// Protects the connections, the counters and the policy in force of this worker.
     let engine: Guarded<Engine>
     let events: EventQueue
@@ -32,6 +44,10 @@ final class Worker: Sendable {
     /// Grows at each turn of the loop; the watchdog looks at it.
     let turns = Atomic<UInt64>(0)
     let isStopping = Atomic<Bool>(false)
+    /// The first packet is not judged before: connections of the run before have to be in the engine.
+    private let mayBegin = Atomic<Bool>(false)
+    /// At the end the queue is another process's business.
+    let leavesQueue = Atomic<Bool>(false)
     /// What the queue lost; the thread looks once a second.
     let queueCounters = Guarded(QueueCounters())
     /// Fragments that were ever held.
@@ -39,8 +55,19 @@ final class Worker: Sendable {
 
     var number: UInt16 { queue.number }
 
-    init(_ queue: QueueConfiguration, engine: consuming sending Engine, events: EventQueue) {
+    /// - Parameters:
+    ///   - queue: what to open.
+    ///   - engine: judges its packets.
+    ///   - events: takes the events.
+    ///   - manager: who kept `inherited`, if anybody did.
+    ///   - inherited: the queue's socket of the run before; owned from now on.
+    init(
+        _ queue: QueueConfiguration, engine: consuming sending Engine, events: EventQueue, manager: ServiceManager?,
+        inherited: Int32?
+    ) {
         self.queue = queue
+        self.manager = manager
+        self.inherited = inherited
         self.engine = Guarded(engine)
         self.events = events
     }
@@ -49,8 +76,34 @@ final class Worker: Sendable {
     func report(failed why: String) { standing.withLock { $0 = .failed(why) } }
     func reportEnded() { standing.withLock { if case .running = $0 { $0 = .ended } } }
 
+    /// Opens the queue, or goes on with the one of the run before. A socket of which that cannot be is closed everywhere
+    /// first, since it might be the one that has the queue.
+    func openQueue() throws(QueueError) -> QueueSocket {
+        guard let inherited else { return try QueueSocket(queue) }
+        do {
+            let socket = try QueueSocket(queue, takingOver: inherited)
+            let orphans = socket.orphans
+            takeover.withLock { $0 = .done(orphans: orphans) }
+            return socket
+        } catch {
+            takeover.withLock { $0 = .refused("\(error)") }
+            manager?.forget(name: Agent.socketName(number))
+            _ = manager?.awaitAttention()
+            return try QueueSocket(queue)
+        }
+    }
+
+    /// Lets the thread judge packets.
+    func begin() { mayBegin.store(true, ordering: .releasing) }
+
+    /// Called by the thread when its queue is open.
+    func awaitBegin() {
+        while !mayBegin.load(ordering: .acquiring) && !isStopping.load(ordering: .relaxed) { usleep(200) }
+    }
+
     /// Asks the thread to end after its batch.
-    func stop() {
+    func stop(leavingQueue: Bool) {
+        leavesQueue.store(leavingQueue, ordering: .relaxed)
         isStopping.store(true, ordering: .relaxed)
         standing.withLock { if case .running(let waker) = $0 { waker.wake() } }
     }

@@ -24,7 +24,7 @@ static uint32_t effective_copy(uint32_t bytes) {
     return bytes == 0 || bytes > COPY_BYTES_MOST ? COPY_BYTES_MOST : bytes;
 }
 
-static struct prq_queue *allocate(const struct prq_config *config) {
+struct prq_queue *prq_allocate(const struct prq_config *config) {
     size_t message = effective_copy(config->copy_bytes) + ATTRIBUTES_BYTES;
     size_t area = message * PRQ_BATCH < AREA_BYTES ? message * PRQ_BATCH : AREA_BYTES;
     // The area is written by the kernel before anyone reads it: only the part before it needs zeros, and pages that no
@@ -60,11 +60,15 @@ static int open_socket(struct prq_queue *queue, uint32_t buffer) {
     if (setsockopt(queue->descriptor, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on) < 0)
         return -errno;
 
+    prq_set_buffer(queue, buffer);
+    return 0;
+}
+
+void prq_set_buffer(const struct prq_queue *queue, uint32_t buffer) {
     // Beyond net.core.rmem_max only for a process with CAP_NET_ADMIN over the whole host; otherwise what there is.
     const int size = buffer < INT32_MAX ? (int)buffer : INT32_MAX;
     if (setsockopt(queue->descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
         setsockopt(queue->descriptor, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    return 0;
 }
 
 /// Sends one configuration message and waits for the kernel's answer to it.
@@ -91,20 +95,28 @@ static int claim(struct prq_queue *queue) {
     return configure(queue, message);
 }
 
-static int set_length(struct prq_queue *queue, uint32_t length) {
-    _Alignas(8) char buffer[256];
+static struct nlmsghdr *put_length(const struct prq_queue *queue, char *buffer, uint32_t length) {
     struct nlmsghdr *message = nfq_nlmsg_put(buffer, NFQNL_MSG_CONFIG, queue->number);
     nfq_nlmsg_cfg_put_qmaxlen(message, length);
-    return configure(queue, message);
+    return message;
 }
 
-static int set_flags(struct prq_queue *queue, bool fail_open) {
+static int set_length(struct prq_queue *queue, uint32_t length) {
     _Alignas(8) char buffer[256];
+    return configure(queue, put_length(queue, buffer, length));
+}
+
+static struct nlmsghdr *put_flags(const struct prq_queue *queue, char *buffer, bool fail_open) {
     struct nlmsghdr *message = nfq_nlmsg_put(buffer, NFQNL_MSG_CONFIG, queue->number);
     const uint32_t always = NFQA_CFG_F_GSO | NFQA_CFG_F_UID_GID;
     mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(always | NFQA_CFG_F_FAIL_OPEN));
     mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(always | (fail_open ? NFQA_CFG_F_FAIL_OPEN : 0)));
-    return configure(queue, message);
+    return message;
+}
+
+static int set_flags(struct prq_queue *queue, bool fail_open) {
+    _Alignas(8) char buffer[256];
+    return configure(queue, put_flags(queue, buffer, fail_open));
 }
 
 /// Lets packets flow. The kernel queues nothing before it knows how much to copy, so this is the last step; it is not
@@ -116,10 +128,24 @@ static int start(struct prq_queue *queue, uint32_t copy_bytes) {
     return send(queue->descriptor, message, message->nlmsg_len, 0) < 0 ? -errno : 0;
 }
 
+int prq_reconfigure(const struct prq_queue *queue, const struct prq_config *config) {
+    _Alignas(8) char buffer[768];
+    struct nlmsghdr *flags = put_flags(queue, buffer, config->fail_open);
+    char *next = buffer + MNL_ALIGN(flags->nlmsg_len);
+    struct nlmsghdr *range = nfq_nlmsg_put(next, NFQNL_MSG_CONFIG, queue->number);
+    nfq_nlmsg_cfg_put_params(range, NFQNL_COPY_PACKET, (int)effective_copy(config->copy_bytes));
+    next += MNL_ALIGN(range->nlmsg_len);
+    struct nlmsghdr *length = put_length(queue, next, config->length);
+    length->nlmsg_flags |= NLM_F_ACK;
+    length->nlmsg_seq = PRQ_TAKEOVER_SEQUENCE;
+    next += MNL_ALIGN(length->nlmsg_len);
+    return send(queue->descriptor, buffer, (size_t)(next - buffer), 0) < 0 ? -errno : 0;
+}
+
 int prq_open(const struct prq_config *config, struct prq_queue **result, enum prq_step *step) {
     *result = NULL;
     *step = PRQ_STEP_MEMORY;
-    struct prq_queue *queue = allocate(config);
+    struct prq_queue *queue = prq_allocate(config);
     if (!queue)
         return -ENOMEM;
 
@@ -168,6 +194,11 @@ static void release(struct prq_queue *queue, uint32_t verdict) {
 void prq_close(struct prq_queue *queue, uint32_t verdict) {
     prq_flush(queue);
     release(queue, verdict);
+    prq_leave(queue);
+}
+
+void prq_leave(struct prq_queue *queue) {
+    prq_flush(queue);
     mnl_socket_close(queue->socket);
     queue->socket = NULL;
     queue->descriptor = -1;

@@ -3,7 +3,7 @@
 // libmnl's attribute iterator costs three calls into a shared library per attribute, a dozen attributes per packet:
 // more than all the rest of the shim. Hence this loop of our own.
 
-#include "cqueueshim.h"
+#include "queue.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -171,4 +171,12 @@ enum prq_message prq_parse(const uint8_t *message, size_t length, struct prq_pac
     if (header.nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET))
         return PRQ_MESSAGE_OTHER;
     return end < HEADERS_BYTES ? PRQ_MESSAGE_MALFORMED : parse_packet(message, end, packet);
+}
+
+uint32_t prq_sequence(const uint8_t *message, size_t length) {
+    struct nlmsghdr header;
+    if (length < sizeof header)
+        return 0;
+    memcpy(&header, message, sizeof header);
+    return header.nlmsg_seq;
 }

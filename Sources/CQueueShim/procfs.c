@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 ssize_t prq_read_file(const char *path, uint8_t *buffer, size_t capacity) {
@@ -30,6 +32,37 @@ ssize_t prq_read_file(const char *path, uint8_t *buffer, size_t capacity) {
     const int error = errno;
     close(descriptor);
     return length < 0 ? -error : (ssize_t)used;
+}
+
+static bool is_procfs_file(int descriptor, const char *name) {
+    struct statfs system;
+    if (fstatfs(descriptor, &system) < 0 || system.f_type != PROC_SUPER_MAGIC)
+        return false;
+    char link[64], path[256];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    const ssize_t length = readlink(link, path, sizeof path - 1);
+    const size_t tail = strlen(name);
+    if (length < 0 || (size_t)length < tail)
+        return false;
+    path[length] = 0;
+    return strcmp(path + length - tail, name) == 0;
+}
+
+ssize_t prq_read_inherited(int descriptor, const char *name, uint8_t *buffer, size_t capacity) {
+    if (!is_procfs_file(descriptor, name))
+        return -EBADF;
+    size_t used = 0;
+    while (used < capacity) {
+        const ssize_t length = pread(descriptor, buffer + used, capacity - used, (off_t)used);
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length < 0)
+            return -errno;
+        if (length == 0)
+            break;
+        used += (size_t)length;
+    }
+    return (ssize_t)used;
 }
 
 /// Whether one of the files that the process has open is the socket that `link` describes.
@@ -59,7 +92,8 @@ pid_t prq_socket_owner(uint64_t inode) {
     if (!processes)
         return 0;
     pid_t owner = 0;
-    for (struct dirent *entry; owner == 0 && (entry = readdir(processes));) {
+    // The service manager keeps sockets for others: it is the answer only if nobody else has this one.
+    for (struct dirent *entry; owner <= 1 && (entry = readdir(processes));) {
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && has_open(entry->d_name, link))
             owner = (pid_t)atoi(entry->d_name);
     }

@@ -60,6 +60,22 @@ struct prq_queue {
     uint8_t area[];
 };
 
+/// Sequence number of the messages of a takeover, by which their answers are known; all others have 0.
+#define PRQ_TAKEOVER_SEQUENCE 1u
+
+/// A queue without a socket, or NULL.
+struct prq_queue *_Nullable prq_allocate(const struct prq_config *config);
+
+/// Asks for the receive buffer.
+void prq_set_buffer(const struct prq_queue *queue, uint32_t buffer);
+
+/// Sends the settings of a queue that is running, without waiting for the answers, before which packets may stand. The
+/// last is acknowledged with PRQ_TAKEOVER_SEQUENCE.
+int prq_reconfigure(const struct prq_queue *queue, const struct prq_config *config);
+
+/// The sequence number of a message, 0 of one that has no header.
+uint32_t prq_sequence(const uint8_t *message, size_t length);
+
 /// Frees a closed queue.
 void prq_free(struct prq_queue *queue);
 

@@ -56,7 +56,8 @@ static void accept_message(struct prq_queue *queue, const uint8_t *at, size_t le
         queue->count++;
         break;
     case PRQ_MESSAGE_REPLY:
-        if (error) {
+        // That nothing was left to settle at the takeover is no trouble.
+        if (error && !(error == ENOENT && prq_sequence(at, length) == PRQ_TAKEOVER_SEQUENCE)) {
             queue->counters.refused_verdicts++;
             queue->counters.last_refusal = error;
         }

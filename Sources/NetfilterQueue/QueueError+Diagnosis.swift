@@ -34,6 +34,7 @@ extension OpeningStep {
         case .length: "setting the queue's length"
         case .flags: "setting the queue's flags"
         case .start: "starting the queue"
+        case .orphans: "settling what the last reader left"
         }
     }
 }

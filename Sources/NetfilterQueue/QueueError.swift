@@ -14,6 +14,8 @@ package struct QueueError: Error, Hashable, Sendable, CustomStringConvertible {
         case missingInKernel
         /// The kernel does not know segments as one packet or the sender's identity (Linux 3.14 does).
         case kernelTooOld
+        /// An inherited socket by which the queue cannot be taken over.
+        case notTakeable(String)
         /// A system call failed; the first value says what was being done.
         case system(String, SystemErrorNumber)
     }
@@ -34,6 +36,8 @@ package struct QueueError: Error, Hashable, Sendable, CustomStringConvertible {
                 + "CONFIG_NETFILTER_NETLINK_QUEUE"
         case .kernelTooOld:
             "this kernel's nfnetlink_queue cannot hand over segments whole: Linux 3.14 or later is needed"
+        case .notTakeable(let why):
+            "the socket handed over for queue \(queue) cannot be used: \(why)"
         case .system(let action, let error):
             "queue \(queue): \(action) failed: \(error)"
         }

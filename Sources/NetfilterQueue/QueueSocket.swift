@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import Glibc
+
 /// A netfilter queue that this process owns, and the worker's loop around it:
 ///
 ///     while try queue.receive(timeoutMilliseconds: 200) > 0 {
@@ -15,11 +17,59 @@
 package struct QueueSocket: ~Copyable, @unchecked Sendable {
     package let configuration: QueueConfiguration
     private let queue: ShimQueue
+    /// Packets that the process before had received and left undecided; they got the failure verdict.
+    package let orphans: UInt32
 
     /// Claims the queue and lets packets flow.
     package init(_ configuration: QueueConfiguration) throws(QueueError) {
         queue = try ShimQueue(configuration)
         self.configuration = configuration
+        orphans = 0
+    }
+
+    /// Goes on with the queue of a socket that an earlier process opened and another kept. What that process had received
+    /// and not settled gets the failure verdict; what waits in the socket comes first.
+    ///
+    /// - Parameters:
+    ///   - configuration: the settings from now on.
+    ///   - descriptor: owned from now on, and closed where this throws.
+    /// - Throws: `notTakeable` for anything but the socket that the kernel's table names as this queue's.
+    package init(_ configuration: QueueConfiguration, takingOver descriptor: Int32) throws(QueueError) {
+        do {
+            let before = try QueueSocket.row(configuration.number, ofSocket: descriptor)
+            queue = try ShimQueue(configuration, descriptor: descriptor, lastID: before.lastID)
+            self.configuration = configuration
+            orphans = (try? QueueTable.read())?.row(of: configuration.number).map { before.settled(until: $0) } ?? 0
+        } catch {
+            Glibc.close(descriptor)
+            throw error
+        }
+    }
+
+    private static func row(_ number: UInt16, ofSocket descriptor: Int32) throws(QueueError) -> QueueRow {
+        func refuse(_ why: String) -> QueueError { QueueError(queue: number, cause: .notTakeable(why)) }
+        let port: UInt32
+        switch netfilterPort(ofSocket: descriptor) {
+        case .success(let found): port = found
+        case .failure(let error) where error.rawValue == EPROTOTYPE: throw refuse("it is no netfilter socket")
+        case .failure(let error) where error.rawValue == EXDEV: throw refuse("it is of another network namespace")
+        case .failure(let error): throw refuse("\(error)")
+        }
+        let table: QueueTable
+        do {
+            table = try QueueTable.read()
+        } catch {
+            throw refuse("the kernel's table of queues cannot be read: \(error)")
+        }
+        guard let row = table.row(of: number), row.portID == port else { throw refuse("the queue is not bound to it") }
+        return row
+    }
+
+    /// Gives the socket up, and not the queue: for a process that has the socket too, or gets it. Packets received and
+    /// not handed out stay the kernel's.
+    package consuming func leave() {
+        queue.leave()
+        discard self
     }
 
     /// Everything that still waits gets the failure verdict.
@@ -75,6 +125,9 @@ package final class QueueWaker: Sendable {
     private let descriptor: WakerDescriptor
 
     init(_ descriptor: consuming WakerDescriptor) { self.descriptor = descriptor }
+
+    /// The queue's socket, to be handed to who is to keep it; belongs to this object.
+    package var socket: Int32 { descriptor.descriptor }
 
     /// Makes the `receive` in progress, or the next one, return without waiting.
     package func wake() { descriptor.signal() }

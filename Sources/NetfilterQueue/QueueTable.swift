@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import Glibc
+
 /// The queues of this thread's network namespace, from `/proc/net/netfilter/nfnetlink_queue`: also those of other
-/// processes. Only root can read it.
+/// processes. Only root can open it; another user's process reads it where it was started with the file as its standard
+/// input.
 package struct QueueTable: Hashable, Sendable {
     package var rows: [QueueRow] = []
 
@@ -14,8 +17,16 @@ package struct QueueTable: Hashable, Sendable {
 
     /// - Throws: ENOENT where the kernel has no nfnetlink_queue (or has not loaded it), EACCES without root.
     package static func read() throws(SystemErrorNumber) -> QueueTable {
-        QueueTable(text: try readProcFile("/proc/thread-self/net/netfilter/nfnetlink_queue").get())
+        switch readProcFile("/proc/thread-self\(name)") {
+        case .success(let text): return QueueTable(text: text)
+        case .failure(let error):
+            guard error.rawValue == EACCES, case .success(let text) = readInheritedProcFile(STDIN_FILENO, named: name)
+            else { throw error }
+            return QueueTable(text: text)
+        }
     }
+
+    private static let name = "/net/netfilter/nfnetlink_queue"
 
     package func row(of queue: UInt16) -> QueueRow? { rows.first { $0.number == queue } }
 }
@@ -36,6 +47,13 @@ package struct QueueRow: Hashable, Sendable {
     package var droppedSocketFull: UInt32
     /// Serial number of the latest packet; wraps.
     package var lastID: UInt32
+
+    /// How many packets were settled since, from what came and what waits.
+    func settled(until later: QueueRow) -> UInt32 {
+        let came = later.lastID &- lastID &- (later.droppedSocketFull &- droppedSocketFull)
+        let settled = waiting &+ came &- later.waiting
+        return settled > waiting ? 0 : settled
+    }
 
     init?(line: some Sequence<UInt8>) {
         var numbers: [UInt32] = []

@@ -12,10 +12,7 @@ struct ShimQueue: BitwiseCopyable {
     private let queue: OpaquePointer
 
     init(_ configuration: QueueConfiguration) throws(QueueError) {
-        var config = prq_config(
-            number: configuration.number, length: configuration.length, copy_bytes: configuration.copyBytes,
-            socket_buffer: configuration.socketBuffer, busy_poll_microseconds: configuration.busyPollMicroseconds,
-            failure_verdict: configuration.failureVerdict.rawValue, fail_open: configuration.failsOpen)
+        var config = prq_config(configuration)
         var opened: OpaquePointer?
         var step = PRQ_STEP_MEMORY
         let status = unsafe prq_open(&config, &opened, &step)
@@ -24,6 +21,22 @@ struct ShimQueue: BitwiseCopyable {
         }
         unsafe self.queue = queue
     }
+
+    /// Goes on with the queue of an inherited socket; see `prq_take_over`.
+    init(
+        _ configuration: QueueConfiguration, descriptor: Int32, lastID: UInt32
+    ) throws(QueueError) {
+        var config = prq_config(configuration)
+        var opened: OpaquePointer?
+        var step = PRQ_STEP_MEMORY
+        let status = unsafe prq_take_over(&config, descriptor, lastID, &opened, &step)
+        guard status == 0, let queue = unsafe opened else {
+            throw QueueError(opening: configuration.number, step: OpeningStep(step), errno: -status)
+        }
+        unsafe self.queue = queue
+    }
+
+    func leave() { unsafe prq_leave(queue) }
 
     func close(settling verdict: QueueVerdict) { unsafe prq_close(queue, verdict.rawValue) }
 
@@ -84,7 +97,7 @@ struct ShimQueue: BitwiseCopyable {
 
 /// The steps of `prq_open`.
 enum OpeningStep {
-    case memory, socket, claim, length, flags, start
+    case memory, socket, claim, length, flags, start, orphans
 
     init(_ step: prq_step) {
         switch step {
@@ -93,8 +106,18 @@ enum OpeningStep {
         case PRQ_STEP_CLAIM: self = .claim
         case PRQ_STEP_LENGTH: self = .length
         case PRQ_STEP_FLAGS: self = .flags
+        case PRQ_STEP_ORPHANS: self = .orphans
         default: self = .start
         }
+    }
+}
+
+extension prq_config {
+    fileprivate init(_ c: QueueConfiguration) {
+        self.init(
+            number: c.number, length: c.length, copy_bytes: c.copyBytes, socket_buffer: c.socketBuffer,
+            busy_poll_microseconds: c.busyPollMicroseconds, failure_verdict: c.failureVerdict.rawValue,
+            fail_open: c.failsOpen)
     }
 }
 
@@ -124,17 +147,35 @@ extension PacketAttributes {
 
 /// The bytes of a file of procfs, or a positive errno value.
 func readProcFile(_ path: String) -> Result<[UInt8], SystemErrorNumber> {
+    unsafe readWhole { start, capacity in unsafe prq_read_file(path, start, capacity) }
+}
+
+/// The same of a file that is open already, if its path ends so.
+func readInheritedProcFile(_ descriptor: Int32, named name: String) -> Result<[UInt8], SystemErrorNumber> {
+    unsafe readWhole { start, capacity in unsafe prq_read_inherited(descriptor, name, start, capacity) }
+}
+
+private func readWhole(
+    _ read: (UnsafeMutablePointer<UInt8>, Int) -> Int
+) -> Result<[UInt8], SystemErrorNumber> {
     var capacity = 16 << 10
     while true {
         var status = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-            if let start = buffer.baseAddress { status = unsafe prq_read_file(path, start, capacity) }
+            if let start = buffer.baseAddress { status = unsafe read(start, capacity) }
             count = max(status, 0)
         }
         if status < 0 { return .failure(SystemErrorNumber(rawValue: Int32(-status))) }
         if status < capacity { return .success(bytes) }
         capacity *= 4
     }
+}
+
+/// The netlink port of an inherited socket, or a positive errno value; see `prq_socket_port`.
+func netfilterPort(ofSocket descriptor: Int32) -> Result<UInt32, SystemErrorNumber> {
+    var port: UInt32 = 0
+    let status = unsafe prq_socket_port(descriptor, &port)
+    return status == 0 ? .success(port) : .failure(SystemErrorNumber(rawValue: -status))
 }
 
 /// The process that has a socket open.
@@ -154,7 +195,7 @@ package struct SystemErrorNumber: Error, Hashable, Sendable, CustomStringConvert
 
 /// Owns a descriptor of `prq_waker_open`.
 struct WakerDescriptor: ~Copyable, Sendable {
-    private let descriptor: Int32
+    let descriptor: Int32
     init(owning descriptor: Int32) { self.descriptor = descriptor }
     deinit { prq_waker_close(descriptor) }
     func signal() { prq_waker_signal(descriptor) }

@@ -50,12 +50,13 @@ def wait_until(condition, what, seconds=10.0, process=None):
 class Process:
     """A program running in a namespace, its output in a file."""
 
-    def __init__(self, namespace, command, log):
+    def __init__(self, namespace, command, log, environment=None, descriptors=()):
         self.namespace, self.command, self.log = namespace, [str(word) for word in command], log
         with open(log, "wb") as output:
             self.popen = subprocess.Popen(
                 ["ip", "netns", "exec", namespace.name, *self.command], stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True)
+                stderr=subprocess.STDOUT, start_new_session=True, pass_fds=descriptors,
+                env={**os.environ, **(environment or {})})
 
     @property
     def pid(self):
@@ -132,9 +133,10 @@ class Namespace:
             raise CommandFailed(command, done.returncode, done.stdout)
         return done.returncode, done.stdout
 
-    def start(self, *command, name=None):
-        """Starts a program; the lab ends it. `name` is that of its log in the lab's directory."""
-        process = Process(self, command, self.lab.file(f"{name or os.path.basename(str(command[0]))}.log"))
+    def start(self, *command, name=None, **options):
+        """Starts a program; the lab ends it. `name` is that of its log in the lab's directory; `environment` (more of it)
+        and `descriptors` (that it inherits) go to the process."""
+        process = Process(self, command, self.lab.file(f"{name or os.path.basename(str(command[0]))}.log"), **options)
         self.lab.processes.append(process)
         return process
 

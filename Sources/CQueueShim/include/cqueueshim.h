@@ -56,6 +56,7 @@ enum prq_step {
     PRQ_STEP_LENGTH,
     PRQ_STEP_FLAGS,
     PRQ_STEP_START,
+    PRQ_STEP_ORPHANS,
 };
 
 /// A packet as the kernel describes it, all numbers in host byte order.
@@ -119,6 +120,19 @@ struct prq_counters {
 /// Exists because the order of the steps decides whether a packet can be lost between them (see open.c).
 int prq_open(const struct prq_config *config, struct prq_queue *_Nullable *_Nonnull queue, enum prq_step *step);
 
+/// The netlink port of a socket by which a queue can be taken over: a netfilter socket of this network namespace. 0, or a
+/// negative errno value: EPROTOTYPE for anything but a netfilter socket, EXDEV for one of another namespace.
+int prq_socket_port(int descriptor, uint32_t *port);
+
+/// Goes on with the queue of a socket whose reader is gone. `last_id` is the latest id that the kernel's table shows for
+/// it. What that reader had received and not settled gets the failure verdict; what waits in the socket comes with the
+/// next prq_receive. Returns as prq_open does; on an error the descriptor stays the caller's.
+int prq_take_over(const struct prq_config *config, int descriptor, uint32_t last_id,
+                  struct prq_queue *_Nullable *_Nonnull queue, enum prq_step *step);
+
+/// Closes this process's socket without giving the queue up: another process has the socket, and reads on.
+void prq_leave(struct prq_queue *queue);
+
 /// Settles everything that waits in the kernel with `verdict`, gives the queue up and closes its socket. Packets still
 /// handed out may be settled afterwards, to no effect; the memory goes with the last of them.
 void prq_close(struct prq_queue *queue, uint32_t verdict);
@@ -180,6 +194,10 @@ enum prq_message prq_parse(const uint8_t *message, size_t length, struct prq_pac
 /// Reads up to `capacity` bytes of a file of procfs (whose size is not known before); returns how many, or a negative
 /// errno value. Exists so that no Swift file has to hold a pointer for it.
 ssize_t prq_read_file(const char *path, uint8_t *buffer, size_t capacity);
+
+/// The same from the start of a file that is open already, if that is a file of procfs whose path ends with `name`;
+/// -EBADF otherwise. Exists for files of procfs that only root can open: who starts the agent can.
+ssize_t prq_read_inherited(int descriptor, const char *name, uint8_t *buffer, size_t capacity);
 
 /// The kernel's sentence for an errno value; valid for ever. Not strerror, which threads share.
 const char *prq_error_text(int error);

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import EventLog
+import FirewallEngine
+import FirewallPolicy
+import Glibc
+import Locking
+import Logging
+import NetfilterQueue
+import PacketWire
+import Synchronization
+
+extension Agent {
+    /// Whether the manager keeps the queues' sockets all the time, so that the kernel goes on queueing after a crash. Where
+    /// the agent's failure is to let packets pass it must not: a kept socket keeps the queue bound, and then neither
+    /// `--queue-bypass` nor the closing of the queue lets anything pass.
+    static func keepsSockets(_ policy: Policy) -> Bool {
+        policy.document.failure.engine == .closed && policy.document.mode != .tap
+    }
+
+    static func socketName(_ number: UInt16) -> String { "queue-\(number)" }
+
+    /// The inherited sockets by queue number; those of no queue of this policy are closed, here and with the manager.
+    static func inheritedSockets(
+        _ numbers: ClosedRange<UInt16>, _ manager: ServiceManager?, _ logger: Logger
+    ) -> [UInt16: Int32] {
+        var sockets: [UInt16: Int32] = [:]
+        for socket in InheritedSocket.all() {
+            if let number = numbers.first(where: { socketName($0) == socket.name }), sockets[number] == nil {
+                sockets[number] = socket.descriptor
+            } else {
+                logger.notice("closing the socket \(socket.name), which belongs to no queue of this policy")
+                close(socket.descriptor)
+                manager?.forget(name: socket.name)
+            }
+        }
+        return sockets
+    }
+
+    /// Follows the policy in what the manager keeps.
+    func updateKeptSockets() {
+        guard let manager else { return }
+        let wanted = Agent.keepsSockets(policies.current)
+        for worker in workers {
+            if wanted {
+                keepSocket(of: worker, with: manager)
+            } else {
+                manager.forget(name: Agent.socketName(worker.number))
+            }
+        }
+        areSocketsKept.store(wanted, ordering: .relaxed)
+    }
+
+    @discardableResult
+    private func keepSocket(of worker: Worker, with manager: ServiceManager) -> Bool {
+        guard case .running(let waker) = worker.standing.withLock({ $0 }) else { return false }
+        return manager.store(waker.socket, name: Agent.socketName(worker.number))
+    }
+
+    /// Before a planned end: has the manager keep every socket for the next run. False where nobody keeps them; then the
+    /// queues are given up.
+    func handSocketsOver() -> Bool {
+        guard let manager else { return false }
+        let areKept = workers.allSatisfy { keepSocket(of: $0, with: manager) }
+        return areKept && manager.awaitAttention()
+    }
+
+    /// What became of the queues' sockets of the run before, once all queues are open.
+    func reportTakeovers() {
+        for (place, worker) in workers.enumerated() {
+            switch worker.takeover.withLock({ $0 }) {
+            case .none: continue
+            case .refused(let why): logger.warning("\(why); queue \(worker.number) was opened anew")
+            case .done(let orphans):
+                logger.notice("queue \(worker.number) goes on: its packets waited for this process")
+                // What was lost before is not lost again.
+                reported.withLock { $0[place] = worker.queueCounters.withLock { $0 } }
+                if orphans > 0 { reportOrphans(orphans, of: worker) }
+            }
+        }
+    }
+
+    private func reportOrphans(_ count: UInt32, of worker: Worker) {
+        let fails = worker.queue.failsOpen ? "passed" : "dropped"
+        let text = "\(count) packets that the process before had received and not decided were \(fails)"
+        logger.warning("queue \(worker.number): \(text)")
+        var event = Event(
+            reason: .internalDriverError, action: worker.queue.failsOpen ? .failOpen : .observed,
+            instant: Clocks.monotonic(), metadata: PacketMetadata(), headers: PacketHeaders())
+        event.metadata.queue = worker.number
+        event.metadata.hook = .none
+        event.policyEpoch = policies.current.epoch
+        log.report(event, count: UInt64(count), detail: text)
+    }
+
+    func tellReady() {
+        manager?.tell(["READY=1", "STATUS=\(standingText)"])
+    }
+
+    func tellReloading() {
+        let now = UInt64(max(0, Clocks.monotonic().nanoseconds)) / 1000
+        manager?.tell(["RELOADING=1", "MONOTONIC_USEC=\(now)", "STATUS=loading \(options.policyPath)"])
+    }
+
+    func tellStopping() { manager?.tell(["STOPPING=1", "STATUS=ending"]) }
+
+    /// One line: what is in force, and what was refused last.
+    private var standingText: String {
+        let standing = policies.description
+        let document = standing.policy.document
+        let refused = standing.lastReloadError?.split(separator: "\n").first.map {
+            "; the last reload was refused: \($0)"
+        }
+        return "\(describeQueues()), policy epoch \(standing.policy.epoch) with \(document.rules.count) rules, "
+            + "\(document.mode), fails \(document.failure.engine)\(refused ?? "")"
+    }
+}

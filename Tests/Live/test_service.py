@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The agent as a service: what its manager hears, and what a restart or a crash leaves of connections and packets."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import time
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+import services
+from agent import Agent, reasons
+from lab import Lab, wait_until
+from load import Connections, Conversation
+from manager import ManagedAgent
+
+POLICY = """
+version: 1
+interfaces: { ignore: [lo] }
+rules:
+  - { name: Services, action: allow, direction: incoming, protocol: tcp, destination: { ports: [7, 80, 5201] } }
+  - { name: Echo, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 7 } }
+  - { name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: { type: echo-request } }
+"""
+FAIL_OPEN = POLICY + "failure: { engine: open }\n"
+
+
+class ServiceTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab())
+        cls.client, cls.host = cls.lab.client, cls.lab.host
+        cls.enterClassContext(services.echo(cls.host))
+
+    def setUp(self):
+        self.addCleanup(self.host.flush_rules)
+
+    def agent(self, policy=POLICY, **options):
+        agent = ManagedAgent(self.host, policy, name=os.path.basename(self.lab.file("agent")), **options)
+        self.addCleanup(agent.end)
+        return agent.start()
+
+    def assert_no_loss(self, agent):
+        """No packet was dropped by anybody: no event, none lost on the way to the agent."""
+        self.assertEqual(agent.events(), [], agent.log())
+        for queue in agent.report()["queues"]:
+            self.assertEqual(
+                (queue["dropped"], queue["kernel_queue_drops"], queue["kernel_socket_drops"], queue["refused_verdicts"]),
+                (0, 0, 0, 0), queue)
+
+
+class NotificationTests(ServiceTests):
+    def test_the_life_of_a_service(self):
+        for abstract in (False, True):
+            with self.subTest(abstract=abstract):
+                agent = self.agent(abstract=abstract)
+                self.assertEqual(len(self.host.queues()), 1)
+                self.assertIn("STATUS=queue 0, policy epoch 1 with 3 rules, inline, fails closed", agent.manager.words())
+                self.assertIn("epoch 2 is in force", agent.tool("reload"))
+                wait_until(lambda: agent.manager.words("READY") == ["READY=1"] * 2, "ready again")
+                order = agent.manager.words("READY", "RELOADING")
+                self.assertEqual(order, ["READY=1", "RELOADING=1", "READY=1"])
+                moment = int(agent.manager.words("MONOTONIC_USEC")[0].split("=")[1]) / 1e6
+                self.assertLess(abs(moment - agent.manager.said[-1][0]), 60)
+                agent.write_policy("version: 1\nmode: inlin\n")
+                status, output = agent.tool_status("reload")
+                self.assertEqual(status, 1)
+                self.assertRegex(output, r"policy\.yaml:2:7: error")
+                wait_until(lambda: len(agent.manager.words("READY")) == 3, "ready again")
+                self.assertIn("epoch 2 with 3 rules", agent.manager.words("STATUS")[-1])
+                self.assertRegex(agent.manager.words("STATUS")[-1], "the last reload was refused: .*policy.yaml:2:7")
+                self.assertEqual(agent.stop(), 0)
+                self.assertEqual(agent.manager.words("STOPPING"), ["STOPPING=1"])
+                agent.end()
+
+    def test_the_watchdog_hears_of_progress_only(self):
+        agent = self.agent(queues=(0, 1), watchdog=1_000_000)
+        wait_until(lambda: len(agent.manager.words("WATCHDOG")) > 3, "an idle agent is well", process=agent.process)
+        from test_lifecycle import HALT, thread_named
+        halt = self.host.start("/usr/bin/python3", "-c", HALT, thread_named(agent.process.pid, "queue 1"), name="halt")
+        wait_until(lambda: "halted" in halt.output(), "the thread stands still", process=halt)
+        time.sleep(1.5)
+        heard = len(agent.manager.words("WATCHDOG"))
+        time.sleep(2)
+        self.assertEqual(len(agent.manager.words("WATCHDOG")), heard)
+        agent.kill()
+
+    def test_a_watchdog_meant_for_another_process(self):
+        agent = self.agent()
+        time.sleep(1.5)
+        self.assertEqual(agent.manager.words("WATCHDOG"), [])
+
+
+class KeptSocketTests(ServiceTests):
+    def test_sockets_are_kept_by_the_failure_setting(self):
+        agent = self.agent(queues=(0, 1))
+        wait_until(lambda: set(agent.manager.kept) == {"queue-0", "queue-1"}, "both are kept")
+        agent.write_policy(FAIL_OPEN)
+        agent.tool("reload")
+        wait_until(lambda: not agent.manager.kept, "none is kept")
+        agent.write_policy(POLICY)
+        agent.tool("reload")
+        wait_until(lambda: set(agent.manager.kept) == {"queue-0", "queue-1"}, "both are kept again")
+        agent.manager.drop()
+        agent.kill()
+        self.assertEqual(self.host.queues(), {})
+
+    def test_open_gives_sockets_only_for_a_planned_restart(self):
+        agent = self.agent(FAIL_OPEN)
+        self.assertEqual(agent.manager.kept, {})
+        port = self.host.queues()[0]["port"]
+        agent.stop()
+        self.assertEqual(self.host.queues()[0]["port"], port)
+        agent.start()
+        self.assertEqual(self.host.queues()[0]["port"], port)
+        self.assertIn("queue 0 goes on", agent.log())
+        wait_until(lambda: not agent.manager.kept, "none is kept")
+        agent.kill()
+        self.assertEqual(self.host.queues(), {})
+
+    def test_what_is_no_socket_of_the_queue(self):
+        """A file, a TCP socket, another netfilter socket, a socket of another namespace, a name of no queue."""
+        agent = self.agent()
+        agent.kill()
+        true_socket = agent.manager.kept.pop("queue-0")[0]
+        elsewhere = os.open(f"/proc/{self.lab.processes[0].pid}/stat", os.O_RDONLY)
+        netfilter = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+        netfilter.bind((0, 0))
+        for wrong, why in ((elsewhere, "no netfilter socket"), (socket.create_server(("127.0.0.1", 0)), "no netfilter socket"),
+                           (netfilter, "another network namespace")):
+            with self.subTest(why):
+                descriptor = wrong if isinstance(wrong, int) else wrong.fileno()
+                agent.manager.drop("queue-0")
+                agent.manager.keep("queue-0", descriptor)
+                os.close(true_socket) if true_socket >= 0 else None
+                true_socket = -1
+                agent.start()
+                self.assertIn(why, agent.log())
+                self.assertIn("queue 0 was opened anew", agent.log())
+                self.assertEqual(len(agent.manager.kept["queue-0"]), 1)
+                self.assertEqual(len(self.host.queues()), 1)
+                agent.kill()
+        agent.manager.keep("queue-7", elsewhere)
+        agent.manager.keep("other", elsewhere)
+        agent.start()
+        self.assertIn("closing the socket queue-7", agent.log())
+        wait_until(lambda: set(agent.manager.kept) == {"queue-0"}, "only the queue's own is kept")
+
+    def test_fewer_queues(self):
+        agent = self.agent(queues=(0, 3))
+        agent.stop()
+        self.assertEqual(set(self.host.queues()), {0, 1, 2, 3})
+        agent.queues = (0, 1)
+        agent.start()
+        wait_until(lambda: set(self.host.queues()) == {0, 1}, "the others are given up")
+
+    def test_two_agents(self):
+        agent = self.agent()
+        other = Agent(self.host, POLICY, name="second")
+        with self.assertRaisesRegex(Exception, f"queue 0 is held by process {agent.process.pid} "):
+            other.start()
+
+
+# Sends numbered datagrams to an echo server, and counts what comes back within some seconds after the last.
+DATAGRAMS = """
+import socket, sys, time
+address, count = sys.argv[1], int(sys.argv[2])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+s.connect((address, 7))
+for number in range(count):
+    s.send(b'%d' % number)
+print('sent', flush=True)
+s.settimeout(15)
+back = set()
+try:
+    while len(back) < count:
+        back.add(int(s.recv(100)))
+        s.settimeout(2)
+except TimeoutError:
+    pass
+print(len(back), 'back', flush=True)
+"""
+
+
+class CrashTests(ServiceTests):
+    def datagrams(self, count):
+        """Datagrams to an agent that stands still, once all of them wait in the kernel."""
+        before = self.host.queues()[0]["waiting"]
+        process = self.client.start("/usr/bin/python3", "-c", DATAGRAMS, self.host.ip4, count, name="datagrams")
+        wait_until(lambda: self.host.queues()[0]["waiting"] >= before + count, "all wait", process=process)
+        return process
+
+    def halted(self, policy=POLICY):
+        """An agent that stands still, fed, of which the manager keeps the socket."""
+        self.host.flush_rules()
+        agent = self.agent(policy)
+        agent.feed()
+        agent.process.signal(signal.SIGSTOP)
+        if not agent.manager.kept:
+            self.keep_from(agent)
+        return agent
+
+    def take(self, agent, count):
+        """Receives packets as the agent would, and settles nothing."""
+        reader = socket.socket(fileno=os.dup(agent.manager.kept["queue-0"][0]))
+        for _ in range(count):
+            reader.recv(70000)
+        reader.close()
+
+    def test_packets_wait_for_the_next_run(self):
+        """Killed while packets wait: they are judged, and every one passes."""
+        agent = self.halted()
+        datagrams = self.datagrams(200)
+        agent.kill()
+        agent.start()
+        datagrams.wait()
+        self.assertIn("200 back", datagrams.output())
+        self.assertEqual(self.host.queues()[0]["waiting"], 0)
+        self.assert_no_loss(agent)
+
+    def test_what_the_dead_reader_had_received(self):
+        for policy, back in ((POLICY, 190), (FAIL_OPEN, 200)):
+            with self.subTest(policy):
+                agent = self.halted(policy)
+                datagrams = self.datagrams(200)
+                self.take(agent, 10)
+                agent.kill()
+                agent.start()
+                datagrams.wait()
+                self.assertIn(f"{back} back", datagrams.output())
+                self.assertEqual(self.host.queues()[0]["waiting"], 0)
+                events = agent.wait_for_events(10)
+                self.assertEqual(reasons(events), {"internal-driver-error": 10})
+                self.assertIn("10 packets that the process before had received", events[0]["firewall"]["note"])
+                self.assertEqual(agent.report()["queues"][0]["refused_verdicts"], 0)
+                agent.end()
+
+    def test_all_was_received_and_nothing_waits_in_the_socket(self):
+        agent = self.halted()
+        self.datagrams(5)
+        self.take(agent, 5)
+        agent.kill()
+        agent.start()
+        self.assertEqual(self.host.queues()[0]["waiting"], 0)
+        self.assertEqual(reasons(agent.wait_for_events(5)), {"internal-driver-error": 5})
+        self.client.run("ping", "-c", 1, self.host.ip4)
+
+    @staticmethod
+    def keep_from(agent):
+        """Takes the socket out of the living process (pidfd_getfd(2))."""
+        import ctypes
+        libc = ctypes.CDLL(None, use_errno=True)
+        pidfd = os.pidfd_open(agent.process.pid)
+        for entry in os.listdir(f"/proc/{agent.process.pid}/fd"):
+            descriptor = libc.syscall(438, pidfd, int(entry), 0)
+            kept = socket.socket(fileno=descriptor) if "socket" in os.readlink(f"/proc/self/fd/{descriptor}") else None
+            if kept is not None and kept.family == socket.AF_NETLINK and kept.proto == 12:
+                agent.manager.keep("queue-0", descriptor)
+                return
+            os.close(descriptor) if kept is None else kept.close()
+        raise LookupError("no netfilter socket")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
