@@ -9,6 +9,7 @@ import Logging
 import NetfilterQueue
 import PacketWire
 import PolicyFile
+import Synchronization
 
 extension Agent {
     /// The main thread's loop. Returns what ended the agent, or nil after SIGTERM.
@@ -37,12 +38,11 @@ extension Agent {
 
     /// Loads the policy files again and gives the result to every worker. The manager is told before and after.
     func reload() throws(AgentError) {
-        let outcome = reloading.withLock { _ in
+        try reloading.withLock { _ throws(AgentError) in
             tellReloading()
             defer { tellReady() }
-            return Result { () throws(AgentError) in try adoptPolicyFiles() }
+            try adoptPolicyFiles()
         }
-        try outcome.get()
     }
 
     private func adoptPolicyFiles() throws(AgentError) {
