@@ -20,8 +20,8 @@ LAB_PACKAGES   := iptables nftables iproute2 iputils-ping ethtool conntrack curl
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 FUZZ_SECONDS   ?= 60
 
-.PHONY: help deps deps-build deps-lab deps-deb build docs test test-swift test-live test-deb check demo bench bench-queue \
-        fuzz deb install clean
+.PHONY: help deps deps-build deps-lab deps-deb build docs test test-swift test-allocations test-live test-deb check demo \
+        bench bench-queue fuzz deb install clean
 
 help:
 	@echo 'deps build test check demo bench bench-queue fuzz deb test-deb install clean'
@@ -46,10 +46,15 @@ build: deps-build
 	$(RELEASE) --product portreeved
 	$(RELEASE) --product portreeve
 
-test: test-swift test-live
+test: test-swift test-allocations test-live
 
 test-swift: deps-build
 	$(SWIFT) test
+
+# The heap allocations of the packet path, against the numbers in the repository. In a release build: a debug build allocates.
+test-allocations: deps-build
+	$(RELEASE) --product portreeve-bench
+	$(BIN)/portreeve-bench allocations
 
 test-live: build deps-lab
 	$(PYTHON) Tests/Live/run.py --bin $(BIN)

@@ -43,6 +43,7 @@ let targets: [Target] =
         .target(
             name: "TestSupport", dependencies: ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
             path: "Tests/TestSupport", swiftSettings: house),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     ]
     + core("PacketWire")
     + core("ConnectionTracking", ["Locking", "PacketWire"])
@@ -78,7 +79,8 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve-bench",
             dependencies: [
-                "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport", argumentParser,
+                "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport",
+                "AllocationCounter", argumentParser,
             ], swiftSettings: house),
         .target(name: "CSpawnShim"),
         .executableTarget(

@@ -11,7 +11,9 @@ import PacketWire
 extension Agent {
     /// Reports what the kernel's queues lost since the last look, as Internal Driver Error with the kernel's counters.
     func reportLosses() {
+        let table = try? QueueTable.read()
         for (place, worker) in workers.enumerated() {
+            worker.note(table?.row(of: worker.number))
             let now = worker.queueCounters.withLock { $0 }
             let before = reported.withLock { reported in
                 defer { reported[place] = now }

@@ -34,8 +34,7 @@ extension Worker {
             if count > 0 || !turn.held.isEmpty || upkeep { serve(&socket, &turn, at: now, upkeep: upkeep) }
             socket.flush()
             if turn.isCountingDue(now) {
-                let counters = socket.counters()
-                queueCounters.withLock { $0 = counters }
+                note(socket.counters())
             }
         }
     }

@@ -48,7 +48,8 @@ final class Worker: Sendable {
     private let mayBegin = Atomic<Bool>(false)
     /// At the end the queue is another process's business.
     let leavesQueue = Atomic<Bool>(false)
-    /// What the queue lost; the thread looks once a second.
+    /// What the queue lost. Once a second the thread writes what its socket knows, and housekeeping the kernel's row,
+    /// whose reading allocates.
     let queueCounters = Guarded(QueueCounters())
     /// Fragments that were ever held.
     let heldEver = Atomic<UInt64>(0)
@@ -100,6 +101,16 @@ final class Worker: Sendable {
     func awaitBegin() {
         while !mayBegin.load(ordering: .acquiring) && !isStopping.load(ordering: .relaxed) { usleep(200) }
     }
+
+    func note(_ counters: QueueCounters) {
+        queueCounters.withLock { known in
+            let kernel = known.kernel
+            known = counters
+            known.kernel = kernel
+        }
+    }
+
+    func note(_ row: QueueRow?) { queueCounters.withLock { $0.kernel = row } }
 
     /// Asks the thread to end after its batch.
     func stop(leavingQueue: Bool) {

@@ -3,8 +3,7 @@
 import CQueueShim
 
 extension QueueCounters {
-    init(_ counters: prq_counters, row: QueueRow?) {
-        kernel = row
+    init(_ counters: prq_counters) {
         socketOverflows = counters.socket_overflows
         refusedVerdicts = counters.refused_verdicts
         lastRefusal = Self.number(counters.last_refusal)

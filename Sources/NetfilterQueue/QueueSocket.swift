@@ -113,11 +113,8 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
         return QueueWaker(WakerDescriptor(owning: descriptor))
     }
 
-    /// What this queue lost since it was opened, and what the kernel knows of it. Reads procfs: once a second, not once
-    /// a packet.
-    package func counters() -> QueueCounters {
-        QueueCounters(queue.readCounters(), row: try? QueueTable.read().row(of: configuration.number))
-    }
+    /// What this queue lost since it was opened, as far as its socket knows; the kernel's own row stands in `QueueTable`.
+    package func counters() -> QueueCounters { QueueCounters(queue.readCounters()) }
 }
 
 /// Wakes a `QueueSocket` that sleeps in `receive`, from any thread. It may outlive the queue and is then without effect.

@@ -75,7 +75,7 @@ package struct QueueRow: Hashable, Sendable {
 
 /// What a queue lost. Every number only grows while the queue is open; `kernel` counts from the queue's opening too.
 package struct QueueCounters: Hashable, Sendable {
-    /// The kernel's own row; nil if it cannot be read.
+    /// The kernel's own row, from `QueueTable`; nil until it was read, and where it cannot be.
     package var kernel: QueueRow?
     /// Messages that did not fit the socket's receive buffer. Failing open, their packets passed unjudged and this is
     /// the only count of them; otherwise they were dropped.

@@ -7,12 +7,17 @@ import FirewallPolicy
 import PacketWire
 import TestSupport
 
-/// In-process benchmarks of the engine. Every scenario runs in every round, and ratios are formed inside a round: compare
-/// numbers of one run, never of two.
 @main
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "portreeve-bench", abstract: "What a packet costs in the engine: ratios of one run.")
+        commandName: "portreeve-bench", abstract: "What a packet costs in the engine.",
+        subcommands: [Speed.self, Allocations.self], defaultSubcommand: Speed.self)
+}
+
+/// In-process benchmarks of the engine. Every scenario runs in every round, and ratios are formed inside a round: compare
+/// numbers of one run, never of two.
+struct Speed: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Time and memory per packet: ratios of one run.")
 
     @Option(help: "Rounds; each scenario runs once in each.")
     var rounds = 15

@@ -37,6 +37,7 @@ struct Host: ~Copyable {
     private mutating func endBatch() {
         sinceBatch = 0
         now = now + .microseconds(100)
+        while engine.takeRelease(at: now) != nil {}
         engine.tidy(at: now)
         events += engine.outbox.events.count
         engine.outbox.removeAll()

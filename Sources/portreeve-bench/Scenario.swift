@@ -11,20 +11,24 @@ final class Scenario {
     let name: String
     /// Index of the scenario to which its ratio is formed.
     let reference: Int?
-    private var host: Host
-    private let packets: [Segments.Packet]
+    /// Both are made at the first measurement: a run of some scenarios does not wait for the others' tables.
+    private let makeHost: () -> Host
+    private let makePackets: () -> [Segments.Packet]
+    private var host: Host?
+    private var packets: [Segments.Packet] = []
     private let expected: Verdict?
     private var next = 0
     /// Packets open connections: after each round the table is emptied by time.
     private let opens: Bool
 
     private init(
-        _ name: String, _ host: consuming Host, _ packets: [Segments.Packet], expects: Verdict?, opens: Bool = false,
+        _ name: String, _ host: @autoclosure @escaping () -> Host,
+        _ packets: @autoclosure @escaping () -> [Segments.Packet], expects: Verdict?, opens: Bool = false,
         reference: Int? = nil
     ) {
         self.name = name
-        self.host = host
-        self.packets = packets
+        makeHost = host
+        makePackets = packets
         expected = expects
         self.opens = opens
         self.reference = reference
@@ -33,6 +37,8 @@ final class Scenario {
     /// CPU nanoseconds per packet. A verdict that is not the expected one ends the benchmark: it would measure another
     /// thing than its name says.
     func measure(_ count: Int) -> Double {
+        var host = self.host.take() ?? makeHost()
+        if packets.isEmpty { packets = makePackets() }
         if opens { host.pass(.seconds(120)) }
         let count = opens ? min(count, packets.count) : count
         var unexpected = 0
@@ -43,6 +49,7 @@ final class Scenario {
             next = next + 1 == packets.count ? 0 : next + 1
         }
         let nanoseconds = Stopwatch.cpuNanoseconds() - began
+        self.host = consume host
         precondition(unexpected == 0, "\(name): \(unexpected) of \(count) packets got another verdict")
         return Double(nanoseconds) / Double(count)
     }
@@ -81,11 +88,10 @@ final class Scenario {
         for shape in RuleSetShape.allCases {
             let first = all.count
             for count in ruleCounts(quick) {
-                let set = ruleSet(shape, count)
                 all.append(
                     Scenario(
-                        "new TCP connection, \(count) rules (\(shape.rawValue))", Host(set.document), set.syns,
-                        expects: nil, opens: true, reference: count == 10 ? nil : first))
+                        "new TCP connection, \(count) rules (\(shape.rawValue))", Host(ruleSet(shape, count).document),
+                        ruleSet(shape, count).syns, expects: nil, opens: true, reference: count == 10 ? nil : first))
             }
         }
         return all

@@ -156,3 +156,8 @@ struct UDPSocket: ~Copyable {
         return address
     }
 }
+
+extension QueueSocket {
+    /// The kernel's row of this queue.
+    var kernelRow: QueueRow? { try? QueueTable.read().row(of: configuration.number) }
+}

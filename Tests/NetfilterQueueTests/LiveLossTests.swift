@@ -9,14 +9,14 @@ import Testing
 struct LiveLossTests {
     @Test("counts what the kernel drops because the queue is full")
     func queueFull() throws {
-        let (arrived, counters) = try LiveKernel.inNamespace {
+        let (arrived, counters, row) = try LiveKernel.inNamespace {
             var lab = try QueuedLoopback { $0.length = 8 }
             lab.send(0..<20)
             try lab.judge(8) { _ in .accept }
-            return (lab.receiver.firstBytes(8), lab.queue.counters())
+            return (lab.receiver.firstBytes(8), lab.queue.counters(), lab.queue.kernelRow)
         }
         #expect(arrived == Array(0..<8))
-        #expect(counters.kernel?.droppedQueueFull == 12)
+        #expect(row?.droppedQueueFull == 12)
         #expect(counters.socketOverflows == 0)
     }
 
@@ -37,7 +37,7 @@ struct LiveLossTests {
 
     @Test("counts what does not fit the socket's buffer, also failing open", arguments: [false, true])
     func socketFull(failsOpen: Bool) throws {
-        let (judged, arrived, counters) = try LiveKernel.inNamespace {
+        let (judged, arrived, counters, row) = try LiveKernel.inNamespace {
             var lab = try QueuedLoopback {
                 $0.socketBuffer = 20_000
                 $0.failsOpen = failsOpen
@@ -49,12 +49,13 @@ struct LiveLossTests {
                 judged += count
                 while let packet = lab.queue.next() { packet.settle(.accept) }
             }
-            return (judged, early + lab.receiver.firstBytes(judged).count, lab.queue.counters())
+            let arrived = early + lab.receiver.firstBytes(judged).count
+            return (judged, arrived, lab.queue.counters(), lab.queue.kernelRow)
         }
         #expect(judged < 100)
         #expect(Int(counters.socketOverflows) == 100 - judged)
         #expect(arrived == (failsOpen ? 100 : judged))
-        #expect(counters.kernel?.droppedSocketFull == (failsOpen ? 0 : counters.socketOverflows))
+        #expect(row?.droppedSocketFull == (failsOpen ? 0 : counters.socketOverflows))
     }
 
     @Test("counts verdicts that the kernel refuses because the packet is gone")

@@ -24,7 +24,7 @@ struct LiveSettlementTests {
             }
             lab.queue.flush()
             let before = lab.receiver.firstBytes(48)
-            let waiting = lab.queue.counters().kernel?.waiting
+            let waiting = lab.queue.kernelRow?.waiting
             for ticket in 0...UInt32(seen) {
                 while let packet = held.take(ticket: ticket) { packet.settle(verdict) }
             }
@@ -91,7 +91,7 @@ struct LiveSettlementTests {
             lab.send(0..<5)
             _ = try lab.queue.receive(timeoutMilliseconds: 2000)
             _ = try lab.queue.receive(timeoutMilliseconds: 0)
-            return (lab.receiver.firstBytes(verdict == .accept ? 5 : 0), lab.queue.counters().kernel?.waiting)
+            return (lab.receiver.firstBytes(verdict == .accept ? 5 : 0), lab.queue.kernelRow?.waiting)
         }
         #expect(arrived == (verdict == .accept ? [0, 1, 2, 3, 4] : []))
         #expect(waiting == 0)
