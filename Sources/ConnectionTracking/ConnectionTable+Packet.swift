@@ -32,6 +32,24 @@ extension ConnectionTable {
         entries[Int(index)].connection[decisionOf: side] = decision
     }
 
+    /// One step of the TCP state machine (`TCPTracker.step`), in place.
+    public mutating func stepTCP(
+        _ index: ConnectionIndex, _ s: TCPFields, from side: Side, at now: Instant, _ posture: AntiEvasion,
+        unseenBytes: UInt32
+    ) -> TCPStep {
+        var entries = entries.mutableSpan
+        return TCPTracker.step(
+            &entries[Int(index)].connection.tcp, s, from: side, at: now, posture, unseenBytes: unseenBytes)
+    }
+
+    /// Notes a datagram of a pair of endpoints that is known.
+    public mutating func stepUDP(_ index: ConnectionIndex, from side: Side, bytes: UInt32, at now: Instant) {
+        var entries = entries.mutableSpan
+        UDPTracker.step(&entries[Int(index)].connection, sender: side, at: now)
+        entries[Int(index)].connection.count(bytes: bytes, from: side)
+        recordChange(of: index)
+    }
+
     /// Notes a packet that passed: the connection lives on from now, and what the tracker made of it is followed
     /// (`recordChange`). For TCP the opener is the one that its state names; `direction` is this packet's.
     public mutating func noteSeen(

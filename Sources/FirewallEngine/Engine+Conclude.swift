@@ -10,26 +10,26 @@ extension Engine {
         counters.inspected &+= 1
         guard let finding else {
             counters.passed &+= 1
-            logPassed(p, bytes)
+            logPassed(&p, bytes)
             return .pass
         }
         if let action = overrides(finding) {
             counters.passed &+= 1
             counters.refusedButPassed[Int(finding.reason.rawValue)] &+= 1
-            if !isSilenced(finding) { emit(p, finding, action, bytes) }
+            if !isSilenced(finding) { emit(&p, finding, action, bytes) }
             return Decision(verdict: .pass, reason: finding.reason, rule: finding.rule)
         }
         counters.dropped[Int(finding.reason.rawValue)] &+= 1
         if isSilenced(finding) {
             counters.silenced[Int(finding.reason.rawValue)] &+= 1
         } else {
-            emit(p, finding, .deny, bytes)
+            emit(&p, finding, .deny, bytes)
         }
         return Decision(verdict: .drop, reason: finding.reason, rule: finding.rule)
     }
 
     /// How a refused packet passes all the same: tap mode, or the failure setting of its stage.
-    func overrides(_ finding: Finding) -> EventAction? {
+    mutating func overrides(_ finding: Finding) -> EventAction? {
         if hot.isTap { return .tapDeny }
         switch finding.reason.stage {
         case .sanity, .fragments, .tracking: return hot.sanityFailsOpen ? .failOpen : nil
@@ -40,22 +40,22 @@ extension Engine {
     }
 
     /// Whether a setting keeps this event from being written; the drop is counted all the same.
-    func isSilenced(_ finding: Finding) -> Bool {
+    mutating func isSilenced(_ finding: Finding) -> Bool {
         finding.posture == .denySilent || hot.silenced.contains(finding.reason)
             || (finding.rule >= 0 && finding.reason.stage == .rules && !policy.rules[Int(finding.rule)].log)
     }
 
     /// A Log Only rule, or a posture row that says `log`, speaks only of a packet that passes.
-    private mutating func logPassed(_ p: Inspection, _ bytes: RawSpan) {
-        if p.ruling.logOnlyRule >= 0 { log(p, Finding(.logOnly, rule: p.ruling.logOnlyRule), bytes) }
-        if let reason = p.logged { log(p, Finding(reason, note: .posture), bytes) }
+    private mutating func logPassed(_ p: inout Inspection, _ bytes: RawSpan) {
+        if p.ruling.logOnlyRule >= 0 { log(&p, Finding(.logOnly, rule: p.ruling.logOnlyRule), bytes) }
+        if let reason = p.logged { log(&p, Finding(reason, note: .posture), bytes) }
     }
 
-    private mutating func log(_ p: Inspection, _ finding: Finding, _ bytes: RawSpan) {
-        if !isSilenced(finding) { emit(p, finding, .logOnly, bytes) }
+    private mutating func log(_ p: inout Inspection, _ finding: Finding, _ bytes: RawSpan) {
+        if !isSilenced(finding) { emit(&p, finding, .logOnly, bytes) }
     }
 
-    private mutating func emit(_ p: Inspection, _ finding: Finding, _ action: EventAction, _ bytes: RawSpan) {
+    private mutating func emit(_ p: inout Inspection, _ finding: Finding, _ action: EventAction, _ bytes: RawSpan) {
         var event = Event(
             reason: finding.reason, action: action, instant: p.now, metadata: p.metadata, headers: p.headers)
         event.rule = finding.rule

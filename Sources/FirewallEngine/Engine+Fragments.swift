@@ -33,10 +33,10 @@ extension Engine {
     /// A fragment before its datagram's first one: settled at once by what addresses, protocol and interface alone
     /// decide, otherwise held.
     private mutating func settleOrHold(_ p: inout Inspection, _ record: DatagramRecord, _ bytes: RawSpan) -> Decision {
-        var s = subject(p)
+        var s = subject(&p)
         s.transportIsUnknown = true
         p.ruling = policy.classify(s)
-        if isSettledByRules(p, s) { return conclude(&p, refusalByRules(p), bytes) }
+        if isSettledByRules(&p, s) { return conclude(&p, refusalByRules(&p), bytes) }
         guard let ticket = fragments.hold(record, at: p.now) else {
             return conclude(&p, Finding(.incompleteDatagram), bytes)
         }
@@ -46,7 +46,7 @@ extension Engine {
 
     /// Whether the first fragment, whatever it says, cannot lead to another verdict. What needs an Allow rule may belong to
     /// a connection, which needs none; and TCP goes through the tracker also where a rule forces it.
-    private func isSettledByRules(_ p: Inspection, _ s: RuleSubject) -> Bool {
+    private mutating func isSettledByRules(_ p: inout Inspection, _ s: RuleSubject) -> Bool {
         switch p.ruling.outcome {
         case .undetermined: false
         case .deny, .bypass: true
@@ -57,11 +57,11 @@ extension Engine {
 
     /// Whether the datagram may be of a protocol whose connections are tracked; the protocol of a later IPv6 fragment may
     /// stand behind extension headers that only the first one has.
-    private func mayHaveState(_ s: RuleSubject) -> Bool {
+    private mutating func mayHaveState(_ s: RuleSubject) -> Bool {
         isStateful(s.protocolNumber, s.network) || s.protocolIsUnknown
     }
 
-    func isStateful(_ protocolNumber: UInt8, _ network: NetworkProtocol) -> Bool {
+    mutating func isStateful(_ protocolNumber: UInt8, _ network: NetworkProtocol) -> Bool {
         switch protocolNumber {
         case IPProtocol.tcp: hot.tcpEnabled
         case IPProtocol.udp: hot.udpEnabled
@@ -83,7 +83,7 @@ extension Engine {
     /// How many packets wait for their datagram's first fragment; while it is not 0, the queue settles singly.
     public var heldCount: Int { fragments.heldCount }
 
-    private func finding(_ outcome: FragmentOutcome) -> Finding? {
+    private mutating func finding(_ outcome: FragmentOutcome) -> Finding? {
         switch outcome {
         case .decided(let verdict): finding(verdict)
         case .refused(let refusal): Finding(DropReason(refusal))
@@ -92,13 +92,13 @@ extension Engine {
 
     /// What later fragments are told. In tap mode, or where a failure setting lets the first one pass, they are refused
     /// for its reason and pass as it did.
-    private func verdict(_ finding: Finding?) -> DatagramVerdict {
+    private mutating func verdict(_ finding: Finding?) -> DatagramVerdict {
         guard let finding else { return .pass }
         return .dropped(
             reason: finding.reason.rawValue, rule: finding.rule, silently: isSilenced(finding))
     }
 
-    private func finding(_ verdict: DatagramVerdict) -> Finding? {
+    private mutating func finding(_ verdict: DatagramVerdict) -> Finding? {
         switch verdict {
         case .pass: return nil
         case .dropped(let reason, let rule, let silently):

@@ -27,9 +27,9 @@ extension Engine {
         switch ICMPTracker.step(&table[i], isReply: query.isReply, sender: side, at: p.now) {
         case .unsolicitedReply: return judgeUnrelatedICMP(&p)
         case .opening:
-            p.ruling = policy.classify(subject(p))
+            p.ruling = policy.classify(subject(&p))
             if p.ruling.outcome == .bypass { return nil }
-            if let finding = refusalByRules(p) ?? unsolicitedICMP(p) { return finding }
+            if let finding = refusalByRules(&p) ?? unsolicitedICMP(&p) { return finding }
             ICMPTracker.admit(&table[i], requestOf: side, at: p.now)
             return nil
         case .belongs: break
@@ -44,21 +44,21 @@ extension Engine {
     }
 
     private mutating func judgeFirstRequest(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        p.ruling = policy.classify(subject(p))
+        p.ruling = policy.classify(subject(&p))
         if p.ruling.outcome == .bypass { return nil }
-        var opening = newConnection(p, packet)
+        var opening = newConnection(&p, packet)
         ICMPTracker.admit(&opening, requestOf: packet.sender, at: p.now)
-        return admitDatagram(p, opening, unsolicited: .unsolicitedICMP, admitsAllowed: hot.icmpAdmitsAllowed)
+        return admitDatagram(&p, opening, unsolicited: .unsolicitedICMP, admitsAllowed: hot.icmpAdmitsAllowed)
     }
 
     /// What answers nothing: incoming, only Force Allow (or the setting `admit: allow`) lets it in.
     private mutating func judgeUnrelatedICMP(_ p: inout Inspection) -> Finding? {
-        p.ruling = policy.classify(subject(p))
+        p.ruling = policy.classify(subject(&p))
         if p.ruling.outcome == .bypass { return nil }
-        return refusalByRules(p) ?? unsolicitedICMP(p)
+        return refusalByRules(&p) ?? unsolicitedICMP(&p)
     }
 
-    private func unsolicitedICMP(_ p: Inspection) -> Finding? {
+    private mutating func unsolicitedICMP(_ p: inout Inspection) -> Finding? {
         guard hot.icmpEnabled, p.direction == .incoming, p.ruling.outcome != .forceAllow, !hot.icmpAdmitsAllowed else {
             return nil
         }
@@ -67,10 +67,10 @@ extension Engine {
 
     /// An error passes as a packet of the connection that it quotes; rules still apply to it, but it needs no Allow.
     private mutating func judgeICMPError(_ p: inout Inspection) -> Finding? {
-        p.ruling = policy.classify(subject(p))
+        p.ruling = policy.classify(subject(&p))
         if p.ruling.outcome == .bypass { return nil }
-        guard let finding = refusalByRules(p) ?? unsolicitedICMP(p) else { return nil }
-        if finding.reason == .deny { return quotesBypassed(p, before: finding.rule) ? nil : finding }
+        guard let finding = refusalByRules(&p) ?? unsolicitedICMP(&p) else { return nil }
+        if finding.reason == .deny { return quotesBypassed(&p, before: finding.rule) ? nil : finding }
         return isRelated(&p) || p.mustAsk ? nil : finding
     }
 
@@ -82,7 +82,7 @@ extension Engine {
     private mutating func isRelated(_ p: inout Inspection) -> Bool {
         guard p.headers.quotesItsDestination else { return false }
         if p.relation == .related || relation(of: p.headers.quoted, at: p.now) == .related { return true }
-        let quoted = policy.classify(quotedSubject(p))
+        let quoted = policy.classify(quotedSubject(&p))
         if quoted.outcome == .bypass { return true }
         guard !p.headers.quoted.isLaterFragment else { return false }
         if !isStateful(p.headers.quoted.protocolNumber, .ipv4)
@@ -95,9 +95,9 @@ extension Engine {
     }
 
     /// Whether a Bypass rule lets the quoted packet by that ranks before a Deny rule. Of one priority, Bypass is asked first.
-    func quotesBypassed(_ p: Inspection, before deny: Int32) -> Bool {
+    mutating func quotesBypassed(_ p: inout Inspection, before deny: Int32) -> Bool {
         guard p.headers.icmp.isError, p.headers.quotesItsDestination else { return false }
-        let quoted = policy.classify(quotedSubject(p))
+        let quoted = policy.classify(quotedSubject(&p))
         return quoted.outcome == .bypass
             && policy.rules[Int(quoted.rule)].priority >= policy.rules[Int(deny)].priority
     }
@@ -128,7 +128,7 @@ extension Engine {
     }
 
     /// The quoted packet as rules saw it: it travelled the other way.
-    private func quotedSubject(_ p: Inspection) -> RuleSubject {
+    private mutating func quotedSubject(_ p: inout Inspection) -> RuleSubject {
         RuleSubject(
             quoted: p.headers.quoted, direction: p.direction.opposite, interfacePatterns: p.traits.patterns,
             activeSchedules: activeSchedules)

@@ -19,7 +19,7 @@ extension Engine {
         var p = Inspection(metadata, at: now)
         p.relation = relation
         guard place(&p) else { return passUntouched() }
-        if let finding = unusable(p, bytes) ?? decode(&p, bytes) { return conclude(&p, finding, bytes) }
+        if let finding = unusable(&p, bytes) ?? decode(&p, bytes) { return conclude(&p, finding, bytes) }
         return inspectDecoded(&p, bytes)
     }
 
@@ -32,8 +32,8 @@ extension Engine {
     }
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
-        if p.direction == .incoming && hostAddresses.isOwnGroupPacket(p.headers) { return passUntouched() }
-        if let finding = cut(p) ?? sanity(&p, bytes) { return conclude(&p, finding, bytes) }
+        if p.direction == .incoming && hostAddresses.isOwnGroupPacket(&p.headers) { return passUntouched() }
+        if let finding = cut(&p) ?? sanity(&p, bytes) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judge(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
@@ -72,12 +72,12 @@ extension Engine {
     }
 
     /// What the kernel delivered cannot be judged at all: no packet, or a hook that says nothing about the direction.
-    private func unusable(_ p: Inspection, _ bytes: RawSpan) -> Finding? {
+    private mutating func unusable(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         let isEmpty = bytes.byteCount == 0 && p.metadata.hook != .none
         return isEmpty || p.metadata.hook == .unknown ? Finding(.invalidPacketInfo) : nil
     }
 
-    private func decode(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
+    private mutating func decode(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         do {
             try p.headers.decodePacket(bytes, etherType: p.metadata.etherType, PacketTraits(p.metadata))
         } catch {
@@ -88,7 +88,7 @@ extension Engine {
         return nil
     }
 
-    private func decodeFrame(_ p: inout Inspection, _ frame: RawSpan) -> Finding? {
+    private mutating func decodeFrame(_ p: inout Inspection, _ frame: RawSpan) -> Finding? {
         do {
             try p.headers.decodeFrame(frame, PacketTraits(p.metadata))
         } catch {
@@ -98,7 +98,7 @@ extension Engine {
     }
 
     /// What the kernel says of the link, where there was no frame to decode.
-    private func complete(_ p: inout Inspection) {
+    private mutating func complete(_ p: inout Inspection) {
         p.headers.sourceMAC = p.metadata.sourceMAC
         p.headers.destinationMAC = p.metadata.destinationMAC
         p.headers.vlan = p.metadata.vlan
@@ -107,7 +107,7 @@ extension Engine {
 
     /// A live packet whose headers, TCP options or quoted packet the copy range cut off cannot be judged; a capture's is
     /// judged on what is there. Nothing is missing from a later fragment.
-    private func cut(_ p: Inspection) -> Finding? {
+    private mutating func cut(_ p: inout Inspection) -> Finding? {
         guard p.headers.isCut, p.metadata.hook != .none, p.headers.fragment.offset == 0 else { return nil }
         return Finding(.invalidPacketInfo)
     }

@@ -24,7 +24,7 @@ extension Engine {
         case .deny: return .refused(Finding(.deny, rule: p.ruling.rule))
         default: break
         }
-        let refusal = table[i].refusal
+        let refusal = table.standing(of: i).refusal
         guard refusal.isRefused else { return .goesOn }
         table[i].lastSeen = p.now
         let reason = DropReason(rawValue: refusal.reason) ?? .internalStatesError
@@ -33,7 +33,7 @@ extension Engine {
 
     /// Judges a connection's opening by the policy now in force, with what is stored of it.
     mutating func rejudgeIfOutdated(_ i: ConnectionIndex) {
-        guard table[i].generation != generation else { return }
+        guard table.standing(of: i).generation != generation else { return }
         table[i].generation = generation
         let finding = openingFinding(policy.classify(openingSubject(table[i])), table[i])
         table[i].refusal = finding.map { Refusal(reason: $0.reason.rawValue, rule: $0.rule) } ?? .none
@@ -41,7 +41,7 @@ extension Engine {
     }
 
     /// Whether an opening with this ruling is refused: by a rule, or for want of what admits a datagram.
-    private func openingFinding(_ ruling: RuleDecision, _ c: Connection) -> Finding? {
+    private mutating func openingFinding(_ ruling: RuleDecision, _ c: Connection) -> Finding? {
         switch ruling.outcome {
         case .deny: return Finding(.deny, rule: ruling.rule)
         case .implicitDeny: return Finding(.outOfAllowedPolicy)
@@ -57,7 +57,7 @@ extension Engine {
     }
 
     /// The opening packet as rules would see it again.
-    func openingSubject(_ c: Connection) -> RuleSubject {
+    mutating func openingSubject(_ c: Connection) -> RuleSubject {
         var s = RuleSubject()
         s.direction = c.openingDirection
         s.network = c.key.version == 6 ? .ipv6 : .ipv4
@@ -85,29 +85,29 @@ extension Engine {
     }
 
     /// Puts an admitted opening into the table, with what the rules said of it.
-    mutating func insert(_ p: Inspection, _ opening: Connection) -> Finding? {
+    mutating func insert(_ p: inout Inspection, _ opening: Connection) -> Finding? {
         do {
             let i = try table.insert(opening, at: p.now)
-            cache(p, i, opening.opener)
+            cache(&p, i, opening.opener)
             table[i].count(bytes: p.headers.length, from: opening.opener)
             return nil
         } catch {
             let finding = Finding(DropReason(error))
-            rememberRefused(p, opening, finding)
+            rememberRefused(&p, opening, finding)
             return finding
         }
     }
 
     /// Where the table is full and that is to stop nothing, a packet of no known connection may be one of those that found no
     /// room: it is refused for that, and passes.
-    func lackOfRoom(_ kind: TrackedProtocol) -> Finding? {
+    mutating func lackOfRoom(_ kind: TrackedProtocol) -> Finding? {
         guard hot.engineFailsOpen, shared.total(of: kind) >= shared.limit(of: kind) else { return nil }
         return Finding(DropReason(.tableFull(kind)))
     }
 
     /// Remembers a connection whose refused opening passed all the same (tap, failure open), so that its later packets
     /// report the same reason instead of a new Out Of Connection each.
-    mutating func rememberRefused(_ p: Inspection, _ opening: Connection, _ finding: Finding) {
+    mutating func rememberRefused(_ p: inout Inspection, _ opening: Connection, _ finding: Finding) {
         guard overrides(finding) != nil else { return }
         var refused = opening
         refused.refusal = Refusal(reason: finding.reason.rawValue, rule: finding.rule)
@@ -115,7 +115,7 @@ extension Engine {
     }
 
     /// A new entry for the connection that this packet opens.
-    func newConnection(_ p: Inspection, _ packet: KeyedPacket) -> Connection {
+    mutating func newConnection(_ p: inout Inspection, _ packet: KeyedPacket) -> Connection {
         var c = Connection(
             key: packet.key, opener: packet.sender, openingDirection: p.direction, at: p.now,
             openingInterface: p.interface, openingMAC: p.headers.sourceMAC)

@@ -10,24 +10,24 @@ extension Engine {
     /// During the cold start it may belong to a connection older than the agent; afterwards the posture rows for RST,
     /// FIN and outgoing packets decide, and everything else is Out Of Connection.
     mutating func judgeOutOfConnection(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        if p.now < graceEnds, let opener = openerByRules(p, packet.sender) {
+        if p.now < graceEnds, let opener = openerByRules(&p, packet.sender) {
             if let finding = flagTraits(&p) { return finding }
-            return adopt(p, packet, opener: opener)
+            return adopt(&p, packet, opener: opener)
         }
-        if let finding = refusalByRules(p) ?? flagTraits(&p) { return finding }
-        let action = outOfConnectionAction(p)
+        if let finding = refusalByRules(&p) ?? flagTraits(&p) { return finding }
+        let action = outOfConnectionAction(&p)
         if action.drops {
             let finding = lackOfRoom(.tcp) ?? Finding(.outOfConnection, posture: action)
-            rememberRefused(p, midstream(p, packet, opener: packet.sender), finding)
+            rememberRefused(&p, midstream(&p, packet, opener: packet.sender), finding)
             return finding
         }
         if action == .log { p.log(.outOfConnection) }
         guard p.direction == .outgoing, p.headers.tcp.dataLength > 0 else { return nil }
-        return adopt(p, packet, opener: packet.sender)
+        return adopt(&p, packet, opener: packet.sender)
     }
 
     /// The strictest row that speaks of this packet; none speaks of the rest, which is refused.
-    private func outOfConnectionAction(_ p: Inspection) -> PostureAction {
+    private mutating func outOfConnectionAction(_ p: inout Inspection) -> PostureAction {
         var action: PostureAction?
         func consider(_ row: PostureAction) { action = action.map { row.stricter(than: $0) } ?? row }
         if p.headers.tcp.flags.contains(.rst) { consider(hot.posture.rstOutOfConnection) }
@@ -37,8 +37,8 @@ extension Engine {
     }
 
     /// The side whose SYN the rules would have admitted: the sender's own direction first, then the other.
-    private func openerByRules(_ p: Inspection, _ side: Side) -> Side? {
-        var s = subject(p)
+    private mutating func openerByRules(_ p: inout Inspection, _ side: Side) -> Side? {
+        var s = subject(&p)
         s.flags = .syn
         if admits(s) { return side }
         s.direction = s.direction.opposite
@@ -49,7 +49,7 @@ extension Engine {
         return admits(s) ? side.opposite : nil
     }
 
-    private func admits(_ s: RuleSubject) -> Bool {
+    private mutating func admits(_ s: RuleSubject) -> Bool {
         switch policy.classify(s).outcome {
         case .forceAllow, .allow, .noMatch: true
         case .bypass, .deny, .implicitDeny, .undetermined: false
@@ -57,14 +57,14 @@ extension Engine {
     }
 
     /// Takes a connection over in mid-stream: windows are learnt from both sides.
-    private mutating func adopt(_ p: Inspection, _ packet: KeyedPacket, opener: Side) -> Finding? {
-        insert(p, midstream(p, packet, opener: opener))
+    private mutating func adopt(_ p: inout Inspection, _ packet: KeyedPacket, opener: Side) -> Finding? {
+        insert(&p, midstream(&p, packet, opener: opener))
     }
 
-    private func midstream(
-        _ p: Inspection, _ packet: KeyedPacket, opener: Side
+    private mutating func midstream(
+        _ p: inout Inspection, _ packet: KeyedPacket, opener: Side
     ) -> Connection {
-        var c = newConnection(p, packet)
+        var c = newConnection(&p, packet)
         c.opener = opener
         if opener != packet.sender {
             c.openingDirection = p.direction.opposite

@@ -7,14 +7,14 @@ import PacketWire
 extension Engine {
     /// What has no state: other protocols, ICMPv6, and everything whose stateful inspection is off.
     mutating func judgeByRulesAlone(_ p: inout Inspection) -> Finding? {
-        p.ruling = policy.classify(subject(p))
-        guard let finding = refusalByRules(p) else { return nil }
-        let isExcused = finding.reason == .deny && quotesBypassed(p, before: finding.rule)
+        p.ruling = policy.classify(subject(&p))
+        guard let finding = refusalByRules(&p) else { return nil }
+        let isExcused = finding.reason == .deny && quotesBypassed(&p, before: finding.rule)
         return isExcused ? nil : finding
     }
 
     /// The packet as rules see it.
-    func subject(_ p: Inspection) -> RuleSubject {
+    mutating func subject(_ p: inout Inspection) -> RuleSubject {
         var s = RuleSubject(
             p.headers, direction: p.direction, interfacePatterns: p.traits.patterns, activeSchedules: activeSchedules)
         s.hasInterface = p.interface != 0
@@ -22,16 +22,16 @@ extension Engine {
     }
 
     /// The finding of a ruling that drops a packet of no known connection.
-    func refusalByRules(_ p: Inspection) -> Finding? {
+    mutating func refusalByRules(_ p: inout Inspection) -> Finding? {
         switch p.ruling.outcome {
         case .deny: Finding(.deny, rule: p.ruling.rule)
-        case .implicitDeny: implicitDeny(p)
+        case .implicitDeny: implicitDeny(&p)
         case .bypass, .forceAllow, .allow, .noMatch, .undetermined: nil
         }
     }
 
     /// No Allow rule matched: with a note of its own where a local socket would have answered.
-    private func implicitDeny(_ p: Inspection) -> Finding {
+    private mutating func implicitDeny(_ p: inout Inspection) -> Finding {
         let couldBeLocal = p.direction == .incoming && p.metadata.hook != .forward && p.metadata.hook != .none
         return Finding(
             couldBeLocal && listeningPorts.contains(p.headers) ? .outOfAllowedPolicyOpenPort : .outOfAllowedPolicy)
@@ -39,18 +39,18 @@ extension Engine {
 
     /// The rules' answer for a packet of a known connection: cached, or asked again where what they look at differs.
     mutating func ruleKnown(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
-        if let cached = cachedRuling(p, i, side) {
+        if let cached = cachedRuling(&p, i, side) {
             p.ruling = cached
             return
         }
-        p.ruling = policy.classify(subject(p))
-        cache(p, i, side)
+        p.ruling = policy.classify(subject(&p))
+        cache(&p, i, side)
     }
 
-    private func cachedRuling(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) -> RuleDecision? {
-        let cached = table[i][decisionOf: side]
-        guard isCurrent(cached, p), mayBeCached(p, i),
-            !hot.examinesFlags[p.direction] || cached.flagsSeen & flagBit(p) != 0
+    private mutating func cachedRuling(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> RuleDecision? {
+        let cached = table.decision(of: i, for: side)
+        guard isCurrent(cached, &p), mayBeCached(&p, i),
+            !hot.examinesFlags[p.direction] || cached.flagsSeen & flagBit(&p) != 0
         else { return nil }
         return RuleDecision(
             outcome: RuleOutcome(rawValue: cached.outcome) ?? .undetermined, rule: cached.rule,
@@ -59,39 +59,39 @@ extension Engine {
 
     /// Keeps the answer for this side; where the flags in the packet led to another answer than the one kept, that one
     /// stays, for it is the one of most packets.
-    mutating func cache(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) {
-        guard mayBeCached(p, i) else { return }
-        var cached = table[i][decisionOf: side]
-        let isCurrent = isCurrent(cached, p)
+    mutating func cache(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
+        guard mayBeCached(&p, i) else { return }
+        var cached = table.decision(of: i, for: side)
+        let isCurrent = isCurrent(cached, &p)
         let agrees =
             cached.outcome == p.ruling.outcome.rawValue && cached.rule == p.ruling.rule
             && cached.logOnlyRule == p.ruling.logOnlyRule
         guard !isCurrent || agrees else { return }
-        cached.flagsSeen = (isCurrent ? cached.flagsSeen : 0) | flagBit(p)
+        cached.flagsSeen = (isCurrent ? cached.flagsSeen : 0) | flagBit(&p)
         cached.generation = generation
         cached.interface = p.interface
         cached.direction = p.direction
         cached.outcome = p.ruling.outcome.rawValue
         cached.rule = p.ruling.rule
         cached.logOnlyRule = p.ruling.logOnlyRule
-        table[i][decisionOf: side] = cached
+        table.keep(cached, of: i, for: side)
     }
 
     /// Whether what was decided then is decided for this packet. A router may see one side's packets in both directions:
     /// a spoofed one comes in by the interface through which the real ones leave.
-    private func isCurrent(_ cached: CachedRuleDecision, _ p: Inspection) -> Bool {
+    private mutating func isCurrent(_ cached: CachedRuleDecision, _ p: inout Inspection) -> Bool {
         cached.generation == generation && cached.interface == p.interface && cached.direction == p.direction
     }
 
     /// Whether packets that follow cannot differ from this one in what rules look at, flags apart: the MAC addresses are
     /// those of the opening packet, and of an ICMP exchange only the identifier is the same.
-    private func mayBeCached(_ p: Inspection, _ i: ConnectionIndex) -> Bool {
-        (!hot.examinesSourceMAC[p.direction] || p.headers.sourceMAC == table[i].openingMAC)
+    private mutating func mayBeCached(_ p: inout Inspection, _ i: ConnectionIndex) -> Bool {
+        (!hot.examinesSourceMAC[p.direction] || p.headers.sourceMAC == table.standing(of: i).openingMAC)
             && !hot.examinesDestinationMAC[p.direction]
             && !(p.headers.transport == .icmp && hot.examinesICMP[p.direction])
     }
 
-    private func flagBit(_ p: Inspection) -> UInt64 {
+    private mutating func flagBit(_ p: inout Inspection) -> UInt64 {
         1 << UInt64(p.headers.tcp.flags.intersection(.ruleFlags).rawValue)
     }
 }

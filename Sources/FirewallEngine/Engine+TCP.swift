@@ -14,11 +14,11 @@ extension Engine {
     private mutating func judgeKnownTCP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         let isOpening = TCPTracker.isOpening(p.headers.tcp)
         rejudgeIfOutdated(i)
-        if isOpening && table[i].refusal.isRefused { return judgeAgain(&p, i, side) }
+        if isOpening && table.standing(of: i).refusal.isRefused { return judgeAgain(&p, i, side) }
         switch standing(&p, i, side) {
         case .bypass: return nil
         case .refused(let finding):
-            follow(p, i, side, finding)
+            follow(&p, i, side, finding)
             return finding
         case .goesOn: break
         }
@@ -30,8 +30,8 @@ extension Engine {
 
     /// A pure SYN for a refused entry is an opening of its own: it replaces the entry, unless the rules drop it.
     private mutating func judgeAgain(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        p.ruling = policy.classify(subject(p))
-        if let finding = refusalByRules(p), overrides(finding) == nil {
+        p.ruling = policy.classify(subject(&p))
+        if let finding = refusalByRules(&p), overrides(finding) == nil {
             table[i].lastSeen = p.now
             return finding
         }
@@ -44,19 +44,19 @@ extension Engine {
     /// own direction and the limits are asked.
     private mutating func judgeFurtherOpening(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         let isOver = table[i].tcp.phase.isOver
-        let refusal = refusalByRules(p) ?? flagTraits(&p) ?? (isOver ? reopen(p, i, side) : nil)
+        let refusal = refusalByRules(&p) ?? flagTraits(&p) ?? (isOver ? reopen(&p, i, side) : nil)
         guard let finding = refusal else { return track(&p, i, side) }
         guard isOver, overrides(finding) != nil else {
-            follow(p, i, side, finding)
+            follow(&p, i, side, finding)
             return finding
         }
         let packet = KeyedPacket(key: table[i].key, sender: side)
         table.remove(i)
-        rememberRefusedOpening(p, packet, finding)
+        rememberRefusedOpening(&p, packet, finding)
         return finding
     }
 
-    private mutating func reopen(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+    private mutating func reopen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         do {
             try table.reopen(i, opener: side, direction: p.direction, at: p.now)
         } catch {
@@ -69,50 +69,43 @@ extension Engine {
 
     private mutating func flagTraits(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         guard let finding = flagTraits(&p) else { return nil }
-        follow(p, i, side, finding)
+        follow(&p, i, side, finding)
         return finding
     }
 
     /// One step of the state machine, and what follows from it for the table and the limits.
     private mutating func track(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        let step = TCPTracker.step(
-            &table[i].tcp, p.headers.tcp, from: side, at: p.now, hot.posture, unseenBytes: p.unseenBytes)
+        let step = table.stepTCP(
+            i, p.headers.tcp, from: side, at: p.now, hot.posture, unseenBytes: p.unseenBytes)
         guard let refusal = step.refusal else {
             if let logged = step.logged { p.log(DropReason(logged)) }
-            seen(p, i, side)
+            seen(&p, i, side)
             return nil
         }
         let finding = Finding(DropReason(refusal), posture: step.isSilent ? .denySilent : .deny)
         table.recordChange(of: i)
-        follow(p, i, side, finding)
+        follow(&p, i, side, finding)
         return finding
     }
 
     /// State follows what the packet really did: one that is refused and passes all the same (tap mode, a failure setting)
     /// moves the windows on.
-    private mutating func follow(_ p: Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding) {
+    private mutating func follow(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding) {
         guard overrides(finding) != nil else { return }
         TCPTracker.follow(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
-        seen(p, i, side)
+        seen(&p, i, side)
     }
 
-    private mutating func seen(_ p: Inspection, _ i: ConnectionIndex, _ side: Side) {
-        let opener = table[i].tcp.opener
-        if opener != table[i].opener {
-            table[i].opener = opener
-            table[i].openingDirection = opener == side ? p.direction : p.direction.opposite
-        }
-        table[i].lastSeen = p.now
-        table[i].count(bytes: p.headers.length, from: side)
-        table.recordChange(of: i)
+    private mutating func seen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
+        table.noteSeen(i, from: side, direction: p.direction, bytes: p.headers.length, at: p.now)
     }
 
     private mutating func judgeUnknownTCP(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        p.ruling = policy.classify(subject(p))
+        p.ruling = policy.classify(subject(&p))
         if p.ruling.outcome == .bypass { return nil }
         if p.ruling.outcome == .deny {
-            let finding = refusalByRules(p)
-            rememberRefusedOpening(p, packet, finding)
+            let finding = refusalByRules(&p)
+            rememberRefusedOpening(&p, packet, finding)
             return finding
         }
         if TCPTracker.isOpening(p.headers.tcp) { return open(&p, packet) }
@@ -120,26 +113,26 @@ extension Engine {
     }
 
     private mutating func open(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        if let finding = refusalByRules(p) ?? flagTraits(&p) {
-            rememberRefusedOpening(p, packet, finding)
+        if let finding = refusalByRules(&p) ?? flagTraits(&p) {
+            rememberRefusedOpening(&p, packet, finding)
             return finding
         }
-        var opening = newConnection(p, packet)
+        var opening = newConnection(&p, packet)
         opening.tcp = TCPTracker.open(p.headers.tcp, from: packet.sender, at: p.now)
-        return insert(p, opening)
+        return insert(&p, opening)
     }
 
     private mutating func rememberRefusedOpening(
-        _ p: Inspection, _ packet: KeyedPacket, _ finding: Finding?
+        _ p: inout Inspection, _ packet: KeyedPacket, _ finding: Finding?
     ) {
         guard let finding, TCPTracker.isOpening(p.headers.tcp) else { return }
-        var opening = newConnection(p, packet)
+        var opening = newConnection(&p, packet)
         opening.tcp = TCPTracker.open(p.headers.tcp, from: packet.sender, at: p.now)
-        rememberRefused(p, opening, finding)
+        rememberRefused(&p, opening, finding)
     }
 
     /// Stage T on the flags alone: the strictest posture row of the traits that the segment shows.
-    func flagTraits(_ p: inout Inspection) -> Finding? {
+    mutating func flagTraits(_ p: inout Inspection) -> Finding? {
         var traits = TCPTracker.traits(p.headers.tcp)
         if p.headers.fragment.isFragment && TCPTracker.isOpening(p.headers.tcp) && !p.headers.tcp.fastOpen {
             // The first fragment of more: what it does not show of the SYN's data is in the others.

@@ -9,10 +9,10 @@ extension Engine {
     mutating func judgeUDP(_ p: inout Inspection) -> Finding? {
         guard let packet = ConnectionKey.make(p.headers) else { return judgeByRulesAlone(&p) }
         if let i = table.find(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet.sender) }
-        p.ruling = policy.classify(subject(p))
+        p.ruling = policy.classify(subject(&p))
         if p.ruling.outcome == .bypass { return nil }
         return admitDatagram(
-            p, newConnection(p, packet), unsolicited: .unsolicitedUDP, admitsAllowed: hot.udpAdmitsAllowed)
+            &p, newConnection(&p, packet), unsolicited: .unsolicitedUDP, admitsAllowed: hot.udpAdmitsAllowed)
     }
 
     private mutating func judgeKnownUDP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
@@ -21,21 +21,20 @@ extension Engine {
         case .refused(let finding): return finding
         case .goesOn: break
         }
-        UDPTracker.step(&table[i], sender: side, at: p.now)
-        table[i].count(bytes: p.headers.length, from: side)
+        table.stepUDP(i, from: side, bytes: p.headers.length, at: p.now)
         return nil
     }
 
     /// Stages R, U and C for the packet that opens an exchange.
     mutating func admitDatagram(
-        _ p: Inspection, _ opening: Connection, unsolicited: DropReason, admitsAllowed: Bool
+        _ p: inout Inspection, _ opening: Connection, unsolicited: DropReason, admitsAllowed: Bool
     ) -> Finding? {
         let isAdmitted = p.direction == .outgoing || p.ruling.outcome == .forceAllow || admitsAllowed
         let want = isAdmitted ? nil : lackOfRoom(opening.key.trackedProtocol) ?? Finding(unsolicited)
-        if let finding = refusalByRules(p) ?? want {
-            rememberRefused(p, opening, finding)
+        if let finding = refusalByRules(&p) ?? want {
+            rememberRefused(&p, opening, finding)
             return finding
         }
-        return insert(p, opening)
+        return insert(&p, opening)
     }
 }

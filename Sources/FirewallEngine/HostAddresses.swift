@@ -13,7 +13,7 @@ public struct HostAddresses: Sendable {
     }
 
     /// Whether the packet is one of the host's own group packets, looped back to it: it was judged on its way out.
-    func isOwnGroupPacket(_ headers: PacketHeaders) -> Bool {
+    mutating func isOwnGroupPacket(_ headers: inout PacketHeaders) -> Bool {
         isGroup(headers.destination, headers.network) && local.contains(headers.source)
     }
 

@@ -5,6 +5,9 @@ import FirewallPolicy
 import PacketWire
 
 /// One packet on its way through the engine.
+///
+/// It goes from function to function `inout`, and the engine's functions are mutating, also where both are only read: then
+/// their addresses are passed. Swift 6.3 copies a struct of this size, whole, for a function that only reads it.
 struct Inspection: BitwiseCopyable {
     var headers = PacketHeaders()
     var metadata: PacketMetadata

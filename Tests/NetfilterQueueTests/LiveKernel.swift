@@ -156,8 +156,3 @@ struct UDPSocket: ~Copyable {
         return address
     }
 }
-
-extension QueueSocket {
-    /// The kernel's row of this queue.
-    var kernelRow: QueueRow? { try? QueueTable.read().row(of: configuration.number) }
-}

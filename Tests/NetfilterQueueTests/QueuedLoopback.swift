@@ -42,3 +42,8 @@ struct QueuedLoopback: ~Copyable {
 
     struct Starved: Error { let judged: Int }
 }
+
+extension QueueSocket {
+    /// The kernel's row of this queue.
+    var kernelRow: QueueRow? { try? QueueTable.read().row(of: configuration.number) }
+}
