@@ -13,8 +13,8 @@ extension Worker {
         do {
             var socket = try openQueue()
             let waker = try socket.makeWaker()
-            let counters = socket.counters()
-            queueCounters.withLock { $0 = counters }
+            note(socket.counters())
+            note(try? QueueTable.read().row(of: number))
             report(opened: waker)
             awaitBegin()
             try judge(&socket)
@@ -33,9 +33,7 @@ extension Worker {
             let upkeep = turn.isDue(now)
             if count > 0 || !turn.held.isEmpty || upkeep { serve(&socket, &turn, at: now, upkeep: upkeep) }
             socket.flush()
-            if turn.isCountingDue(now) {
-                note(socket.counters())
-            }
+            if turn.isCountingDue(now) { note(socket.counters()) }
         }
     }
 
