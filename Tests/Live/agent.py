@@ -37,10 +37,12 @@ class Agent:
     """portreeved in a namespace of the lab.
 
     `policy` is the text of the policy file. Where the events go, and that they are not folded, is added as a drop-in;
-    `fold` and `extra` (more text of a policy file) change that. Tests of folding pass fold="1s".
+    `fold` and `extra` (more text of a policy file) change that. Tests of folding pass fold="1s". `environment` is added to
+    the one of the process.
     """
 
-    def __init__(self, namespace, policy, queues=(0, 0), fold="0", extra="", name="agent", events_file=None):
+    def __init__(self, namespace, policy, queues=(0, 0), fold="0", extra="", name="agent", events_file=None,
+                 environment=None):
         self.namespace, self.lab, self.queues, self.name = namespace, namespace.lab, queues, name
         self.directory = self.lab.file(name)
         os.makedirs(os.path.join(self.directory, "policy.d"))
@@ -51,6 +53,7 @@ class Agent:
         # Lists and dictionaries in it merge with those of the policy file.
         drop_in = f"version: 1\nevents: {{ file: {{ path: {self.events_file} }}, fold: {fold} }}\n{extra}\n"
         self.lab.file(os.path.join(self.directory, "policy.d", "lab.yaml"), drop_in)
+        self.environment = [f"{key}={value}" for key, value in (environment or {}).items()]
         self.process = None
         self._read = 0
 
@@ -67,8 +70,8 @@ class Agent:
     def start(self, seconds=20):
         """Starts it and waits until all its queues are bound."""
         self.process = self.namespace.start(
-            os.path.join(binaries(), "portreeved"), "--policy", self.policy, "--control", self.control, "--queue",
-            self.queue_argument, name=self.name)
+            "env", *self.environment, os.path.join(binaries(), "portreeved"), "--policy", self.policy, "--control",
+            self.control, "--queue", self.queue_argument, name=self.name)
         wait_until(lambda: "ready: " in self.log(), f"queues {self.queue_argument} are bound", seconds, self.process)
         return self
 
