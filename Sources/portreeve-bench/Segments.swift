@@ -32,6 +32,13 @@ enum Segments {
             payload: payload)
     }
 
+    /// Makes the client's segment one of connection `number`.
+    static func readdress(_ bytes: inout [UInt8], to number: Int) {
+        let (client, port) = endpoint(number)
+        put32(&bytes, 12, client)
+        put16(&bytes, 20, port)
+    }
+
     static func syn(from source: UInt32, _ sourcePort: UInt16, to destination: UInt32, _ port: UInt16) -> Packet {
         packet(.prerouting, from: source, sourcePort, to: destination, port, .syn, sequence: 1, acknowledgement: 0)
     }

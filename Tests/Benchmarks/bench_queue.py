@@ -37,6 +37,7 @@ def main():
     parser.add_argument("--bin", default=".build/release", help="where portreeved is")
     parser.add_argument("--rounds", default="3")
     parser.add_argument("--rules", type=int, default=1000)
+    parser.add_argument("--realtime", action="store_true", help="for a machine that others keep busy")
     parser.add_argument("--tests", default="load@100000,load@200000,crr,tcp,lat")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
@@ -50,7 +51,7 @@ def main():
             arguments.tests, "--budget", "240", "--agent",
             f"fast={build}/nfq_fast -q {{q}} -b 32 -v batch -z -g -r 8388608 -l 8192", "--agent",
             f"portreeve={agent} --policy {policy(directory, arguments.rules)} --queue {{q}} --control {directory}/control.sock",
-            "--agent", f"simple={build}/nfq_simple {{q}}"]
+            "--agent", f"simple={build}/nfq_simple {{q}}"] + ["--realtime"] * arguments.realtime
         sys.exit(subprocess.run(command).returncode)
 
 
