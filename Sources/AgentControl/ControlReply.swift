@@ -6,6 +6,7 @@ package enum ControlReply: Hashable, Sendable {
     case status(StatusReport)
     case connections(ConnectionPage)
     case reloaded(ReloadReport)
+    case coldStarted
     case reopened
     case failure(ControlFailure)
 }
@@ -55,6 +56,7 @@ extension ControlReply {
         case .status: "status"
         case .connections: "connections"
         case .reloaded: "reloaded"
+        case .coldStarted: "cold-started"
         case .reopened: "reopened"
         case .failure: "error"
         }
@@ -67,7 +69,7 @@ extension ControlReply {
         case .status(let report): [.init("status", report.json)]
         case .connections(let page): page.members
         case .reloaded(let report): report.members
-        case .reopened: []
+        case .coldStarted, .reopened: []
         case .failure(let failure):
             [.init("code", .text(failure.code.rawValue)), .init("message", .text(failure.message))]
         }
@@ -83,6 +85,7 @@ extension ControlReply {
         case "status": self = .status(try StatusReport(reader.object("status")))
         case "connections": self = .connections(try ConnectionPage(reader))
         case "reloaded": self = .reloaded(try ReloadReport(reader))
+        case "cold-started": self = .coldStarted
         case "reopened": self = .reopened
         case "error":
             // A later release may refuse for reasons that this one has no code for.

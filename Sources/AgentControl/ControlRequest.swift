@@ -8,6 +8,8 @@ package enum ControlRequest: Hashable, Sendable {
     case connections(ConnectionQuery)
     /// Load, check and compile the policy files again; on any error the old policy stays.
     case reload
+    /// Rules begin to feed the queues: connections older than now are admitted as after a start (POLICY: cold start).
+    case coldStart
     /// Close the events file and open it under its name again, after a rotation.
     case reopen
 }
@@ -28,6 +30,7 @@ extension ControlRequest {
         case .status: "status"
         case .connections: "connections"
         case .reload: "reload"
+        case .coldStart: "cold-start"
         case .reopen: "reopen"
         }
     }
@@ -40,10 +43,13 @@ extension ControlRequest {
         case "status": self = .status
         case "connections": self = .connections(try ConnectionQuery(reader))
         case "reload": self = .reload
+        case "cold-start": self = .coldStart
         case "reopen": self = .reopen
         case let word:
             throw ControlFailure(
-                .unknownRequest, "unknown request \"\(word)\"; known: ping, status, connections, reload, reopen")
+                .unknownRequest,
+                "unknown request \"\(word)\"; known: ping, status, connections, reload, "
+                    + "cold-start, reopen")
         }
     }
 }

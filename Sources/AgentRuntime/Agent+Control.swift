@@ -28,6 +28,9 @@ extension Agent {
         case .status: return .status(statusReport())
         case .connections(let query): return .connections(connections(query))
         case .reload: return .reloaded(reloadReport())
+        case .coldStart:
+            for worker in workers { worker.engine.withLock { $0.beginColdStart(at: Clocks.monotonic()) } }
+            return .coldStarted
         case .reopen:
             log.reopen()
             return .reopened

@@ -25,6 +25,12 @@ extension Engine {
         generation &+= 1
     }
 
+    /// Admits connections older than now, as after a start: until now their packets did not come here.
+    public mutating func beginColdStart(at now: Instant) {
+        clock.agentStarted = now
+        graceEnds = clock.graceEnds(hot.timeouts)
+    }
+
     /// Says which schedules hold now (`Policy.scheduleActivity`); a change makes cached decisions void.
     public mutating func setActiveSchedules(_ active: UInt64) {
         guard active != activeSchedules else { return }

@@ -32,7 +32,7 @@ public struct Engine: ~Copyable {
     let shared: SharedLimits
     /// Until this instant packets of connections older than the agent are admitted (POLICY: cold start).
     var graceEnds: Instant
-    let clock: EngineClock
+    var clock: EngineClock
     /// Whether other workers own connections that an ICMP error may quote.
     let hasOtherWorkers: Bool
     public var counters = EngineCounters()

@@ -46,6 +46,13 @@ extension OwnRules {
     /// Whether they belong to a table that was made for them.
     package var ownTable: Bool { chains.contains { $0.name == Self.tableMarker } }
 
+    /// Without what says whether the table was there before, which differs from boot to boot.
+    package var unmarked: OwnRules {
+        var own = self
+        own.chains.removeAll { $0.name == Self.tableMarker }
+        return own
+    }
+
     package mutating func markTable() {
         guard !ownTable else { return }
         chains.append(Chain(name: Self.tableMarker, rules: []))

@@ -33,6 +33,11 @@ package struct QueueRulePlan: Hashable, Sendable {
         includesForwarded = !policy.interfaces.inside.isEmpty
     }
 
+    /// "queue 0" or "queues 0-3".
+    package var queueText: String {
+        queues.count == 1 ? "queue \(queues.lowerBound)" : "queues \(queues.lowerBound)-\(queues.upperBound)"
+    }
+
     /// Those of `ignored` that iptables cannot express; their packets come to the queue and the agent passes them.
     package var leftToAgent: [String] { ignored.filter { Self.pattern($0) == nil } }
 

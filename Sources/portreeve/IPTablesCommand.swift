@@ -10,21 +10,23 @@ struct IPTablesCommand: ParsableCommand {
         commandName: "iptables", abstract: "The iptables rules that give packets to the agent.",
         discussion: """
             The rules stand in chains of their own (PORTREEVE-IN, -OUT, -FWD) of the mangle table, for IPv4 and IPv6; \
-            no other rule is touched. They hold until --remove or the next boot.
+            no other rule is touched. They hold until --remove or the next boot; --save makes them last.
 
             A safe first time from afar: portreeve iptables --apply --confirm 60, then, from a new session, portreeve \
             iptables --keep. Without --keep the rules are taken back after 60 seconds, also when the session is dead.
             """)
 
     enum Action: String, EnumerableFlag {
-        case print, apply, keep, remove, check
+        case print, apply, keep, save, remove, restore, check
 
         static func help(for value: Action) -> ArgumentHelp? {
             switch value {
             case .print: "Print the rules as a shell script, or with --family as input for iptables-restore --noflush."
             case .apply: "Put the rules in place, replacing those of an earlier --apply."
             case .keep: "Confirm an --apply --confirm."
-            case .remove: "Take the rules away."
+            case .save: "Have the rules in place come back at every boot, by \(SavedRules.unit)."
+            case .remove: "Take the rules away, now and at the next boot."
+            case .restore: "Put the saved rules in place, as at boot."
             case .check: "Say what is wrong with the rules in place, whoever made them."
             }
         }
@@ -54,6 +56,9 @@ struct IPTablesCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Where a pending --confirm is remembered.", valueName: "directory"))
     var state = RollBackDirectory.defaultPath
 
+    @Option(help: ArgumentHelp("Where --save keeps the rules.", valueName: "directory"))
+    var saved = SavedRules.defaultPath
+
     enum Family: String, ExpressibleByArgument, CaseIterable {
         case ipv4, ipv6
     }
@@ -69,7 +74,9 @@ struct IPTablesCommand: ParsableCommand {
             case .print: try printRules()
             case .apply: try RuleApplication(command: self).run()
             case .keep: try keep()
+            case .save: try save()
             case .remove: try remove()
+            case .restore: try restore()
             case .check: try check()
             }
         } catch let exit as ExitCode {
@@ -141,7 +148,13 @@ extension IPTablesCommand {
         let rules = try NamespaceRules.read()
         let replaced = try RuleChange(target: [.ipv4: OwnRules(), .ipv6: OwnRules()]).make(from: rules)
         directory.clear()
-        print(replaced.isEmpty ? "there were no rules to remove" : "removed: packets pass without the agent")
+        let wasSaved = try SavedRules(directory: saved).remove()
+        switch (replaced.isEmpty, wasSaved) {
+        case (true, false): print("there were no rules to remove")
+        case (true, true): print("removed: the saved rules; none were in place")
+        case (false, false): print("removed: packets pass without the agent")
+        case (false, true): print("removed: packets pass without the agent, also after the next boot")
+        }
     }
 
     private func check() throws {

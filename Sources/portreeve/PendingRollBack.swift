@@ -65,10 +65,10 @@ extension PendingRollBack {
     }
 }
 
-/// The directory where a pending roll-back lies. Who changes rules or the file holds its lock: a confirmation and a roll-back
+/// The directory where a pending roll-back lies: not the agent's, which is another user's and goes when the agent ends. Who changes rules or the file holds its lock: a confirmation and a roll-back
 /// cannot both believe that they were first.
 struct RollBackDirectory {
-    static let defaultPath = "/run/portreeve/iptables"
+    static let defaultPath = "/run/portreeve-rules"
 
     let path: String
     private var pendingPath: String { path + "/pending" }
@@ -100,30 +100,23 @@ struct RollBackDirectory {
 
     func set(_ pending: PendingRollBack) throws(Failure) {
         unsafe unlink(outcomePath)
-        try write(pending.text, to: pendingPath)
+        if let error = replaceFile(pendingPath, with: pending.text) {
+            throw Failure(description: "\(pendingPath): \(error)")
+        }
     }
 
     /// The change stays.
-    func clear() { unsafe unlink(pendingPath) }
+    func clear() {
+        unsafe unlink(pendingPath)
+        Systemd.stop(RollBackCommand.unit + ".timer")
+    }
 
     /// When the last change went back, or why it could not; nil where it was confirmed.
     var outcome: String? { readText(outcomePath)?.split(separator: "\n").first.map(String.init) }
 
     /// The change has gone back, or could not.
     func finish(_ outcome: String) {
-        try? write(outcome + "\n", to: outcomePath)
-        clear()
-    }
-
-    /// Whole or not at all.
-    private func write(_ text: String, to path: String) throws(Failure) {
-        let temporary = path + ".new"
-        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Failure(description: "\(temporary): \(SystemError.text(errno))") }
-        let count = unsafe Glibc.write(descriptor, text, text.utf8.count)
-        close(descriptor)
-        guard count == text.utf8.count, unsafe rename(temporary, path) == 0 else {
-            throw Failure(description: "\(path): \(SystemError.text(errno))")
-        }
+        _ = replaceFile(outcomePath, with: outcome + "\n")
+        unsafe unlink(pendingPath)
     }
 }

@@ -6,9 +6,9 @@ import CSpawnShim
 import Glibc
 import PacketFilterRules
 
-/// The process that waits for the confirmation of `iptables --apply --confirm`. It is started by that command in a session
-/// of its own, with no terminal and none of its descriptors, so that it survives the end of the session that made the
-/// change, which is the case it is for.
+/// The process that takes unconfirmed rules of `iptables --apply --confirm` back. Where systemd runs, a transient timer of
+/// its starts it; elsewhere that command does, in a session of its own, with no terminal and none of its descriptors. Either
+/// survives the end of the session that made the change, which is the case it is for.
 struct RollBackCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "iptables-roll-back", shouldDisplay: false)
 
@@ -60,11 +60,25 @@ extension RollBackCommand {
         let description: String
     }
 
+    /// Name of the transient units, without its type.
+    static let unit = "portreeve-roll-back"
+
+    /// Makes sure that the rules are taken back in so many seconds; returns by whom.
+    static func arm(_ directory: RollBackDirectory, token: String, seconds: Int64) throws(Failure) -> String {
+        let arguments = ["iptables-roll-back", "--state", directory.path, "--token", token]
+        if Systemd.runsHere, let program = readLink("/proc/self/exe"),
+            Systemd.start([program] + arguments, unit: unit, afterSeconds: seconds)
+        {
+            return "\(unit).timer"
+        }
+        try start(["portreeve"] + arguments)
+        return "a process of its own"
+    }
+
     /// Starts the process and returns when it waits.
-    static func start(_ directory: RollBackDirectory, token: String) throws(Failure) {
+    private static func start(_ arguments: [String]) throws(Failure) {
         var ends: [CInt] = [-1, -1]
         guard unsafe pipe(&ends) == 0 else { throw Failure(description: "pipe: \(SystemError.text(errno))") }
-        let arguments = ["portreeve", "iptables-roll-back", "--state", directory.path, "--token", token]
         var process = pid_t()
         let error = unsafe withCStrings(arguments) { arguments in
             unsafe cspawn_detached("/proc/self/exe", arguments, ends[1], &process)

@@ -21,6 +21,7 @@ struct ControlServerTests {
         case .status: .status(Samples.status)
         case .connections: .connections(ConnectionPage(rows: [Samples.connection()], next: nil))
         case .reload: .failure(ControlFailure(.unavailable, "starting"))
+        case .coldStart: .coldStarted
         case .reopen: .reopened
         }
     }

@@ -26,7 +26,7 @@ struct MessageTests {
             .connections(ConnectionPage(rows: [], next: nil)),
             .connections(ConnectionPage(rows: [Samples.connection(), Samples.connectionIPv6], next: 1 << 33)),
             .reloaded(ReloadReport(accepted: false, epoch: 3, files: ["a.yaml"], diagnostics: ["a.yaml:1:1: x\n ^"])),
-            .reopened, .failure(ControlFailure(.busy, "too many")),
+            .coldStarted, .reopened, .failure(ControlFailure(.busy, "too many")),
         ] as [ControlReply])
     func replies(reply: ControlReply) throws {
         #expect(try ControlReply(message: reply.message) == reply)

@@ -113,13 +113,20 @@ class Agent:
         """Runs `portreeve`, which finds this agent and its policy; returns what it printed."""
         return self.tool_status(*words, seconds=seconds, fail=check)[1]
 
+    def command(self, *words):
+        """The tool's command line, for a shell."""
+        return shlex.join(self._words(*words))
+
     def tool_status(self, *words, seconds=30, fail=False):
         """The same; returns (exit status, output)."""
+        return self.namespace.status(*self._words(*words), seconds=seconds, fail=fail)
+
+    def _words(self, *words):
         control, policy = ["--control", self.control], ["--policy", self.policy]
         options = {"status": control, "connections": control, "reload": control, "reopen": control,
-                   "check": [self.policy], "events": policy, "iptables": control + policy}
-        command = [os.path.join(binaries(), "portreeve"), *map(str, words), *options.get(words[0], [])]
-        return self.namespace.status(*command, seconds=seconds, fail=fail)
+                   "check": [self.policy], "events": policy,
+                   "iptables": control + policy + ["--state", f"{self.directory}/state", "--saved", self.directory]}
+        return [os.path.join(binaries(), "portreeve"), *map(str, words), *options.get(words[0], [])]
 
     def report(self):
         """What `portreeve status --json` says."""

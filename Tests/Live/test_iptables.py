@@ -127,7 +127,7 @@ class Machine(Namespace):
     def words(self, *arguments):
         return [
             TOOL, "iptables", "--policy", f"{self.directory}/policy.yaml", "--control", f"{self.directory}/control.sock",
-            "--state", f"{self.directory}/state", *map(str, arguments)]
+            "--state", f"{self.directory}/state", "--saved", self.directory, *map(str, arguments)]
 
     def foreign(self, text):
         """Rules of other programs; Docker's have IPv4 addresses."""
@@ -243,6 +243,66 @@ class ApplyTests(IPTablesTests):
         self.assertIn("nothing to keep", self.iptables("--keep", status=1))
 
 
+class SaveTests(IPTablesTests):
+    """`--save` and what the next boot finds."""
+
+    def files(self):
+        return sorted(name for name in os.listdir(self.machine.directory) if name.startswith("rules."))
+
+    def boot(self, foreign):
+        """All rules are gone, as after a boot, and those of others came back by other means."""
+        self.machine.run("rm", "-rf", f"{self.machine.directory}/state")
+        self.machine.run("nft", "flush", "ruleset")
+        self.machine.foreign(foreign)
+
+    def test_saved_rules_come_back_without_agent_and_policy_and_go_for_good(self):
+        self.machine.foreign(DOCKER + UFW)
+        before = self.machine.saved()
+        self.iptables("--apply", "--force")
+        applied = self.machine.saved()
+        self.assertIn("saved", self.iptables("--save"))
+        self.assertEqual(self.files(), ["rules.v4", "rules.v6"])
+        self.boot(DOCKER + UFW)
+        self.assertEqual(self.machine.saved(), before)
+        self.machine.policy("no policy any more")
+        self.assertIn("restored: IPv4 and IPv6", self.iptables("--restore"))
+        self.assertEqual(self.machine.saved(), applied)
+        self.assertIn("restored", self.iptables("--restore"))
+        self.assertEqual(self.machine.saved(), applied)
+        self.assertIn("also after the next boot", self.iptables("--remove"))
+        self.assertEqual(self.machine.saved(), before)
+        self.assertEqual(self.files(), [])
+        self.assertIn("no rules are saved", self.iptables("--restore"))
+        self.assertIn("there were no rules", self.iptables("--remove"))
+
+    def test_only_rules_that_are_in_place_and_confirmed_are_saved(self):
+        self.assertIn("no rules to save", self.iptables("--save", status=1))
+        self.iptables("--apply", "--force", "--confirm", 60)
+        self.assertIn("not confirmed yet", self.iptables("--save", status=1))
+        self.assertEqual(self.files(), [])
+        self.iptables("--keep")
+        self.iptables("--save")
+        self.assertEqual(self.files(), ["rules.v4", "rules.v6"])
+
+    def test_a_later_apply_says_that_the_saved_rules_are_others(self):
+        self.iptables("--apply", "--force")
+        self.iptables("--save")
+        self.assertNotIn("last --save", self.iptables("--apply", "--force"))
+        self.machine.policy("version: 1\nqueue: { numbers: 7-7 }\n")
+        self.assertIn("last --save", self.iptables("--apply", "--force"))
+
+    def test_a_table_made_at_boot_goes_with_the_rules(self):
+        before = self.machine.saved()
+        self.machine.run("sh", "-c", "iptables -t mangle -N other; ip6tables -t mangle -N other")
+        self.iptables("--apply", "--force")
+        self.iptables("--save")
+        self.machine.run("nft", "flush", "ruleset")
+        self.iptables("--restore")
+        self.assertIn("PORTREEVE-MADE-TABLE", self.machine.saved())
+        self.iptables("--remove")
+        self.assertEqual(self.machine.saved(), before)
+
+
 class ConfirmTests(IPTablesTests):
     def gone(self):
         return "PORTREEVE" not in self.machine.saved()
@@ -265,8 +325,7 @@ class ConfirmTests(IPTablesTests):
         os.killpg(shell, signal.SIGKILL)
         os.waitpid(shell, 0)
         self.assertFalse(self.gone())
-        wait_until(self.gone, "the rules are taken back", 30)
-        self.assertEqual(self.machine.saved(), before)
+        wait_until(lambda: self.machine.saved() == before, "every byte is as it was", 30)
         self.assertIn("too late", self.iptables("--keep", status=1))
 
     def test_a_confirmation_from_another_session_keeps_them(self):

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketFilterRules
+
+/// Rules that outlive a boot.
+extension IPTablesCommand {
+    func save() throws {
+        let directory = RollBackDirectory(path: state)
+        let lock = try directory.lock()
+        defer { lock.release() }
+        guard directory.pending == nil else {
+            throw fail("the rules in place are not confirmed yet: run \"portreeve iptables --keep\" first")
+        }
+        let own = try NamespaceRules.read().current.mapValues { OwnRules(in: $0).unmarked }
+        guard own.values.contains(where: { !$0.isEmpty }) else {
+            throw fail("there are no rules to save: run \"portreeve iptables --apply\" first")
+        }
+        try SavedRules(directory: saved).write(own)
+        print("saved: these rules come back at every boot; \"portreeve iptables --remove\" ends that")
+        switch Systemd.enablement(of: SavedRules.unit) {
+        case nil:
+            complain(
+                "note: systemd does not run here; have \"portreeve iptables --restore\" run at boot, before the network "
+                    + "is up")
+        case "enabled"?: break
+        case let word?:
+            complain("note: \(SavedRules.unit) is \(word): run \"systemctl enable \(SavedRules.unit)\"")
+        }
+    }
+
+    /// Neither agent nor policy is needed: at boot they may come later, or not.
+    func restore() throws {
+        let directory = RollBackDirectory(path: state)
+        let lock = try directory.lock()
+        defer { lock.release() }
+        let saved = SavedRules(directory: saved).rules
+        guard !saved.isEmpty else { return print("no rules are saved") }
+        let rules = try NamespaceRules.read()
+        let target = rules.marked(saved)
+        try RuleChange(target: target).make(from: rules)
+        directory.clear()
+        print(
+            "restored: \(AddressFamily.allCases.filter { target[$0] != nil }.map(\.title).joined(separator: " and "))")
+    }
+}
+
+extension NamespaceRules {
+    /// A table that appears with the rules is marked, so that it goes with them.
+    func marked(_ target: [AddressFamily: OwnRules]) -> [AddressFamily: OwnRules] {
+        var marked: [AddressFamily: OwnRules] = [:]
+        for (family, ruleset) in current {
+            guard var own = target[family] else { continue }
+            let isNew = usesNFTables && ruleset[table: OwnRules.table] == nil
+            if isNew || OwnRules(in: ruleset).ownTable { own.markTable() }
+            marked[family] = own
+        }
+        return marked
+    }
+}
