@@ -46,6 +46,7 @@ extension Worker {
     private func serve(_ socket: inout QueueSocket, _ turn: inout Turn, at now: Instant, upkeep: Bool) {
         engine.withLock { engine in
             while let packet = socket.next() { judge(packet, &engine, &turn, at: now) }
+            if socket.takeOverflow() && queue.failsOpen { noteUnseen(&engine, at: now) }
             release(&engine, &turn, at: now)
             if upkeep { engine.tidy(at: now) }
             handOver(&engine)
@@ -69,6 +70,12 @@ extension Worker {
         case .askOtherWorkers:
             turn.ask(packet, metadata)
         }
+    }
+
+    /// The kernel may have passed packets that the engine did not see.
+    private func noteUnseen(_ engine: inout Engine, at now: Instant) {
+        engine.notePassedUnseen(at: now)
+        overflows.add(1, ordering: .relaxed)
     }
 
     /// Settles the held fragments whose datagram is decided, or whose time is over.

@@ -51,6 +51,8 @@ final class Worker: Sendable {
     /// What the queue lost. Once a second the thread writes what its socket knows, and housekeeping the kernel's row,
     /// whose reading allocates.
     let queueCounters = Guarded(QueueCounters())
+    /// Batches after which the kernel may have passed packets unseen.
+    let overflows = Atomic<UInt64>(0)
     /// Fragments that were ever held.
     let heldEver = Atomic<UInt64>(0)
 

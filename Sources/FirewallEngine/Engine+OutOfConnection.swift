@@ -7,10 +7,11 @@ import PacketWire
 extension Engine {
     /// A TCP packet that opens nothing and belongs to nothing known.
     ///
-    /// During the cold start it may belong to a connection older than the agent; afterwards the posture rows for RST,
+    /// During the cold start it may belong to a connection older than the agent, and after packets passed unseen to one
+    /// whose opening did; otherwise the posture rows for RST,
     /// FIN and outgoing packets decide, and everything else is Out Of Connection.
     mutating func judgeOutOfConnection(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        if p.now < graceEnds, let opener = openerByRules(&p, packet.sender) {
+        if p.now < graceEnds || mayHaveMissedPackets(at: p.now), let opener = openerByRules(&p, packet.sender) {
             if let finding = flagTraits(&p) { return finding }
             return adopt(&p, packet, opener: opener)
         }

@@ -82,6 +82,7 @@ extension Engine {
             seen(&p, i, side)
             return nil
         }
+        if mayFollowFromUnseen(step, &p, i) { return catchUp(&p, i, side) }
         let finding = Finding(DropReason(refusal), posture: step.isSilent ? .denySilent : .deny)
         table.recordChange(of: i)
         follow(&p, i, side, finding)
@@ -96,7 +97,7 @@ extension Engine {
         seen(&p, i, side)
     }
 
-    private mutating func seen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
+    mutating func seen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
         table.noteSeen(i, from: side, direction: p.direction, bytes: p.headers.length, at: p.now)
     }
 

@@ -32,6 +32,8 @@ public struct Engine: ~Copyable {
     let shared: SharedLimits
     /// Until this instant packets of connections older than the agent are admitted (POLICY: cold start).
     var graceEnds: Instant
+    /// When packets may last have passed unseen, because a full queue fails open.
+    var unseenAt: Instant?
     var clock: EngineClock
     /// Whether other workers own connections that an ICMP error may quote.
     let hasOtherWorkers: Bool

@@ -19,11 +19,13 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
     private let queue: ShimQueue
     /// Packets that the process before had received and left undecided; they got the failure verdict.
     package let orphans: UInt32
+    private var filling: QueueFilling
 
     /// Claims the queue and lets packets flow.
     package init(_ configuration: QueueConfiguration) throws(QueueError) {
         queue = try ShimQueue(configuration)
         self.configuration = configuration
+        filling = QueueFilling(length: Int(configuration.length))
         orphans = 0
     }
 
@@ -39,6 +41,7 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
             let before = try QueueSocket.row(configuration.number, ofSocket: descriptor)
             queue = try ShimQueue(configuration, descriptor: descriptor, lastID: before.lastID)
             self.configuration = configuration
+            filling = QueueFilling(length: Int(configuration.length))
             orphans = (try? QueueTable.read())?.row(of: configuration.number).map { before.settled(until: $0) } ?? 0
         } catch {
             Glibc.close(descriptor)
@@ -86,11 +89,20 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
             throw QueueError(
                 queue: configuration.number, cause: .system("receiving", SystemErrorNumber(rawValue: -count)))
         }
+        filling.note(batch: Int(count), held: unsettled)
         return Int(count)
     }
 
     /// The next packet of the batch, in order of arrival.
-    package mutating func next() -> QueuedPacket? { queue.take() }
+    package mutating func next() -> QueuedPacket? {
+        guard let packet = queue.take() else { return nil }
+        filling.note(packet.attributes.id)
+        return packet
+    }
+
+    /// Whether, since the last call, the queue or its socket buffer may have been full. What came then was dropped by the
+    /// kernel, or, if the queue fails open, passed without being seen here.
+    package mutating func takeOverflow() -> Bool { filling.takeOverflow() }
 
     /// Sends the verdicts collected so far in one system call. What the kernel cannot take is kept for the next call
     /// and counted.

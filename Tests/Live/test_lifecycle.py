@@ -35,7 +35,7 @@ class LifeTests(unittest.TestCase):
     def setUpClass(cls):
         cls.lab = cls.enterClassContext(Lab())
         cls.client, cls.host = cls.lab.client, cls.lab.host
-        cls.enterClassContext(services.nginx(cls.host, {"file": FILE}))
+        cls.enterClassContext(services.nginx(cls.host, {"file": FILE, "page": b"here\n"}))
         cls.enterClassContext(services.echo(cls.host))
 
     def setUp(self):
@@ -51,7 +51,7 @@ class LifeTests(unittest.TestCase):
         return f"http://{self.host.ip4}/file"
 
     def can_connect(self, seconds=2):
-        return self.client.status("curl", "-sS", "-o", "/dev/null", "-m", seconds, f"http://{self.host.ip4}/file")[0] == 0
+        return self.client.status("curl", "-sS", "-o", "/dev/null", "-m", seconds, f"http://{self.host.ip4}/page")[0] == 0
 
     def assert_no_loss(self, agent):
         """No packet was dropped by anybody: no event, none lost on the way to the agent."""
@@ -197,15 +197,47 @@ class EndTests(LifeTests):
                 self.assert_no_loss(agent)
                 agent.stop()
 
+    def halt(self, agent, length):
+        """Stops the agent and fills its queue."""
+        agent.process.signal(signal.SIGSTOP)
+
+        def is_full():
+            self.client.status("ping", "-q", "-c", 5, "-i", 0.01, "-W", 1, self.host.ip4)
+            return self.host.queues()[0]["waiting"] >= length
+
+        wait_until(is_full, "the queue is full", 30)
+
     def test_halted_when_open(self):
-        """The kernel passes what does not fit the queue of an agent that hangs."""
+        """The kernel passes what does not fit the queue of an agent that hangs. What passed goes on when it is back, though
+        the agent saw neither a connection's opening nor how far others have got."""
         agent = self.agent(FAIL_OPEN + "queue: { length: 16 }\n")
         agent.feed(bypass=True)
-        agent.process.signal(signal.SIGSTOP)
-        report = self.client.status("ping", "-c", 40, "-i", 0.02, "-W", 1, self.host.ip4)[1]
+        older = Conversation(self.client, self.host.ip4)
+        self.halt(agent, 16)
+        self.assertTrue(self.can_connect(20))
+        younger = Conversation(self.client, self.host.ip4)
+        older.wait_for_progress(30)
         agent.process.signal(signal.SIGCONT)
-        self.assertRegex(report, r"40 packets transmitted, (2[0-9]|3[0-9]|40) received")
-        self.assertTrue(self.can_connect())
+        for conversation in (older, younger):
+            conversation.wait_for_progress()
+            self.assertTrue(conversation.stop())
+        self.assertTrue(self.can_connect(20))
+        self.assertEqual(reasons(agent.events()), {})
+
+    def test_a_queue_that_overflows_again_and_again_when_open(self):
+        agent = self.agent(FAIL_OPEN + "queue: { length: 16 }\n")
+        agent.feed(bypass=True)
+        downloads = Downloads(self.client, self.url, rate="8M")
+        halts = 0
+        while downloads.are_running:
+            halts += 1
+            agent.process.signal(signal.SIGSTOP)
+            time.sleep(0.05)
+            agent.process.signal(signal.SIGCONT)
+            time.sleep(0.05)
+        self.assertGreater(halts, 5)
+        self.assertTrue(all(got == FILE for got in downloads.finish()))
+        self.assertEqual(reasons(agent.events()), {})
 
     def test_halted_when_closed(self):
         """The kernel drops what does not fit; the agent reports it when it goes on."""

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+public import PacketWire
+
+/// A full queue that fails open passes packets that the engine never sees. The connections they belong to have moved on by
+/// then; judged by what was seen of them, everything that follows would be out of their windows, and failing open would
+/// break what it is to keep alive. So for the time of a cold start such connections are taken over where they are.
+extension Engine {
+    /// The kernel may have passed packets without asking.
+    public mutating func notePassedUnseen(at now: Instant) { unseenAt = now }
+
+    func mayHaveMissedPackets(at now: Instant) -> Bool {
+        guard let unseenAt else { return false }
+        return now < unseenAt + hot.timeouts.coldStart
+    }
+
+    /// Whether a segment that the tracker refuses may be the continuation of some that passed unseen. What its own flags or
+    /// time stamp condemn is not; nor can a closed connection go on.
+    func mayFollowFromUnseen(_ step: TCPStep, _ p: inout Inspection, _ i: ConnectionIndex) -> Bool {
+        guard let unseenAt, mayHaveMissedPackets(at: p.now) || table[i].lastSeen <= unseenAt else { return false }
+        let flags = p.headers.tcp.flags
+        guard flags.contains(.ack) || flags.contains(.rst), !flags.contains(.syn) else { return false }
+        return step.refusal != .packetOnClosedConnection && step.row != .invalidTimestamps && step.row != .pawsZero
+    }
+
+    /// Learns the connection's windows anew from this segment. A RST that is out of the windows known passes and changes
+    /// nothing: its receiver knows better whether to believe it (RFC 5961 section 3).
+    mutating func catchUp(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+        guard !p.headers.tcp.flags.contains(.rst) else { return nil }
+        table[i].tcp = TCPTracker.adopt(p.headers.tcp, from: side, opener: table[i].tcp.opener, at: p.now)
+        seen(&p, i, side)
+        return nil
+    }
+}
