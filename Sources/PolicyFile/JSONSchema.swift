@@ -11,7 +11,8 @@ extension PolicyFile {
         let settings = Setting.all.map { "\(jsonText($0.key)):\($0.schema)" }
         let properties =
             [#""version":{"const":1}"#] + settings + [
-                #""lists":\#(named(Schema.list))"#, #""schedules":\#(named(Schema.schedule))"#,
+                #""lists":\#(named(Schema.list, Schema.listNames))"#,
+                #""schedules":\#(named(Schema.schedule, #""maxProperties":64"#))"#,
                 #""rules":{"type":["array","null"],"items":\#(Schema.rule)}"#,
             ]
         return #"{"$schema":"https://json-schema.org/draft/2020-12/schema","title":"Portreeve policy","#
@@ -19,14 +20,17 @@ extension PolicyFile {
             + #""properties":{\#(properties.joined(separator: ","))}}"# + "\n"
     }
 
-    /// A mapping of names to one kind of value.
-    private static func named(_ schema: String) -> String {
-        #"{"type":["object","null"],"additionalProperties":\#(schema)}"#
+    /// A mapping of names to one kind of value, and what else must hold of it.
+    private static func named(_ schema: String, _ more: String) -> String {
+        #"{"type":["object","null"],"additionalProperties":\#(schema),\#(more)}"#
     }
 }
 
 private enum Schema {
     static let scalars = oneOrSeveral(#"{"type":["string","integer"]}"#)
+
+    /// Letters of any script; not every validator knows Unicode's classes.
+    static let listNames = #""propertyNames":{"pattern":"^(?!(any|not)$)[^\\s0-9.,:/-][^\\s,:/]*$"}"#
 
     static let list = object([("addresses", scalars), ("addresses-file", text), ("ports", scalars), ("macs", scalars)])
 

@@ -13,7 +13,8 @@ struct Portreeve: ParsableCommand {
         discussion: "Exit status: 0 done, 1 refused or failed, 2 no agent is running (status), 64 wrong usage.",
         version: Release.version,
         subcommands: [
-            CheckCommand.self, StatusCommand.self, ConnectionsCommand.self, EventsCommand.self, ReloadCommand.self,
-            ReopenCommand.self, ReasonsCommand.self, IPTablesCommand.self, ReplayCommand.self, RollBackCommand.self,
+            CheckCommand.self, SchemaCommand.self, StatusCommand.self, ConnectionsCommand.self, EventsCommand.self,
+            ReloadCommand.self, ReopenCommand.self, ReasonsCommand.self, IPTablesCommand.self, ReplayCommand.self,
+            RollBackCommand.self,
         ])
 }
