@@ -28,7 +28,7 @@ struct ControlServerTests {
 
     private func ask(_ request: ControlRequest) async throws -> ControlReply {
         let path = directory.socket
-        return try await waiting { try ControlClient(path: path, timeoutSeconds: 10).request(request) }
+        return try await waiting { try ControlClient(path: path, timeoutSeconds: 600).request(request) }
     }
 
     private func raw<Value: Sendable>(_ body: @escaping @Sendable (RawClient) -> Value) async throws -> Value {
@@ -224,7 +224,7 @@ struct ControlServerTests {
             let deaf = RawClient(path: path)
             for _ in 0..<100_000 where deaf.send(ControlRequest.status.message + [0x0a]) > 0 {}
             defer { withExtendedLifetime([silent, half, deaf]) {} }
-            return try ControlClient(path: path, timeoutSeconds: 10).request(.ping)
+            return try ControlClient(path: path, timeoutSeconds: 600).request(.ping)
         }
         #expect(reply == .pong(Samples.identity))
         server.stop()

@@ -12,7 +12,8 @@
 # A target is a folder with
 #   modules     source folders that it needs, one a line, in the order of their dependencies; a folder with a
 #               module.modulemap is a system library, one with only C files is compiled with clang
-#   Fuzz.swift  the function LLVMFuzzerTestOneInput; other files beside it are compiled with it
+#               (files that import NIO are left out: sockets are not fuzzed)
+#   Fuzz.swift  the function LLVMFuzzerTestOneInput; other files beside it are compiled with it. Or Fuzz.c
 #   Seeds.swift (optional) a program that writes the seeds into the folder that its argument names
 #
 # Seeds are in corpus/TARGET. What fuzzing finds new stays in the build folder (PORTREEVE_FUZZ_BUILD, .build/fuzz); an
@@ -39,6 +40,14 @@ swift_flags="-swift-version 6 -package-name portreeve -O -g -wmo -parse-as-libra
     -enable-upcoming-feature ExistentialAny -enable-upcoming-feature MemberImportVisibility
     -enable-upcoming-feature InternalImportsByDefault"
 
+# swiftc in a folder, where it leaves its by-products.
+compile() { # folder argument...
+    folder=$1
+    shift
+    # shellcheck disable=SC2086
+    (cd "$folder" && swiftc $swift_flags "$@")
+}
+
 # Compiles the modules of a target with some sanitizer flags into a folder; leaves include flags and objects there.
 compile_modules() { # target folder sanitizer
     mkdir -p "$2"
@@ -53,15 +62,15 @@ compile_modules() { # target folder sanitizer
         elif [ -n "$(find "$source" -maxdepth 1 -name '*.c')" ]; then
             for file in "$source"/*.c; do
                 object=$2/$name-$(basename "$file").o
-                clang -O1 -g $3 -I "$source/include" -c "$file" -o "$object"
+                clang -O1 -g $(echo "$3" | sed s/^-sanitize/-fsanitize/) -I "$source/include" -c "$file" -o "$object"
                 objects="$objects $object"
             done
             includes="$includes -I $source/include"
         else
             # shellcheck disable=SC2086
-            swiftc $swift_flags $3 $includes -module-name "$name" -emit-module \
+            compile "$2" $3 $includes -module-name "$name" -emit-module \
                 -emit-module-path "$2/$name.swiftmodule" -emit-object -o "$2/$name.o" \
-                $(find "$source" -name '*.swift' | sort)
+                $(grep -L '^import NIO' $(find "$source" -name '*.swift' | sort))
             objects="$objects $2/$name.o"
         fi
     done <"$here/$1/modules"
@@ -72,7 +81,7 @@ write_seeds() { # target
     out=$build/$1-seeds
     compile_modules "$1" "$out" ""
     # shellcheck disable=SC2046,SC2086
-    swiftc $swift_flags $includes -o "$out/seeds" \
+    compile "$out" $includes -o "$out/seeds" \
         $(find "$here/$1" -name '*.swift' ! -name Fuzz.swift | sort) $objects
     mkdir -p "$here/corpus/$1"
     "$out/seeds" "$here/corpus/$1"
@@ -82,8 +91,13 @@ fuzz() { # target
     out=$build/$1
     compile_modules "$1" "$out" "-sanitize=fuzzer,address"
     # shellcheck disable=SC2046,SC2086
-    swiftc $swift_flags -sanitize=fuzzer,address $includes -o "$out/fuzz" \
-        $(find "$here/$1" -name '*.swift' ! -name Seeds.swift | sort) $objects
+    if [ -f "$here/$1/Fuzz.c" ]; then
+        clang -O1 -g -fsanitize=fuzzer,address $includes -o "$out/fuzz" "$here/$1/Fuzz.c" $objects \
+            $(pkg-config --libs libnetfilter_queue) -lmnl
+    else
+        compile "$out" -sanitize=fuzzer,address $includes -o "$out/fuzz" \
+            $(find "$here/$1" -name '*.swift' ! -name Seeds.swift | sort) $objects
+    fi
     mkdir -p "$build/found/$1" "$build/failures/$1" "$here/corpus/$1"
     echo "$1: $seconds s"
     # Swift's own crash report would hide libFuzzer's.
