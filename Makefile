@@ -15,7 +15,8 @@ PYTHON     := /usr/bin/python3
 # What the programs are built with, and what the lab and the live tests drive.
 BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev pkg-config
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
-                  traceroute openssh-server openssh-client dnsmasq-base bind9-dnsutils socat netcat-openbsd python3-scapy
+                  traceroute openssh-server openssh-client dnsmasq-base bind9-dnsutils socat netcat-openbsd python3-scapy \
+                  python3-yaml python3-jsonschema
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 FUZZ_SECONDS   ?= 60
@@ -59,11 +60,13 @@ test-allocations: deps-build
 test-live: build deps-lab
 	$(PYTHON) Tests/Live/run.py --bin $(BIN)
 
-# Format, and the tests again under the address and the thread sanitizer.
+# Format, and the tests again under the address sanitizer (with its search for leaks) and the thread sanitizer. There are
+# no XCTest tests, and the XCTest runner itself leaks.
 check: deps-build
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
-	$(SWIFT) test --sanitize address --scratch-path .build-asan
-	$(SWIFT) test --sanitize thread --scratch-path .build-tsan
+	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp \
+	    $(SWIFT) test --disable-xctest --sanitize address --scratch-path .build-asan
+	$(SWIFT) test --disable-xctest --sanitize thread --scratch-path .build-tsan
 
 demo: build deps-lab
 	@$(PYTHON) Tests/Live/demo.py --bin $(BIN)
