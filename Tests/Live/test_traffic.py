@@ -126,8 +126,8 @@ class Traffic:
         self.agent.events()
 
     def tearDown(self):
-        # Folding is off, so an event is in the file within the writer's nap.
-        found = self.agent.wait_for_events(seconds=0.3)
+        self.agent.settled_report()
+        found = self.agent.events()
         self.assertEqual([(e["firewall"]["reason"], e.get("src_ip"), e.get("dest_port"), e.get("tcp")) for e in found], [])
 
     def addresses(self):
