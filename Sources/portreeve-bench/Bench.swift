@@ -46,7 +46,7 @@ struct Speed: ParsableCommand {
                 }
             }
             report(scenarios.map(\.name), scenarios.map(\.reference), results)
-            memory()
+            if only == nil { memory() }
         #endif
     }
 
