@@ -51,7 +51,7 @@ def main():
             arguments.tests, "--budget", "240", "--agent",
             f"fast={build}/nfq_fast -q {{q}} -b 32 -v batch -z -g -r 8388608 -l 8192", "--agent",
             f"portreeve={agent} --policy {policy(directory, arguments.rules)} --queue {{q}} --control {directory}/control.sock",
-            "--agent", f"simple={build}/nfq_simple {{q}}"] + ["--realtime"] * arguments.realtime
+            "--agent", f"simple={build}/nfq_simple {{q}}"] + (["--realtime", "--quiet-wait", "0"] if arguments.realtime else [])
         sys.exit(subprocess.run(command).returncode)
 
 
