@@ -16,7 +16,7 @@ PYTHON     := /usr/bin/python3
 BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev pkg-config
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client dnsmasq-base bind9-dnsutils socat netcat-openbsd python3-scapy \
-                  python3-yaml python3-jsonschema
+                  python3-yaml python3-jsonschema python3-prometheus-client
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 FUZZ_SECONDS   ?= 60

@@ -64,6 +64,10 @@ let targets: [Target] =
         [nioCore, nioPosix, "Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
+        "AgentMetrics",
+        [nioCore, nioPosix, "AgentControl", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        testing: [nioPosix, "AgentControl", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core(
         "CaptureReplay",
         ["CPcap", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "PolicyFile"])
@@ -72,8 +76,8 @@ let targets: [Target] =
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "CServiceShim", "AgentControl", "Locking", "NetfilterQueue", "PolicyFile", "EventLog",
-                "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
+                logging, "CServiceShim", "AgentControl", "AgentMetrics", "Locking", "NetfilterQueue", "PolicyFile",
+                "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
         .executableTarget(

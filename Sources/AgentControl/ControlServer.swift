@@ -24,10 +24,9 @@ package final class ControlServer: Sendable {
     )
         throws(ControlServerError)
     {
-        try Self.clear(path)
+        let socket = try ClaimedSocket(path: path)
         sessions = SessionRegister(limit: limits.clients)
-        let socket = try BoundSocket(path: path)
-        file = try SocketFile(path: path)
+        file = socket.file
         do {
             listener = try Self.bootstrap(sessions, limits, handler).withBoundSocket(socket.descriptor).wait()
         } catch {
@@ -41,16 +40,6 @@ package final class ControlServer: Sendable {
         file.remove()
         try? listener.close().wait()
         sessions.end()
-    }
-
-    private static func clear(_ path: String) throws(ControlServerError) {
-        guard let found = try? SocketFile(path: path) else { return }
-        guard found.isSocket else { throw ControlServerError.notASocket(path) }
-        switch ControlClient(path: path, timeoutSeconds: 2).probe() {
-        case .answers(let identity): throw ControlServerError.inUse(path, identity)
-        case .somebodyElse: throw ControlServerError.inUse(path, nil)
-        case .nobody: found.remove()
-        }
     }
 
     private static func bootstrap(

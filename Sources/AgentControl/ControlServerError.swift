@@ -11,14 +11,14 @@ package enum ControlServerError: Error, Hashable, Sendable, CustomStringConverti
     package var description: String {
         switch self {
         case .inUse(let path, let identity?):
-            "control socket \(path) is in use by the agent with process id \(identity.processIdentifier): stop it, or "
+            "socket \(path) is in use by the agent with process id \(identity.processIdentifier): stop it, or "
                 + "give this one another socket with --control"
         case .inUse(let path, nil):
-            "control socket \(path) is in use by another program: give this agent another one with --control"
-        case .notASocket(let path): "control socket \(path): the path exists and is no socket; remove it"
-        case .pathTooLong(let path): "control socket \(path): the path is longer than the 107 bytes of a socket address"
+            "socket \(path) is in use by another program: give this agent another one with --control"
+        case .notASocket(let path): "socket \(path): the path exists and is no socket; remove it"
+        case .pathTooLong(let path): "socket \(path): the path is longer than the 107 bytes of a socket address"
         case .failed(let path, let call, let errno):
-            "control socket \(path): \(call): \(SystemError.text(errno))" + Self.cure(errno, path)
+            "socket \(path): \(call): \(SystemError.text(errno))" + Self.cure(errno, path)
         }
     }
 

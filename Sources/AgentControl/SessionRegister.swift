@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import Locking
-import NIOCore
+package import NIOCore
 
 /// The clients that are connected: no more than the limit, and all known when the server stops.
-final class SessionRegister: Sendable {
+package final class SessionRegister: Sendable {
     private let limit: Int
     /// Nil once the server has stopped.
     private let channels: Guarded<[ObjectIdentifier: any Channel]?> = Guarded([:])
 
-    init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
     /// False where there are too many; the session ends then.
-    func enter(_ channel: any Channel) -> Bool {
+    package func enter(_ channel: any Channel) -> Bool {
         channels.withLock { channels in
             guard let count = channels?.count, count < limit else { return false }
             channels?[ObjectIdentifier(channel)] = channel
@@ -20,12 +20,12 @@ final class SessionRegister: Sendable {
         }
     }
 
-    func leave(_ channel: any Channel) {
+    package func leave(_ channel: any Channel) {
         channels.withLock { channels in _ = channels?.removeValue(forKey: ObjectIdentifier(channel)) }
     }
 
     /// Admits nobody any more and closes who is there.
-    func end() {
+    package func end() {
         let remaining = channels.withLock { channels in
             defer { channels = nil }
             return channels ?? [:]

@@ -4,7 +4,7 @@ import Glibc
 
 /// The file of a Unix socket, as it was found: another process may put its own in its place, and that one is not ours to
 /// change or remove.
-struct SocketFile: Sendable {
+package struct SocketFile: Sendable {
     let path: String
     let isSocket: Bool
     private let device: UInt
@@ -20,16 +20,40 @@ struct SocketFile: Sendable {
     }
 
     /// Removes it if it is still the one that was found.
-    func remove() {
+    package func remove() {
         guard let now = try? SocketFile(path: path), now.device == device, now.inode == inode else { return }
         unsafe unlink(path)
     }
 }
 
+/// A path to listen on, with its socket. A socket that nobody answers on is replaced; one that is in use, or a path that is
+/// no socket, is an error. The directory must exist.
+package struct ClaimedSocket {
+    /// Nobody's until NIO takes it.
+    package let descriptor: CInt
+    package let file: SocketFile
+
+    /// Mode 0660.
+    package init(path: String) throws(ControlServerError) {
+        try ClaimedSocket.clear(path)
+        descriptor = try BoundSocket(path: path).descriptor
+        file = try SocketFile(path: path)
+    }
+
+    private static func clear(_ path: String) throws(ControlServerError) {
+        guard let found = try? SocketFile(path: path) else { return }
+        guard found.isSocket else { throw ControlServerError.notASocket(path) }
+        switch ControlClient(path: path, timeoutSeconds: 2).probe() {
+        case .answers(let identity): throw ControlServerError.inUse(path, identity)
+        case .somebodyElse: throw ControlServerError.inUse(path, nil)
+        case .nobody: found.remove()
+        }
+    }
+}
+
 /// A Unix stream socket bound to a path. NIO could bind it too, but then the file would have a moment with the mode that
 /// the umask leaves, and NIO would remove whatever lies under the path when it closes.
-struct BoundSocket {
-    /// Nobody's until NIO takes it.
+private struct BoundSocket {
     let descriptor: CInt
 
     /// Owner and group may connect. Linux makes the file with the mode of the unbound socket less the umask, so that nobody

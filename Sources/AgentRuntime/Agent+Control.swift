@@ -68,11 +68,10 @@ extension Agent {
             census.add(connections)
             report.queues.append(queueStatus(worker, own))
         }
-        report.reasons = reasonCounts(counters)
+        report.reasons = reasonCounts(counters, log.accounting()).filter { $0.dropped > 0 }
         report.connections = census.counts(limits: standing.policy.document.engine.limits, shared)
         fillHooks(&report, counters)
-        report.warnings = warnings.withLock { $0 }
-        if let trouble = log.fileState().trouble { report.warnings.append(trouble.description) }
+        report.warnings = standingComplaints
         return report
     }
 
@@ -90,9 +89,13 @@ extension Agent {
         return status
     }
 
-    private func reasonCounts(_ counters: [EngineCounters]) -> [ReasonCount] {
-        let accounting = log.accounting()
-        return DropReason.allCases.compactMap { reason in
+    /// What is wrong now.
+    var standingComplaints: [String] {
+        warnings.withLock { $0 } + (log.fileState().trouble.map { [$0.description] } ?? []) + metricsTroubles
+    }
+
+    func reasonCounts(_ counters: [EngineCounters], _ accounting: EventAccounting) -> [ReasonCount] {
+        DropReason.allCases.map { reason in
             let place = Int(reason.rawValue)
             var count = ReasonCount(reason: reason)
             for c in counters {
@@ -105,7 +108,7 @@ extension Agent {
             // Counted at different moments, by threads that do not wait for each other: what is not accounted for yet is
             // on its way.
             count.pending = count.dropped &- min(count.dropped, count.silenced &+ terms.written &+ terms.lost)
-            return count.dropped == 0 ? nil : count
+            return count
         }
     }
 

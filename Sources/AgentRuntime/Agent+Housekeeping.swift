@@ -79,6 +79,7 @@ extension Agent {
         refreshListeningPorts(policy)
         reportLosses()
         refreshWarnings(policy)
+        refreshMetrics(policy)
     }
 
     /// Interfaces and addresses; workers are told only when something changed.

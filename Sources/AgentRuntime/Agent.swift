@@ -26,6 +26,7 @@ package final class Agent: Sendable {
     /// What housekeeping saw last, so that workers are told of changes only.
     let network = Guarded(LocalNetwork())
     let control = Guarded<ControlServer?>(nil)
+    let metrics = Guarded(MetricsServers())
     private let writer = Guarded<pthread_t?>(nil)
     /// What was reported of each queue's losses so far.
     let reported: Guarded<[QueueCounters]>
@@ -144,6 +145,7 @@ package final class Agent: Sendable {
         haveWorkersEnded.store(true, ordering: .relaxed)
         log.stop()
         if let thread = writer.withLock({ $0 }) { Thread.join(thread) }
+        stopMetrics()
         control.withLock { $0 }?.stop()
     }
 

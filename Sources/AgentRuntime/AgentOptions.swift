@@ -11,4 +11,12 @@ package struct AgentOptions: Sendable {
     package var version = Release.version
 
     package init() {}
+
+    /// The Unix socket of the metrics lies beside the control socket: metrics.sock beside control.sock.
+    var metricsPath: String {
+        let slash = controlPath.lastIndex(of: "/")
+        let directory = slash.map { controlPath[...$0] } ?? ""
+        let name = slash.map { controlPath[controlPath.index(after: $0)...] } ?? controlPath[...]
+        return directory + (name == "control.sock" ? "metrics.sock" : "\(name).metrics")
+    }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AgentMetrics
 import FirewallEngine
 import NetfilterQueue
 import PacketWire
@@ -12,6 +13,7 @@ struct Turn: ~Copyable {
     private var waiting = InlineArray<32, QueuedPacket?> { _ in nil }
     private var metadata = InlineArray<32, PacketMetadata>(repeating: PacketMetadata())
     var asked = 0
+    var latency = LatencyHistogram()
     private var upkeepDue = Instant(nanoseconds: 0)
     private var countingDue = Instant(nanoseconds: 0)
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AgentMetrics
 import EventLog
 import FirewallEngine
 import Locking
@@ -33,7 +34,11 @@ extension Worker {
             let upkeep = turn.isDue(now)
             if count > 0 || !turn.held.isEmpty || upkeep { serve(&socket, &turn, at: now, upkeep: upkeep) }
             socket.flush()
-            if turn.isCountingDue(now) { note(socket.counters()) }
+            if count > 0 { turn.latency.add(count, waited: (Clocks.monotonic() - now).nanoseconds) }
+            if turn.isCountingDue(now) {
+                note(socket.counters())
+                latency.withLock { $0 = turn.latency }
+            }
         }
     }
 

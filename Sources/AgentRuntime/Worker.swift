@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AgentMetrics
 import EventLog
 import FirewallEngine
 import FirewallPolicy
@@ -53,6 +54,8 @@ final class Worker: Sendable {
     let queueCounters = Guarded(QueueCounters())
     /// Batches after which the kernel may have passed packets unseen.
     let overflows = Atomic<UInt64>(0)
+    /// How long packets waited; as old as `queueCounters`.
+    let latency = Guarded(LatencyHistogram())
     /// Fragments that were ever held.
     let heldEver = Atomic<UInt64>(0)
 

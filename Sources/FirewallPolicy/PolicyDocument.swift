@@ -166,7 +166,24 @@ public struct QueueSettings: Hashable, Sendable {
     public init() {}
 }
 
-/// `metrics` of the policy file. Only its being off is available in this version.
+/// `metrics` of the policy file.
 public struct MetricsSettings: Hashable, Sendable, BitwiseCopyable {
+    /// Beside the Unix socket, which is always there; nil is off.
+    public var listen: LoopbackEndpoint?
     public init() {}
+}
+
+/// An address of this host that no other host can reach, and a TCP port.
+public struct LoopbackEndpoint: Hashable, Sendable, BitwiseCopyable, CustomStringConvertible {
+    public let address: IPAddress
+    public let port: UInt16
+
+    /// Nil unless the address is in 127.0.0.0/8 or ::1.
+    public init?(address: IPAddress, port: UInt16) {
+        guard address.isMappedV4 ? address.v4 >> 24 == 127 : address == IPAddress(high: 0, low: 1) else { return nil }
+        self.address = address
+        self.port = port
+    }
+
+    public var description: String { address.isMappedV4 ? "\(address):\(port)" : "[\(address)]:\(port)" }
 }

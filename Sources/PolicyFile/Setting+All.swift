@@ -35,7 +35,7 @@ extension Setting {
             ]),
         .section("events", events),
         .section("queue", queue),
-        .section("metrics", [.unavailable("listen", "metrics over TCP are", off: "off")]),
+        .section("metrics", [Setting("listen", \.metrics.listen, .loopbackEndpoint)]),
     ]
 
     private static let stateful: [Setting] = [

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import FirewallEngine
+import FirewallPolicy
+
+extension MetricsSample {
+    /// All metric families of the agent; Config/grafana shows them.
+    package func text(_ format: ExpositionFormat = .prometheus) -> String {
+        var text = ExpositionText(format)
+        addAgent(&text)
+        addPolicy(&text)
+        addPackets(&text)
+        addReasons(&text)
+        addEvents(&text)
+        addConnections(&text)
+        addQueues(&text)
+        return text.finished()
+    }
+
+    private func addAgent(_ text: inout ExpositionText) {
+        text.family("portreeve_build_info", .info, "The version of the running agent.")
+        text.sample(["version": version], 1)
+        text.family("portreeve_start_time_seconds", .gauge, "When the agent began, in seconds since 1970.")
+        text.sample(UInt64(clamping: startedAt))
+        text.family("portreeve_resident_memory_bytes", .gauge, "Memory of the agent that is in RAM.")
+        text.sample(residentBytes)
+        text.family("portreeve_warnings", .gauge, "Complaints that `portreeve status` shows; 0 is good.")
+        text.sample(UInt64(warnings))
+    }
+
+    private func addPolicy(_ text: inout ExpositionText) {
+        text.family("portreeve_policy_info", .info, "How the policy in force decides, and what happens when it cannot.")
+        text.sample(
+            ["mode": mode.word, "failure_engine": failure.engine.word, "failure_sanity": failure.sanity.word], 1)
+        text.family("portreeve_policy_epoch", .gauge, "Number of the policy in force; each good reload adds one.")
+        text.sample(UInt64(policyEpoch))
+        text.family("portreeve_policy_rules", .gauge, "Rules of the policy in force.")
+        text.sample(UInt64(policyRules))
+        text.family(
+            "portreeve_policy_loaded_time_seconds", .gauge,
+            "When the policy in force was loaded, in seconds since 1970.")
+        text.sample(UInt64(clamping: policyLoadedAt))
+        text.family(
+            "portreeve_policy_last_reload_successful", .gauge,
+            "0 while the files on disk are refused and an older policy rules.")
+        text.sample(wasLastReloadRefused ? 0 : 1)
+    }
+
+    private func addPackets(_ text: inout ExpositionText) {
+        perQueue(&text, "portreeve_packets_total", .counter, "Packets judged.") { $0.counters.inspected }
+        text.family(
+            "portreeve_verdicts_total", .counter, "Verdicts given; together they are the packets judged.")
+        for queue in queues {
+            text.sample(["queue": queue.label, "verdict": "accept"], queue.counters.passed)
+            text.sample(["queue": queue.label, "verdict": "drop"], queue.counters.dropped.reduce(0, &+))
+        }
+        perQueue(
+            &text, "portreeve_untouched_packets_total", .counter,
+            "Packets accepted without being judged by rules or state: ignored interfaces, the host's own group packets."
+        ) { $0.counters.untouched }
+        perQueue(&text, "portreeve_fragments_total", .counter, "Fragments judged.") { $0.counters.fragments }
+        perQueue(
+            &text, "portreeve_held_fragments_total", .counter,
+            "Fragments that had to wait for their datagram's first one."
+        ) { $0.heldEver }
+        text.family("portreeve_hook_packets_total", .counter, "Packets by the netfilter hook that delivered them.")
+        for hook: Hook in [.prerouting, .input, .forward, .output, .postrouting] {
+            text.sample(
+                ["hook": hook.word], queues.reduce(0) { $0 &+ $1.counters.hooks[Int(hook.rawValue)] })
+        }
+    }
+
+    private func addReasons(_ text: inout ExpositionText) {
+        perReason(
+            &text, "portreeve_dropped_packets_total", .counter,
+            "Packets dropped, by reason; each is written, pending, silenced or lost as an event."
+        ) { $0.dropped }
+        perReason(
+            &text, "portreeve_drop_events_written_total", .counter, "Dropped packets that the event file reports."
+        ) { $0.written }
+        perReason(
+            &text, "portreeve_drop_events_pending", .gauge, "Dropped packets whose event is on its way to the file."
+        ) { $0.pending }
+        perReason(
+            &text, "portreeve_drop_events_silenced_total", .counter,
+            "Dropped packets of which a setting wants no event."
+        ) { $0.silenced }
+        perReason(
+            &text, "portreeve_drop_events_lost_total", .counter, "Dropped packets whose event could not be written."
+        ) { $0.lost }
+        text.family(
+            "portreeve_refused_packets_passed_total", .counter,
+            "Packets refused for a reason that passed all the same: tap mode, or a failure setting.")
+        for row in reasons {
+            let place = Int(row.reason.rawValue)
+            text.sample(
+                ["reason": row.reason.row.slug], queues.reduce(0) { $0 &+ $1.counters.refusedButPassed[place] })
+        }
+    }
+
+    private func addEvents(_ text: inout ExpositionText) {
+        text.family("portreeve_events_total", .counter, "Events of all kinds handed to the event log.")
+        text.sample(events.received)
+        text.family("portreeve_events_written_total", .counter, "Events in the file, folded ones counted singly.")
+        text.sample(events.written)
+        text.family("portreeve_events_folded_total", .counter, "Events in the file that share the record of another.")
+        text.sample(events.written &- min(events.written, events.records))
+        text.family("portreeve_event_records_total", .counter, "Records, that is lines, in the event file.")
+        text.sample(events.records)
+        text.family("portreeve_events_pending", .gauge, "Events in memory.")
+        text.sample(events.pending)
+        text.family("portreeve_events_lost_total", .counter, "Events that could not be written.")
+        text.sample(events.lost)
+        text.family("portreeve_event_file_writable", .gauge, "0 while the event file takes no events.")
+        text.sample(events.isFileInTrouble ? 0 : 1)
+    }
+
+    private func addConnections(_ text: inout ExpositionText) {
+        text.family("portreeve_connections", .gauge, "Connections by protocol and state.")
+        for row in connections { text.sample(["protocol": row.proto, "state": row.state], row.connections) }
+        text.family("portreeve_connection_table_entries", .gauge, "Entries in use of the connection table.")
+        for row in tables { text.sample(["protocol": row.proto], row.entries) }
+        text.family("portreeve_connection_table_limit", .gauge, "Entries that the policy allows (engine.limits).")
+        for row in tables { text.sample(["protocol": row.proto], row.limit) }
+    }
+
+    private func addQueues(_ text: inout ExpositionText) {
+        perQueue(&text, "portreeve_queue_waiting_packets", .gauge, "Packets in the kernel that wait for a verdict.") {
+            $0.waiting
+        }
+        perQueue(&text, "portreeve_queue_length_packets", .gauge, "Packets that may wait (queue.length).") { $0.length }
+        text.family(
+            "portreeve_queue_lost_packets_total", .counter,
+            "Packets that got no verdict of the agent; the kernel drops them, or passes them if it fails open.")
+        for queue in queues {
+            for loss in queue.losses { text.sample(["queue": queue.label, "cause": loss.cause], loss.packets) }
+        }
+        perQueue(
+            &text, "portreeve_worker_turns_total", .counter, "Turns of the worker's loop, four a second at the least."
+        ) { $0.turns }
+        text.family(
+            "portreeve_verdict_latency_seconds", .histogram,
+            "Time from receiving a packet to having sent its verdict; up to a second behind the other metrics.")
+        for queue in queues { text.samples(queue.label, queue.latency) }
+    }
+
+    private func perQueue(
+        _ text: inout ExpositionText, _ name: String, _ kind: ExpositionText.Kind, _ help: String,
+        _ value: (QueueSample) -> UInt64
+    ) {
+        text.family(name, kind, help)
+        for queue in queues { text.sample(["queue": queue.label], value(queue)) }
+    }
+
+    private func perReason(
+        _ text: inout ExpositionText, _ name: String, _ kind: ExpositionText.Kind, _ help: String,
+        _ value: (ReasonCount) -> UInt64
+    ) {
+        text.family(name, kind, help)
+        for row in reasons { text.sample(["reason": row.reason.row.slug], value(row)) }
+    }
+}
+
+extension QueueSample {
+    fileprivate var label: String { "\(number)" }
+}

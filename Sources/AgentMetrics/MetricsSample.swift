@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import AgentControl
+package import FirewallEngine
+package import FirewallPolicy
+
+/// What one scrape shows: the agent's numbers at one moment. Counters count since the agent began.
+package struct MetricsSample: Sendable {
+    package var version: String
+    package var mode = Mode.inline
+    package var failure = FailureSettings()
+    /// Seconds since 1970.
+    package var startedAt: Int64 = 0
+    package var residentBytes: UInt64 = 0
+    package var policyEpoch: UInt32 = 0
+    package var policyRules = 0
+    /// Seconds since 1970.
+    package var policyLoadedAt: Int64 = 0
+    package var wasLastReloadRefused = false
+    /// What `portreeve status` complains about.
+    package var warnings = 0
+    /// One per worker, by queue number.
+    package var queues: [QueueSample] = []
+    /// Every reason that this version can raise, met or not.
+    package var reasons: [ReasonCount] = []
+    package var connections: [StageCount] = []
+    package var tables: [TableFill] = []
+    package var events = EventCounts()
+
+    package init(version: String) { self.version = version }
+}
+
+/// One worker and its kernel queue.
+package struct QueueSample: Sendable {
+    package var number: UInt16
+    package var counters = EngineCounters()
+    /// Turns of the worker's loop: it stands still only where the worker hangs.
+    package var turns: UInt64 = 0
+    package var heldEver: UInt64 = 0
+    package var latency = LatencyHistogram()
+    /// In the kernel, waiting for a verdict, and how many may.
+    package var waiting: UInt64 = 0
+    package var length: UInt64 = 0
+    package var losses: [LossCount] = []
+
+    package init(number: UInt16) { self.number = number }
+}
+
+/// Packets of a queue that got no verdict of the engine's.
+package struct LossCount: Sendable {
+    package var cause: String
+    package var packets: UInt64
+
+    package init(cause: String, packets: UInt64) {
+        self.cause = cause
+        self.packets = packets
+    }
+}
+
+package struct StageCount: Sendable {
+    package var proto: String
+    package var state: String
+    package var connections: UInt64
+
+    package init(proto: String, state: String, connections: UInt64) {
+        self.proto = proto
+        self.state = state
+        self.connections = connections
+    }
+}
+
+/// How much of a table is in use.
+package struct TableFill: Sendable {
+    package var proto: String
+    package var entries: UInt64
+    package var limit: UInt64
+
+    package init(proto: String, entries: UInt64, limit: UInt64) {
+        self.proto = proto
+        self.entries = entries
+        self.limit = limit
+    }
+}
+
+/// Events of all reasons and actions: received = written + pending + lost.
+package struct EventCounts: Sendable {
+    package var received: UInt64 = 0
+    package var written: UInt64 = 0
+    package var pending: UInt64 = 0
+    package var lost: UInt64 = 0
+    /// Lines in the file; each stands for one event or for several that were folded.
+    package var records: UInt64 = 0
+    package var isFileInTrouble = false
+
+    package init() {}
+}

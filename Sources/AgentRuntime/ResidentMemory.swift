@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import Glibc
+
+/// Memory of this process that is in RAM.
+enum ResidentMemory {
+    /// The second number of /proc/self/statm, in pages (proc(5)).
+    static func bytes() -> UInt64? {
+        guard let text = SmallFile.read("/proc/self/statm") else { return nil }
+        let pages = text.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
+        return pages.map { $0 &* UInt64(sysconf(Int32(_SC_PAGESIZE))) }
+    }
+}
