@@ -34,7 +34,7 @@ static atomic_uint slots_used;
 /// Set at the thread's first allocation. Threads beyond the last slot share it.
 static __thread struct slot *slot __attribute__((tls_model("initial-exec")));
 
-static void note(void) {
+__attribute__((unused)) static void note(void) {
     if (!slot) {
         unsigned number = atomic_fetch_add(&slots_used, 1);
         slot = &slots[number < SLOTS ? number : SLOTS - 1];
@@ -58,6 +58,13 @@ __attribute__((constructor)) static void open_file(void) {
 }
 
 uint64_t pac_allocations(void) { return slot ? slot->count : 0; }
+
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+
+// A sanitizer has an allocator of its own, which is left in peace: nothing is counted then.
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
 
 void *malloc(size_t size) {
     note();
@@ -92,3 +99,5 @@ int posix_memalign(void **block, size_t alignment, size_t size) {
     *block = made;
     return 0;
 }
+
+#endif
