@@ -2,6 +2,7 @@
 
 import CaptureReplay
 import ConnectionTracking
+import FirewallEngine
 import FirewallPolicy
 import Glibc
 
@@ -10,7 +11,7 @@ import Glibc
 @c(LLVMFuzzerTestOneInput)
 func fuzzCapture(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard ftruncate(Capture.descriptor, 0) == 0, pwrite(Capture.descriptor, start, count, 0) == count else {
-        fatalError("the memory file cannot be written")
+        fatalError("the file cannot be written")
     }
     let first = Capture.replay()
     let second = Capture.replay()
@@ -23,7 +24,13 @@ func fuzzCapture(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
 }
 
 private enum Capture {
-    static let descriptor = memfd_create("capture", 0)
+    /// A file without a name.
+    static let descriptor: CInt = {
+        var path = Array("/tmp/fuzz-capture.XXXXXX".utf8CString)
+        let descriptor = mkstemp(&path)
+        guard descriptor >= 0, unlink(path) == 0 else { fatalError("no temporary file") }
+        return descriptor
+    }()
 
     static let policy: Policy = {
         var document = PolicyDocument()
