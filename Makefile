@@ -85,10 +85,11 @@ fuzz: deps-build
 docs: $(if $(PREBUILT),,build)
 	$(PYTHON) Packaging/man/generate.py --bin $(BIN) --to $(GENERATED)/man
 	mkdir -p $(GENERATED)/completions
+	$(BIN)/portreeve schema >$(GENERATED)/policy.schema.json
 	for shell in bash zsh fish; do for program in portreeve portreeved; do \
-	    $(BIN)/$$program --generate-completion-script $$shell | sed '1{/^#!/d}' \
-	        >$(GENERATED)/completions/$$program.$$shell || exit; \
+	    $(BIN)/$$program --generate-completion-script $$shell >$(GENERATED)/completions/$$program.$$shell || exit; \
 	done; done
+	sed -i '1{/^#!/d}' $(GENERATED)/completions/*.bash
 
 # Debian's packages, in .build/deb.
 deb: build deps-deb
@@ -108,6 +109,8 @@ install: docs
 	install -m 644 Config/examples/lists/*.txt $(DESTDIR)/etc/portreeve/examples/lists
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve Packaging/systemd/local-only.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(GENERATED)/man/*.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(GENERATED)/man/*.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve $(GENERATED)/policy.schema.json
 	for program in portreeve portreeved; do \
 	    install -D -m 644 $(GENERATED)/completions/$$program.bash \
 	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program && \

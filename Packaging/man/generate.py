@@ -148,6 +148,51 @@ def add_reasons(page, rows):
             page.text(".br", "Not available in this version.")
 
 
+def value_text(schema):
+    """What a value may be, in a few words."""
+    if "anyOf" in schema:
+        texts = [value_text(each) for each in schema["anyOf"] if each.get("type") not in ("array", "object", ["object", "null"])]
+        return " | ".join(dict.fromkeys(filter(None, texts)))
+    if "enum" in schema:
+        return " | ".join(schema["enum"]) if len(schema["enum"]) < 12 else "a name"
+    if "const" in schema:
+        return str(schema["const"])
+    if "minimum" in schema and "maximum" in schema:
+        return f"{schema['minimum']} to {schema['maximum']}"
+    return {"boolean": "true | false", "integer": "a number"}.get(schema.get("type"), "")
+
+
+def add_settings(page, schema, path):
+    """Every key below a mapping, by its full name, in the order of the table."""
+    for key, value in schema["properties"].items():
+        name = f"{path}{key}"
+        if name in ("version", "lists", "schedules", "rules"):
+            continue
+        if "description" in value:
+            page.text(".TP", f"\\fB{plain(name)}\\fR", plain(value["description"]))
+            facts = []
+            if value_text(value):
+                facts.append(f"Values: {value_text(value)}.")
+            if "default" in value:
+                facts.append(f"Default: {json.dumps(value['default']).replace(chr(34), '')}.")
+            if "$comment" in value:
+                facts.append(f"For now {value['$comment']}.")
+            if facts:
+                page.text(".br", plain(" ".join(facts)))
+        for inner in [value, *value.get("anyOf", [])]:
+            if "properties" in inner:
+                add_settings(page, inner, f"{name}.")
+
+
+def page_of_policy(schema):
+    page = Page("portreeve-policy", 5, "The policy of the Portreeve firewall")
+    page.text((HERE / "policy-introduction.man").read_text().rstrip())
+    page.heading("SETTINGS")
+    page.text("A dot stands for one mapping inside another.")
+    add_settings(page, schema, "")
+    return page
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="the folder of the programs")
@@ -166,6 +211,7 @@ def main():
         if each["commandName"] == "reasons":
             add_reasons(page, [json.loads(line) for line in ask(tool, "reasons", "--json").splitlines()])
         pages.append(page)
+    pages.append(page_of_policy(json.loads(ask(tool, "schema"))))
     names = [(page.name, page.section) for page in pages]
     for page in pages:
         page.save(options.to, names)

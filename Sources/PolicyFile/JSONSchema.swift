@@ -8,7 +8,7 @@ extension PolicyFile {
     /// A JSON Schema (draft 2020-12) of the format, for editors. It says which keys and values there are; what depends on
     /// several values (names, combinations) only the parser knows.
     package static func jsonSchema() -> String {
-        let settings = Setting.all.map { "\(jsonText($0.key)):\($0.schema)" }
+        let settings = Setting.all.map { "\(jsonText($0.key)):\($0.schema(under: ""))" }
         let properties =
             [#""version":{"const":1}"#] + settings + [
                 #""lists":\#(named(Schema.list, Schema.listNames))"#,
@@ -23,6 +23,34 @@ extension PolicyFile {
     /// A mapping of names to one kind of value, and what else must hold of it.
     private static func named(_ schema: String, _ more: String) -> String {
         #"{"type":["object","null"],"additionalProperties":\#(schema),\#(more)}"#
+    }
+}
+
+extension Setting {
+    /// The schema with what there is to say about it. `section` is the full name of the mapping that the key stands in.
+    func schema(under section: String) -> String {
+        let name = section.isEmpty ? key : "\(section).\(key)"
+        let schema = children.isEmpty ? schema : Setting.objectSchema(children, under: name)
+        var members: [String] = []
+        if let summary = Setting.summaries[name] { members.append(#""description":\#(jsonText(summary))"#) }
+        if let value = print(PolicyDocument()) { members.append(#""default":\#(Setting.json(value))"#) }
+        if schema != "{}" { members.append(String(schema.dropFirst().dropLast())) }
+        return "{\(members.joined(separator: ","))}"
+    }
+
+    static func objectSchema(_ children: [Setting], under section: String) -> String {
+        let properties = children.map { "\(jsonText($0.key)):\($0.schema(under: section))" }.joined(separator: ",")
+        return #"{"type":["object","null"],"additionalProperties":false,"properties":{\#(properties)}}"#
+    }
+
+    /// A default as the canonical printer writes it: a scalar, or a sequence of them in brackets.
+    private static func json(_ text: String) -> String {
+        if text.hasPrefix("[") {
+            let items = text.dropFirst().dropLast().split(separator: ", ").map { json(String($0)) }
+            return "[\(items.joined(separator: ","))]"
+        }
+        let isJSON = text.hasPrefix("\"") || ["true", "false"].contains(text) || Int(text) != nil
+        return isJSON ? text : jsonText(text)
     }
 }
 

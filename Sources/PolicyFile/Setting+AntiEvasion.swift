@@ -66,10 +66,12 @@ extension Setting {
         key: "anti-evasion", children: [],
         read: { node, path, draft, sink in draft.readAntiEvasion(node, path, &sink) },
         print: { printed($0.engine.antiEvasion) },
-        schema: #"{"anyOf":[{"enum":["normal","strict"]},\#(objectSchema(antiEvasionKeys))]}"#)
+        schema:
+            #"{"anyOf":[{"enum":["normal","strict"]},\#(objectSchema(antiEvasionKeys, under: "engine.anti-evasion"))]}"#
+    )
 
     /// What a mapping may hold.
-    fileprivate static let antiEvasionKeys: [Setting] =
+    static let antiEvasionKeys: [Setting] =
         [
             Setting(
                 key: "posture", children: [],

@@ -12,6 +12,7 @@ struct Setting: Sendable {
     let read: @Sendable (_ node: YAMLNode, _ path: String, inout PolicyDraft, inout DiagnosticSink) -> Void
     /// The value as canonical text; nil for sections and for what this version does not have.
     let print: @Sendable (PolicyDocument) -> String?
+    /// What a value may be, as a JSON Schema; that of a section follows from its keys.
     let schema: String
 }
 
@@ -36,7 +37,7 @@ extension Setting {
             read: { node, path, draft, sink in
                 guard !node.isNothing else { return }
                 draft.read(node, as: children, path: path, &sink)
-            }, print: { _ in nil }, schema: objectSchema(children))
+            }, print: { _ in nil }, schema: "{}")
     }
 
     /// A setting whose feature this version does not have: only what leaves it switched off is accepted.
@@ -48,12 +49,7 @@ extension Setting {
                 if case .sequence(let items) = node.content, items.isEmpty, off == "[]" || off == "off" { return }
                 guard node.text != off else { return }
                 sink.mismatch(node, expected: expected)
-            }, print: { _ in nil }, schema: #"{"description":\#(jsonText(expected))}"#)
-    }
-
-    static func objectSchema(_ children: [Setting]) -> String {
-        let properties = children.map { "\(jsonText($0.key)):\($0.schema)" }.joined(separator: ",")
-        return #"{"type":["object","null"],"additionalProperties":false,"properties":{\#(properties)}}"#
+            }, print: { _ in nil }, schema: #"{"$comment":\#(jsonText(expected))}"#)
     }
 }
 

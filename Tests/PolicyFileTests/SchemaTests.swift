@@ -26,4 +26,31 @@ struct SchemaTests {
             try check(setting.children, try #require(schema["properties"] as? [String: Any]))
         }
     }
+
+    @Test("Each setting says what it does, and nothing else is said")
+    func summaries() {
+        #expect(Set(Setting.summaries.keys) == Set(names(Setting.all, under: "")))
+    }
+
+    /// Full names of the values, rows of the anti-evasion posture included.
+    private func names(_ settings: [Setting], under section: String) -> [String] {
+        settings.flatMap { setting in
+            let name = section + setting.key
+            guard setting.children.isEmpty else { return names(setting.children, under: name + ".") }
+            guard name == "engine.anti-evasion" else { return [name] }
+            return [name] + names(Setting.antiEvasionKeys, under: name + ".")
+        }
+    }
+
+    @Test("A default is JSON of the value that an empty policy has")
+    func defaults() throws {
+        let object = try JSONSerialization.jsonObject(with: Data(PolicyFile.jsonSchema().utf8))
+        let properties = try #require((object as? [String: Any])?["properties"] as? [String: [String: Any]])
+        #expect(properties["mode"]?["default"] as? String == "inline")
+        let interfaces = try #require(properties["interfaces"]?["properties"] as? [String: [String: Any]])
+        #expect(interfaces["ignore"]?["default"] as? [String] == ["lo"])
+        let queue = try #require(properties["queue"]?["properties"] as? [String: [String: Any]])
+        #expect(queue["numbers"]?["default"] as? String == "0")
+        #expect(queue["length"]?["default"] as? Int == 8192)
+    }
 }

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+extension Setting {
+    /// What each setting does, by its full name, in words that stand in an editor beside the key and in the manual page.
+    static let summaries: [String: String] = [
+        "mode": "inline drops; tap decides and records everything, and drops nothing.",
+        "failure.engine": """
+        When the agent cannot decide: it is not there, its queue or a table is full, its own trouble (stage E). closed drops \
+        the packet, open passes it.
+        """,
+        "failure.sanity": """
+        Packets that make no sense (stages V, F and T). closed drops them, open passes them; the event is written in both.
+        """,
+        "interfaces.ignore": "Interfaces whose packets pass untouched: names, or globs such as \"veth*\".",
+        "interfaces.inside": "A router's inner interfaces; forwarded packets are judged only when there is one.",
+    ]
+    .merging(stateful) { first, _ in first }
+    .merging(timeouts) { first, _ in first }
+    .merging(engine) { first, _ in first }
+    .merging(antiEvasionRows) { first, _ in first }
+    .merging(surroundings) { first, _ in first }
+
+    private static let stateful = [
+        "stateful.ip.fragments": "deny drops every fragment (Fragmented).",
+        "stateful.tcp.enabled": "Check TCP packets against the state of their connection.",
+        "stateful.tcp.log": "Write events of these checks; false counts their drops only.",
+        "stateful.tcp.congestion-flags": "deny drops TCP packets with CWR or ECE (CE Flags).",
+        "stateful.tcp.limits.incoming-per-computer": "Connections that one other computer may have open to this host.",
+        "stateful.tcp.limits.outgoing-per-computer": "Connections that this host may have open to one other computer.",
+        "stateful.tcp.limits.half-open-per-computer": "Unfinished handshakes with one other computer.",
+        "stateful.tcp.syn-flood.cookies": "Answer SYNs above the threshold with cookies instead of state.",
+        "stateful.tcp.syn-flood.threshold": "Unfinished handshakes from which on SYNs are answered with cookies.",
+        "stateful.tcp.ack-storm.threshold": "Repeated ACKs within timeouts.ack-storm that are an ACK storm.",
+        "stateful.tcp.ack-storm.drop-connection": "Drop the connection of an ACK storm, not only the ACKs.",
+        "stateful.udp.enabled": "Check datagrams against what this host has sent.",
+        "stateful.udp.log": "Write events of this check; false counts its drops only.",
+        "stateful.udp.admit": """
+        What admits an incoming datagram that nobody asked for: force-allow, a rule of that action only; allow, whatever the \
+        rules let pass.
+        """,
+        "stateful.icmp.enabled": "Check ICMP messages against what this host has sent.",
+        "stateful.icmp.log": "Write events of this check; false counts its drops only.",
+        "stateful.icmp.admit": "As stateful.udp.admit, for ICMP.",
+        "stateful.ftp.control-ports": "Ports whose connections are read as FTP control connections.",
+        "stateful.ftp.incoming-active": "Admit the data connections of active transfers with this host as server.",
+        "stateful.ftp.outgoing-active": "Admit the data connections of active transfers with this host as client.",
+        "stateful.ftp.incoming-passive": "Admit the data connections of passive transfers with this host as server.",
+        "stateful.ftp.outgoing-passive": "Admit the data connections of passive transfers with this host as client.",
+    ]
+
+    private static let timeouts = [
+        "syn-sent": "A connection whose SYN has no answer yet.",
+        "syn-received": "A connection whose SYN was answered and not yet acknowledged.",
+        "established": "An open connection without a packet.",
+        "fin-wait-1": "A connection whose opener has sent a FIN that is not acknowledged.",
+        "fin-wait-2": "A connection whose opener has sent a FIN that is acknowledged.",
+        "close-wait": "A connection whose responder has sent a FIN.",
+        "closing": "A connection with a FIN of both sides, neither acknowledged.",
+        "last-ack": "A connection that lacks the acknowledgement of the last FIN.",
+        "time-wait": "A connection that both sides have closed.",
+        "closed": "A connection after a RST.",
+        "error": "A refused connection, after its last packet: so long each packet carries the first reason.",
+        "udp": "An exchange of datagrams, until the first answer.",
+        "udp-stream": "An exchange of datagrams, after the first answer.",
+        "icmp": "A request that waits for its answer.",
+        "fragment": "A datagram whose fragments are not all there.",
+        "fragment-hold": "A fragment that came before the first one of its datagram.",
+        "boot-start": "After the kernel booted: so long connections older than the agent are admitted.",
+        "cold-start": "After the agent began: so long connections older than the agent are admitted.",
+        "ack-storm": "The window in which repeated ACKs are counted.",
+    ].named(under: "engine.timeouts")
+
+    private static let engine = [
+        "built-in-rules.dhcp-dns": """
+        Rules of the agent's own, force-allow at priority 4: client admits DHCP and DNS queries of this host, dns-only the \
+        latter, off nothing.
+        """,
+        "built-in-rules.path-mtu": "The same for the ICMP message Fragmentation Needed.",
+        "limits.tcp": "TCP connections in the table.",
+        "limits.udp": "Exchanges of datagrams in the table.",
+        "limits.icmp": "ICMP requests in the table.",
+        "limits.fragmented-datagrams": "Fragmented datagrams at one time.",
+        "limits.memory": "Memory of the tables together.",
+        "sanity.allow-null-ip":
+            "Pass packets from or to the address 0.0.0.0 or ::, as DHCP and address detection need it.",
+        "sanity.block-ipv6": "Drop all IPv6.",
+        "sanity.block-same-source-destination":
+            "Drop packets whose source is their destination (LAND), except on loopback.",
+        "sanity.drop-zero-payload": "Drop UDP and ICMP packets without a payload where one belongs.",
+        "sanity.verify-tcp-checksum": "Drop TCP packets whose checksum is wrong.",
+        "sanity.minimum-fragment-size": "Bytes that a first fragment has at least; 0 is off.",
+        "sanity.minimum-fragment-offset": "Bytes that the offset of a later fragment has at least; 0 is off.",
+        "sanity.ipv6.routing-header-0": "Packets with a type 0 routing header (RFC 5095).",
+        "sanity.ipv6.reserved": "Packets from or to reserved addresses.",
+        "sanity.ipv6.bogon": "Packets from or to addresses that nobody may use on the Internet.",
+        "sanity.ipv6.site-local": "Packets from or to the abolished site-local addresses (RFC 3879).",
+        "sanity.ipv6.6to4-bogon": "6to4 addresses around an IPv4 address that is private or impossible.",
+        "sanity.ipv6.small-fragments": "Fragments that are smaller than the smallest IPv6 packet and not the last.",
+        "anti-evasion": """
+        What happens to packets that are made to be understood differently here than at their destination. normal and \
+        strict set all rows; a mapping starts from normal, or from its posture, and sets single rows.
+        """,
+    ].named(under: "engine")
+
+    private static let antiEvasionRows = [
+        "posture": "The rows that are not named here.",
+        "invalid-timestamps": "A TCP time stamp older than the last (PAWS, RFC 7323 section 5).",
+        "paws-zero": "A TCP time stamp of zero.",
+        "fragments": "Every fragment.",
+        "zero-flags": "TCP without any flag.",
+        "congestion-flags": "TCP with CWR or ECE.",
+        "urgent-flags": "TCP with URG.",
+        "syn-fin": "TCP with SYN and FIN.",
+        "syn-rst": "TCP with SYN and RST.",
+        "rst-fin": "TCP with RST and FIN.",
+        "syn-data": "A SYN with data.",
+        "split-handshake": "A SYN answered by a SYN alone (RFC 9293 section 3.5).",
+        "rst-out-of-connection": "A RST of no known connection.",
+        "fin-out-of-connection": "A FIN of no known connection.",
+        "outgoing-out-of-connection": "Another outgoing packet of no known connection.",
+        "evasive-retransmit": "A retransmission whose data differ from what was sent first.",
+        "checksum": "TCP with a wrong checksum.",
+        "paws-window": "How far back a time stamp may go and still be taken for reordering.",
+    ].named(under: "engine.anti-evasion")
+
+    private static let surroundings = [
+        "reconnaissance.detect.port-scan": "Report many ports tried by one address.",
+        "reconnaissance.detect.os-fingerprint": "Report packets by which an operating system is told from others.",
+        "reconnaissance.detect.null-scan": "Report TCP packets without a flag.",
+        "reconnaissance.detect.synfin-scan": "Report TCP packets with SYN and FIN.",
+        "reconnaissance.detect.xmas-scan": "Report TCP packets with FIN, PSH and URG.",
+        "reconnaissance.ignore": "Lists or addresses of which no scan is reported.",
+        "reconnaissance.block": "How long everything from a scanner is dropped.",
+        "events.file.path": """
+        Where the events go. The packaged unit may write below /var/log/portreeve only: another place needs a drop-in with \
+        ReadWritePaths=.
+        """,
+        "events.file.format": "json writes JSON lines; cef and leef what those collectors read.",
+        "events.syslog":
+            "Send events to syslog too: { target: /dev/log, udp://host:514 or tcp://host:601, format: cef }.",
+        "events.capture": "Write dropped packets to { path, size, files }, in pcapng.",
+        "events.fold": "Equal events within this time become one with a count; 0 folds nothing.",
+        "events.ignore": "Reasons that are counted and not written.",
+        "events.new-connections": "A notice for each opened connection of these protocols: tcp, udp, icmp.",
+        "queue.numbers": "The kernel's queue, or a range such as \"0-3\" with one worker each.",
+        "queue.family": "ip, or bridge for the frames of a bridge.",
+        "queue.length": "Packets that may wait in the kernel, for each queue.",
+        "queue.copy-bytes": "How much of each packet the agent gets to see.",
+        "queue.busy-poll": "How long a worker looks for packets before it sleeps: lower latency for CPU time.",
+        "queue.mark-mask": "The bits of packet and connection marks that are Portreeve's.",
+        "metrics.listen": "A loopback address and port for metrics, such as 127.0.0.1:9470.",
+    ]
+}
+
+extension [String: String] {
+    fileprivate func named(under section: String) -> [String: String] {
+        [String: String](uniqueKeysWithValues: map { ("\(section).\($0.key)", $0.value) })
+    }
+}

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lies in the package, and whether it agrees with what the programs say of themselves."""
+
+import glob
+import gzip
+import json
+import os
+import re
+import subprocess
+import unittest
+
+from package import BUILT, REPOSITORY, deb, field, path, run, text, unpacked, version
+
+TOOL, AGENT = "/usr/bin/portreeve", "/usr/sbin/portreeved"
+
+
+def subcommands():
+    command = json.loads(run(path(TOOL), "--experimental-dump-help"))["command"]
+    return [each for each in command["subcommands"] if each["shouldDisplay"] and each["commandName"] != "help"]
+
+
+def long_options(command):
+    return {name["name"] for argument in command["arguments"] if argument["shouldDisplay"]
+            for name in argument.get("names", []) if name["kind"] == "long"}
+
+
+def settings(schema, section=""):
+    """Full names of all keys below a mapping of the policy's schema."""
+    for key, value in schema.get("properties", {}).items():
+        yield section + key
+        for inner in [value, *value.get("anyOf", [])]:
+            yield from settings(inner, f"{section}{key}.")
+
+
+def page(name, section):
+    with gzip.open(path(f"/usr/share/man/man{section}/{name}.{section}.gz"), "rt") as file:
+        return file.read()
+
+
+class VersionTests(unittest.TestCase):
+    def test_one_version_everywhere(self):
+        self.assertEqual(run("dpkg-parsechangelog", "-l", f"{REPOSITORY}/Packaging/debian/changelog", "-S", "Version").strip(),
+                         version())
+        self.assertEqual(field("Version"), version())
+        for program in (TOOL, AGENT):
+            self.assertEqual(run(path(program), "--version").strip(), version())
+        for named in re.findall(r"portreeve_([0-9][^_]*)_", text(REPOSITORY, "README.md")):
+            self.assertEqual(named, version())
+
+
+class ProgramTests(unittest.TestCase):
+    def test_nothing_of_swift_is_needed_and_symbols_are_apart(self):
+        for program in (TOOL, AGENT):
+            sections = run("readelf", "-SW", path(program))
+            self.assertNotIn(".symtab", sections)
+            self.assertNotIn(".debug_info", sections)
+            self.assertNotIn("swift", run("readelf", "-d", path(program)).lower())
+            identity = re.search(r"Build ID: ([0-9a-f]+)", run("readelf", "-n", path(program))).group(1)
+            symbols = run("dpkg-deb", "-c", glob.glob(f"{BUILT}/portreeve-dbgsym_*.deb")[0])
+            self.assertIn(f"{identity[:2]}/{identity[2:]}.debug", symbols)
+
+    def test_libraries_are_declared(self):
+        for library in ("libc6", "libmnl0", "libnetfilter-queue1", "libyaml-0-2", "libpcap0.8", "iptables"):
+            self.assertIn(library, field("Depends"))
+
+
+class PolicyTests(unittest.TestCase):
+    def test_conffiles(self):
+        configuration = set(text(unpacked(), "DEBIAN/conffiles").split())
+        shipped = {os.path.join(folder, name).removeprefix(unpacked())
+                   for folder, _, names in os.walk(path("/etc")) for name in names}
+        self.assertEqual(configuration, shipped)
+        self.assertIn("/etc/portreeve/policy.yaml", configuration)
+        self.assertTrue(any(name.startswith("/etc/portreeve/examples/") for name in configuration))
+        self.assertTrue(os.path.isdir(path("/etc/portreeve/policy.d")))
+
+    def test_every_policy_in_it_is_good(self):
+        for name in [path("/etc/portreeve/policy.yaml"), *glob.glob(path("/etc/portreeve/examples/*.yaml"))]:
+            run(path(TOOL), "check", name)
+
+    def test_the_schema_is_that_of_the_tool(self):
+        self.assertEqual(text(path("/usr/share/portreeve/policy.schema.json")), run(path(TOOL), "schema"))
+
+
+class PageTests(unittest.TestCase):
+    def pages(self):
+        return sorted(glob.glob(path("/usr/share/man/man?/*.gz")))
+
+    def test_each_program_and_subcommand_has_one(self):
+        expected = {"portreeved.8", "portreeve.8", "portreeve-policy.5"}
+        expected |= {f"portreeve-{each['commandName']}.8" for each in subcommands()}
+        self.assertEqual({os.path.basename(name).removesuffix(".gz") for name in self.pages()}, expected)
+
+    def test_they_render_without_a_warning(self):
+        for name in self.pages():
+            done = subprocess.run(
+                ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", name], capture_output=True, text=True,
+                env=dict(os.environ, LC_ALL="C.UTF-8", MANROFFSEQ="", MANWIDTH="80"))
+            self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+            run("lexgrog", name)
+            with gzip.open(name) as file:
+                lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=file.read(), capture_output=True)
+            self.assertEqual(lint.stdout.decode(), "", name)
+
+    def test_each_option_is_in_its_page(self):
+        for command in subcommands():
+            written = page(f"portreeve-{command['commandName']}", 8).replace("\\-", "-")
+            for option in long_options(command):
+                self.assertIn(f"\\fB--{option}\\fR", written, command["commandName"])
+
+    def test_each_setting_is_in_the_page_of_the_policy(self):
+        schema = json.loads(run(path(TOOL), "schema"))
+        written = page("portreeve-policy", 5).replace("\\-", "-")
+        found = 0
+        for name in settings(schema):
+            if name.partition(".")[0] in ("version", "lists", "schedules", "rules"):
+                continue
+            values = schema
+            for key in name.split("."):
+                inner = [values, *values.get("anyOf", [])]
+                values = next(each["properties"][key] for each in inner if key in each.get("properties", {}))
+            if "properties" not in values:
+                self.assertIn(f"\\fB{name}\\fR\n", written)
+                found += 1
+        self.assertGreater(found, 90)
+        for key in schema["properties"]["rules"]["items"]["properties"]:
+            self.assertIn(f"\\fB{key}\\fR", written)
+
+    def test_each_reason_is_in_the_page_of_reasons(self):
+        written = page("portreeve-reasons", 8).replace("\\-", "-")
+        for line in run(path(TOOL), "reasons", "--json").splitlines():
+            self.assertIn(f"\\fB{json.loads(line)['reason']}\\fR", written)
+
+
+class CompletionTests(unittest.TestCase):
+    FILES = {"bash": "/usr/share/bash-completion/completions/{}", "zsh": "/usr/share/zsh/vendor-completions/_{}",
+             "fish": "/usr/share/fish/vendor_completions.d/{}.fish"}
+
+    def test_each_shell_reads_them(self):
+        for shell, place in self.FILES.items():
+            for program in ("portreeve", "portreeved"):
+                run(shell, "-n", path(place.format(program)))
+
+    def test_bash_completes_subcommands(self):
+        script = f"""
+            source {path(self.FILES['bash'].format('portreeve'))}
+            COMP_WORDS=(portreeve ""); COMP_CWORD=1; COMP_LINE="portreeve "; COMP_POINT=10
+            $(complete -p portreeve | sed 's/.*-F \\([^ ]*\\).*/\\1/') portreeve "" portreeve
+            printf '%s\\n' "${{COMPREPLY[@]}}" """
+        offered = run("bash", "-c", script).split()
+        for command in subcommands():
+            self.assertIn(command["commandName"], offered)
+
+
+class LintTests(unittest.TestCase):
+    def test_lintian_has_nothing_to_say(self):
+        """Each override in Packaging/debian has its reason beside it."""
+        done = subprocess.run(
+            ["lintian", "--fail-on", "error,warning", *(["--allow-root"] if os.geteuid() == 0 else []), deb()],
+            capture_output=True, text=True)
+        self.assertEqual((done.returncode, [line for line in done.stdout.splitlines() if line[:2] in ("E:", "W:")]), (0, []))
+        for block in text(REPOSITORY, "Packaging/debian/portreeve.lintian-overrides").split("\n\n"):
+            self.assertTrue(block.startswith("#"), block)
