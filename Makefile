@@ -19,21 +19,24 @@ LAB_PACKAGES   := iptables nftables iproute2 iputils-ping ethtool conntrack curl
                   python3-yaml python3-jsonschema python3-prometheus-client
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
+# What makes and boots the virtual machine that the .deb is installed in.
+VM_PACKAGES    := qemu-system-x86 mmdebstrap e2fsprogs fakeroot dpkg-dev
 FUZZ_SECONDS   ?= 60
 
-.PHONY: help deps deps-build deps-lab deps-deb build docs test test-swift test-allocations test-live test-deb check demo \
-        bench bench-queue fuzz deb install clean
+.PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-swift test-allocations test-live test-deb test-vm \
+        check demo bench bench-queue fuzz deb install clean
 
 help:
-	@echo 'deps build test check demo bench bench-queue fuzz deb test-deb install clean'
+	@echo 'deps build test check demo bench bench-queue fuzz deb test-deb test-vm install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
 deps-lab:   PACKAGES := $(LAB_PACKAGES)
 deps-deb:   PACKAGES := $(DEB_PACKAGES)
+deps-vm:    PACKAGES := $(VM_PACKAGES)
 
 # Installs from Debian what is missing; with everything in place it changes nothing and needs no root.
-deps-build deps-lab deps-deb:
+deps-build deps-lab deps-deb deps-vm:
 	@missing=$$(for p in $(PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
@@ -97,6 +100,11 @@ deb: build deps-deb
 
 test-deb: deb
 	$(PYTHON) Tests/Packaging/run.py
+
+# The package in a virtual Debian machine; skipped where there can be none. STEPS='*upgrade* *kill*' takes those steps only.
+test-vm: deb
+	$(MAKE) deps-vm || echo 'not everything that the virtual machine needs could be installed'
+	$(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 install: docs
 	install -D -m 755 $(BIN)/portreeved $(DESTDIR)$(PREFIX)/sbin/portreeved

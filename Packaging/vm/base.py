@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The disk that the machine boots from: Debian 12 with systemd, sshd and the network tools, and nothing of Portreeve.
+
+mmdebstrap makes the root from the archive that apt is configured for here; mke2fs makes a file system of it. What the
+package depends on is downloaded but not installed: inside, where there is no network, apt resolves and installs it. The
+result is kept under a name that says what it was made of, so that a second run takes seconds.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+
+RELEASE = "bookworm"
+SIZE = "2G"
+PACKAGES = (
+    "systemd,systemd-sysv,dbus,udev,kmod,python3-minimal,libpython3-stdlib,iptables,nftables,iproute2,iputils-ping,"
+    "openssh-server,openssh-client,iperf3,conntrack,curl,ethtool,procps,logrotate,linux-image-cloud-amd64,initramfs-tools")
+HERE = os.path.dirname(os.path.abspath(__file__))
+CUSTOMIZE = os.path.join(HERE, "customize.sh")
+
+
+class Unavailable(Exception):
+    """This machine cannot make or run a virtual machine: a reason to skip, not a failure."""
+
+
+class Base:
+    """Paths of the disk, the kernel and its initial RAM disk."""
+
+    def __init__(self, directory):
+        self.disk, self.kernel, self.initrd = (
+            os.path.join(directory, name) for name in ("root.ext4", "vmlinuz", "initrd.img"))
+
+
+def base(cache, dependencies):
+    """The kept base, or a new one. `dependencies` are names of packages to be at hand inside."""
+    sources = archive() or (refresh() and archive())
+    if not sources:
+        raise Unavailable(f"apt is not configured for Debian {RELEASE} here")
+    ingredients = [*sources, *sorted(dependencies)]
+    for recipe in (__file__, CUSTOMIZE):
+        with open(recipe) as file:
+            ingredients.append(file.read())
+    key = hashlib.sha256("\n".join(ingredients).encode()).hexdigest()[:16]
+    directory = os.path.join(cache, f"base-{key}")
+    if not os.path.isdir(directory):
+        unfinished = directory + ".new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        os.makedirs(unfinished)
+        make(unfinished, sources, dependencies)
+        os.rename(unfinished, directory)
+    return Base(directory)
+
+
+def archive():
+    """Lines for sources.list: the Debian archive as apt is configured here."""
+    listing = subprocess.run(
+        ["apt-get", "indextargets", "Created-By: Packages", "Origin: Debian", "--format",
+         "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"], capture_output=True, text=True)
+    lines = [line for line in listing.stdout.splitlines() if re.match(rf"deb \S+ {RELEASE}(-updates|-security)? main$", line)]
+    return sorted(set(lines)) if any(f" {RELEASE} " in line for line in lines) else []
+
+
+def refresh():
+    """Lets root's apt learn what its archive is."""
+    return subprocess.run(["apt-get", "update", "-qq"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def apt_options():
+    """How apt fetches here: proxies and the checks of dates."""
+    dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True).stdout
+    wanted = re.compile(r"Acquire::(https?|Check-|Retries)\S* \"")
+    return [f"--aptopt={line.rstrip(';')}" for line in dump.splitlines() if wanted.match(line)]
+
+
+def make(directory, sources, dependencies):
+    """Root, then kernel, then the file system of all the rest."""
+    with open(os.path.join(directory, "sources.list"), "w") as file:
+        file.write("\n".join(sources) + "\n")
+    tree, log = os.path.join(directory, "root"), os.path.join(directory, "log")
+    root = [] if os.geteuid() == 0 else ["fakeroot"]
+    run(["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", *apt_options(), "--skip=cleanup/apt",
+         f"--customize-hook={CUSTOMIZE} \"$1\" {' '.join(sorted(dependencies))}",
+         RELEASE, f"{tree}.tar", file.name], log)
+    run([*root, "sh", "-euc", """
+        mkdir "$1"; tar -C "$1" -xf "$1.tar"
+        mv "$1"/boot/vmlinuz-* "$2/vmlinuz"; mv "$1"/boot/initrd.img-* "$2/initrd.img"
+        mke2fs -q -t ext4 -L root -d "$1" "$2/root.ext4" "$3"
+        chmod -R u+rwX "$1"; rm -r "$1" "$1.tar"
+        """, "sh", tree, directory, SIZE], log)
+
+
+def run(command, log):
+    with open(log, "ab") as output:
+        try:
+            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
+        except FileNotFoundError:
+            raise Unavailable(f"{command[0]} is not installed (make deps-vm)") from None
+    if status:
+        with open(log, errors="replace") as output:
+            raise Unavailable(f"{command[0]} failed:\n" + "".join(output.readlines()[-15:]))

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of README.md, copied as an administrator would.
+
+A block of the page stands under a comment that names it, `<!-- vm: NAME -->`. Its lines that begin with "# " are commands
+for root's shell, in the directory where the package lies; each other line is one that the command before it prints.
+"""
+
+import os
+import re
+
+from step import check, contains, run
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BLOCK = re.compile(r"<!-- vm: (\S+) -->\n```\w*\n(.*?)\n```", re.DOTALL)
+
+
+def commands(name):
+    """[(command, lines that it prints)] of a block."""
+    with open(os.path.join(HERE, "README.md")) as file:
+        blocks = dict(BLOCK.findall(file.read()))
+    check(name in blocks, f"README.md has no block {name}: {sorted(blocks)}")
+    given = []
+    for line in blocks[name].splitlines():
+        if line.startswith("# "):
+            given.append((line[2:], []))
+        elif line != "...":
+            given[-1][1].append(line)
+    check(given, f"the block {name} of README.md has no command")
+    return given
+
+
+def follow(name):
+    """Runs the commands of a block one by one, answering "y"; returns what they print."""
+    pages = []
+    for command, lines in commands(name):
+        page = run("sh", "-c", command, input="y\n", seconds=200, cwd=HERE)
+        for line in lines:
+            contains(page, line, f"README's output of {command}")
+        pages.append(page)
+    return "".join(pages)

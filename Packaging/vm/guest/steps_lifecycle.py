@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No lost connection: restart, upgrade, crash."""
+
+import os
+import signal
+import time
+
+from peers import POLICY, Conversation, load
+from step import check, contains, equal, run, step, wait_until
+from system import UNIT, Since, apt, is_active, main_process, policy, protect, ruleset, shown, start_again
+from wire import opens
+
+STATE = "/run/portreeve/state"
+
+
+@step("restart under traffic: no connection, packet or event lost")
+def restart():
+    with load() as traffic:
+        time.sleep(5)
+        before = main_process()
+        run("systemctl", "restart", UNIT)
+        check(main_process() != before, "the process is the same")
+        return traffic.finish()
+
+
+@step("upgrade with apt under traffic: no connection, packet or event lost", seconds=240)
+def upgrade():
+    rules, old = ruleset(), run("dpkg-query", "-W", "-f", "${Version}", "portreeve")
+    before = main_process()
+    with load() as traffic:
+        apt("-o", "Dpkg::Options::=--force-confold", "install", "/opt/tests/portreeve-next.deb")
+        new = run("dpkg-query", "-W", "-f", "${Version}", "portreeve")
+        check(new != old, "the version is the same")
+        check(main_process() != before, "the old process still runs")
+        equal(ruleset(), rules, "the packet filters after the upgrade")
+        return f"{old} → {new}: {traffic.finish()}"
+
+
+def crash():
+    """Kills the agent; returns the milliseconds until its successor was ready."""
+    process, restarts = main_process(), int(shown("NRestarts")["NRestarts"])
+    killed = time.monotonic()
+    os.kill(process, signal.SIGKILL)
+    wait_until(lambda: int(shown("NRestarts")["NRestarts"]) > restarts and is_active(), "the agent is restarted", 30)
+    ready = int(shown("ActiveEnterTimestampMonotonic")["ActiveEnterTimestampMonotonic"]) / 1e6
+    return (ready - killed) * 1000
+
+
+@step("kill -9: ready again within a second, connections go on")
+def kill():
+    start_again()
+    protect()
+    policy(POLICY)
+    talk, events = Conversation(), Since()
+    written = os.stat(STATE).st_mtime_ns if os.path.exists(STATE) else 0
+    wait_until(lambda: os.path.exists(STATE) and os.stat(STATE).st_mtime_ns > written, "the state file is written", 60)
+    took = crash()
+    talk.wait_for_progress(20)
+    longest = talk.end()["longest"]
+    events.none()
+    check(took < 1000, f"ready after {took:.0f} ms")
+    return f"ready after {took:.0f} ms; longest wait in a conversation {longest:.0f} ms"
+
+
+@step("a forged state file is refused, the agent runs all the same")
+def forged():
+    run("systemctl", "stop", UNIT)
+    with open(STATE, "wb") as file:
+        file.write(b"\xff" * 4096)
+    start_again()
+    wait_until(is_active, "the agent runs", 30)
+    contains(run("journalctl", "-b", "--no-pager", "-n", "20", "-u", UNIT), STATE, "the journal")
+    check(opens(22), "ssh")
+
+
+@step("watchdog: an agent that hangs is ended and restarted")
+def watchdog():
+    start_again()
+    process = main_process()
+    os.kill(process, signal.SIGSTOP)
+    wait_until(lambda: main_process() not in (0, process) and is_active(), "a new process", 60)
+    check(opens(22), "ssh")
+    contains(run("journalctl", "-b", "--no-pager", "-n", "30", "-u", UNIT), "atchdog", "the journal")

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machine starts again, protected."""
+
+import baseline
+import readme
+import wire
+from step import check, equal, run, sh, step
+from system import UNIT, own_rules, shown
+
+RULES_UNIT = "portreeve-rules.service"
+
+
+def started(unit):
+    return int(shown("ActiveEnterTimestampMonotonic", unit=unit)["ActiveEnterTimestampMonotonic"])
+
+
+@step("README: save the rules; reboot", reboots=True)
+def save():
+    run("portreeve", "iptables", "--apply")
+    readme.follow("last")
+
+
+@step("after the reboot: protected before the network is up", seconds=240)
+def after():
+    wire.connect()
+    sh(baseline.OTHERS)
+    check(own_rules(), "no rules after the reboot")
+    rules, agent, network = (started(unit) for unit in (RULES_UNIT, UNIT, "systemd-networkd.service"))
+    check(0 < rules < network, f"rules at {rules} µs, network at {network} µs")
+    check(0 < agent < network, f"agent at {agent} µs, network at {network} µs")
+    equal(shown("NRestarts")["NRestarts"], "0", "NRestarts")
+    check(wire.opens(22) and not wire.opens(9999, patience=1), "the policy is not in force")
+    return f"rules {rules / 1e6:.1f} s, agent {agent / 1e6:.1f} s, network {network / 1e6:.1f} s after the kernel"

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drops with their reasons, and policies that change."""
+
+import json
+import socket
+
+import readme
+from step import check, contains, equal, refused, run, step
+from system import POLICY, UNIT, Since, policy, protect, write_policy
+from wire import FAR4, NEAR4, NEAR6, far, opens
+
+# Raw segments, as nmap's Null and Xmas scans send them.
+SEGMENT = """
+import socket, struct, sys
+source, target, port, flags = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+def total(data): return sum(struct.unpack(f'!{len(data) // 2}H', data))
+tcp = struct.pack('!HHIIBBHHH', 40000, port, 1, 0, 5 << 4, flags, 1024, 0, 0)
+pseudo = socket.inet_aton(source) + socket.inet_aton(target) + struct.pack('!BBH', 0, 6, len(tcp))
+check = total(pseudo + tcp)
+while check >> 16: check = (check & 0xffff) + (check >> 16)
+tcp = tcp[:16] + struct.pack('!H', ~check & 0xffff) + tcp[18:]
+socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).sendto(tcp, (target, 0))
+"""
+
+
+def send(flags, port=22):
+    far("/usr/bin/python3", "-c", SEGMENT, FAR4, NEAR4, port, flags)
+
+
+@step("README: protected; what the policy admits passes, the rest is dropped with its reason")
+def drops():
+    protect()
+    events = Since()
+    check(opens(22) and opens(22, NEAR6), "ssh over IPv4 and IPv6")
+    for address in (NEAR4, NEAR6):
+        far("ping", "-c2", "-i0.2", "-W5", address)
+    equal(events.events(), [], "events of admitted traffic")
+    for address in (NEAR4, NEAR6):
+        check(not opens(9999, address, 1), f"port 9999 of {address} answered")
+    send(0)
+    send(0x29)
+    far("/usr/bin/python3", "-c", f"import socket; socket.socket(2, 2).sendto(b'x', ('{NEAR4}', 53))")
+    refusal = events.wait_for("out-of-allowed-policy", dest_port=9999, src_ip=FAR4)
+    equal((refusal["firewall"]["id"], refusal["proto"], refusal["in_iface"]), (123, "TCP", "wan0"), "the event")
+    events.wait_for("out-of-allowed-policy", dest_port=9999, dest_ip=NEAR6)
+    first = {flags: event for event in events.events() if (flags := event.get("tcp", {}).get("flags")) is not None}
+    check(len(events.reasons()) >= 2, f"reasons {events.reasons()}, tcp flags {sorted(first)}")
+    page = readme.follow("protect")
+    contains(page, "9999", "what README's commands print")
+    contains(page, "out-of-allowed-policy", "what README's commands print")
+    report = json.loads(run("portreeve", "status", "--json"))
+    counted = sum(queue["dropped"] for queue in report["queues"])
+    equal(counted, sum(events.reasons().values()), "packets dropped by the queues, and in the events")
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(events.reasons().items()))
+
+
+BAD = "version: 1\nrules:\n  - { name: Broken, action: permit, direction: incoming }\n"
+
+
+@step("reload: a good policy is in force at once, a bad one fails visibly and changes nothing")
+def reloads():
+    protect()
+    good = open(POLICY).read()
+    web = "\n  - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 8080 } }\n"
+    server = socket.create_server(("", 8080))
+    check(not opens(8080, patience=1), "port 8080 was open before")
+    policy(good.replace("\nrules:", "\nrules:" + web, 1))
+    check(opens(8080), "the new policy is not in force")
+    write_policy(BAD)
+    refused("systemctl", "reload", UNIT)
+    journal = run("journalctl", "-b", "--no-pager", "-n", "30", "-u", UNIT)
+    contains(journal, "policy.yaml:3:", "the journal")
+    contains(run("portreeve", "status"), "refused", "portreeve status")
+    check(opens(8080), "the old policy is not in force any more")
+    equal(shown_result(), ("active", "running"), "state of the service")
+    policy(good)
+    check(not opens(8080, patience=1), "the policy without the rule is not in force")
+    server.close()
+
+
+def shown_result():
+    text = run("systemctl", "show", UNIT, "-p", "ActiveState", "-p", "SubState")
+    facts = dict(line.split("=", 1) for line in text.split())
+    return facts["ActiveState"], facts["SubState"]
