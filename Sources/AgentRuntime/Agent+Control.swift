@@ -101,13 +101,14 @@ extension Agent {
             for c in counters {
                 count.dropped &+= c.dropped[place]
                 count.silenced &+= c.silenced[place]
+                count.lost &+= c.merged[place]
             }
             let terms = accounting[reason, .deny]
             count.written = terms.written
-            count.lost = terms.lost
+            count.lost &+= terms.lost
             // Counted at different moments, by threads that do not wait for each other: what is not accounted for yet is
             // on its way.
-            count.pending = count.dropped &- min(count.dropped, count.silenced &+ terms.written &+ terms.lost)
+            count.pending = count.dropped &- min(count.dropped, count.silenced &+ count.written &+ count.lost)
             return count
         }
     }

@@ -37,6 +37,8 @@ struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
         /// No SYN yet: the responder has acknowledged something unknown, which `otherISN` holds. A RST with that sequence
         /// answers it (RFC 9293 section 3.10.7.3).
         static let stray = Marks(rawValue: 1 << 6)
+        /// The opener's SYN was seen more than once.
+        static let repeated = Marks(rawValue: 1 << 7)
     }
 
     init() {}
@@ -100,9 +102,10 @@ struct TCPOffer: Equatable, Sendable, BitwiseCopyable {
     /// Whether this is exactly what the peer expects next, having taken the SYN alone or all that follows it.
     func isNext(_ sequence: UInt32) -> Bool { sequence == isn &+ 1 || sequence == end }
 
-    /// Whether a segment with this sequence may follow the SYN within what the peer's SYN, or SYN+ACK, offered.
-    func mayPlace(_ sequence: UInt32, before peer: TCPOffer) -> Bool {
-        isn(before: sequence, within: UInt32(peer.window) + span + 2) != nil
+    /// Whether a segment with this sequence may follow the SYN within the window that the peer has offered. A keep-alive
+    /// repeats the SYN's own number.
+    func mayPlace(_ sequence: UInt32, within window: UInt32) -> Bool {
+        has(sequence) || isn(before: sequence, within: window + span + 2) != nil
     }
 
     /// Whether this follows a SYN that the peer has not taken.
@@ -149,6 +152,8 @@ struct TCPHandshake: Equatable, Sendable, BitwiseCopyable {
 
     var isUnderWay: Bool { stage == .syn || stage == .crossed || stage == .answered }
     var isOver: Bool { stage == .completed || stage == .abandoned }
+    /// Whether the responder has answered this SYN, now or an earlier copy of it.
+    var hasAnswer: Bool { stage != .syn || answer.marks.contains(.earlier) }
     init() {}
 
     init(_ s: TCPFields, from side: Side) {
@@ -157,16 +162,25 @@ struct TCPHandshake: Equatable, Sendable, BitwiseCopyable {
         opener = side
     }
 
-    /// Opens again after the connection of this handshake is over.
+    /// Opens again after the connection of this handshake is over. Of a SYN that is repeated both ends may still act on
+    /// what was said before.
     mutating func reopen(_ s: TCPFields, from side: Side) {
-        let earlier = answer
-        let isRepeated = side == opener && stage != .none && offer.has(s.sequence) && answer.isValid
-        self = TCPHandshake(s, from: side)
-        if isRepeated {
-            answer = earlier
-            answer.marks.insert(.earlier)
+        guard side == opener, stage != .none, offer.has(s.sequence), answer.isValid else {
+            self = TCPHandshake(s, from: side)
+            return
         }
+        offer.absorb(s)
+        offer.marks.remove(.hasAcknowledged)
+        answer.marks.insert(.earlier)
+        stage = .syn
     }
+
+    /// The largest windows that were offered so far, in bytes.
+    var openerWindow: UInt32 { offer.largestWindow(shift: shift(of: offer)) }
+    var responderWindow: UInt32 { answer.largestWindow(shift: shift(of: answer)) }
+
+    func mayPlaceOfOpener(_ sequence: UInt32) -> Bool { offer.mayPlace(sequence, within: responderWindow) }
+    func mayPlaceOfResponder(_ sequence: UInt32) -> Bool { answer.mayPlace(sequence, within: openerWindow) }
 
     /// The opener's side of the connection that this handshake makes.
     var openerEndpoint: TCPEndpoint {

@@ -54,9 +54,10 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     }
 
     /// Whether the handshake under way is a late copy of the one that made the windows: its SYNs are theirs, or, where the
-    /// record of these is lost or never was, stand not far before what the windows have seen.
+    /// record of these is lost or never was, stand not far before what the windows have seen. Sequence numbers grow from
+    /// one connection to the next (RFC 9293 section 3.4.1), so those of a new one stand behind.
     var handshakeIsOfWindows: Bool {
-        guard hasWindows, !phase.isOver else { return false }
+        guard hasWindows else { return false }
         return isOfWindows(handshake.offer, handshake.opener)
             && isOfWindows(handshake.answer, handshake.opener.opposite)
     }

@@ -30,13 +30,15 @@ extension TCPTracker {
         return state
     }
 
-    /// Learns both sides' bounds from the first segment with ACK of a connection that was taken over with another.
+    /// Learns both sides' bounds from the first segment with ACK of a connection that was taken over with another. An
+    /// opening that is under way goes on.
     static func learn(_ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant) {
-        let (phase, peer) = (state.phase, state[side.opposite])
-        state = adopt(s, from: side, opener: state.opener, at: now)
-        guard phase == .closed else { return }
-        state.phase = .closed
-        state[side.opposite].marks.formUnion(peer.marks.intersection(.reset))
+        let before = state
+        state = adopt(s, from: side, opener: before.opener, at: now)
+        state.handshake = before.handshake
+        guard before.phase == .closed || before.isHalfOpen else { return }
+        state.phase = before.phase
+        state[side.opposite].marks.formUnion(before[side.opposite].marks.intersection(.reset))
     }
 
     private static func learning(from sequence: UInt32, acknowledged: UInt32, at now: Instant) -> TCPEndpoint {

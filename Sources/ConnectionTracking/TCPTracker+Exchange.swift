@@ -71,12 +71,10 @@ extension TCPTracker {
 }
 
 extension TCPEndpoint {
-    /// Whether the side that reset the connection can have sent this before: older data or a FIN again, or an
-    /// acknowledgement that the RST has overtaken.
+    /// Whether the side that reset the connection can have sent this before, so that the RST has overtaken it: it brings
+    /// nothing new.
     func mayFollowReset(_ s: TCPFields) -> Bool {
-        let hasFIN = s.flags.contains(.fin)
-        guard !(s.sequence &+ s.dataLength &+ (hasFIN ? 1 : 0)).isAfter(end) else { return false }
-        return s.dataLength > 0 || hasFIN || s.acknowledgement.isAfter(acknowledged)
+        !(s.sequence &+ s.dataLength &+ (s.flags.contains(.fin) ? 1 : 0)).isAfter(end)
     }
 
     /// Takes it for true that this side has sent everything before `sequence`.

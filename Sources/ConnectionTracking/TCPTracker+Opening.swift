@@ -20,24 +20,28 @@ extension TCPTracker {
 
     /// A SYN without ACK passes whatever the state: nobody but its receiver knows whether a connection still lives there.
     static func syn(
-        _ state: inout TCPState, _ s: TCPFields, from side: Side, _ posture: AntiEvasion
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep {
-        if state.phase.isOver { return reopen(&state, s, from: side) }
+        if state.phase.isOver { return reopen(&state, s, from: side, at: now) }
         guard state.handshake.isUnderWay else {
             if !state.handshake.repeatsSYN(s, from: side) { state.handshake = TCPHandshake(s, from: side) }
             return .passed
         }
         guard side == state.handshake.opener else { return responderSYN(&state, s, posture) }
         state.handshake.offer.absorb(s)
+        state.handshake.offer.marks.insert(.repeated)
         return .passed
     }
 
     /// The old windows stay until the new handshake is complete: a peer in TIME-WAIT may answer with an ACK of the old
     /// connection, which its opener then resets (RFC 9293 section 3.6.1, RFC 6191).
-    private static func reopen(_ state: inout TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
+    private static func reopen(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
+    ) -> TCPStep {
         if state.handshake.isUnderWay, side == state.handshake.opener, state.handshake.offer.has(s.sequence) {
             state.handshake.offer.absorb(s)
         } else {
+            state.keepAbandoned(before: s, from: side, at: now)
             state.handshake.reopen(s, from: side)
         }
         state.opener = side
@@ -48,7 +52,8 @@ extension TCPTracker {
     }
 
     /// The SYNs have crossed (RFC 9293 section 3.5, simultaneous connection synchronization), or the responder splits the
-    /// handshake. One that has shown that it knows the opener's SYN splits it; from another its next answer will tell.
+    /// handshake. One that has shown that it knows the opener's SYN splits it, unless the SYN was repeated and its answer to
+    /// that has overtaken its own; from another its next answer will tell.
     private static func responderSYN(
         _ state: inout TCPState, _ s: TCPFields, _ posture: AntiEvasion
     ) -> TCPStep {
@@ -57,7 +62,7 @@ extension TCPTracker {
             return .passed
         }
         var step = TCPStep.passed
-        if state.handshake.answer.knowsPeer {
+        if state.handshake.answer.knowsPeer, !state.handshake.offer.marks.contains(.repeated) {
             step = .judged(.splitHandshake, as: .invalidFlags, by: posture)
             if step.refusal != nil { return step }
         }
@@ -76,7 +81,7 @@ extension TCPTracker {
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
         _ posture: AntiEvasion
     ) -> TCPStep {
-        guard state.handshake.isUnderWay else { return lateSYNACK(&state, s, from: side, posture) }
+        guard state.handshake.isUnderWay else { return lateSYNACK(&state, s, from: side, at: now, posture) }
         return side == state.handshake.opener
             ? openerSYNACK(&state, s, at: now, posture)
             : responderSYNACK(&state, s, at: now, posture)
@@ -129,7 +134,7 @@ extension TCPTracker {
 
     /// A SYN+ACK when no opening is under way: a late duplicate, or nonsense.
     private static func lateSYNACK(
-        _ state: inout TCPState, _ s: TCPFields, from side: Side, _ posture: AntiEvasion
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep {
         if state.handshake.repeatsSYNACK(s, from: side) {
             if side != state.handshake.opener { state.handshake.noteLateAnswer(s) }
@@ -137,11 +142,23 @@ extension TCPTracker {
         }
         let (sender, receiver) = (state[side], state[side.opposite])
         if state.handshake.stage == .none {
-            return state.isUnlearnt || sender.mayAcknowledge(s, sentBy: receiver) ? .passed : .refused(.invalidACK)
+            if state.isUnlearnt { return adoptAnew(&state, s, from: side, at: now) }
+            return sender.mayAcknowledge(s, sentBy: receiver) ? .passed : .refused(.invalidACK)
         }
         if state.hasWindows, !sender.mayPlace(s, before: receiver) { return .refused(.invalidSequence) }
         if state.phase.isOver { return .refused(.packetOnClosedConnection) }
         return .judged(.splitHandshake, as: .invalidFlags, by: posture)
+    }
+
+    /// Nothing but a RST was seen, which belonged to the connection before this one, whose SYN came before the agent.
+    private static func adoptAnew(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
+    ) -> TCPStep {
+        guard state.phase == .closed else { return .passed }
+        state = adopt(s, from: side, opener: side.opposite, at: now)
+        var step = TCPStep.passed
+        step.reopened = true
+        return step
     }
 
     /// Makes the connection of the handshake the connection.

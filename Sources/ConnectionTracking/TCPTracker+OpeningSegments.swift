@@ -56,8 +56,8 @@ extension TCPTracker {
         if isOfWindows, !state.isHalfOpen, state.handshake.stage == .syn { return nil }
         switch state.handshake.stage {
         case .syn: return earlyAnswer(&state, s)
-        case .crossed: return splitAnswer(&state, s, at: now, posture)
-        default: return state.handshake.answer.extend(s, within: state.handshake.offer.window) ? .passed : nil
+        case .crossed: return crossedAnswer(&state, s, at: now, posture)
+        default: return state.handshake.extendAnswer(s) ? .passed : nil
         }
     }
 
@@ -82,17 +82,21 @@ extension TCPTracker {
         return .passed
     }
 
-    /// The responder answered the SYN with a SYN, and the SYN+ACK to that with an ACK: a split handshake. After SYNs that
-    /// really crossed it would have sent a SYN+ACK.
-    private static func splitAnswer(
+    /// The responder acknowledges a SYN that has crossed its own, and not by a SYN+ACK. If the opener's SYN was lost behind
+    /// us, this acknowledges the opener's SYN+ACK. If the SYN was repeated, it is the answer to that of a responder whose
+    /// SYN+ACK was lost (RFC 9293 section 3.10.7.4). Otherwise the responder splits the handshake.
+    private static func crossedAnswer(
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep? {
-        guard state.handshake.answer.isn(before: s.sequence, within: UInt32(state.handshake.offer.window)) != nil else {
+        guard state.handshake.answer.isn(before: s.sequence, within: state.handshake.openerWindow) != nil else {
             return nil
         }
-        var step = TCPStep.judged(.splitHandshake, as: .invalidFlags, by: posture)
-        guard step.refusal == nil else { return step }
-        guard state.handshake.answer.extend(s, within: state.handshake.offer.window) else { return nil }
+        var step = TCPStep.passed
+        if state.handshake.offer.marks.isDisjoint(with: [.hasAcknowledged, .repeated]) {
+            step = .judged(.splitHandshake, as: .invalidFlags, by: posture)
+            guard step.refusal == nil else { return step }
+        }
+        guard state.handshake.extendAnswer(s) else { return nil }
         state.handshake.answer.marks.insert(.hasAcknowledged)
         state.handshake.stage = .answered
         if state.handshake.offer.marks.contains(.hasAcknowledged) { complete(&state, at: now, &step) }
@@ -108,12 +112,27 @@ extension TCPHandshake {
             return offer.isn(acknowledgedBy: s.acknowledgement) != nil
         }
         guard stage == .abandoned || (stage == .syn && answer.marks.contains(.earlier)) else { return false }
-        let (own, peer) = side == opener ? (offer, answer) : (answer, offer)
         guard answer.isValid else {
             return side != opener && offer.marks.contains(.fastOpen)
                 && offer.isn(acknowledgedBy: s.acknowledgement) != nil
         }
-        return peer.mayPlace(s.acknowledgement, before: own) && own.mayPlace(s.sequence, before: peer)
+        return side == opener
+            ? mayPlaceOfResponder(s.acknowledgement) && mayPlaceOfOpener(s.sequence)
+            : mayPlaceOfOpener(s.acknowledgement) && mayPlaceOfResponder(s.sequence)
+    }
+
+    /// Takes note of what the responder sends before the handshake is complete.
+    fileprivate mutating func extendAnswer(_ s: TCPFields) -> Bool {
+        answer.extend(s, within: UInt16(clamping: openerWindow))
+    }
+
+    /// What such a segment teaches.
+    mutating func noteStraggler(_ s: TCPFields, from side: Side) {
+        if side == opener {
+            offer.laterWindow = max(offer.laterWindow, s.window)
+        } else {
+            answer.laterWindow = max(answer.laterWindow, s.window)
+        }
     }
 }
 

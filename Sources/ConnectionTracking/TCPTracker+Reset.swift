@@ -33,7 +33,7 @@ extension TCPTracker {
             && handshake.answer.isn(acknowledgedBy: s.acknowledgement) != nil
         guard handshake.isUnderWay else {
             return state.phase == .closed
-                && (refusesSYN || handshake.offer.mayPlace(s.sequence, before: handshake.answer))
+                && (refusesSYN || handshake.mayPlaceOfOpener(s.sequence))
         }
         if handshake.offer.isNext(s.sequence) || (refusesSYN && handshake.stage == .crossed) {
             state.abandonOpening(by: handshake.opener, at: now)
@@ -43,14 +43,14 @@ extension TCPTracker {
             return state.handshake.offer.withdraw(handshake.offer.otherISN)
         }
         if handshake.answer.marks.contains(.stray), handshake.answer.otherISN == s.sequence { return true }
-        return refusesSYN || (handshake.stage != .syn && handshake.offer.mayPlace(s.sequence, before: handshake.answer))
+        return refusesSYN || (handshake.hasAnswer && handshake.mayPlaceOfOpener(s.sequence))
     }
 
     private static func resetByResponder(_ state: inout TCPState, _ s: TCPFields, at now: Instant) -> Bool {
         let handshake = state.handshake
         let refused = s.flags.contains(.ack) ? handshake.offer.isn(acknowledgedBy: s.acknowledgement) : nil
         guard handshake.isUnderWay else {
-            let mayFollow = refused != nil || handshake.answer.mayPlace(s.sequence, before: handshake.offer)
+            let mayFollow = refused != nil || handshake.mayPlaceOfResponder(s.sequence)
             return (state.phase == .closed && mayFollow) || handshake.answer.isNextOfOther(s.sequence)
         }
         if handshake.stage != .syn, handshake.answer.isNext(s.sequence) {
@@ -64,9 +64,7 @@ extension TCPTracker {
             }
             return true
         }
-        return handshake.stage == .syn
-            ? handshake.answer.marks.contains(.earlier) && handshake.answer.isNext(s.sequence)
-            : handshake.answer.mayPlace(s.sequence, before: handshake.offer)
+        return handshake.hasAnswer && handshake.mayPlaceOfResponder(s.sequence)
     }
 
     private static func resetInWindow(_ state: inout TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
@@ -81,7 +79,8 @@ extension TCPTracker {
             return .passed
         }
         let lowest = isQuiet(state) ? receiver.acknowledged : sender.lowest(within: receiver.reach)
-        let isInside = !s.sequence.isBefore(lowest) && !s.sequence.isAfter(sender.ceiling)
+        // One past the window stands what follows a probe of a closed one, or a FIN.
+        let isInside = !s.sequence.isBefore(lowest) && !s.sequence.isAfter(sender.ceiling &+ 1)
         return isInside ? .passed : .refused(.invalidSequence)
     }
 
@@ -95,6 +94,15 @@ extension TCPTracker {
 }
 
 extension TCPState {
+    /// Makes windows of an opening that was answered and given up, of which segments may still be about, before the record
+    /// of it goes to that of another.
+    mutating func keepAbandoned(before s: TCPFields, from side: Side, at now: Instant) {
+        guard handshake.stage == .abandoned, handshake.answer.isValid, !handshake.repeatsSYN(s, from: side) else {
+            return
+        }
+        establish(at: now)
+    }
+
     /// One side has given the opening up. If it was to replace a connection that lives, that one goes on.
     fileprivate mutating func abandonOpening(by side: Side, at now: Instant) {
         guard isHalfOpen else {

@@ -43,7 +43,7 @@ public enum TCPTracker {
         if flags.contains(.fin) { return .passed }
         return flags.contains(.ack)
             ? synACK(&state, s, from: side, at: now, posture)
-            : syn(&state, s, from: side, posture)
+            : syn(&state, s, from: side, at: now, posture)
     }
 
     /// A segment with ACK and without SYN or RST.
@@ -57,19 +57,24 @@ public enum TCPTracker {
             return step
         }
         guard state.hasWindows else {
-            return state.handshake.wasAnswered(s, from: side)
-                ? .passed : .refused(faultWithoutWindows(state, s, from: side))
+            return straggler(&state, s, from: side) ?? .refused(faultWithoutWindows(state, s, from: side))
         }
         if state.isUnlearnt, !state[side].marks.contains(.reset) {
             learn(&state, s, from: side, at: now)
             return .passed
         }
         if state.phase == .closed, state[side].marks.contains(.reset), !state[side].mayFollowReset(s) {
-            return .refused(.packetOnClosedConnection)
+            let isOfOpening = state.handshake.stage != .completed
+            return (isOfOpening ? straggler(&state, s, from: side) : nil) ?? .refused(.packetOnClosedConnection)
         }
         let step = exchange(&state, s, from: side, at: now, posture, unseenBytes)
-        if step.refusal != nil, state.handshake.wasAnswered(s, from: side) { return .passed }
-        return step
+        return step.refusal == nil ? step : straggler(&state, s, from: side) ?? step
+    }
+
+    private static func straggler(_ state: inout TCPState, _ s: TCPFields, from side: Side) -> TCPStep? {
+        guard state.handshake.wasAnswered(s, from: side) else { return nil }
+        state.handshake.noteStraggler(s, from: side)
+        return .passed
     }
 
     /// Every segment after the first SYN has ACK (RFC 9293 section 3.10.7.4 discards others). One without any flag comes

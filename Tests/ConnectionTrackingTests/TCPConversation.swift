@@ -108,10 +108,11 @@ struct TCPConversation {
         return step
     }
 
-    /// Judges a segment that has to pass and to change nothing but bounds that only grow.
+    /// Judges a segment that has to pass and to change nothing, except that a SYN is known to be repeated.
     mutating func passInVain(_ s: TCPFields, from party: Party, at location: SourceLocation = #_sourceLocation) {
-        let before = state
+        var before = state
         pass(s, from: party, at: location)
+        before.handshake.offer.marks.formUnion(state.handshake.offer.marks.intersection(.repeated))
         #expect(state == before, sourceLocation: location)
     }
 

@@ -56,8 +56,6 @@ struct TCPCrossingTests {
     func wrongAnswers(party: Party) {
         var talk = crossed()
         talk.refuse(synACK(talk, party).with { $0.acknowledgement &+= 1 }, from: party, as: .invalidACK)
-        if party == .client {
-        }
         talk.pass(synACK(talk, party), from: party)
     }
 
@@ -84,17 +82,50 @@ struct TCPCrossingTests {
         #expect(!TCPTracker.needsAdmission(talk.state, talk.segment(.server, [.syn, .ack]), from: talk.side(.server)))
     }
 
-    @Test("a split handshake of four segments is refused at its last, by its posture row")
+    @Test("a split handshake that does not wait for the client's SYN+ACK is refused by its posture row")
     func fourSegments() {
         var talk = crossed()
-        talk.pass(synACK(talk, .client), from: .client)
-        let last = talk.segment(.server)
-        let step = talk.judge(last, from: .server)
+        let early = talk.segment(.server)
+        let step = talk.judge(early, from: .server)
         #expect(step.refusal == .invalidFlags && step.row == .splitHandshake && !step.isSilent)
-        talk.refuse(last, from: .server, as: .invalidFlags)
+        talk.refuse(early, from: .server, as: .invalidFlags)
+        talk.refuse(talk.segment(.server, data: 10), from: .server, as: .invalidFlags)
         #expect(talk.phase == .synReceived)
+        talk.pass(synACK(talk, .client), from: .client)
         talk.pass(synACK(talk, .server), from: .server)
         #expect(talk.phase == .established)
+    }
+
+    @Test("a server that never got the client's SYN takes its SYN+ACK for the answer, and acknowledges it")
+    func lostSYN() {
+        var talk = crossed()
+        talk.pass(synACK(talk, .client), from: .client)
+        talk.refuse(talk.segment(.server, acknowledging: 1), from: .server, as: .invalidACK)
+        talk.send(.server)
+        #expect(talk.phase == .established && talk.state.opener == talk.side(.client))
+        talk.send(.server, data: 500)
+        talk.send(.client, data: 500)
+        talk.refuse(talk.segment(.client, data: 1, by: 2_000_000), from: .client, as: .invalidSequence)
+    }
+
+    @Test("a server whose SYN+ACK was lost acknowledges the SYN that is repeated")
+    func lostSYNACK() {
+        var talk = TCPConversation()
+        let syn = talk.send(.client, .syn)
+        talk.send(.server, .syn)
+        talk.pass(syn, from: .client)
+        talk.send(.server)
+        talk.send(.client, data: 10)
+        #expect(talk.phase == .established && talk.state.opener == talk.side(.client))
+    }
+
+    @Test("every simultaneous open succeeds whatever is lost of it", arguments: [0, 15_000], [false, true])
+    func everyLoss(lead: Int64, takesCrossedSYNACK: Bool) {
+        for losses in 0..<1_024 as Range<UInt64> {
+            var model = TCPModel(losing: losses, serverAfter: lead, takingCrossedSYNACK: takesCrossedSYNACK)
+            let report = model.run()
+            #expect(report.failure == nil && report.established == 1, "losses \(losses)")
+        }
     }
 
     @Test("a split handshake of five is refused at the SYN whose sender has shown that it knows the first")
@@ -110,12 +141,11 @@ struct TCPCrossingTests {
         var posture = AntiEvasion.normal
         posture.splitHandshake = action
         var talk = crossed(posture)
-        talk.pass(synACK(talk, .client), from: .client)
         let step = talk.judge(talk.segment(.server), from: .server)
         #expect(step.refusal == nil)
         #expect(step.logged == (action == .log ? .invalidFlags : nil))
-        #expect(talk.phase == .established)
         talk.send(.client, data: 20)
+        #expect(talk.phase == .established)
         talk.send(.server, data: 20)
     }
 

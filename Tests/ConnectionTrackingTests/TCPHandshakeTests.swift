@@ -184,8 +184,9 @@ struct TCPHandshakeTests {
         #expect(talk.phase == .closed)
         talk.passInVain(synACK, from: .server)
         talk.passInVain(talk.segment(.client, .rst), from: .client)
-        talk.refuse(talk.segment(.client), from: .client, as: .packetOnClosedConnection)
+        talk.pass(talk.segment(.client), from: .client)
         talk.refuse(talk.segment(.client, data: 9), from: .client, as: .packetOnClosedConnection)
+        #expect(talk.phase == .closed)
     }
 
     @Test("a RST elsewhere in the window of a half-open connection passes and changes nothing")

@@ -101,6 +101,19 @@ struct DirectionTests {
         #expect(engine.receives(.ipv6(from: .peer6, to: "ff02::fb").udp(5_353, 5_353)) == .drop(.unsolicitedUDP))
     }
 
+    @Test("A group packet from a wire is not the host's own, whatever its source says: its link header tells")
+    func forgedOwnGroupPackets() throws {
+        let engine = try EngineUnderTest()
+        for packet in [
+            PacketBuilder.ipv4(from: .host, to: "224.0.0.251").udp(5_353, 5_353),
+            PacketBuilder.ipv6(from: .host6, to: "ff02::fb").udp(5_353, 5_353),
+        ] {
+            let fate = engine.receives(packet) { $0.sourceMAC = MACAddress(bits: 0x5254_00aa_0001) }
+            #expect(fate == .drop(.unsolicitedUDP))
+            #expect(engine.receives(packet) == .pass)
+        }
+    }
+
     @Test("VLAN and ARP frames: tags are looked through, ARP is judged by rules that name it")
     func frames() throws {
         let engine = try EngineUnderTest(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Legitimate traffic of every kind passes complete, byte-identical, and without one event."""
 
+import contextlib
 import hashlib
 import os
 import unittest
@@ -67,13 +68,13 @@ while chunk := s.recv(65536):
 assert n == 3000000, n
 """
 
-# Two sockets that connect to each other: each sends a SYN before it gets the other's.
+# One of two sockets that connect to each other.
 SIMULTANEOUS = """
 import socket, sys, time
 s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind((sys.argv[2], 7050))
-s.settimeout(20)
+s.settimeout(50)
 s.connect((sys.argv[1], 7050))
 s.sendall(b'hello' * 1000)
 n = 0
@@ -82,6 +83,27 @@ while n < 5000:
     assert chunk
     n += len(chunk)
 s.close()
+"""
+
+# Sends to a group that it is in itself, and gets its own datagram back.
+OWN_GROUP = """
+import socket, struct, sys
+eth0 = socket.if_nametoindex('eth0')
+if ':' in sys.argv[1]:
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    member = socket.inet_pton(socket.AF_INET6, 'ff02::123') + struct.pack('@I', eth0)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+    group = ('ff02::123', 7060, 0, eth0)
+else:
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    near = socket.inet_aton(sys.argv[1])
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton('239.1.2.3') + near)
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, near)
+    group = ('239.1.2.3', 7060)
+s.bind(('', 7060))
+s.settimeout(10)
+s.sendto(b'to all', group)
+assert s.recv(100) == b'to all'
 """
 
 SERVER = """
@@ -203,6 +225,10 @@ class Traffic:
                 trace = self.host.run("traceroute", family, "-n", "-w", 2, "-q", 1, *options, self.back(address))
                 self.assertIn(self.back(address), trace.splitlines()[-1])
 
+    def test_own_group_packets(self):
+        for address in self.addresses():
+            self.host.python(OWN_GROUP, address)
+
     def test_half_close(self):
         for address in self.addresses():
             self.client.python(HALF_CLOSE, address)
@@ -212,21 +238,44 @@ class Traffic:
             self.client.python(PORT_REUSE, address, seconds=60)
 
     def test_simultaneous_open(self):
+        """The first SYNs are lost; when the way is free the repeated ones cross, or meet a socket that waits as well."""
         for address in self.addresses():
-            # The first SYNs are lost on the way; when the way is free again, the repeated ones cross.
-            tool = "ip6tables" if ":" in address else "iptables"
-            lost = ["PREROUTING", "-p", "tcp", "--dport", 7050, "-j", "DROP"]
-            self.lab.router.run(tool, "-w", "-t", "raw", "-A", *lost)
-            ends = [
-                namespace.start("/usr/bin/python3", "-c", SIMULTANEOUS, far, near)
-                for namespace, near, far in (
-                    (self.host, address, self.back(address)), (self.client, self.back(address), address))]
-            wait_until(
-                lambda: all(":7050" in n.run("ss", "-Htn", "state", "syn-sent") for n in (self.host, self.client)),
-                "both have sent their SYN")
+            with self.losing(address):
+                ends = [self.open(end, address) for end in (self.host, self.client)]
+            self.finish(ends)
+
+    def test_simultaneous_open_whose_first_syn_is_lost(self):
+        """One end never gets the other's SYN. Its own is answered with a SYN+ACK, which it acknowledges."""
+        for address in self.addresses():
+            for first, second in ((self.host, self.client), (self.client, self.host)):
+                with self.losing(address, "-s", first.ip6 if ":" in address else first.ip4):
+                    self.finish([self.open(first, address), self.open(second, address, waits=False)])
+
+    @contextlib.contextmanager
+    def losing(self, address, *source):
+        """Loses SYNs without ACK, of this source only."""
+        tool = "ip6tables" if ":" in address else "iptables"
+        syn = ["-p", "tcp", "--dport", 7050, "--tcp-flags", "SYN,ACK", "SYN"]
+        lost = ["PREROUTING", *source, *syn, "-j", "DROP"]
+        self.lab.router.run(tool, "-w", "-t", "raw", "-A", *lost)
+        try:
+            yield
+        finally:
             self.lab.router.run(tool, "-w", "-t", "raw", "-D", *lost)
-            for end in ends:
-                self.assertEqual(end.wait(30), 0, end.output())
+
+    def open(self, namespace, address, waits=True):
+        """One end, which has sent its SYN when this returns."""
+        far, near = (self.back(address), address) if namespace is self.host else (address, self.back(address))
+        end = namespace.start("/usr/bin/python3", "-c", SIMULTANEOUS, far, near)
+        if waits:
+            wait_until(
+                lambda: ":7050" in namespace.run("ss", "-Htn", "state", "syn-sent"), "it has sent its SYN",
+                process=end)
+        return end
+
+    def finish(self, ends):
+        for end in ends:
+            self.assertEqual(end.wait(60), 0, end.output())
 
     def test_two_percent_loss(self):
         self.lab.lose(2)

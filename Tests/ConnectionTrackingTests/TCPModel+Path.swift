@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+import TestSupport
+
+@testable import ConnectionTracking
+
+/// The path, and the tracker on it.
+extension TCPModel {
+    func side(_ party: Party) -> Side { party == .client ? clientSide : clientSide.opposite }
+
+    mutating func travel(_ s: Sent, leg index: Int, _ event: (Sent) -> Event) {
+        let leg = legs[index]
+        defer { plannedLosses >>= 1 }
+        if plannedLosses & 1 == 1 || Double.random(in: 0..<1, using: &random) < leg.loss { return }
+        let copies = Double.random(in: 0..<1, using: &random) < leg.duplication ? 2 : 1
+        for _ in 0..<copies {
+            queue.add(event(s), at: now + leg.delay + Int64.random(in: 0...leg.jitter, using: &random))
+        }
+    }
+
+    mutating func observe(_ s: Sent, from party: Party) {
+        report.segments += 1
+        if s.fields.flags.contains(.rst) { report.resets += 1 }
+        if now < startsAt, TCPTracker.isOpening(s.fields) { missedSYNs.insert(s.fields.sequence) }
+        if now >= startsAt, !judge(s, from: party) { return }
+        travel(s, leg: party == .client ? 1 : 3) { .arrives(party.peer, $0.fields) }
+    }
+
+    /// Whether the segment goes on.
+    private mutating func judge(_ s: Sent, from party: Party) -> Bool {
+        let instant = Instant(nanoseconds: now * 1_000)
+        note(s.fields, from: party)
+        guard var known = state else {
+            // A duplicate of a SYN, after a handshake that was missed, would be taken for the beginning.
+            if missedSYNs.contains(s.fields.sequence), TCPTracker.isOpening(s.fields) { return true }
+            state =
+                TCPTracker.isOpening(s.fields)
+                ? TCPTracker.open(s.fields, from: side(party), at: instant)
+                : TCPTracker.adopt(s.fields, from: side(party), opener: clientSide, at: instant)
+            return true
+        }
+        let before = known
+        let step = TCPTracker.step(&known, s.fields, from: side(party), at: instant, posture, unseenBytes: 0)
+        state = known
+        report.phases.insert(known.phase)
+        if step.reopened { report.reopened += 1 }
+        if before.isHalfOpen, !known.isHalfOpen, known.phase != .closed { report.established += 1 }
+        if let refusal = step.refusal, !isExpected(refusal, of: s, from: party, before) {
+            fail("\(refusal) of \(party)'s in \(before)")
+        }
+        if !known.isConsistent { fail("contradicts itself: \(known)") }
+        return step.refusal == nil
+    }
+
+    /// Some refusals are right although the segments are honest, and do no harm. A RST outside its receiver's window is
+    /// discarded there as well. New data of a side that has reset the connection, which its RST has overtaken, cannot be
+    /// told from data of somebody else. Nor can, while a SYN waits for its answer, what is left of a connection that the
+    /// tracker never saw.
+    private func isExpected(_ refusal: TCPRefusal, of s: Sent, from party: Party, _ before: TCPState) -> Bool {
+        if before.phase == .synSent, startsAt > 0 { return true }
+        if s.fields.flags.contains(.rst) { return self[party.peer].ignoresReset(s.fields) }
+        let isOvertaken = s.time <= resetLeft[party] ?? -1
+        return refusal == .packetOnClosedConnection && before[side(party)].marks.contains(.reset) && isOvertaken
+    }
+}
+
+// MARK: - What is told of a failure
+
+extension TCPModel {
+    private static let historyLength = 40
+
+    mutating func fail(_ what: String) {
+        report.failure = report.failure ?? "seed \(seed): \(what)\n\(recentHistory)"
+    }
+
+    mutating func note(_ s: TCPFields, from party: Party) {
+        if history.count == 2 * Self.historyLength { history.removeFirst(Self.historyLength) }
+        history.append((now, party, s, state?.phase))
+    }
+
+    private var recentHistory: String {
+        let lines = history.suffix(Self.historyLength).map { entry in
+            let s = entry.segment
+            return "\(entry.time) \(entry.party) flags \(s.flags.rawValue) seq \(s.sequence) ack \(s.acknowledgement)"
+                + " data \(s.dataLength) win \(s.window) sack \(s.sackHighest)"
+                + " \(entry.phase.map { "\($0)" } ?? "unknown")"
+        }
+        return lines.joined(separator: "\n")
+    }
+}
