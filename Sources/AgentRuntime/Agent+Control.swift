@@ -68,6 +68,7 @@ extension Agent {
             census.add(connections)
             report.queues.append(queueStatus(worker, own))
         }
+        if let unclaimed = unclaimed.withLock({ $0 }) { census.add(unclaimed.census) }
         report.reasons = reasonCounts(counters, log.accounting()).filter { $0.dropped > 0 }
         report.connections = census.counts(limits: standing.policy.document.engine.limits, shared)
         fillHooks(&report, counters)

@@ -24,6 +24,7 @@ extension Agent {
             }
             if let dead = deadWorker() { return dead }
             keepHouse()
+            refreshState()
         }
     }
 
@@ -51,6 +52,7 @@ extension Agent {
         shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
         let interfaces = network.withLock { $0 }.table(policy)
         let schedules = Agent.activeSchedules(policy)
+        unclaimed.withLock { $0 }?.setTimeouts(policy.document.engine.timeouts)
         for worker in workers {
             worker.engine.withLock { $0.adopt(policy, interfaces: interfaces, activeSchedules: schedules) }
         }
@@ -80,6 +82,7 @@ extension Agent {
         reportLosses()
         refreshWarnings(policy)
         refreshMetrics(policy)
+        refreshUnclaimed()
     }
 
     /// Interfaces and addresses; workers are told only when something changed.

@@ -20,21 +20,29 @@ extension Agent {
 
     static func socketName(_ number: UInt16) -> String { "queue-\(number)" }
 
-    /// The inherited sockets by queue number; those of no queue of this policy are closed, here and with the manager.
+    /// The inherited sockets by queue number, if they are those of exactly these queues. With other queues than before the
+    /// kernel spreads connections differently, and packets that wait are in the wrong ones: then all sockets are closed, here
+    /// and with the manager, and with them what waits.
     static func inheritedSockets(
         _ numbers: ClosedRange<UInt16>, _ manager: ServiceManager?, _ logger: Logger
     ) -> [UInt16: Int32] {
+        let all = InheritedSocket.all()
+        guard !all.isEmpty else { return [:] }
         var sockets: [UInt16: Int32] = [:]
-        for socket in InheritedSocket.all() {
-            if let number = numbers.first(where: { socketName($0) == socket.name }), sockets[number] == nil {
+        for socket in all {
+            if let number = numbers.first(where: { socketName($0) == socket.name }) {
                 sockets[number] = socket.descriptor
-            } else {
-                logger.notice("closing the socket \(socket.name), which belongs to no queue of this policy")
-                close(socket.descriptor)
-                manager?.forget(name: socket.name)
             }
         }
-        return sockets
+        if all.count == numbers.count && sockets.count == numbers.count { return sockets }
+        let names = all.map { $0.name }.joined(separator: ", ")
+        logger.notice("the queues are not those of the run before (\(names)): they are opened anew")
+        for socket in all {
+            close(socket.descriptor)
+            manager?.forget(name: socket.name)
+        }
+        _ = manager?.awaitAttention()
+        return [:]
     }
 
     /// Follows the policy in what the manager keeps.

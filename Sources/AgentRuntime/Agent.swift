@@ -36,6 +36,9 @@ package final class Agent: Sendable {
     let areSocketsKept = Atomic<Bool>(false)
     /// Held while a policy is loaded and given out, so that two reloads do not mix.
     let reloading = Guarded(())
+    let stateKeeping = Guarded(StateKeeping(due: Instant(nanoseconds: 0)))
+    /// Connections that the kernel will give to one worker or another; nil while there are none.
+    let unclaimed = Guarded<UnclaimedConnections?>(nil)
     /// Complaints that `status` repeats until they are over.
     let warnings = Guarded<[String]>([])
 
@@ -118,6 +121,7 @@ package final class Agent: Sendable {
         }
         reportTakeovers()
         updateKeptSockets()
+        restoreConnections()
         for worker in workers { worker.begin() }
         startWatchdog()
         tellReady()
@@ -143,6 +147,7 @@ package final class Agent: Sendable {
             while case .running = worker.standing.withLock({ $0 }) { usleep(1000) }
         }
         haveWorkersEnded.store(true, ordering: .relaxed)
+        if isPlanned { handConnectionsOver() }
         log.stop()
         if let thread = writer.withLock({ $0 }) { Thread.join(thread) }
         stopMetrics()

@@ -8,6 +8,10 @@ package struct AgentOptions: Sendable {
     /// Overrides `queue.numbers` of the policy.
     package var queues: ClosedRange<UInt16>?
     package var controlPath = "/run/portreeve/control.sock"
+    /// The connections for the next run, beside the control socket.
+    package var statePath: String {
+        controlPath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/") + "/state"
+    }
     package var version = Release.version
 
     package init() {}

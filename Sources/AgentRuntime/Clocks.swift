@@ -9,6 +9,9 @@ package enum Clocks {
     /// CLOCK_MONOTONIC; its origin is the kernel's boot.
     package static func monotonic() -> Instant { Instant(nanoseconds: read(CLOCK_MONOTONIC)) }
 
+    /// CLOCK_BOOTTIME, which goes on while the machine is suspended.
+    static func sinceBoot() -> Instant { Instant(nanoseconds: read(CLOCK_BOOTTIME)) }
+
     /// What to add to a monotonic instant to get nanoseconds since 1970 (UTC).
     package static func calendarOffset() -> Int64 { read(CLOCK_REALTIME) &- read(CLOCK_MONOTONIC) }
 

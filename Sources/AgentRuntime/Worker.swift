@@ -30,6 +30,10 @@ final class Worker: Sendable {
         case refused(String)
         /// With the count of packets that it left undecided.
         case done(orphans: UInt32)
+
+        var isDone: Bool {
+            if case .done = self { true } else { false }
+        }
     }
 
     let queue: QueueConfiguration

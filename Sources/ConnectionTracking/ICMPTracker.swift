@@ -21,7 +21,7 @@ public struct ICMPQuery: Hashable, Sendable, BitwiseCopyable {
 
 /// Which sides of an exchange have a request outstanding: an admitted one, at most `timeouts.icmp` ago.
 public struct ICMPState: Hashable, Sendable, BitwiseCopyable {
-    fileprivate var requesters: UInt8 = 0
+    var requesters: UInt8 = 0
     public init() {}
 
     fileprivate static func bit(_ side: Side) -> UInt8 { side == .low ? 1 : 2 }

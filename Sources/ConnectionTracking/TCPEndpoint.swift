@@ -51,6 +51,8 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
         static let unsettled = Marks(rawValue: 1 << 5)
         /// So little was sent since its SYN that nothing can lie before that.
         static let young = Marks(rawValue: 1 << 6)
+        /// Of a connection that an earlier run of the agent had seen established: no mere opening, whoever is silent.
+        static let remembered = Marks(rawValue: 1 << 7)
     }
 
     /// The most that a window can be: 65,535 shifted by 14.

@@ -72,6 +72,7 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     /// than an opening that waits for its answer.
     public var isUnanswered: Bool {
         hasWindows && !phase.isOver && (low.marks.contains(.silent) || high.marks.contains(.silent))
+            && !low.marks.contains(.remembered)
     }
 
     /// Whether the invariants hold.

@@ -36,6 +36,7 @@ extension TCPTracker {
         let before = state
         state = adopt(s, from: side, opener: before.opener, at: now)
         state.handshake = before.handshake
+        if before.low.marks.contains(.remembered) { state.low.marks.insert(.remembered) }
         guard before.phase == .closed || before.isHalfOpen else { return }
         state.phase = before.phase
         state[side.opposite].marks.formUnion(before[side.opposite].marks.intersection(.reset))

@@ -12,7 +12,7 @@ extension Engine {
         guard hot.icmpEnabled, let packet = ConnectionKey.make(p.headers),
             let query = ICMPQuery(type: p.headers.icmp.type)
         else { return judgeUnrelatedICMP(&p) }
-        if let i = table.find(packet.key, at: p.now) { return judgeKnownQuery(&p, i, packet.sender, query) }
+        if let i = connection(packet.key, at: p.now) { return judgeKnownQuery(&p, i, packet.sender, query) }
         return query.isReply ? judgeUnrelatedICMP(&p) : judgeFirstRequest(&p, packet)
     }
 

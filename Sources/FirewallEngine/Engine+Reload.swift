@@ -60,6 +60,19 @@ extension Engine {
     /// How many connections are in which stage.
     public var census: ConnectionCensus { table.census }
 
+    /// Appends up to `limit` connections from an index on; returns where to go on, or nil at the end of the table.
+    public mutating func connections(
+        from index: ConnectionIndex, atMost limit: Int, into list: inout [Connection]
+    ) -> ConnectionIndex? {
+        var next = index
+        for _ in 0..<limit {
+            guard let i = table.first(from: next) else { return nil }
+            list.append(table[i])
+            next = i + 1
+        }
+        return next
+    }
+
     /// Appends the first connection at or after an index and returns where it stands; nil at the end of the table.
     public func connection(from index: ConnectionIndex, into list: inout [Connection]) -> ConnectionIndex? {
         guard let i = table.first(from: index) else { return nil }

@@ -7,7 +7,7 @@ import PacketWire
 extension Engine {
     mutating func judgeTCP(_ p: inout Inspection) -> Finding? {
         guard let packet = ConnectionKey.make(p.headers) else { return judgeByRulesAlone(&p) }
-        if let i = table.find(packet.key, at: p.now) { return judgeKnownTCP(&p, i, packet.sender) }
+        if let i = connection(packet.key, at: p.now) { return judgeKnownTCP(&p, i, packet.sender) }
         return judgeUnknownTCP(&p, packet)
     }
 

@@ -8,7 +8,7 @@ extension Engine {
     /// An outgoing datagram opens an exchange; an incoming one passes as its answer, or is admitted by Force Allow.
     mutating func judgeUDP(_ p: inout Inspection) -> Finding? {
         guard let packet = ConnectionKey.make(p.headers) else { return judgeByRulesAlone(&p) }
-        if let i = table.find(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet.sender) }
+        if let i = connection(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet.sender) }
         p.ruling = policy.classify(subject(&p))
         if p.ruling.outcome == .bypass { return nil }
         return admitDatagram(

@@ -30,6 +30,8 @@ public struct Engine: ~Copyable {
     public var listeningPorts = ListeningPorts()
     var activeSchedules: UInt64 = 0
     let shared: SharedLimits
+    /// Connections of the run before that may be this worker's; nil where there are none.
+    public var unclaimed: UnclaimedConnections?
     /// Until this instant packets of connections older than the agent are admitted (POLICY: cold start).
     var graceEnds: Instant
     /// When packets may last have passed unseen, because a full queue fails open.
@@ -65,7 +67,7 @@ public struct Engine: ~Copyable {
 
     /// The connections that one worker can hold: all of them, for nothing says that they spread evenly. Memory is
     /// touched only when used.
-    private static func capacity(_ limits: TableLimits) -> Int {
+    public static func capacity(_ limits: TableLimits) -> Int {
         Int(limits.tcp) + Int(limits.udp) + Int(limits.icmp)
     }
 }

@@ -16,12 +16,12 @@ extension RawSpan {
     }
 
     @inline(__always)
-    func bigEndian32(at offset: Int) -> UInt32 {
+    public func bigEndian32(at offset: Int) -> UInt32 {
         unsafe UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
     }
 
     @inline(__always)
-    func bigEndian64(at offset: Int) -> UInt64 {
+    public func bigEndian64(at offset: Int) -> UInt64 {
         unsafe UInt64(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
 

@@ -25,19 +25,22 @@ while not ended:
 print(json.dumps({'outcomes': outcomes, 'slowest': slowest}), flush=True)
 """
 
-# One connection over which a numbered line goes every 20 ms and comes back; prints the number of each that came back.
+# One connection over which a numbered line goes every 20 ms and comes back; prints the number of each that came back,
+# and the longest time in milliseconds that one took so far.
 CONVERSATION = """
 import signal, socket, sys, time
 ended = []
 signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
 s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
 s.settimeout(60)
-stream, number = s.makefile('rb'), 0
+stream, number, longest = s.makefile('rb'), 0, 0
 while not ended:
     number += 1
+    begin = time.monotonic()
     s.sendall(b'%d\\n' % number)
     assert stream.readline() == b'%d\\n' % number
-    print(number, flush=True)
+    longest = max(longest, time.monotonic() - begin)
+    print(number, round(longest * 1000), flush=True)
     time.sleep(0.02)
 s.close()
 print('closed', flush=True)
@@ -69,6 +72,11 @@ class Conversation:
     def progress(self):
         """How many lines came back."""
         return len(self.process.output().splitlines())
+
+    @property
+    def longest_pause(self):
+        """In milliseconds."""
+        return max(int(line.split()[1]) for line in self.process.output().splitlines() if " " in line)
 
     def wait_for_progress(self, lines=3, seconds=20):
         """Waits until so many more lines came back."""
@@ -103,3 +111,47 @@ class Downloads:
             with open(target, "rb") as file:
                 results.append(file.read() if status == 0 else None)
         return results
+
+
+# Opens connections to an echo server and leaves them alone; uses each of them once at each SIGUSR1, and says how many answer.
+IDLE = """
+import signal, socket, struct, sys
+address, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+open_ones = [socket.create_connection((address, port), 10) for _ in range(count)]
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+def use(s):
+    try:
+        s.settimeout(10)
+        s.sendall(b'still there?\\n')
+        return s.recv(100) == b'still there?\\n'
+    except OSError:
+        return False
+for s in open_ones:
+    # Closed by a reset: nothing of it is sent again later.
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    assert use(s)
+print('open', flush=True)
+while True:
+    signal.sigwait([signal.SIGUSR1])
+    print(sum(use(s) for s in open_ones), 'answered', flush=True)
+"""
+
+
+class IdleConnections:
+    """Connections that say nothing unless asked."""
+
+    def __init__(self, namespace, address, port=7, count=100):
+        self.count = count
+        self.process = namespace.start("/usr/bin/python3", "-c", IDLE, address, port, count, name="idle")
+        wait_until(lambda: "open" in self.process.output(), f"{count} connections are open", 30, self.process)
+        self._asked = 0
+
+    def answering(self):
+        """Uses each of them; returns how many answer."""
+        self._asked += 1
+        self.process.signal(signal.SIGUSR1)
+        wait_until(lambda: self.process.output().count("answered") == self._asked, "all were asked", 120, self.process)
+        return int(self.process.output().splitlines()[-1].split()[0])
+
+    def stop(self):
+        self.process.kill()

@@ -14,9 +14,9 @@ import isolation
 isolation.isolate()
 
 import services
-from agent import Agent, reasons
+from agent import Agent, hand_written_rules, reasons
 from lab import Lab, wait_until
-from load import Connections, Conversation
+from load import Connections, Conversation, IdleConnections
 from manager import ManagedAgent
 
 POLICY = """
@@ -44,6 +44,11 @@ class ServiceTests(unittest.TestCase):
         agent = ManagedAgent(self.host, policy, name=os.path.basename(self.lab.file("agent")), **options)
         self.addCleanup(agent.end)
         return agent.start()
+
+    def idle(self, address=None, count=100):
+        idle = IdleConnections(self.client, address or self.host.ip4, count=count)
+        self.addCleanup(idle.stop)
+        return idle
 
     def assert_no_loss(self, agent):
         """No packet was dropped by anybody: no event, none lost on the way to the agent."""
@@ -148,16 +153,18 @@ class KeptSocketTests(ServiceTests):
         agent.manager.keep("queue-7", elsewhere)
         agent.manager.keep("other", elsewhere)
         agent.start()
-        self.assertIn("closing the socket queue-7", agent.log())
+        self.assertIn("they are opened anew", agent.log())
         wait_until(lambda: set(agent.manager.kept) == {"queue-0"}, "only the queue's own is kept")
 
-    def test_fewer_queues(self):
+    def test_other_queues(self):
         agent = self.agent(queues=(0, 3))
         agent.stop()
         self.assertEqual(set(self.host.queues()), {0, 1, 2, 3})
         agent.queues = (0, 1)
         agent.start()
-        wait_until(lambda: set(self.host.queues()) == {0, 1}, "the others are given up")
+        self.assertIn("the queues are not those of the run before", agent.log())
+        self.assertEqual(set(self.host.queues()), {0, 1})
+        wait_until(lambda: set(agent.manager.kept) == {"queue-0", "queue-1"}, "the new ones are kept")
 
     def test_two_agents(self):
         agent = self.agent()
@@ -265,6 +272,199 @@ class CrashTests(ServiceTests):
                 return
             os.close(descriptor) if kept is None else kept.close()
         raise LookupError("no netfilter socket")
+
+
+# Without the grace for connections that are older than the agent, what it does not know is refused.
+NO_GRACE = "engine: { timeouts: { cold-start: 0s, boot-start: 0s } }\n"
+NOBODY = 65534
+
+
+class RestartTests(ServiceTests):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.enterClassContext(services.iperf3(cls.host))
+
+    def test_restart_under_load(self):
+        """As the service's user: bulk data both ways, a hundred idle connections, a flood of short ones; no packet is
+        dropped by anybody, and no event written."""
+        for policy, queues in ((POLICY + NO_GRACE, (0, 1)), (FAIL_OPEN + NO_GRACE, (0, 0))):
+            with self.subTest(policy):
+                self.host.flush_rules()
+                agent = self.agent(policy, queues=queues, user=NOBODY)
+                agent.feed()
+                idle = self.idle()
+                conversation = Conversation(self.client, self.host.ip6)
+                bulk = self.client.start("iperf3", "-c", self.host.ip4, "-t", 12, "--bidir", "-J", name="bulk")
+                stream = Connections(self.client, self.host.ip4, patience=10)
+                self.client.python(DATAGRAMS, self.host.ip4, 1)
+                for _ in range(3):
+                    time.sleep(2)
+                    self.assertEqual(agent.restart(), 0)
+                    self.assertEqual(agent.report()["connections"]["udp"], 1)
+                    self.assertIn("go on exactly", agent.log())
+                    self.assertEqual(idle.answering(), 100)
+                outcomes = stream.stop()
+                self.assertEqual(set(outcomes), {"complete"}, outcomes)
+                self.assertEqual(bulk.wait(60), 0, bulk.output())
+                self.assertTrue(conversation.stop())
+                self.assertEqual(idle.answering(), 100)
+                self.assert_no_loss(agent)
+                idle.stop()
+                sums = json.loads(bulk.output())["end"]
+                moved = sums["sum_sent"]["bytes"] + sums["sum_received_bidir_reverse"]["bytes"]
+                packets = sum(queue["packets"] for queue in agent.report()["queues"])
+                print(f"{'open' if 'open' in policy else 'closed'}: 3 restarts, {moved >> 20} MiB, {outcomes['complete']} "
+                      f"short connections, {packets} packets since the last restart, 0 dropped, longest pause "
+                      f"{conversation.longest_pause} ms", flush=True)
+                agent.end()
+
+    def test_crash(self):
+        """kill -9, then the next run: the connections of the last state go on, although it learns their windows anew."""
+        agent = self.agent(POLICY + NO_GRACE, queues=(0, 1))
+        agent.feed()
+        idle = self.idle()
+        conversation = Conversation(self.client, self.host.ip4)
+        written = os.stat(agent.state).st_mtime_ns if os.path.exists(agent.state) else 0
+        wait_until(lambda: os.path.exists(agent.state) and os.stat(agent.state).st_mtime_ns != written, "a new state", 40)
+        agent.kill()
+        agent.start()
+        self.assertIn("with windows to be learnt anew", agent.log())
+        conversation.wait_for_progress()
+        self.assertEqual(idle.answering(), 100)
+        self.assertTrue(conversation.stop())
+        self.assertEqual(set(reasons(agent.events())) - {"internal-driver-error"}, set())
+        self.client.run("ping", "-c", 1, self.host.ip4)
+        print(f"kill -9: longest pause {conversation.longest_pause} ms", flush=True)
+
+    def test_another_number_of_queues(self):
+        agent = self.agent(POLICY + NO_GRACE, queues=(0, 3))
+        agent.feed()
+        idle = [self.idle(address) for address in (self.host.ip4, self.host.ip6)]
+        conversations = [Conversation(self.client, address) for address in (self.host.ip4, self.host.ip6)]
+        for queues in ((0, 1), (0, 2), (0, 0), (0, 1)):
+            with self.subTest(queues):
+                agent.stop()
+                agent.queues = queues
+                # Whole tables, so that no packet finds none. What comes to a queue that is not open yet is sent again.
+                for family, text in hand_written_rules(queues).items():
+                    self.host.run("iptables-restore" if family == 4 else "ip6tables-restore", "-w", input=text)
+                agent.start()
+                self.assertIn("they are opened anew", agent.log())
+                for conversation in conversations:
+                    conversation.wait_for_progress()
+                self.assertEqual([some.answering() for some in idle], [100, 100])
+                report = agent.report()
+                self.assertEqual(report["connections"]["tcp"], 202, report["connections"])
+                self.assert_no_loss(agent)
+        self.assertTrue(all(conversation.stop() for conversation in conversations))
+
+    def test_a_new_policy_judges_again(self):
+        agent = self.agent(POLICY + NO_GRACE)
+        agent.feed()
+        idle = self.idle(count=1)
+        agent.write_policy(POLICY.replace("[7, 80, 5201]", "[80]") + NO_GRACE)
+        agent.restart()
+        self.assertEqual(idle.answering(), 0)
+        self.assertEqual(set(reasons(agent.wait_for_events(1))), {"out-of-allowed-policy"})
+
+
+class StateFileTests(ServiceTests):
+    """What is not believed. With no grace the one connection that the file has is then unknown."""
+
+    def refusal(self, change):
+        """What the agent says of the file after `change(path)`."""
+        agent = self.agent(POLICY + NO_GRACE)
+        agent.feed()
+        idle = self.idle(count=1)
+        agent.stop()
+        change(agent.state)
+        agent.start()
+        self.assertNotIn("go on exactly", agent.log())
+        self.assertEqual(idle.answering(), 0)
+        self.assertIn("out-of-connection", reasons(agent.wait_for_events(1)))
+        line = next(line for line in agent.log().splitlines() if "connections of the run before" in line)
+        idle.stop()
+        agent.end()
+        self.host.flush_rules()
+        return line
+
+    def test_old(self):
+        self.assertIn("is 301 seconds old", self.refusal(lambda path: patch(path, 32, lambda b: shift(b, -301))))
+        self.assertIn("dated in the future", self.refusal(lambda path: patch(path, 32, lambda b: shift(b, 3600))))
+
+    def test_of_another_boot(self):
+        self.assertIn("from before the last boot", self.refusal(lambda path: patch(path, 16, lambda b: b"\0" * 8)))
+
+    def test_of_another_version(self):
+        self.assertIn("it has format 7", self.refusal(lambda path: patch(path, 8, lambda b: struct.pack(">I", 7) + b[4:])))
+
+    def test_torn(self):
+        self.assertIn("its end is missing", self.refusal(lambda path: os.truncate(path, os.stat(path).st_size - 8)))
+        self.assertIn("its end is missing", self.refusal(lambda path: os.truncate(path, 48)))
+        self.assertIn("does not begin as a state does", self.refusal(lambda path: os.truncate(path, 0)))
+
+    def test_damaged(self):
+        self.assertIn("its checksum is wrong", self.refusal(lambda path: patch(path, 90, lambda b: b"\1" * 8, sum=False)))
+
+    def test_forged(self):
+        self.assertIn("others than its owner may use it", self.refusal(lambda path: os.chmod(path, 0o644)))
+        self.assertIn("it belongs to user 65534", self.refusal(lambda path: os.chown(path, NOBODY, NOBODY)))
+        self.assertIn("opening", self.refusal(replace_by_link))
+        # An address that is not of its version, with a checksum that is right.
+        self.assertIn("record 0 describes no connection", self.refusal(lambda path: patch(path, 50, lambda b: b"\xff" * 8)))
+
+
+def shift(field, seconds):
+    return struct.pack(">q", struct.unpack(">q", field)[0] + seconds * 10**9)
+
+
+def patch(path, offset, change, sum=True):
+    """Changes eight bytes of a state, and makes its checksum right again."""
+    with open(path, "r+b") as file:
+        content = bytearray(file.read())
+        content[offset:offset + 8] = change(bytes(content[offset:offset + 8]))
+        if sum:
+            content[-8:] = struct.pack(">Q", checksum(content[:-8]))
+        file.seek(0)
+        file.write(content)
+
+
+def replace_by_link(path):
+    os.rename(path, path + ".real")
+    os.symlink(path + ".real", path)
+
+
+def checksum(content):
+    """SipHash-1-3 of the words of a state."""
+    mask = (1 << 64) - 1
+    key = (0x5052545256535441, 1)
+    v = [key[0] ^ 0x736F6D6570736575, key[1] ^ 0x646F72616E646F6D, key[0] ^ 0x6C7967656E657261, key[1] ^ 0x7465646279746573]
+
+    def turned(x, bits):
+        return (x << bits | x >> (64 - bits)) & mask
+
+    def turn():
+        v[0] = (v[0] + v[1]) & mask
+        v[1] = turned(v[1], 13) ^ v[0]
+        v[0] = turned(v[0], 32)
+        v[2] = (v[2] + v[3]) & mask
+        v[3] = turned(v[3], 16) ^ v[2]
+        v[0] = (v[0] + v[3]) & mask
+        v[3] = turned(v[3], 21) ^ v[0]
+        v[2] = (v[2] + v[1]) & mask
+        v[1] = turned(v[1], 17) ^ v[2]
+        v[2] = turned(v[2], 32)
+
+    words = struct.unpack(f">{len(content) // 8}Q", content)
+    for word in [*words, len(words) << 59 & mask]:
+        v[3] ^= word
+        turn()
+        v[0] ^= word
+    v[2] ^= 0xFF
+    for _ in range(3):
+        turn()
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
 if __name__ == "__main__":

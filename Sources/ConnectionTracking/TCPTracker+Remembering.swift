@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import PacketWire
+
+/// Connections that an earlier run of the agent knew, and of which only that is known.
+extension TCPTracker {
+    /// The state of an established connection whose windows are to be learnt from the next segment. Unlike one that is
+    /// adopted from a segment, it was admitted by its handshake: it keeps the time of an established connection although
+    /// nobody was heard yet.
+    static func remember(opener: Side, at now: Instant) -> TCPState {
+        var state = TCPState()
+        state.opener = opener
+        state.phase = .established
+        state.hasWindows = true
+        state.low = remembered(at: now)
+        state.high = state.low
+        return state
+    }
+
+    private static func remembered(at now: Instant) -> TCPEndpoint {
+        var endpoint = TCPEndpoint()
+        endpoint.start = TCPEndpoint.second(of: now)
+        endpoint.largestWindow = TCPEndpoint.greatestWindow
+        endpoint.scale = 14
+        endpoint.marks = [.silent, .unsettled, .remembered]
+        return endpoint
+    }
+}

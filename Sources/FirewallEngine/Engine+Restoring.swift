@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+public import ConnectionTracking
+import FirewallPolicy
+public import PacketWire
+
+extension Engine {
+    /// Takes in a connection of the run before; its opening is judged by this engine's policy at its next packet. False
+    /// where its time is over or the table has no room.
+    public mutating func restore(_ connection: Connection, at now: Instant) -> Bool {
+        let span = hot.timeouts.span(of: connection.stage)
+        guard now - connection.lastSeen < span, table.find(connection.key, at: now) == nil else { return false }
+        var restored = connection
+        restored.generation = 0
+        restored.refusal.rule = -1
+        return (try? table.insert(restored, at: now)) != nil
+    }
+
+    /// The connection of a key: in the table, or among those that are claimed by the worker to which their packets come.
+    mutating func connection(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
+        if let index = table.find(key, at: now) { return index }
+        return unclaimed == nil ? nil : claim(key, at: now)
+    }
+
+    private mutating func claim(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
+        guard let claimed = unclaimed?.claim(key, at: now) else { return nil }
+        return try? table.insert(claimed, at: now)
+    }
+}
