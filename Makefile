@@ -7,7 +7,11 @@
 SWIFT      ?= swift
 PREFIX     ?= /usr
 DESTDIR    ?=
-RELEASE    := $(SWIFT) build -c release --static-swift-stdlib
+# No path of this directory in the programs or their debug symbols, nor a hash over it: the same source gives the same bytes
+# anywhere.
+SWIFTC     := -file-prefix-map $(CURDIR)=. -Xfrontend -no-clang-module-breadcrumbs -Xfrontend -disable-incremental-llvm-codegen
+ANYWHERE   := $(SWIFTC:%=-Xswiftc %) -Xcc -ffile-prefix-map=$(CURDIR)=.
+RELEASE    := $(SWIFT) build -c release --static-swift-stdlib $(ANYWHERE)
 BIN        := .build/release
 GENERATED  := .build/documents
 PYTHON     := /usr/bin/python3
@@ -24,10 +28,10 @@ VM_PACKAGES    := qemu-system-x86 mmdebstrap e2fsprogs fakeroot dpkg-dev
 FUZZ_SECONDS   ?= 60
 
 .PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-swift test-allocations test-live test-deb test-vm \
-        check demo bench bench-queue fuzz deb install clean
+        check demo bench bench-queue fuzz deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check demo bench bench-queue fuzz deb test-deb test-vm install clean'
+	@echo 'deps build test check demo bench bench-queue fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -105,6 +109,10 @@ test-deb: deb
 test-vm: deb
 	$(MAKE) deps-vm || echo 'not everything that the virtual machine needs could be installed'
 	$(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
+
+# Builds everything again elsewhere, and compares.
+deb-reproducible: deb
+	Packaging/check-reproducible
 
 install: docs
 	install -D -m 755 $(BIN)/portreeved $(DESTDIR)$(PREFIX)/sbin/portreeved

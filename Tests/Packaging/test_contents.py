@@ -59,6 +59,11 @@ class ProgramTests(unittest.TestCase):
             symbols = run("dpkg-deb", "-c", glob.glob(f"{BUILT}/portreeve-dbgsym_*.deb")[0])
             self.assertIn(f"{identity[:2]}/{identity[2:]}.debug", symbols)
 
+    def test_no_path_of_the_build_stays(self):
+        for program in (TOOL, AGENT):
+            with open(path(program), "rb") as file:
+                self.assertFalse(REPOSITORY.encode() in file.read(), program)
+
     def test_libraries_are_declared(self):
         for library in ("libc6", "libmnl0", "libnetfilter-queue1", "libyaml-0-2", "libpcap0.8", "iptables"):
             self.assertIn(library, field("Depends"))
