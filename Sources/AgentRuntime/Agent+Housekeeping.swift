@@ -56,6 +56,11 @@ extension Agent {
         for worker in workers {
             worker.engine.withLock { $0.adopt(policy, interfaces: interfaces, activeSchedules: schedules) }
         }
+        if offload.withLock({ $0 != .unused }) || !policy.document.offloadedDirections.isEmpty {
+            pauseOffload()
+            resumeOffload(policy)
+            isOffloadStale.store(true, ordering: .relaxed)
+        }
         if Agent.keepsSockets(policy) != areSocketsKept.load(ordering: .relaxed) { updateKeptSockets() }
         logger.notice(
             "policy \(options.policyPath) loaded: epoch \(policy.epoch), \(policy.document.rules.count) rules")
@@ -79,6 +84,7 @@ extension Agent {
         let policy = policies.current
         refreshSchedules(policy)
         refreshListeningPorts(policy)
+        refreshOffload()
         reportLosses()
         refreshWarnings(policy)
         refreshMetrics(policy)

@@ -12,7 +12,7 @@ extension Agent {
     /// Looks for what keeps the agent from doing its work although it runs. Each complaint is logged, and reported as
     /// Invalid Adapter Configuration, when it begins; `status` shows it until it is over.
     func refreshWarnings(_ policy: Policy) {
-        let now = missingInterfaces(policy) + unfedQueues() + olderQueues(policy)
+        let now = missingInterfaces(policy) + unfedQueues() + olderQueues(policy) + offloadWarnings
         let begun = warnings.withLock { known in
             defer { known = now }
             return now.filter { !known.contains($0) }

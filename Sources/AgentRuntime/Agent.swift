@@ -39,6 +39,9 @@ package final class Agent: Sendable {
     let stateKeeping = Guarded(StateKeeping(due: Instant(nanoseconds: 0)))
     /// Connections that the kernel will give to one worker or another; nil while there are none.
     let unclaimed = Guarded<UnclaimedConnections?>(nil)
+    let offload = Guarded(OffloadStanding.unused)
+    /// The marks of offloaded flows are to be cleared once more.
+    let isOffloadStale = Atomic<Bool>(false)
     /// Complaints that `status` repeats until they are over.
     let warnings = Guarded<[String]>([])
 
@@ -94,6 +97,7 @@ package final class Agent: Sendable {
         let workers = zip(numbers, log.queues).map { number, events in
             Worker(
                 QueueConfiguration(number: number, policy.document),
+                marks: MarkLayout(mask: policy.document.queue.markMask),
                 engine: Engine(
                     policy: policy, clock: clock, seed: seed, shared: shared, hasOtherWorkers: numbers.count > 1),
                 events: events, manager: manager, inherited: inherited[number])
@@ -122,6 +126,7 @@ package final class Agent: Sendable {
         reportTakeovers()
         updateKeptSockets()
         restoreConnections()
+        resumeOffload(policies.current)
         for worker in workers { worker.begin() }
         startWatchdog()
         tellReady()

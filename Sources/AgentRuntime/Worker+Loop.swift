@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import AgentMetrics
+import ConnectionTracking
 import EventLog
 import FirewallEngine
+import FirewallPolicy
 import Locking
 import NetfilterQueue
 import PacketWire
@@ -67,7 +69,7 @@ extension Worker {
         let metadata = PacketMetadata(attributes, queue: number)
         let decision = packet.withBytes { engine.inspect($0, metadata, at: now) }
         switch decision.verdict {
-        case .pass: packet.settle(.accept)
+        case .pass: settlePassed(packet, decision.offloads)
         case .drop: packet.settle(.drop)
         case .hold:
             heldEver.add(1, ordering: .relaxed)
@@ -81,6 +83,15 @@ extension Worker {
     private func noteUnseen(_ engine: inout Engine, at now: Instant) {
         engine.notePassedUnseen(at: now)
         overflows.add(1, ordering: .relaxed)
+    }
+
+    /// A packet that offloads its flow takes the bit of its direction along, in the place of what else is there of our
+    /// bits; the rules save it at the next hook.
+    private func settlePassed(_ packet: consuming QueuedPacket, _ offloads: Direction?) {
+        guard let direction = offloads, mayOffload.load(ordering: .relaxed) else { return packet.settle(.accept) }
+        let bit = direction == .incoming ? marks.incomingOffload : marks.outgoingOffload
+        let others = packet.attributes.mark & ~marks.mask
+        packet.settle(.accept, mark: others | bit)
     }
 
     /// Settles the held fragments whose datagram is decided, or whose time is over.

@@ -37,6 +37,10 @@ final class Worker: Sendable {
     }
 
     let queue: QueueConfiguration
+    /// The bits of packet marks that are ours.
+    let marks: MarkLayout
+    /// Whether flows are offloaded that the policy says may be: not while the kernel might know some of an older policy.
+    let mayOffload = Atomic<Bool>(false)
     let manager: ServiceManager?
     private let inherited: Int32?
     let takeover = Guarded(Takeover.none)
@@ -67,15 +71,17 @@ final class Worker: Sendable {
 
     /// - Parameters:
     ///   - queue: what to open.
+    ///   - marks: of the policy.
     ///   - engine: judges its packets.
     ///   - events: takes the events.
     ///   - manager: who kept `inherited`, if anybody did.
     ///   - inherited: the queue's socket of the run before; owned from now on.
     init(
-        _ queue: QueueConfiguration, engine: consuming sending Engine, events: EventQueue, manager: ServiceManager?,
-        inherited: Int32?
+        _ queue: QueueConfiguration, marks: MarkLayout, engine: consuming sending Engine, events: EventQueue,
+        manager: ServiceManager?, inherited: Int32?
     ) {
         self.queue = queue
+        self.marks = marks
         self.manager = manager
         self.inherited = inherited
         self.engine = Guarded(engine)
@@ -121,10 +127,15 @@ final class Worker: Sendable {
 
     func note(_ row: QueueRow?) { queueCounters.withLock { $0.kernel = row } }
 
+    var isRunning: Bool { standing.withLock { if case .running = $0 { true } else { false } } }
+
+    /// Has the thread begin a turn now rather than after its sleep.
+    func wake() { standing.withLock { if case .running(let waker) = $0 { waker.wake() } } }
+
     /// Asks the thread to end after its batch.
     func stop(leavingQueue: Bool) {
         leavesQueue.store(leavingQueue, ordering: .relaxed)
         isStopping.store(true, ordering: .relaxed)
-        standing.withLock { if case .running(let waker) = $0 { waker.wake() } }
+        wake()
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+public import ConnectionTracking
+
 /// What becomes of a packet.
 public enum Verdict: UInt8, Sendable, BitwiseCopyable {
     case pass
@@ -16,6 +18,8 @@ public struct Decision: Sendable, BitwiseCopyable {
     public var verdict: Verdict
     /// Set for a drop, and for a pass that an event reports (tap, failure open).
     public var reason: DropReason?
+    /// The kernel may accept what follows of this flow in this direction; nil for what is to be judged packet by packet.
+    public var offloads: Direction?
     /// Index of the deciding rule in `Policy.rules`, or -1.
     public var rule: Int32
     /// `hold`: the ticket under which the release names this packet.

@@ -11,7 +11,7 @@ extension Engine {
         guard let finding else {
             counters.passed &+= 1
             logPassed(&p, bytes)
-            return .pass
+            return passed(&p)
         }
         if let action = overrides(finding) {
             counters.passed &+= 1

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// What the bits of `queue.mark-mask` mean in packet and connection marks: the lowest is the agent's own traffic, the next
-/// two are offloaded flows by direction, the rest is the policy epoch of an offload. The agent sets them, the rules that
-/// `portreeve iptables` makes test them.
+/// two are offloaded flows by direction. The agent sets them, the rules that `portreeve iptables` makes test them.
+///
+/// No bits say by which policy a flow was offloaded: the rules would have to change at every reload, which the agent has no
+/// right to do. At a reload it clears the two bits of all connections instead, which costs a flow that is still to be
+/// offloaded one more packet.
 public struct MarkLayout: Hashable, Sendable, BitwiseCopyable {
     /// All bits that may be used.
     public let mask: UInt32
@@ -10,14 +13,15 @@ public struct MarkLayout: Hashable, Sendable, BitwiseCopyable {
     public let ownTraffic: UInt32
     public let incomingOffload: UInt32
     public let outgoingOffload: UInt32
-    public let epochMask: UInt32
+
+    /// Both bits of offloaded flows.
+    public var offload: UInt32 { incomingOffload | outgoingOffload }
 
     public init(mask: UInt32) {
         self.mask = mask
         ownTraffic = mask.lowestBit
         incomingOffload = (mask & ~ownTraffic).lowestBit
         outgoingOffload = (mask & ~(ownTraffic | incomingOffload)).lowestBit
-        epochMask = mask & ~(ownTraffic | incomingOffload | outgoingOffload)
     }
 }
 

@@ -26,6 +26,11 @@ public struct PolicyDocument: Sendable {
     public init() {}
 }
 
+extension PolicyDocument {
+    /// The directions in which a rule offloads flows to the kernel.
+    public var offloadedDirections: Set<Direction> { Set(rules.filter(\.offload).map(\.direction)) }
+}
+
 public enum Mode: UInt8, Sendable, BitwiseCopyable { case inline, tap }
 
 public enum FailureMode: UInt8, Sendable, BitwiseCopyable { case closed, open }

@@ -1,78 +1,61 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-/// Portreeve's own part of the mangle table of one family: its chains, and the jumps to them from the built-in chains. All
-/// that is added is in chains with names of its own and in those jumps, so that taking it away leaves what was there.
+/// Portreeve's own rules of one family. All that is added is in chains with names of its own and in the jumps to them, so
+/// that taking it away leaves what was there.
 ///
-/// The jumps stand last in their chains: a packet that comes back from the queue goes on at the next hook and skips what
-/// would follow in the same chain.
+/// Packets are given to the queue in the mangle table, and the jumps stand last in their chains: a packet that comes back
+/// from the queue goes on at the next hook and skips what would follow in the same chain. The filter table comes in only
+/// where marks of offloaded flows are saved after mangle INPUT.
 package struct OwnRules: Hashable, Sendable {
-    package static let table = "mangle"
+    static let mangle = "mangle"
+    static let filter = "filter"
     package static let incomingChain = "PORTREEVE-IN"
     package static let outgoingChain = "PORTREEVE-OUT"
     package static let forwardedChain = "PORTREEVE-FWD"
-    /// Empty; it says that the table itself did not exist before and may go with the rules.
-    package static let tableMarker = "PORTREEVE-MADE-TABLE"
+    /// Where marks of packets become marks of their connections, at the hook after the queue's.
+    package static let incomingMarksChain = "PORTREEVE-MARK-IN"
+    package static let outgoingMarksChain = "PORTREEVE-MARK-OUT"
 
-    package struct Chain: Hashable, Sendable {
-        package var name: String
-        /// Each without its `-A NAME`.
-        package var rules: [String]
-    }
-
-    package var chains: [Chain] = []
-    /// Whole `-A` lines, in whatever chain they stand.
-    package var jumps: [String] = []
+    /// `mangle` first: without it there is nothing to save.
+    package var tables = [OwnTable(mangle), OwnTable(filter)]
 
     package init() {}
 
-    package var isEmpty: Bool { chains.isEmpty && jumps.isEmpty }
+    package var isEmpty: Bool { tables.allSatisfy(\.isEmpty) }
 
     static func isOwn(_ chain: String) -> Bool { chain.hasPrefix("PORTREEVE-") }
+
+    /// Without what says which tables were there before, which differs from boot to boot.
+    package var unmarked: OwnRules {
+        var own = self
+        own.tables = tables.map(\.unmarked)
+        return own
+    }
+
+    /// Adds to one of the tables.
+    mutating func add(_ chain: OwnTable.Chain, from hook: FilterHook, in name: String) {
+        for index in tables.indices where tables[index].name == name {
+            tables[index].chains.append(chain)
+            tables[index].jumps.append("-A \(hook.chain) -j \(chain.name)")
+        }
+    }
 }
 
 extension OwnRules {
     /// Those that are in place in a saved rule set.
     package init(in ruleset: SavedRuleset) {
-        guard let table = ruleset[table: Self.table] else { return }
-        for chain in table.chains where Self.isOwn(chain.name) {
-            let prefix = "-A \(chain.name) "
-            chains.append(Chain(name: chain.name, rules: chain.rules.map { String($0.line.dropFirst(prefix.count)) }))
-        }
-        for chain in table.chains where !Self.isOwn(chain.name) {
-            jumps += chain.rules.filter { $0.target.map(Self.isOwn) ?? false }.map(\.line)
-        }
+        tables = tables.map { OwnTable($0.name, in: ruleset) }
     }
 
-    /// Whether they belong to a table that was made for them.
-    package var ownTable: Bool { chains.contains { $0.name == Self.tableMarker } }
-
-    /// Without what says whether the table was there before, which differs from boot to boot.
-    package var unmarked: OwnRules {
-        var own = self
-        own.chains.removeAll { $0.name == Self.tableMarker }
-        return own
-    }
-
-    package mutating func markTable() {
-        guard !ownTable else { return }
-        chains.append(Chain(name: Self.tableMarker, rules: []))
-    }
-
-    /// What `iptables-restore --noflush` reads to put these in the place of `current`, in one step: either all of it
-    /// happens or nothing.
+    /// What `iptables-restore --noflush` reads to put these in the place of `current`: of each table in one step, either
+    /// all of it or nothing.
     package func restoreText(replacing current: OwnRules) -> String {
-        var lines = ["*\(Self.table)"]
-        let names = chains.map(\.name)
-        // A declaration empties a chain that exists.
-        lines += names.map { ":\($0) - [0:0]" }
-        lines += current.jumps.map { "-D" + $0.dropFirst(2) }
-        let leaving = current.chains.map(\.name).filter { !names.contains($0) }
-        lines += leaving.map { "-F \($0)" }
-        lines += leaving.map { "-X \($0)" }
-        for chain in chains { lines += chain.rules.map { "-A \(chain.name) \($0)" } }
-        lines += jumps
-        return (lines + ["COMMIT", ""]).joined(separator: "\n")
+        let lines = zip(tables, current.tables).flatMap { $0.restoreLines(replacing: $1) }
+        return lines.map { $0 + "\n" }.joined()
     }
+
+    /// As `iptables-save` prints them.
+    package var lines: [String] { tables.flatMap { $0.isEmpty ? [] : ["*\($0.name)"] + $0.lines } }
 }
 
 extension SavedRuleset {
@@ -80,22 +63,16 @@ extension SavedRuleset {
     package func replacingOwnRules(with own: OwnRules) -> SavedRuleset {
         var lines: [String] = []
         for table in tables {
-            let kept = table.chains.filter { table.name != OwnRules.table || !OwnRules.isOwn($0.name) }
+            let new = own.tables.first { $0.name == table.name }
+            let kept = table.chains.filter { new == nil || !OwnRules.isOwn($0.name) }
             lines.append("*\(table.name)")
             lines += kept.map { ":\($0.name) \($0.policy ?? "-")" }
-            let rules = kept.flatMap(\.rules)
-            lines += rules.filter { table.name != OwnRules.table || !OwnRules.isOwn($0.target ?? "") }.map(\.line)
-            if table.name == OwnRules.table { lines += own.lines }
+            lines += kept.flatMap(\.rules).filter { new == nil || !OwnRules.isOwn($0.target ?? "") }.map(\.line)
+            lines += new?.lines ?? []
         }
-        if self[table: OwnRules.table] == nil { lines += ["*\(OwnRules.table)"] + own.lines }
+        for table in own.tables where !table.isEmpty && self[table: table.name] == nil {
+            lines += ["*\(table.name)"] + table.lines
+        }
         return SavedRuleset(lines.joined(separator: "\n"), command: command, family: family)
-    }
-}
-
-extension OwnRules {
-    /// As `iptables-save` prints them within their table.
-    package var lines: [String] {
-        chains.map { ":\($0.name) - [0:0]" } + jumps
-            + chains.flatMap { chain in chain.rules.map { "-A \(chain.name) \($0)" } }
     }
 }

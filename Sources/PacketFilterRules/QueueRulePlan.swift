@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import ConnectionTracking
 package import FirewallPolicy
 
 /// Which rules are to feed the queues of a policy.
@@ -22,13 +23,22 @@ package struct QueueRulePlan: Hashable, Sendable {
     package var ignored: [String]
     /// Forwarded packets come to the queue too.
     package var includesForwarded: Bool
+    /// Names or globs of the interfaces through which forwarded packets are outgoing.
+    package var inside: [String]
+    /// The bits of connection marks by which offloaded flows are known; 0 for a direction that offloads none.
+    package var incomingOffloadMark: UInt32
+    package var outgoingOffloadMark: UInt32
 
     /// The plan for a policy. Tap implies `failure.engine: open`.
     package init(_ policy: PolicyDocument, incoming: IncomingHook) {
         self.incoming = incoming
         queues = policy.queue.numbers
         bypasses = policy.failure.engine == .open || policy.mode == .tap
-        ownTrafficMark = MarkLayout(mask: policy.queue.markMask).ownTraffic
+        let marks = MarkLayout(mask: policy.queue.markMask)
+        ownTrafficMark = marks.ownTraffic
+        incomingOffloadMark = policy.offloadedDirections.contains(.incoming) ? marks.incomingOffload : 0
+        outgoingOffloadMark = policy.offloadedDirections.contains(.outgoing) ? marks.outgoingOffload : 0
+        inside = policy.interfaces.inside
         ignored = policy.interfaces.ignore
         includesForwarded = !policy.interfaces.inside.isEmpty
     }
@@ -60,16 +70,67 @@ extension QueueRulePlan {
     /// The chains and jumps for one family.
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
-        let entrance = incoming == .prerouting ? "PREROUTING" : "INPUT"
-        rules.chains.append(.init(name: OwnRules.incomingChain, rules: interfaces("-i") + arrivals(family)))
-        rules.jumps.append("-A \(entrance) -j \(OwnRules.incomingChain)")
-        rules.chains.append(.init(name: OwnRules.outgoingChain, rules: ownTraffic + interfaces("-o") + [target]))
-        rules.jumps.append("-A OUTPUT -j \(OwnRules.outgoingChain)")
+        let incoming = interfaces("-i") + accepting(incomingOffloadMark) + arrivals(family)
+        let outgoing = ownTraffic + interfaces("-o") + accepting(outgoingOffloadMark) + [target]
+        rules.add(
+            .init(name: OwnRules.incomingChain, rules: incoming),
+            from: self.incoming == .prerouting ? .prerouting : .input,
+            in: OwnRules.mangle)
+        rules.add(.init(name: OwnRules.outgoingChain, rules: outgoing), from: .output, in: OwnRules.mangle)
         if includesForwarded {
-            rules.chains.append(.init(name: OwnRules.forwardedChain, rules: interfacePairs + [target]))
-            rules.jumps.append("-A FORWARD -j \(OwnRules.forwardedChain)")
+            rules.add(
+                .init(name: OwnRules.forwardedChain, rules: interfacePairs + forwarded), from: .forward,
+                in: OwnRules.mangle
+            )
         }
+        addMarks(to: &rules)
         return rules
+    }
+
+    /// A packet that comes back from the queue goes on at the next hook; there its mark is saved. Forwarded packets of both
+    /// directions leave by POSTROUTING.
+    private func addMarks(to rules: inout OwnRules) {
+        if incomingOffloadMark != 0 {
+            rules.add(
+                .init(name: OwnRules.incomingMarksChain, rules: saving(incomingOffloadMark)), from: .input,
+                in: incoming == .prerouting ? OwnRules.mangle : OwnRules.filter)
+        }
+        let leaving = saving(outgoingOffloadMark) + (offloadsForwarded ? saving(incomingOffloadMark) : [])
+        guard !leaving.isEmpty else { return }
+        rules.add(.init(name: OwnRules.outgoingMarksChain, rules: leaving), from: .postrouting, in: OwnRules.mangle)
+    }
+
+    /// A connection's mark keeps the bit of the other direction.
+    private func saving(_ mark: UInt32) -> [String] {
+        mark == 0 ? [] : ["-m mark --mark \(Self.bit(mark)) -j CONNMARK --set-xmark \(Self.bit(mark))"]
+    }
+
+    /// What a Bypass rule has offloaded in this direction. A conntrack helper's child inherits its parent's mark, and an ICMP
+    /// error is RELATED to the connection that it quotes: neither is the flow that the rule has seen.
+    private func accepting(_ mark: UInt32) -> [String] {
+        guard mark != 0 else { return [] }
+        return [
+            "-m connmark --mark \(Self.bit(mark)) -m conntrack --ctstate NEW,ESTABLISHED ! --ctstatus EXPECTED -j RETURN"
+        ]
+    }
+
+    private static func bit(_ mark: UInt32) -> String {
+        let text = "0x" + String(mark, radix: 16)
+        return "\(text)/\(text)"
+    }
+
+    /// Where an inside interface cannot be expressed, the direction of a forwarded packet cannot be told before the queue.
+    private var offloadsForwarded: Bool {
+        includesForwarded && incomingOffloadMark | outgoingOffloadMark != 0
+            && inside.allSatisfy { Self.pattern($0) != nil }
+    }
+
+    private var forwarded: [String] {
+        guard offloadsForwarded else { return [target] }
+        let fromInside = inside.compactMap { Self.pattern($0) }.flatMap { name in
+            (accepting(outgoingOffloadMark) + [target]).map { "-i \(name) \($0)" }
+        }
+        return fromInside + accepting(incomingOffloadMark) + [target]
     }
 
     private var target: String {
@@ -90,8 +151,7 @@ extension QueueRulePlan {
 
     private var ownTraffic: [String] {
         guard ownTrafficMark != 0 else { return [] }
-        let mark = "0x" + String(ownTrafficMark, radix: 16)
-        return ["-m mark --mark \(mark)/\(mark) -j RETURN"]
+        return ["-m mark --mark \(Self.bit(ownTrafficMark)) -j RETURN"]
     }
 
     private func interfaces(_ option: String) -> [String] {

@@ -25,7 +25,9 @@ extension PolicyDraft {
         }
         requireKeys(&draft, values, &sink)
         check(draft, &sink)
-        if sink.errorCount == errorsBefore { document.rules.append(draft.rule) }
+        guard sink.errorCount == errorsBefore else { return }
+        document.rules.append(draft.rule)
+        if draft.rule.offload { offloads.append((draft.rule, draft.place(of: .offload))) }
     }
 
     private func ruleValues(_ entries: [YAMLEntry], _ sink: inout DiagnosticSink) -> [RuleKey: YAMLNode] {

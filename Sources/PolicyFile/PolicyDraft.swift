@@ -18,6 +18,8 @@ struct PolicyDraft {
     var rules: [YAMLNode] = []
     /// Places of the rules by name.
     var ruleNames: [String: SourcePlace] = [:]
+    /// Rules that ask for offload, and where.
+    var offloads: [(rule: Rule, place: SourcePlace)] = []
     /// Values of named lists that mixtures in rules have copied.
     var copiedValues = 0
     static let maximumCopiedValues = 4_000_000
@@ -82,6 +84,7 @@ struct PolicyDraft {
         for node in rules where sink.hasRoom { readRule(node, &sink) }
         finishAntiEvasion(&sink)
         checkSettings(&sink)
+        checkOffloads(&sink)
         if document.mode == .tap { document.failure.engine = .open }
     }
 }

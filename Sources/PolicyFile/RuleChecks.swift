@@ -37,11 +37,7 @@ extension PolicyDraft {
                 found: "packet-data in a rule that writes no events",
                 expected: "packet-data only in deny and log-only rules that do not say log: false")
         }
-        guard rule.offload else { return }
-        sink.error(
-            at: draft.place(of: .offload), found: "offload: true",
-            expected: rule.action == .bypass
-                ? "false: offload is not available in this version" : "offload only in rules with action: bypass")
+        checkOffload(draft, &sink)
     }
 
     private func checkTransport(_ draft: RuleDraft, _ sink: inout DiagnosticSink) {

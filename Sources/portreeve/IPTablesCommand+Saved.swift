@@ -45,13 +45,16 @@ extension IPTablesCommand {
 }
 
 extension NamespaceRules {
-    /// A table that appears with the rules is marked, so that it goes with them.
+    /// A table that appears with rules is marked, so that it goes with them.
     func marked(_ target: [AddressFamily: OwnRules]) -> [AddressFamily: OwnRules] {
         var marked: [AddressFamily: OwnRules] = [:]
         for (family, ruleset) in current {
             guard var own = target[family] else { continue }
-            let isNew = usesNFTables && ruleset[table: OwnRules.table] == nil
-            if isNew || OwnRules(in: ruleset).ownTable { own.markTable() }
+            let inPlace = OwnRules(in: ruleset).tables
+            for index in own.tables.indices where !own.tables[index].isEmpty {
+                let isNew = usesNFTables && ruleset[table: own.tables[index].name] == nil
+                if isNew || inPlace[index].isMarked { own.tables[index].mark() }
+            }
             marked[family] = own
         }
         return marked

@@ -9,7 +9,8 @@ struct IPTablesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "iptables", abstract: "The iptables rules that give packets to the agent.",
         discussion: """
-            The rules stand in chains of their own (PORTREEVE-IN, -OUT, -FWD) of the mangle table, for IPv4 and IPv6; \
+            The rules stand in chains of their own (PORTREEVE-…) of the mangle table, and of the filter table where flows \
+            are offloaded, for IPv4 and IPv6; \
             no other rule is touched. They hold until --remove or the next boot; --save makes them last.
 
             A safe first time from afar: portreeve iptables --apply --confirm 60, then, from a new session, portreeve \
@@ -89,7 +90,8 @@ struct IPTablesCommand: ParsableCommand {
     func plan(for document: PolicyDocument, best: QueueRulePlan.IncomingHook) -> QueueRulePlan {
         let incoming: QueueRulePlan.IncomingHook =
             switch hook {
-            case .auto: best
+            // Offload needs connection tracking, which comes with its rules.
+            case .auto: document.offloadedDirections.isEmpty ? best : .input
             case .prerouting: .prerouting
             case .input: .input
             }

@@ -33,7 +33,7 @@ extension PendingRollBack {
         var lines = ["token \(token)", "deadline \(deadline)"]
         for family in AddressFamily.allCases {
             guard let own = rules[family] else { continue }
-            lines += ["family \(family.rawValue)", "*\(OwnRules.table)"] + own.lines
+            lines += ["family \(family.rawValue)"] + own.lines
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -23,15 +23,28 @@ struct RuleChange {
             do {
                 try Self.restore(new.restoreText(replacing: old), family)
             } catch {
-                for (family, old) in replaced {
-                    try? Self.restore(old.restoreText(replacing: target[family] ?? OwnRules()), family)
+                for (family, old) in replaced.merging([family: old], uniquingKeysWith: { $1 }) {
+                    Self.takeBack(family, to: old)
                 }
                 throw error
             }
             replaced[family] = old
-            if old.ownTable && !new.ownTable { Self.removeTable(family) }
+            for (old, new) in zip(old.tables, new.tables) where old.isMarked && !new.isMarked {
+                Self.removeTable(old.name, family)
+            }
         }
         return replaced
+    }
+
+    /// Of several tables some may be changed and some not.
+    private static func takeBack(_ family: AddressFamily, to old: OwnRules) {
+        guard let now = (try? NamespaceRules.read())?.current[family].map({ OwnRules(in: $0) }), now != old else {
+            return
+        }
+        try? restore(old.restoreText(replacing: now), family)
+        for (now, old) in zip(now.tables, old.tables) where now.isMarked && !old.isMarked {
+            removeTable(now.name, family)
+        }
     }
 
     /// `--wait` is for the lock of the kind of iptables that has one.
@@ -42,8 +55,8 @@ struct RuleChange {
     }
 
     /// The table came with the rules and goes with them. What cannot be done here leaves an empty table, which does nothing.
-    private static func removeTable(_ family: AddressFamily) {
-        let name = [family.nftablesName, OwnRules.table]
+    private static func removeTable(_ table: String, _ family: AddressFamily) {
+        let name = [family.nftablesName, table]
         guard let listing = try? Program.run("nft", ["list", "table"] + name),
             let removal = NFTablesRuleset.removal(ofEmptyTableIn: listing.output)
         else { return }

@@ -10,13 +10,19 @@ struct StatusCommand: ParsableCommand {
         commandName: "status", abstract: "Show what the agent does, and whether the host is protected.",
         discussion: """
             Without an agent the rules in place decide: a queue that nobody reads drops its packets, or lets them pass \
-            where the rule has --queue-bypass. Exit status 2 then.
+            where the rule has --queue-bypass.
+
+            Exit status: 0 protected; 1 the question could not be asked; 2 no agent; 3 an agent, but no rules, not all \
+            that its policy needs, or tap; 4 the rules cannot be read (run this as root).
             """)
 
     @OptionGroup var control: ControlOptions
 
     @Flag(help: "Print one JSON object.")
     var json = false
+
+    @Flag(help: "Ask the agent only, and leave the rules in place out.")
+    var agentOnly = false
 
     func run() throws {
         let reply: ControlReply
@@ -28,8 +34,17 @@ struct StatusCommand: ParsableCommand {
             throw fail("\(error)")
         }
         guard case .status(let report) = reply else { throw control.unexpected() }
-        if json { return print(report.json.printed) }
-        for line in StatusText(report).lines { print(line) }
+        let protection = agentOnly ? nil : HostProtection(report)
+        if json {
+            print(report.json.adding(protection).printed)
+        } else {
+            for line in StatusText(report, protection).lines { print(line) }
+        }
+        switch protection?.state {
+        case nil, .protected: return
+        case .tap, .partly, .unprotected: throw ExitCode(3)
+        case .unknown: throw ExitCode(4)
+        }
     }
 
     private func reportAbsence() -> ExitCode {
@@ -80,5 +95,14 @@ struct StatusCommand: ParsableCommand {
                     + "; name the control socket of that agent with --control"
             )
         }
+    }
+}
+
+extension JSONValue {
+    /// The report with what the rules in place make of it.
+    fileprivate func adding(_ protection: HostProtection?) -> JSONValue {
+        guard let protection, case .object(let members) = self else { return self }
+        let word = JSONValue.Member("protection", .text(protection.state.rawValue))
+        return .object(members + [word, JSONValue.Member("protection_details", .texts(protection.details))])
     }
 }

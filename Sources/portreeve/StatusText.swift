@@ -8,13 +8,34 @@ import FirewallPolicy
 struct StatusText {
     private let report: StatusReport
 
-    init(_ report: StatusReport) { self.report = report }
+    private let protection: HostProtection?
+
+    init(_ report: StatusReport, _ protection: HostProtection? = nil) {
+        self.report = report
+        self.protection = protection
+    }
 
     var lines: [String] {
-        head + policy + [hooks, connections, ""] + queues + [""] + reasons + warnings
+        standing + head + policy + [hooks, connections, losses, ""] + queues + [""] + reasons + warnings
     }
 
     private func line(_ title: String, _ text: String) -> String { title.padded(to: 13) + text.harmless }
+
+    /// First of all the answer to the question that was asked.
+    private var standing: [String] {
+        guard let protection else { return [] }
+        let reasons = protection.state == .partly ? protection.details.map { line("", $0) } : []
+        return [line("protection", protection.sentence)] + reasons
+    }
+
+    private var losses: String {
+        let kernel = report.queues.reduce(0) { $0 &+ $1.kernelQueueDrops &+ $1.kernelSocketDrops }
+        let dropped = report.reasons.reduce(0) { $0 &+ $1.dropped }
+        let events = report.reasons.reduce(0) { $0 &+ $1.lost }
+        return line(
+            "drops",
+            "\(dropped.grouped) by reason; lost: \(kernel.grouped) packets before the agent, \(events.grouped) events")
+    }
 
     private var head: [String] {
         let uptime = Int64(clamping: report.uptimeSeconds).lengthText

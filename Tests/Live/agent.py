@@ -130,7 +130,7 @@ class Agent:
 
     def report(self):
         """What `portreeve status --json` says."""
-        return json.loads(self.tool("status", "--json"))
+        return json.loads(self.tool("status", "--json", "--agent-only"))
 
     def settled_report(self, seconds=20):
         """The same, once no event is on its way any more."""

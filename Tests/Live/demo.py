@@ -125,7 +125,7 @@ class Demo:
         self.story.heading("portreeve events: every drop and its reason")
         print(compact(self.agent.tool("events"), {"ACTION", "DIRECTION", "NOTE"}))
         self.story.heading("portreeve status")
-        for line in self.agent.tool("status").splitlines():
+        for line in self.agent.tool("status", check=False).splitlines():
             print(textwrap.fill(line, WIDTH, subsequent_indent=" " * 13) if len(line) > WIDTH else line)
         self.agent.tool("iptables", "--remove")
         status = self.agent.stop()

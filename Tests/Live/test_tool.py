@@ -58,7 +58,7 @@ class AgentTests(ToolTests):
         self.assertIn(self.agent.policy, text)
         self.assertIn("inline; failure: engine closed, sanity closed", text)
         self.assertIn("prerouting", text)
-        status = json.loads(self.tool("status", "--json", *self.control))
+        status = json.loads(self.tool("status", "--json", "--agent-only", *self.control))
         self.assertEqual(status["pid"], self.agent.process.pid)
         self.assertEqual([queue["number"] for queue in status["queues"]], [0])
         self.assertEqual(status["policy"]["rules"] >= 3, True)
@@ -71,7 +71,7 @@ class AgentTests(ToolTests):
         self.assertEqual(count["dropped"], sum(count[term] for term in ("written", "pending", "silenced", "lost")))
 
     def count(self, reason):
-        reasons = json.loads(self.tool("status", "--json", *self.control))["reasons"]
+        reasons = json.loads(self.tool("status", "--json", "--agent-only", *self.control))["reasons"]
         return next((row for row in reasons if row["reason"] == reason), {"dropped": 0})
 
     def dropped(self, reason):
@@ -129,7 +129,7 @@ class AgentTests(ToolTests):
         follower.stop()
 
     def test_a_reload_says_what_came_of_it(self):
-        epoch = json.loads(self.tool("status", "--json", *self.control))["policy"]["epoch"]
+        epoch = json.loads(self.tool("status", "--json", "--agent-only", *self.control))["policy"]["epoch"]
         self.assertIn(self.agent.policy, self.tool("reload", *self.control))
         self.agent.write_policy(POLICY + "  - { name: Wrong, actoin: deny, direction: incoming }\n")
         try:
@@ -142,7 +142,7 @@ class AgentTests(ToolTests):
         finally:
             self.agent.write_policy(POLICY)
         self.tool("reload", *self.control)
-        status = json.loads(self.tool("status", "--json", *self.control))
+        status = json.loads(self.tool("status", "--json", "--agent-only", *self.control))
         self.assertGreater(status["policy"]["epoch"], epoch)
         self.assertIsNone(status["policy"]["last_reload_error"])
 

@@ -41,7 +41,7 @@ class WarningTests(unittest.TestCase):
         sentence = "interface eth7, named by interfaces.ignore, does not exist"
         self.assertIn(sentence, facts["note"])
         self.assertIn(sentence, agent.log())
-        self.assertIn(sentence, agent.tool("status"))
+        self.assertIn(sentence, agent.tool("status", "--agent-only"))
 
     def test_an_interface_that_disappears(self):
         self.assertEqual(self.agent.events(), [])
@@ -52,9 +52,9 @@ class WarningTests(unittest.TestCase):
             self.assertEqual(reasons(events), {"invalid-adapter-configuration": 1})
             self.assertIn(sentence, events[0]["firewall"]["note"])
             self.assertIn(f"{self.agent.policy}:6", events[0]["firewall"]["note"])
-            self.assertIn(sentence, self.agent.tool("status"))
+            self.assertIn(sentence, self.agent.tool("status", "--agent-only"))
             self.lab.host.run("ip", "link", "add", "spare0", "type", "veth", "peer", "name", "spare1")
-            wait_until(lambda: sentence not in self.agent.tool("status"), "the complaint is over")
+            wait_until(lambda: sentence not in self.agent.tool("status", "--agent-only"), "the complaint is over")
         self.assertEqual(self.agent.events(), [])
 
     def test_queues_that_no_rule_feeds_for_a_minute(self):
@@ -62,10 +62,10 @@ class WarningTests(unittest.TestCase):
         events = self.idle.wait_for_events(seconds=90)
         self.assertEqual(reasons(events), {"invalid-adapter-configuration": 1})
         self.assertIn("no packet has come to queue 0", events[0]["firewall"]["note"])
-        self.assertIn("portreeve iptables --check", self.idle.tool("status"))
+        self.assertIn("portreeve iptables --check", self.idle.tool("status", "--agent-only"))
         # The other agent is older, and its queue was fed.
         self.assertGreater(time.monotonic() - self.began, 60)
-        self.assertNotIn("no packet has come", self.agent.tool("status"))
+        self.assertNotIn("no packet has come", self.agent.tool("status", "--agent-only"))
         self.assertEqual(self.agent.events(), [])
 
 

@@ -36,7 +36,7 @@ class InstallTests(System):
             self.assertIn(expected, said)
 
     def test_the_agent_runs_as_its_user_with_one_capability(self):
-        self.assertIn("mode         inline", inside(f"{INSTALL} {AGENT} portreeve status; kill $agent"))
+        self.assertIn("mode         inline", inside(f"{INSTALL} {AGENT} portreeve status --agent-only; kill $agent"))
 
     def test_logs_rotate_while_the_agent_runs(self):
         said = inside(f"""{INSTALL} {AGENT}
@@ -93,7 +93,7 @@ class RemovalTests(System):
 
     def test_purge_leaves_nothing(self):
         before, after = inside(f"""{FILES} echo ====
-            {INSTALL} {AGENT} {APPLY} portreeve status >/dev/null; kill $agent; wait $agent
+            {INSTALL} {AGENT} {APPLY} portreeve status --agent-only >/dev/null; kill $agent; wait $agent
             dpkg -P portreeve >/dev/null 2>&1
             {FILES}""").split("====\n")
         self.assertEqual(sorted(set(after.splitlines()) ^ set(before.splitlines())), [])

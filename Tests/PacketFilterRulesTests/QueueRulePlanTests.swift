@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import ConnectionTracking
 import FirewallPolicy
 import Testing
 
@@ -37,7 +38,7 @@ struct QueueRulePlanTests {
 
     @Test("IPv6 has no broadcast, and MULTICAST stands in a rule of its own")
     func ipv6() {
-        let rules = QueueRulePlan(PolicyDocument(), incoming: .prerouting).rules(for: .ipv6).chains[0].rules
+        let rules = QueueRulePlan(PolicyDocument(), incoming: .prerouting).rules(for: .ipv6).tables[0].chains[0].rules
         #expect(
             rules == [
                 "-i lo -j RETURN", "-m addrtype --dst-type LOCAL,ANYCAST -j NFQUEUE --queue-num 0",
@@ -90,7 +91,7 @@ struct QueueRulePlanTests {
         policy.interfaces.ignore = ["lo", name]
         let plan = QueueRulePlan(policy, incoming: .prerouting)
         #expect(plan.leftToAgent == [name])
-        #expect(plan.rules(for: .ipv4).chains[0].rules.count == 2)
+        #expect(plan.rules(for: .ipv4).tables[0].chains[0].rules.count == 2)
     }
 
     @Test(
@@ -101,14 +102,77 @@ struct QueueRulePlanTests {
     }
 
     @Test(
-        "The lowest bits of the mark mask are own traffic and the two directions, the rest is the epoch",
+        "The lowest bits of the mark mask are own traffic and the two directions",
         arguments: [
-            (0xff00_0000, [0x100_0000, 0x200_0000, 0x400_0000, 0xf800_0000]), (0x8421, [1, 0x20, 0x400, 0x8000]),
-            (0x3, [1, 2, 0, 0]), (0, [0, 0, 0, 0]),
+            (0xff00_0000, [0x100_0000, 0x200_0000, 0x400_0000]), (0x8421, [1, 0x20, 0x400]), (0x3, [1, 2, 0]),
+            (0, [0, 0, 0]),
         ] as [(UInt32, [UInt32])])
     func marks(mask: UInt32, parts: [UInt32]) {
         let layout = MarkLayout(mask: mask)
-        #expect([layout.ownTraffic, layout.incomingOffload, layout.outgoingOffload, layout.epochMask] == parts)
+        #expect([layout.ownTraffic, layout.incomingOffload, layout.outgoingOffload] == parts)
+    }
+
+    /// A policy with Bypass rules that offload in these directions.
+    private func offloading(_ directions: [Direction]) -> PolicyDocument {
+        var policy = PolicyDocument()
+        policy.rules = directions.map { direction in
+            let position = SourcePosition(file: "policy.yaml", line: 1, column: 1)
+            var rule = Rule(
+                name: "\(direction)", action: .bypass, priority: 4, direction: direction, position: position)
+            rule.offload = true
+            return rule
+        }
+        return policy
+    }
+
+    @Test("An offloaded flow is accepted before the queue, and its mark is saved at the next hook")
+    func offload() {
+        let text = QueueRulePlan(offloading([.incoming]), incoming: .input).rules(for: .ipv4)
+            .restoreText(replacing: OwnRules())
+        #expect(
+            text == """
+                *mangle
+                :PORTREEVE-IN - [0:0]
+                :PORTREEVE-OUT - [0:0]
+                -A PORTREEVE-IN -i lo -j RETURN
+                -A PORTREEVE-IN -m connmark --mark 0x2000000/0x2000000 -m conntrack --ctstate NEW,ESTABLISHED ! --ctstatus EXPECTED -j RETURN
+                -A PORTREEVE-IN -j NFQUEUE --queue-num 0
+                -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
+                -A PORTREEVE-OUT -o lo -j RETURN
+                -A PORTREEVE-OUT -j NFQUEUE --queue-num 0
+                -A INPUT -j PORTREEVE-IN
+                -A OUTPUT -j PORTREEVE-OUT
+                COMMIT
+                *filter
+                :PORTREEVE-MARK-IN - [0:0]
+                -A PORTREEVE-MARK-IN -m mark --mark 0x2000000/0x2000000 -j CONNMARK --set-xmark 0x2000000/0x2000000
+                -I INPUT -j PORTREEVE-MARK-IN
+                COMMIT
+
+                """)
+    }
+
+    @Test("On a router each direction has its bit, told by the inside interface")
+    func offloadForwarded() {
+        var policy = offloading([.incoming, .outgoing])
+        policy.interfaces.inside = ["in*"]
+        let rules = QueueRulePlan(policy, incoming: .input).rules(for: .ipv4)
+        let accepted = { (bit: String) in
+            "-m connmark --mark \(bit)/\(bit) -m conntrack --ctstate NEW,ESTABLISHED ! --ctstatus EXPECTED -j RETURN"
+        }
+        let forwarded = rules.tables[0].chains.first { $0.name == OwnRules.forwardedChain }?.rules.suffix(4)
+        #expect(
+            forwarded == [
+                "-i in+ \(accepted("0x4000000"))", "-i in+ -j NFQUEUE --queue-num 0", accepted("0x2000000"),
+                "-j NFQUEUE --queue-num 0",
+            ])
+        #expect(rules.tables[0].chains.first { $0.name == OwnRules.outgoingMarksChain }?.rules.count == 2)
+        // What iptables cannot express is not offloaded.
+        policy.interfaces.inside = ["i?"]
+        let plain = QueueRulePlan(policy, incoming: .input).rules(for: .ipv4)
+        let last = plain.tables[0].chains.first { $0.name == OwnRules.forwardedChain }?.rules.suffix(1)
+        #expect(last == ["-j NFQUEUE --queue-num 0"])
+        #expect(plain.tables[0].chains.first { $0.name == OwnRules.forwardedChain }?.rules.count == 2)
     }
 
     @Test("Without a bit for own traffic no rule asks for one")

@@ -42,11 +42,11 @@ struct Rules {
     }
 
     static func saved(_ text: String, with rules: OwnRules) -> String {
-        var lines = ["*mangle"]
-        lines += FilterHook.allCases.map { ":\($0.chain) ACCEPT [0:0]" }
-        lines += rules.chains.map { ":\($0.name) - [0:0]" }
-        lines += rules.jumps
-        lines += rules.chains.flatMap { chain in chain.rules.map { "-A \(chain.name) \($0)" } }
+        var lines: [String] = []
+        for line in rules.lines {
+            lines.append(line)
+            if line.hasPrefix("*") { lines += FilterHook.allCases.map { ":\($0.chain) ACCEPT [0:0]" } }
+        }
         return text + (lines + ["COMMIT", ""]).joined(separator: "\n")
     }
 

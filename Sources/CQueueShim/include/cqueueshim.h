@@ -177,6 +177,10 @@ void prq_waker_signal(int descriptor);
 
 void prq_waker_close(int descriptor);
 
+/// Clears these bits of the marks of all connections that the kernel tracks in this network namespace, and leaves the other
+/// bits. Returns how many had one of them, or a negative errno value. Nobody may set the bits meanwhile.
+int64_t prq_clear_connection_marks(uint32_t bits);
+
 /// What a received netlink message is.
 enum prq_message {
     PRQ_MESSAGE_PACKET,

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import FirewallPolicy
+import PacketFilterRules
+import PolicyFile
+
+/// Whether the host is protected: by an agent that answers, and rules that give it what its policy is about.
+struct HostProtection {
+    enum State: String {
+        case protected
+        /// Everything is judged and recorded, nothing is dropped.
+        case tap
+        /// Some packets that the policy is about are not judged, or not as it says.
+        case partly
+        /// No rule gives packets to a queue.
+        case unprotected = "none"
+        /// The rules in place cannot be read.
+        case unknown
+    }
+
+    let state: State
+    /// What is wrong, one sentence each, or what comes to the queues.
+    let details: [String]
+
+    /// Beside an agent that gave this report.
+    init(_ report: StatusReport) {
+        do {
+            self.init(report, try NamespaceRules.read())
+        } catch {
+            self.init(state: .unknown, details: ["the rules in place cannot be read: \(error)"])
+        }
+    }
+
+    private init(state: State, details: [String]) {
+        self.state = state
+        self.details = details
+    }
+
+    private init(_ report: StatusReport, _ rules: NamespaceRules) {
+        let inspection = rules.inspection(of: Self.policy(of: report))
+        let refusals = inspection.findings.filter { $0.severity == .refusal }
+        if inspection.feeds.isEmpty {
+            self.init(
+                state: .unprotected,
+                details: [#"no rule gives packets to a queue; run "portreeve iptables --apply""#])
+        } else if !refusals.isEmpty {
+            self.init(state: .partly, details: refusals.map(\.text))
+        } else {
+            let families = AddressFamily.allCases.filter { family in inspection.feeds.contains { $0.carries(family) } }
+            var hooks: [String] = []
+            for feed in inspection.feeds where !hooks.contains(feed.place.hook.rawValue) {
+                hooks.append(feed.place.hook.rawValue)
+            }
+            let text = "\(families.map(\.title).joined(separator: " and ")) at \(hooks.joined(separator: ", "))"
+            self.init(state: report.mode == .tap ? .tap : .protected, details: [text])
+        }
+    }
+
+    /// What the rules are measured by: the files of the policy in force, or as much of it as the report says where they
+    /// cannot be read any more.
+    private static func policy(of report: StatusReport) -> PolicyDocument {
+        var document = PolicyDocument()
+        if let path = report.policy.files.first, let read = try? PolicyFile.load(path) { document = read }
+        document.mode = report.mode
+        document.failure = report.failure
+        if let first = report.queues.map(\.number).min(), let last = report.queues.map(\.number).max() {
+            document.queue.numbers = first...last
+        }
+        return document
+    }
+
+    /// One sentence for the screen.
+    var sentence: String {
+        switch state {
+        case .protected: "this host is protected: \(details.joined(separator: "; "))"
+        case .tap: "this host is watched and not protected: tap drops nothing; \(details.joined(separator: "; "))"
+        case .partly: "this host is not wholly protected:"
+        case .unprotected: "this host is not protected: \(details.joined(separator: "; "))"
+        case .unknown: "unknown: \(details.joined(separator: "; "))"
+        }
+    }
+}

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Flows that a Bypass rule with `offload` gives to the kernel: what they cost, what ends them, what stays judged."""
+
+import json
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+from agent import Agent
+from lab import Lab, wait_until
+
+BULK = """
+  - { name: Bulk in, action: bypass, priority: 4, direction: incoming, protocol: tcp, destination: { ports: 5201 },
+      offload: true }
+"""
+POLICY = f"""
+version: 1
+rules:
+  - {{ name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: {{ type: echo-request }} }}
+  - {{ name: Bulk out, action: bypass, priority: 3, direction: outgoing, protocol: tcp, source: {{ ports: 5201 }} }}
+"""
+BACK = """
+  - { name: Bulk back, action: bypass, priority: 4, direction: outgoing, protocol: tcp, source: { ports: 5201 },
+      offload: true }
+"""
+# A packet of the other direction that no rule of it lets pass.
+REFUSING = """
+  - { name: No urgent data, action: deny, priority: 4, direction: outgoing, protocol: tcp,
+      source: { ports: 5201 }, flags: { set: [urg] } }
+"""
+# As much of an FTP server as the kernel's helper listens to.
+PASSIVE = """
+import socket, sys
+listener = socket.create_server(("", 21))
+control, _ = listener.accept()
+control.recv(100)
+control.sendall(f"227 Entering Passive Mode ({sys.argv[1].replace('.', ',')},15,160)\\r\\n".encode())
+control.recv(100)
+"""
+INCOMING = 0x2000000
+FOREIGN = 0x5
+
+
+class OffloadLab(unittest.TestCase):
+    """Bulk and lines from the client to port 5201 of the host; the agent runs on `machine`."""
+
+    def setUp(self):
+        self.lab = self.enterContext(Lab())
+        self.machine = self.lab.host
+
+    def agent(self, policy):
+        agent = self.enterContext(Agent(self.machine, policy))
+        agent.tool("iptables", "--apply", seconds=60)
+        return agent
+
+    def serve(self):
+        server = self.lab.host.start("iperf3", "--server")
+        wait_until(lambda: self.lab.host.listens(5201), "iperf3 listens", 10, server)
+
+    def send(self, amount, *options):
+        """Bytes that iperf3 received."""
+        report = json.loads(self.lab.client.run(
+            "iperf3", "--client", self.lab.host.ip4, "--bytes", amount, "--json", *options, seconds=180))
+        return report["end"]["sum_received"]["bytes"]
+
+    def judged(self, agent, hook):
+        return sum(row["packets"] for row in agent.report()["hooks"] if row["hook"] == hook)
+
+    def marks(self):
+        """The marks of tracked connections with port 5201."""
+        listing = self.machine.status("conntrack", "-L", "-p", "tcp")[1]
+        words = [line.split() for line in listing.splitlines() if "dport=5201" in line and "ESTABLISHED" in line]
+        return [int(word[5:]) for line in words for word in line if word.startswith("mark=")]
+
+    def connect(self):
+        """A client that sends a line every 50 ms to port 5201 of the host, which answers with the same."""
+        self.lab.host.start("socat", "TCP-LISTEN:5201,reuseaddr,fork", "EXEC:cat", name="echo")
+        wait_until(lambda: self.lab.host.listens(5201), "socat listens")
+        lines = f"while sleep 0.05; do echo x; done | socat - TCP:{self.lab.host.ip4}:5201"
+        return self.lab.client.start("sh", "-c", lines, name="lines")
+
+    def lines(self, client):
+        return client.output().count("x")
+
+
+class OffloadTests(OffloadLab):
+    """On the host itself."""
+
+    def test_bulk_costs_the_agent_a_handful_of_packets(self):
+        self.serve()
+        agent = self.agent(POLICY + BULK)
+        incoming, outgoing = self.judged(agent, "input"), self.judged(agent, "output")
+        self.assertGreaterEqual(self.send("2G"), 2_000_000_000)
+        # Two connections, control and data; each is offloaded by its first packet.
+        self.assertLess(self.judged(agent, "input") - incoming, 20)
+        # The other direction is not offloaded: its acknowledgements come one by one.
+        self.assertGreater(self.judged(agent, "output") - outgoing, 1000)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def flow(self, agent):
+        client = self.connect()
+        wait_until(lambda: self.lines(client) > 3, "lines come back", 20, client)
+        wait_until(lambda: any(mark & INCOMING for mark in self.marks()), "the flow is offloaded")
+        before = self.judged(agent, "input")
+        count = self.lines(client)
+        wait_until(lambda: self.lines(client) > count + 10, "ten lines more", 20, client)
+        self.assertEqual(self.judged(agent, "input"), before)
+        return client
+
+    def test_a_reload_without_the_rule_ends_it_at_once(self):
+        agent = self.agent(POLICY + BULK)
+        client = self.flow(agent)
+        agent.write_policy(POLICY + "  - { name: No bulk, action: deny, direction: incoming, protocol: tcp, "
+                           "destination: { ports: 5201 } }\n")
+        agent.tool("reload")
+        # When reload is over the marks are gone, and so is the flow.
+        self.assertFalse(any(mark & INCOMING for mark in self.marks()))
+        found = agent.wait_for_events()
+        self.assertEqual({e["firewall"].get("rule") for e in found if e.get("proto") == "TCP"}, {"No bulk"})
+        count = self.lines(client)
+        agent.wait_for_events(3)
+        self.assertLessEqual(self.lines(client), count + 1)
+
+    def test_a_reload_with_the_rule_offloads_the_flow_again(self):
+        agent = self.agent(POLICY + BULK)
+        client = self.flow(agent)
+        before = self.judged(agent, "input")
+        agent.tool("reload")
+        wait_until(lambda: self.judged(agent, "input") > before, "it is judged again", 10, client)
+        wait_until(lambda: any(mark & INCOMING for mark in self.marks()), "it is offloaded again", 10, client)
+
+    def test_an_agent_that_starts_ends_the_offloads_of_the_one_before(self):
+        agent = self.agent(POLICY + BULK)
+        self.flow(agent)
+        agent.kill()
+        self.assertTrue(any(mark & INCOMING for mark in self.marks()))
+        agent.write_policy(POLICY)
+        agent.start()
+        self.assertFalse(any(mark & INCOMING for mark in self.marks()))
+
+    def test_the_other_direction_is_judged(self):
+        agent = self.agent(POLICY + BULK + REFUSING)
+        self.flow(agent)
+        port = self.lab.client.run("ss", "-Hnt", "dst", f"{self.lab.host.ip4}:5201").split()[3].rsplit(":", 1)[1]
+        # Raw sockets pass OUTPUT, packet sockets do not.
+        self.lab.host.scapy(
+            f"conf.L3socket = L3RawSocket\nsend(IP(src='{self.lab.host.ip4}', dst='{self.lab.client.ip4}')/"
+            f"TCP(sport=5201, dport={port}, flags='AU', urgptr=1, seq=1, ack=1)/b'x')")
+        found = [e for e in agent.wait_for_events() if e.get("proto") == "TCP"]
+        self.assertEqual([e["firewall"].get("rule") for e in found], ["No urgent data"])
+
+    def test_marks_of_others_survive(self):
+        self.lab.host.rules(
+            f"*mangle\n-A PREROUTING -p tcp --dport 5201 -j MARK --set-xmark {FOREIGN:#x}/0xff\n"
+            f"-A PREROUTING -p tcp --dport 5201 -j CONNMARK --set-xmark {FOREIGN:#x}/0xff", (4,))
+        # Counts packets that still have it after the agent's verdict.
+        self.lab.host.rules(f"*filter\n-A INPUT -p tcp --dport 5201 -m mark ! --mark {FOREIGN:#x}/0xff", (4,))
+        agent = self.agent(POLICY + BULK)
+        self.flow(agent)
+        self.assertEqual(self.marks(), [INCOMING | FOREIGN])
+        self.assertEqual(self.lab.host.rule_packets("INPUT")[-1], 0)
+        agent.write_policy(POLICY)
+        agent.tool("reload")
+        self.assertEqual(self.marks(), [FOREIGN])
+
+    def test_a_child_that_inherits_the_mark_is_judged(self):
+        self.lab.host.rules("*raw\n-A PREROUTING -p tcp --dport 21 -j CT --helper ftp", (4,))
+        agent = self.agent(
+            POLICY + BULK.replace("5201", "21").replace("Bulk", "Control")
+            + "  - { name: Control out, action: bypass, direction: outgoing, protocol: tcp, source: { ports: 21 } }\n"
+            + "  - { name: SSH, action: allow, direction: incoming, protocol: tcp, destination: { ports: 22 } }\n")
+        server = self.lab.host.start("/usr/bin/python3", "-c", PASSIVE, self.lab.host.ip4, name="ftp")
+        wait_until(lambda: self.lab.host.listens(21), "the server listens", 10, server)
+        self.lab.client.python(
+            "import socket, sys, time\n"
+            "control = socket.create_connection((sys.argv[1], 21), 10)\n"
+            "control.sendall(b'PASV\\r\\n')\n"
+            "assert b'227' in control.recv(100)\n"
+            "data = socket.socket()\n"
+            "data.settimeout(1)\n"
+            "print(data.connect_ex((sys.argv[1], 4000)))\n", self.lab.host.ip4)
+        found = [e for e in agent.wait_for_events() if e.get("proto") == "TCP"]
+        self.assertEqual({(e["firewall"]["reason"], e["dest_port"]) for e in found}, {("out-of-allowed-policy", 4000)})
+
+
+class ForwardedTests(OffloadLab):
+    """The same on a router in between, whose inside is the host."""
+
+    def setUp(self):
+        super().setUp()
+        self.machine = self.lab.router
+
+    def agent(self, policy):
+        return super().agent(policy.replace("version: 1\n", "version: 1\ninterfaces: { inside: [out0], ignore: [lo] }\n"))
+
+    def test_bulk_costs_the_agent_a_handful_of_packets(self):
+        self.serve()
+        agent = self.agent(POLICY + BULK + BACK)
+        before = self.judged(agent, "forward")
+        self.assertGreaterEqual(self.send("1G"), 1_000_000_000)
+        self.assertLess(self.judged(agent, "forward") - before, 30)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def test_a_direction_that_is_not_offloaded_is_judged(self):
+        agent = self.agent(POLICY + BULK)
+        client = self.connect()
+        wait_until(lambda: self.lines(client) > 3, "lines come back", 20, client)
+        self.assertTrue(all(mark == INCOMING for mark in self.marks()))
+        before = self.judged(agent, "forward")
+        count = self.lines(client)
+        wait_until(lambda: self.lines(client) > count + 10, "ten lines more", 20, client)
+        self.assertGreaterEqual(self.judged(agent, "forward") - before, 10)
+
+
+if __name__ == "__main__":
+    unittest.main()
