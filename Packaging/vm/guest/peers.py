@@ -3,14 +3,17 @@
 
 import contextlib
 import json
+import signal
 import subprocess
+import time
 
-from step import check, equal, run, wait_until
+from step import check, contains, equal, run, wait_until
 from system import Since, kernel_losses, policy, protect
 from wire import FAR, NEAR4, Peer
 
 ECHO_PORT, BULK_PORT = 7007, 5201
 IDLE = 100
+BULK_RATE = "100M"
 
 # The policy of the steps that need more than ssh.
 POLICY = f"""
@@ -72,13 +75,14 @@ class Load:
 
     def __init__(self, stack):
         self.stack = stack
-        self.echo = self.start("echo.py", ECHO_PORT, remote=False)
+        self.echo = self.start("echo.py", ECHO_PORT, within=None)
         self.idle = self.start("idle.py", NEAR4, ECHO_PORT, IDLE)
         self.pulse = self.start("pulse.py", NEAR4, ECHO_PORT)
         self.stack.enter_context(bulk_server())
         self.events, self.losses = Since(), kernel_losses()
         self.bulk = subprocess.Popen(
-            [*FAR, "iperf3", "-J", "-c", NEAR4, "-p", str(BULK_PORT), "-t", "20"], stdout=subprocess.PIPE, text=True)
+            [*FAR, "iperf3", "-J", "-c", NEAR4, "-p", str(BULK_PORT), "-t", "600", "-b", BULK_RATE], stdout=subprocess.PIPE,
+            text=True)
         self.stack.callback(self.bulk.kill)
 
     def start(self, program, *arguments, **options):
@@ -90,8 +94,12 @@ class Load:
 
     def finish(self):
         """Ends it; returns the numbers as a sentence. A connection or packet that was lost is a failure."""
+        # It has to get through after what happened, too.
+        time.sleep(3)
+        self.bulk.send_signal(signal.SIGINT)
         bulk = json.loads(self.bulk.communicate(timeout=60)[0])
-        check("error" not in bulk, f"iperf3: {bulk.get('error')}")
+        contains(bulk.get("error", ""), "interrupt", "what iperf3 says")
+        check(any(one["sum"]["bytes"] for one in bulk["intervals"][-2:]), "iperf3 stands still")
         idle = self.idle.end().splitlines()[-1]
         equal(idle, f"alive {IDLE}", "the idle connections")
         pulse = json.loads(self.pulse.end().splitlines()[-1])

@@ -16,7 +16,7 @@ APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
 def apt(*words):
     """apt-get, without a network; what it installs must be at hand."""
-    return run("apt-get", "-y", "-q", "-o", "Dpkg::Use-Pty=0", *words, seconds=170, env=APT)
+    return run("apt-get", "-y", "-q", "-o", "Dpkg::Use-Pty=0", *words, seconds=280, env=APT)
 
 
 def ruleset():
@@ -78,9 +78,14 @@ def events():
     """All events written so far."""
     try:
         with open(EVENTS) as file:
-            return [json.loads(line) for line in file]
+            # The last line may be half written.
+            lines = [line for line in file if line.endswith("\n")]
     except FileNotFoundError:
         return []
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise Failed(f"{error} in a line of the events: {[line for line in lines if not line.startswith('{')]}") from None
 
 
 class Since:

@@ -68,16 +68,16 @@ OPEN = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[
 
 
 class Peer:
-    """A program of guest/ running on the other machine, or on this one; its output is a file."""
+    """A program of guest/ running in a network namespace, or outside if `within` is None; its output is a file."""
 
     started = []
 
-    def __init__(self, program, *arguments, remote=True):
+    def __init__(self, program, *arguments, within="far"):
         self.log = f"/run/{program}.{len(os.listdir('/run'))}.log"
         words = [sys.executable, "-B", os.path.join(HERE, program), *map(str, arguments)]
         with open(self.log, "wb") as log:
             self.popen = subprocess.Popen(
-                [*FAR, *words] if remote else words, stdin=subprocess.PIPE, stdout=log, stderr=log)
+                ["ip", "netns", "exec", within, *words] if within else words, stdin=subprocess.PIPE, stdout=log, stderr=log)
         Peer.started.append(self)
 
     @classmethod
