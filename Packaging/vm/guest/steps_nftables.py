@@ -49,5 +49,5 @@ def beside_conntrack():
         check(opens(22) and not opens(9999, patience=1), "whole packets are judged")
         return ", ".join(f"{reason} {count}" for reason, count in reasons.items())
     finally:
-        sh("nft delete table inet portreeve_test; portreeve iptables --apply")
         policy(POLICY)
+        sh("nft delete table inet portreeve_test; portreeve iptables --apply")
