@@ -56,6 +56,7 @@ extension QueueStatus {
             "number": .count(number), "packets": .count(packets), "passed": .count(passed), "dropped": .count(dropped),
             "held": .count(held), "queued_now": .count(queuedNow), "kernel_queue_drops": .count(kernelQueueDrops),
             "kernel_socket_drops": .count(kernelSocketDrops), "refused_verdicts": .count(refusedVerdicts),
+            "overflows": .count(overflows),
         ]
     }
 
@@ -69,6 +70,7 @@ extension QueueStatus {
         kernelQueueDrops = try reader.integer("kernel_queue_drops")
         kernelSocketDrops = try reader.integer("kernel_socket_drops")
         refusedVerdicts = try reader.integer("refused_verdicts")
+        overflows = try reader.integer("overflows")
     }
 }
 

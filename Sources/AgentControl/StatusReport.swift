@@ -53,6 +53,8 @@ package struct QueueStatus: Hashable, Sendable {
     package var kernelSocketDrops: UInt64 = 0
     /// Verdicts that the kernel refused.
     package var refusedVerdicts: UInt64 = 0
+    /// How often the queue may have been full while it fails open: then the kernel passed packets that nobody judged.
+    package var overflows: UInt64 = 0
 
     package init(number: UInt16) { self.number = number }
 }

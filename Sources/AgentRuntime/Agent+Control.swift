@@ -87,6 +87,7 @@ extension Agent {
         status.kernelQueueDrops = UInt64(queue.kernel?.droppedQueueFull ?? 0)
         status.kernelSocketDrops = UInt64(queue.kernel?.droppedSocketFull ?? queue.socketOverflows)
         status.refusedVerdicts = queue.refusedVerdicts
+        status.overflows = worker.overflows.load(ordering: .relaxed)
         return status
     }
 

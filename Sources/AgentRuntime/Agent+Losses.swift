@@ -7,6 +7,7 @@ import Locking
 import Logging
 import NetfilterQueue
 import PacketWire
+import Synchronization
 
 extension Agent {
     /// Reports what the kernel's queues lost since the last look, as Internal Driver Error with the kernel's counters.
@@ -14,6 +15,7 @@ extension Agent {
         let table = try? QueueTable.read()
         for (place, worker) in workers.enumerated() {
             worker.note(table?.row(of: worker.number))
+            warnOfOverflow(worker)
             let now = worker.queueCounters.withLock { $0 }
             let before = reported.withLock { reported in
                 defer { reported[place] = now }
@@ -31,6 +33,18 @@ extension Agent {
             log.report(event, count: lost, detail: now.text)
             logger.warning("queue \(worker.number) lost \(lost) packets: \(now.text)")
         }
+    }
+
+    /// Once for each queue; status goes on counting. How many packets passed, the kernel does not say.
+    private func warnOfOverflow(_ worker: Worker) {
+        guard worker.overflows.load(ordering: .relaxed) > 0,
+            !worker.areOverflowsLogged.exchange(true, ordering: .relaxed)
+        else { return }
+        logger.warning(
+            """
+            queue \(worker.number) may have been full: failing open, the kernel then passes packets that nobody judged, \
+            and does not count them; raise queue.length, or spread the load over more queue.numbers
+            """)
     }
 
     /// Failing open, the kernel passes what it cannot queue.

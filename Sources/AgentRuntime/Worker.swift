@@ -62,6 +62,8 @@ final class Worker: Sendable {
     let queueCounters = Guarded(QueueCounters())
     /// Batches after which the kernel may have passed packets unseen.
     let overflows = Atomic<UInt64>(0)
+    /// Whether the log says so already.
+    let areOverflowsLogged = Atomic<Bool>(false)
     /// How long packets waited; as old as `queueCounters`.
     let latency = Guarded(LatencyHistogram())
     /// Fragments that were ever held.

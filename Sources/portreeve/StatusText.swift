@@ -86,6 +86,7 @@ struct StatusText {
         var table = TextTable([
             .number("QUEUE"), .number("PACKETS"), .number("PASSED"), .number("DROPPED"), .number("HELD"),
             .number("WAITING"), .number("LOST: QUEUE FULL"), .number("BUFFER FULL"), .number("VERDICT REFUSED"),
+            .number("PASSED UNSEEN"),
         ])
         for queue in report.queues {
             table.add(
@@ -93,7 +94,7 @@ struct StatusText {
                     + [
                         queue.packets, queue.passed, queue.dropped, queue.held, queue.queuedNow, queue.kernelQueueDrops,
                         queue.kernelSocketDrops, queue.refusedVerdicts,
-                    ].map(\.grouped))
+                    ].map(\.grouped) + [queue.overflows == 0 ? "no" : "perhaps, \(queue.overflows.grouped) times"])
         }
         return table.lines()
     }

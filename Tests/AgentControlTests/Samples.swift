@@ -41,6 +41,7 @@ enum Samples {
         queue.kernelQueueDrops = 6
         queue.kernelSocketDrops = 7
         queue.refusedVerdicts = 8
+        queue.overflows = 9
         return queue
     }
 

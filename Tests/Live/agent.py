@@ -2,6 +2,7 @@
 """The firewall in the lab: portreeved with a policy, rules that feed it, and the events that it writes."""
 
 import collections
+import contextlib
 import json
 import os
 import shlex
@@ -82,6 +83,16 @@ class Agent:
     def kill(self):
         """SIGKILL, as a crash would."""
         return self.process.kill()
+
+    @contextlib.contextmanager
+    def halted(self):
+        """It stands still in this block, all its threads."""
+        self.process.signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: thread_states(self.process.pid) == {"T"}, "all threads stand still")
+            yield
+        finally:
+            self.process.signal(signal.SIGCONT)
 
     def reload(self, policy=None):
         """SIGHUP, with a new policy file if given. Returns at once; `portreeve reload` would say what came of it."""
@@ -181,6 +192,23 @@ class Agent:
         except TimeoutError:
             pass
         return found
+
+
+def thread_states(process):
+    """The letters of proc(5)."""
+    states = set()
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{thread}/stat") as stat:
+            states.add(stat.read().rpartition(")")[2].split()[0])
+    return states
+
+
+def thread_named(process, name):
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{thread}/comm") as comm:
+            if comm.read().strip() == name:
+                return int(thread)
+    raise LookupError(name)
 
 
 def reasons(events):

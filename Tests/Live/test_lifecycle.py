@@ -11,7 +11,7 @@ import isolation
 isolation.isolate()
 
 import services
-from agent import Agent, binaries, reasons
+from agent import Agent, binaries, reasons, thread_named
 from lab import CommandFailed, Lab, wait_until
 from load import Connections, Conversation, Downloads
 
@@ -236,6 +236,10 @@ class EndTests(LifeTests):
             agent.process.signal(signal.SIGCONT)
             time.sleep(0.05)
         self.assertGreater(halts, 5)
+        overflows = agent.report()["queues"][0]["overflows"]
+        self.assertGreater(overflows, 0)
+        self.assertRegex(agent.tool("status"), r"PASSED UNSEEN\n.* perhaps, \d+ times\n")
+        self.assertEqual(agent.log().count("queue 0 may have been full"), 1)
         self.assertTrue(all(got == FILE for got in downloads.finish()))
         self.assertEqual(reasons(agent.events()), {})
 
@@ -249,6 +253,7 @@ class EndTests(LifeTests):
         sent = self.host.rule_packets("PREROUTING", "mangle")[0] - before
         agent.process.signal(signal.SIGCONT)
         events = agent.wait_for_events(sent - 16, 10)
+        self.assertEqual(agent.report()["queues"][0]["overflows"], 0)
         self.assertEqual(dict(reasons(events)), {"internal-driver-error": sent - 16})
         self.assertEqual(events[0]["firewall"]["action"], "observed")
         self.assertIn(f"queue full {sent - 16}", events[0]["firewall"]["note"])
@@ -335,14 +340,6 @@ os.waitpid(thread, WALL)
 print('halted', flush=True)
 os.waitpid(thread, WALL)
 """
-
-
-def thread_named(process, name):
-    for thread in os.listdir(f"/proc/{process}/task"):
-        with open(f"/proc/{process}/task/{thread}/comm") as comm:
-            if comm.read().strip() == name:
-                return int(thread)
-    raise LookupError(name)
 
 
 if __name__ == "__main__":

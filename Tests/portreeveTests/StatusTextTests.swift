@@ -20,6 +20,7 @@ struct StatusTextTests {
         var queue = QueueStatus(number: 3)
         queue.packets = 1_234_567
         queue.kernelQueueDrops = 42
+        queue.overflows = 1_700
         report.queues = [queue]
         for (reason, dropped) in [(DropReason.outOfConnection, UInt64(100)), (.nullIP, 7)] {
             var count = ReasonCount(reason: reason)
@@ -39,6 +40,7 @@ struct StatusTextTests {
         arguments: [
             "portreeved   1.2.3, process 4711, up 1 d 1 h",
             "mode         tap: decides and records, drops nothing; failure: engine open, sanity closed", "epoch 7",
+            "perhaps, 1,700 times",
             "             /etc/portreeve/policy.yaml", "             the last reload was refused:",
             "               policy.yaml:3:7: error", "input 90; packets arrive reassembled", "1,234,567",
             "100  out-of-connection      100       99        1         0     0",
