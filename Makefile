@@ -16,9 +16,11 @@ BIN        := .build/release
 GENERATED  := .build/documents
 PYTHON     := /usr/bin/python3
 
+# What Swift's own programs need of a bare Debian.
+SWIFT_PACKAGES := git g++ libcurl4-openssl-dev libncurses-dev libsqlite3-dev libxml2-dev tzdata
 # What the programs are built with, and what the lab and the live tests drive.
-BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev pkg-config
-LAB_PACKAGES   := iptables nftables iproute2 iputils-ping ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
+BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev pkg-config $(SWIFT_PACKAGES)
+LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client dnsmasq-base bind9-dnsutils socat netcat-openbsd python3-scapy \
                   python3-yaml python3-jsonschema python3-prometheus-client
 # What builds the .deb, and what its test looks at it with.
