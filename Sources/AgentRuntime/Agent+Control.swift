@@ -123,7 +123,9 @@ extension Agent {
         }
         if counters.contains(where: { $0.fragments > 0 }) {
             report.fragmentsVisible = true
-        } else if report.hooks.contains(where: { $0.hook == .input || $0.hook == .forward }) {
+        } else if policies.current.document.queue.family == .ip,
+            report.hooks.contains(where: { $0.hook == .input || $0.hook == .forward })
+        {
             report.fragmentsVisible = false
         }
     }

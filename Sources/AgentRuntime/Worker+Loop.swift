@@ -137,11 +137,11 @@ extension Worker {
 
     /// An interface that came up a moment ago is asked of the kernel at its first packet.
     private func learnInterfaces(_ attributes: PacketAttributes, _ engine: inout Engine) {
-        if attributes.inInterface != 0 && engine.interfaces[attributes.inInterface] == nil {
-            learn(attributes.inInterface, &engine)
+        if attributes.entrance != 0 && engine.interfaces[attributes.entrance] == nil {
+            learn(attributes.entrance, &engine)
         }
-        if attributes.outInterface != 0 && engine.interfaces[attributes.outInterface] == nil {
-            learn(attributes.outInterface, &engine)
+        if attributes.exit != 0 && engine.interfaces[attributes.exit] == nil {
+            learn(attributes.exit, &engine)
         }
     }
 
@@ -156,14 +156,15 @@ extension PacketMetadata {
         self.init()
         hook = Hook(rawValue: a.hook) ?? .unknown
         self.queue = queue
-        inInterface = a.inInterface
-        outInterface = a.outInterface
+        inInterface = a.entrance
+        outInterface = a.exit
         physicalInInterface = a.physicalInInterface
         physicalOutInterface = a.physicalOutInterface
         mark = a.mark
         fullLength = a.fullLength
         etherType = a.etherType
         sourceMAC = MACAddress(bits: a.sourceMAC)
+        destinationMAC = MACAddress(bits: a.destinationMAC)
         vlan = a.vlanProtocol == 0 ? PacketHeaders.noVLAN : a.vlanControl & 0xfff
         isSegmentationOffload = a.isSegmentationOffload
         checksumNotReady = a.checksumNotReady

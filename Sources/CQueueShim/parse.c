@@ -72,6 +72,18 @@ static void read_hardware_address(const uint8_t *value, size_t length, struct pr
            packet->hardware_address_length);
 }
 
+/// What stands between the frame's start and its network header: destination and source address, EtherType, and tags that
+/// no device took off. The kernel gives it for frames of a bridge only.
+static void read_link_header(const uint8_t *value, size_t length, struct prq_packet *packet) {
+    const size_t address = sizeof packet->destination_address;
+    if (length < 2 * address + sizeof(uint16_t))
+        return;
+    memcpy(packet->destination_address, value, address);
+    packet->destination_address_length = (uint8_t)address;
+    memcpy(packet->hardware_address, value + address, address);
+    packet->hardware_address_length = (uint8_t)address;
+}
+
 static void read_skb_info(uint32_t flags, struct prq_packet *packet) {
     packet->checksum_not_ready = flags & NFQA_SKB_CSUMNOTREADY;
     packet->checksum_not_verified = flags & NFQA_SKB_CSUM_NOTVERIFIED;
@@ -103,6 +115,9 @@ static void read_attribute(uint16_t type, const uint8_t *value, size_t length, s
         break;
     case NFQA_HWADDR:
         read_hardware_address(value, length, packet);
+        break;
+    case NFQA_L2HDR:
+        read_link_header(value, length, packet);
         break;
     case NFQA_CAP_LEN:
         packet->full_length = load32(value);

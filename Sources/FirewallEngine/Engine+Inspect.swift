@@ -32,12 +32,18 @@ extension Engine {
     }
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
-        if p.direction == .incoming && hostAddresses.isOwnGroupPacket(&p.headers) { return passUntouched() }
+        if isOwnGroupPacket(&p) { return passUntouched() }
         if let finding = cut(&p) ?? sanity(&p, bytes) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judge(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
         return conclude(&p, finding, bytes)
+    }
+
+    /// This host's own group packets loop back, and were judged on their way out. One that only passes through is not this
+    /// host's, whatever source it claims.
+    private mutating func isOwnGroupPacket(_ p: inout Inspection) -> Bool {
+        p.direction == .incoming && p.metadata.hook != .forward && hostAddresses.isOwnGroupPacket(&p.headers)
     }
 
     /// Stages R, T, U and C.
@@ -101,7 +107,7 @@ extension Engine {
     private mutating func complete(_ p: inout Inspection) {
         p.headers.sourceMAC = p.metadata.sourceMAC
         p.headers.destinationMAC = p.metadata.destinationMAC
-        p.headers.vlan = p.metadata.vlan
+        if p.metadata.vlan != PacketHeaders.noVLAN { p.headers.vlan = p.metadata.vlan }
         if p.headers.etherType == 0 { p.headers.etherType = p.metadata.etherType }
     }
 

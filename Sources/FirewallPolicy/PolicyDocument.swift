@@ -159,10 +159,18 @@ public enum CopyRange: Hashable, Sendable {
     case bytes(UInt32)
 }
 
+/// What a queue carries.
+public enum QueueFamily: UInt8, Sendable, BitwiseCopyable {
+    case ip
+    /// Frames that pass through a bridge.
+    case bridge
+}
+
 /// `queue` of the policy file.
 public struct QueueSettings: Hashable, Sendable {
     /// Queue numbers, one worker each.
     public var numbers: ClosedRange<UInt16> = 0...0
+    public var family = QueueFamily.ip
     public var length: UInt32 = 8192
     public var copy = CopyRange.full
     /// nil is off.

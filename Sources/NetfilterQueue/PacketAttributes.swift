@@ -22,6 +22,8 @@ package struct PacketAttributes: Sendable, BitwiseCopyable {
     /// Source hardware address in the low 48 bits, first byte highest; `UInt64.max` without one (this host's own
     /// packets, loopback, links that do not have six bytes of address).
     package var sourceMAC: UInt64
+    /// Destination hardware address likewise; frames of a bridge only.
+    package var destinationMAC: UInt64
     /// EtherType and tag control information of a VLAN tag that the device took off; both 0 without one.
     package var vlanProtocol: UInt16
     package var vlanControl: UInt16
@@ -37,4 +39,19 @@ package struct PacketAttributes: Sendable, BitwiseCopyable {
     package var checksumNotVerified: Bool
     /// Several segments in one packet, to be cut by a device; one verdict is for all of them.
     package var isSegmentationOffload: Bool
+}
+
+extension PacketAttributes {
+    /// Where the packet entered this host: for a frame of a bridge its port, since both ways lead through the bridge.
+    @inlinable package var entrance: UInt32 {
+        isBridged && physicalInInterface != 0 ? physicalInInterface : inInterface
+    }
+
+    /// Where it leaves, likewise.
+    @inlinable package var exit: UInt32 {
+        isBridged && physicalOutInterface != 0 ? physicalOutInterface : outInterface
+    }
+
+    /// AF_BRIDGE.
+    @inlinable package var isBridged: Bool { family == 7 }
 }

@@ -129,15 +129,19 @@ extension PacketAttributes {
             physicalInInterface: packet.physical_in_interface, physicalOutInterface: packet.physical_out_interface,
             mark: packet.mark, senderUID: packet.uid, senderGID: packet.gid,
             sourceMAC: packet.hardware_address_length == 6 ? Self.bits(packet.hardware_address) : .max,
+            destinationMAC: packet.destination_address_length == 6 ? Self.bits(packet.destination_address) : .max,
             vlanProtocol: packet.vlan_protocol, vlanControl: packet.vlan_tci, timestamp: packet.timestamp,
             fullLength: packet.full_length, copiedLength: packet.payload_length,
             checksumNotReady: packet.checksum_not_ready, checksumNotVerified: packet.checksum_not_verified,
             isSegmentationOffload: packet.is_gso)
     }
 
+    private typealias SixBytes = (UInt8, UInt8, UInt8, UInt8, UInt8, UInt8)
     private typealias EightBytes = (UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8)
 
-    private static func bits(_ address: EightBytes) -> UInt64 {
+    private static func bits(_ a: EightBytes) -> UInt64 { bits((a.0, a.1, a.2, a.3, a.4, a.5)) }
+
+    private static func bits(_ address: SixBytes) -> UInt64 {
         let high = UInt64(address.0) << 40 | UInt64(address.1) << 32 | UInt64(address.2) << 24
         return high | UInt64(address.3) << 16 | UInt64(address.4) << 8 | UInt64(address.5)
     }

@@ -17,6 +17,16 @@ extension RulesInspection {
         }
     }
 
+    /// A bridge's frames pass its forward hook, whatever they carry.
+    var unfedBridge: [Finding] {
+        guard !feeds.contains(where: { $0.layer == .bridge && $0.place.hook == .forward }) else { return [] }
+        return [
+            Finding(
+                .refusal, "queue.family is bridge, but no rule at a bridge's forward hook gives frames to a queue",
+                cure: "run \"portreeve iptables --apply\"")
+        ]
+    }
+
     /// State needs both directions.
     var missingDirections: [Finding] {
         let stateful = policy.stateful

@@ -39,8 +39,10 @@ package struct RulesInspection: Sendable {
         guard !feeds.isEmpty else { return [nothingFed] }
         let all =
             doubleJudgements + mixedHashes + splitConnections + fanouts + unreadQueues + unknownQueues + unfedQueues
-            + missingFamilies + missingDirections + forwarding + wrongHooks + failureSettings + fragmentChecks
-            + shadowedRules
+            + failureSettings + shadowedRules
+            + (policy.queue.family == .bridge
+                ? unfedBridge
+                : missingFamilies + missingDirections + forwarding + wrongHooks + fragmentChecks)
         return all.filter { $0.severity == .refusal } + all.filter { $0.severity == .advice }
     }
 

@@ -41,7 +41,12 @@ extension PacketHeaders {
         destinationMAC = frame.macAddress(at: Field.destination)
         sourceMAC = frame.macAddress(at: Field.source)
         etherType = frame.bigEndian16(at: Field.type)
-        var start = Field.length
+        return try decodeTags(frame, at: Field.length, extent)
+    }
+
+    /// Passes over the VLAN tags that begin at `start` and are announced by `etherType`; the first one counts.
+    mutating func decodeTags(_ frame: RawSpan, at start: Int, _ extent: PacketExtent) throws(DecodeError) -> Int? {
+        var start = start
         var tags = 0
         while EtherType.isVLAN(etherType), tags < Field.maximumTags {
             guard try reachesEthernet(start + Field.tagLength, extent) else { return nil }

@@ -11,13 +11,17 @@ extension PacketHeaders {
     }
 
     /// Decodes a packet from its network header on. All fields are set anew. `etherType` is what the frame said; 0 where
-    /// that is unknown: then the IP version decides.
+    /// that is unknown: then the IP version decides. Where it announces a VLAN tag, the tag comes first: of several tags a
+    /// device takes off only the outermost.
     public mutating func decodePacket(
         _ bytes: RawSpan, etherType: UInt16, _ traits: PacketTraits
     ) throws(DecodeError) {
         self = PacketHeaders()
         self.etherType = etherType
-        try decodeNetwork(bytes, at: 0, PacketExtent(bytes, traits), traits)
+        let extent = PacketExtent(bytes, traits)
+        guard EtherType.isVLAN(etherType) else { return try decodeNetwork(bytes, at: 0, extent, traits) }
+        guard let start = try decodeTags(bytes, at: 0, extent) else { return }
+        try decodeNetwork(bytes, at: start, extent, traits)
     }
 
     private mutating func decodeNetwork(

@@ -9,6 +9,16 @@ extension PolicyDraft {
         checkCopyRange(&sink)
         checkLimits(&sink)
         checkScheduleCount(&sink)
+        checkBridge(&sink)
+    }
+
+    /// All that passes through a bridge is forwarded; without an inside neither direction would be known.
+    private func checkBridge(_ sink: inout DiagnosticSink) {
+        guard document.queue.family == .bridge, document.interfaces.inside.isEmpty, let place = places["queue.family"]
+        else { return }
+        sink.error(
+            at: place, found: "bridge beside an empty interfaces.inside",
+            expected: "the ports of the bridge on the inside, such as interfaces: { inside: [eth1] }")
     }
 
     /// A check that reads payload cannot work on a part of it: every longer packet would be Invalid Packet Info.

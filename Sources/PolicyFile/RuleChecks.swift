@@ -74,7 +74,7 @@ extension PolicyDraft {
     }
 
     private func checkLink(_ draft: RuleDraft, _ sink: inout DiagnosticSink) {
-        guard use == .queue else { return }
+        guard use == .queue, document.queue.family == .ip else { return }
         if Families(draft.rule.frame) == .other || draft.rule.frame.value.isOtherThanIP {
             sink.error(
                 at: draft.place(of: .frame), found: "frames that are not IP",

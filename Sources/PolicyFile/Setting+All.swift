@@ -170,7 +170,7 @@ extension Setting {
 
     private static let queue: [Setting] = [
         Setting("numbers", \.queue.numbers, .queueNumbers),
-        .unavailable("family", "the bridge family is", off: "ip"),
+        Setting("family", \.queue.family, .words(["ip": .ip, "bridge": .bridge])),
         Setting("length", \.queue.length, .number(1...16_777_216, of: "packets")),
         Setting("copy-bytes", \.queue.copy, .copyRange),
         Setting("busy-poll", \.queue.busyPoll, .time(.microseconds(1) ... .seconds(1), or: "off")),

@@ -36,7 +36,8 @@ package struct FileFault: Error {
 
 /// What the policy is for: it decides which fields a packet can have.
 package enum PolicyUse: Sendable {
-    /// Packets of the kernel's inet queues: no destination MAC, a source MAC only on incoming packets, no frames but IP.
+    /// Packets of the kernel's queues: with `queue.family: ip` no destination MAC, a source MAC only on incoming packets, no
+    /// frames but IP.
     case queue
     /// Frames of a capture, with all that stands in them.
     case replay

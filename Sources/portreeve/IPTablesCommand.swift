@@ -9,6 +9,8 @@ struct IPTablesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "iptables", abstract: "The iptables rules that give packets to the agent.",
         discussion: """
+            With queue.family: bridge it is an nftables table instead (table bridge portreeve), which --save does not keep.
+
             The rules stand in chains of their own (PORTREEVE-…) of the mangle table, and of the filter table where flows \
             are offloaded, for IPv4 and IPv6; \
             no other rule is touched. They hold until --remove or the next boot; --save makes them last.
@@ -73,7 +75,7 @@ struct IPTablesCommand: ParsableCommand {
         do {
             switch action {
             case .print: try printRules()
-            case .apply: try RuleApplication(command: self).run()
+            case .apply: try apply()
             case .keep: try keep()
             case .save: try save()
             case .remove: try remove()
@@ -102,6 +104,7 @@ struct IPTablesCommand: ParsableCommand {
 extension IPTablesCommand {
     private func printRules() throws {
         let document = try policy.load()
+        guard document.queue.family == .ip else { return printBridge(document) }
         let plan = plan(for: document, best: hook == .auto ? bestHook(document) : .input)
         explain(plan)
         if let family = family.flatMap({ AddressFamily(rawValue: $0.rawValue) }) {
@@ -111,6 +114,12 @@ extension IPTablesCommand {
             let text = plan.rules(for: family).restoreText(replacing: OwnRules())
             print("\(family.command)-restore --noflush <<'END'\n\(text)END")
         }
+    }
+
+    private func apply() throws {
+        let document = try policy.load()
+        guard document.queue.family == .ip else { return try applyBridge(document) }
+        try RuleApplication(command: self).run()
     }
 
     /// Printing needs no right to read the rules in place.
@@ -151,7 +160,8 @@ extension IPTablesCommand {
         let replaced = try RuleChange(target: [.ipv4: OwnRules(), .ipv6: OwnRules()]).make(from: rules)
         directory.clear()
         let wasSaved = try SavedRules(directory: saved).remove()
-        switch (replaced.isEmpty, wasSaved) {
+        let wereFramesTaken = try Self.removeBridge()
+        switch (replaced.isEmpty && !wereFramesTaken, wasSaved) {
         case (true, false): print("there were no rules to remove")
         case (true, true): print("removed: the saved rules; none were in place")
         case (false, false): print("removed: packets pass without the agent")

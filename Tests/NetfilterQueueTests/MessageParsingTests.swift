@@ -57,7 +57,7 @@ struct MessageParsingTests {
         #expect(packet.senderUID == .max && packet.senderGID == .max)
         #expect(packet.timestamp == 0 && packet.mark == 0)
         #expect(packet.inInterface == 0 && packet.outInterface == 0)
-        #expect(packet.sourceMAC == .max)
+        #expect(packet.sourceMAC == .max && packet.destinationMAC == .max)
         #expect(packet.vlanProtocol == 0 && packet.vlanControl == 0)
         #expect(packet.fullLength == 1 && packet.copiedLength == 1)
         #expect(!packet.checksumNotReady && !packet.isSegmentationOffload && !packet.checksumNotVerified)
@@ -134,6 +134,43 @@ struct MessageParsingTests {
         message.add(.hardwareAddress, NetlinkMessage.bigEndian(claimed) + [0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
         let packet = ParsedMessage(message.bytes).attributes
         #expect(packet.sourceMAC == (claimed == 6 ? 0x0102_0304_0506 : .max))
+    }
+
+    @Test("of a bridge has both MACs, and its ports for its ways in and out")
+    func bridge() {
+        var message = NetlinkMessage(family: 7)
+        message.addPacketHeader(id: 1, etherType: 0x0806, hook: 2)
+        message.add(.inInterface, 3)
+        message.add(.physicalInInterface, 4)
+        message.add(.outInterface, 3)
+        message.add(.physicalOutInterface, 5)
+        message.add(.hardwareAddress, [0, 6, 0, 0, 2, 4, 6, 8, 10, 12, 0, 0])
+        message.add(.linkHeader, [1, 3, 5, 7, 9, 11, 2, 4, 6, 8, 10, 12, 8, 6])
+        message.add(.payload, [0, 1])
+        let packet = ParsedMessage(message.bytes).attributes
+        #expect(packet.sourceMAC == 0x0204_0608_0a0c)
+        #expect(packet.destinationMAC == 0x0103_0507_090b)
+        #expect(packet.entrance == 4 && packet.exit == 5)
+    }
+
+    @Test("has no destination MAC if its link header is short or absent", arguments: [4, 6, 12, 13])
+    func shortLinkHeader(length: Int) {
+        var message = NetlinkMessage(family: 7)
+        message.addPacketHeader(id: 1)
+        message.add(.inInterface, 3)
+        message.add(.linkHeader, [UInt8](repeating: 1, count: length))
+        let packet = ParsedMessage(message.bytes).attributes
+        #expect(packet.destinationMAC == .max && packet.sourceMAC == .max)
+        #expect(packet.entrance == 3 && packet.exit == 0)
+    }
+
+    @Test("of a routed packet keeps the interfaces of its route, though it crossed a bridge")
+    func routed() {
+        var message = NetlinkMessage(family: 2)
+        message.addPacketHeader(id: 1)
+        message.add(.inInterface, 3)
+        message.add(.physicalInInterface, 4)
+        #expect(ParsedMessage(message.bytes).attributes.entrance == 3)
     }
 
     @Test("with a tag that claims more than its attribute holds stays inside it")

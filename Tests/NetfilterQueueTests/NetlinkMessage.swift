@@ -19,6 +19,7 @@ struct NetlinkMessage {
         case uid = 16
         case gid = 17
         case vlan = 19
+        case linkHeader = 20
     }
 
     private var type: UInt16

@@ -69,6 +69,17 @@ struct LinkDecodeTests {
         #expect(!headers.isCut)
     }
 
+    @Test("a tag that the device left is passed over where a packet begins with it")
+    func innerTag() throws {
+        let inner = PacketBuilder.ip(from: "198.18.0.1", to: "198.18.0.2").udp(1, 2).bytes
+        let headers = try PacketHeaders(decoding: [0x20, 0x07, 0x08, 0x00] + inner, etherType: 0x8100)
+        #expect(headers.vlan == 7)
+        #expect(headers.etherType == 0x0800)
+        #expect(headers.networkOffset == 4)
+        #expect(headers.destinationPort == 2)
+        #expect(throws: DecodeError.ethernetHeaderCut) { try PacketHeaders(decoding: [0x20, 0x07], etherType: 0x8100) }
+    }
+
     @Test("everything else keeps its type", arguments: [0x88cc, 0x8863, 0x8847, 0x0026, 0x05dc] as [UInt16])
     func other(etherType: UInt16) {
         let headers = PacketBuilder.raw(etherType: etherType, [0x45, 0, 0]).ethernet().headers

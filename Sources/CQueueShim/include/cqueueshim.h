@@ -92,6 +92,9 @@ struct prq_packet {
     /// Source hardware address and how many bytes of it count; 0 on packets that this host sends.
     uint8_t hardware_address[8];
     uint8_t hardware_address_length;
+    /// Destination hardware address of a frame of a bridge; the length is 6, or 0 without one.
+    uint8_t destination_address[6];
+    uint8_t destination_address_length;
     /// The transport checksum is still to be filled in by a device (NFQA_SKB_CSUMNOTREADY).
     bool checksum_not_ready;
     /// Nobody verified the checksum (NFQA_SKB_CSUM_NOTVERIFIED).
