@@ -25,8 +25,10 @@ extension Engine {
         generation &+= 1
     }
 
-    /// Admits connections older than now, as after a start: until now their packets did not come here.
+    /// Admits connections older than now, as after a start: until now their packets did not come here. Those known from an
+    /// earlier time with rules have moved on unseen.
     public mutating func beginColdStart(at now: Instant) {
+        notePassedUnseen(at: now)
         clock.agentStarted = now
         graceEnds = clock.graceEnds(hot.timeouts)
     }

@@ -63,6 +63,19 @@ struct UnseenTests {
         #expect(late.send(.peer, data: 1) == .drop(.outOfConnection))
     }
 
+    @Test("A connection known from before the rules were away for a while goes on when they come again")
+    func rulesAgain() throws {
+        let engine = try EngineUnderTest("failure: { engine: closed }")
+        let talk = TCPTalk(engine)
+        talk.open()
+        talk.exchange()
+        goOnUnseen(talk)
+        engine.engine.beginColdStart(at: engine.clock.now)
+        talk.exchange()
+        talk.close()
+        #expect(engine.events.isEmpty)
+    }
+
     @Test("An idle connection is taken up where it is even hours later")
     func idle() throws {
         let engine = try EngineUnderTest("failure: { engine: open }")
