@@ -22,7 +22,7 @@ extension Agent {
             case .reload: reloadBySignal()
             case .none: break
             }
-            if let dead = deadWorker() { return dead }
+            if let dead = deadWorker() ?? lostQueue() { return dead }
             keepHouse()
             refreshState()
         }
@@ -75,6 +75,18 @@ extension Agent {
             case .ended: return AgentError("the worker of queue \(worker.number) ended unexpectedly")
             case .starting, .running: break
             }
+        }
+        return nil
+    }
+
+    /// A queue that was taken from its socket, or given to another: its worker would wait for ever.
+    private func lostQueue() -> AgentError? {
+        guard let table = try? QueueTable.read() else { return nil }
+        for worker in workers {
+            guard let port = worker.queueCounters.withLock({ $0.kernel?.portID }),
+                table.row(of: worker.number)?.portID != port
+            else { continue }
+            return AgentError("queue \(worker.number) is not bound to this agent any more; ending, to be started anew")
         }
         return nil
     }

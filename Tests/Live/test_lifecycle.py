@@ -268,6 +268,23 @@ class EndTests(LifeTests):
         self.assertIn("the worker of queue 1 hangs", agent.log())
         self.assertTrue(self.can_connect())
 
+    def test_a_queue_that_is_taken_away_ends_the_agent(self):
+        """The queue is gone, and its socket as good as ever: nothing would come to its worker again."""
+        agent = self.agent(FAIL_OPEN, queues=(0, 1))
+        agent.feed(bypass=True)
+        self.host.python(UNBIND, agent.process.pid, self.host.queues()[1]["port"], 1)
+        self.assertEqual(agent.process.wait(20), 1)
+        self.assertIn("queue 1 is not bound to this agent any more", agent.log())
+        self.assertTrue(self.can_connect())
+
+    def test_a_worker_whose_socket_fails_ends_the_agent(self):
+        agent = self.agent(FAIL_OPEN, queues=(0, 1))
+        agent.feed(bypass=True)
+        self.host.python(CLOSE, thread_named(agent.process.pid, "queue 1"))
+        self.assertEqual(agent.process.wait(20), 1)
+        self.assertIn("queue 1: receiving failed: Bad file descriptor", agent.log())
+        self.assertTrue(self.can_connect())
+
 
 class StartTests(LifeTests):
     def refusal(self, policy=POLICY, words=(), prefix=(), **options):
@@ -288,6 +305,10 @@ class StartTests(LifeTests):
     def test_without_the_right_to_read_queues(self):
         output = self.refusal(prefix=("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"))
         self.assertIn("CAP_NET_ADMIN", output)
+
+    def test_without_the_kernel_part(self):
+        output = self.refusal(prefix=("/usr/bin/python3", "-c", WITHOUT_NETFILTER))
+        self.assertIn("this kernel has no nfnetlink_queue: load it with `modprobe nfnetlink_queue`", output)
 
     def test_a_log_directory_that_cannot_be_written(self):
         for path in ("/proc/portreeve/events.jsonl", f"{self.lab.file('plain', 'a file')}/events.jsonl"):
@@ -341,6 +362,61 @@ print('halted', flush=True)
 os.waitpid(thread, WALL)
 """
 
+# ptrace(2): the thread, which waits in recv(2), closes the descriptor it waits on, and goes on.
+CLOSE = """
+import ctypes, os, sys
+libc, thread = ctypes.CDLL(None), int(sys.argv[1])
+SEIZE, INTERRUPT, GETREGS, SETREGS, SINGLESTEP, DETACH, WALL = 0x4206, 0x4207, 12, 13, 9, 17, 0x40000000
+ORIG_RAX, RAX, RDI, RIP = 15, 10, 14, 16
+def trace(request, data=None):
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    assert libc.ptrace(request, thread, None, data) == 0
+trace(SEIZE)
+trace(INTERRUPT)
+os.waitpid(thread, WALL)
+before = (ctypes.c_ulonglong * 27)()
+trace(GETREGS, ctypes.addressof(before))
+assert before[ORIG_RAX] == 45, 'not in recvfrom'
+close = (ctypes.c_ulonglong * 27)(*before)
+close[RIP] -= 2
+close[RAX], close[ORIG_RAX] = 3, 2**64 - 1
+trace(SETREGS, ctypes.addressof(close))
+trace(SINGLESTEP)
+os.waitpid(thread, WALL)
+before[RIP] -= 2
+before[RAX], before[ORIG_RAX] = 45, 2**64 - 1
+trace(SETREGS, ctypes.addressof(before))
+trace(DETACH)
+"""
+
+# pidfd_getfd(2): borrows the socket with that netlink port, and sends NFQNL_CFG_CMD_UNBIND by it.
+UNBIND = """
+import ctypes, os, socket, struct, sys
+process, port, queue = map(int, sys.argv[1:])
+with open('/proc/net/netlink') as table:
+    rows = [line.split() for line in table][1:]
+inode, = (row[9] for row in rows if row[1] == '12' and int(row[2]) == port)
+folder = f'/proc/{process}/fd/'
+descriptor = next(fd for fd in os.listdir(folder) if os.readlink(folder + fd) == f'socket:[{inode}]')
+borrowed = ctypes.CDLL(None).syscall(438, os.pidfd_open(process), int(descriptor), 0)
+assert borrowed >= 0
+command = struct.pack('HH', 8, 1) + struct.pack('BBH', 2, 0, 0)
+body = struct.pack('>BBH', 0, 0, queue) + command
+os.write(borrowed, struct.pack('IHHII', 16 + len(body), 3 << 8 | 2, 1, 0, 0) + body)
+"""
+
+# seccomp(2): a kernel without netfilter's part of netlink refuses socket(AF_NETLINK, …, NETLINK_NETFILTER) like this.
+WITHOUT_NETFILTER = """
+import ctypes, os, struct, sys
+LOAD, EQUAL, RETURN, ALLOW, REFUSE = 0x20, 0x15, 0x06, 0x7fff0000, 0x50000 | 93
+steps = [(LOAD, 0, 0, 0), (EQUAL, 0, 5, 41), (LOAD, 0, 0, 16), (EQUAL, 0, 3, 16), (LOAD, 0, 0, 32), (EQUAL, 0, 1, 12),
+         (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
+code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
+program = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', len(steps), ctypes.addressof(code)))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
