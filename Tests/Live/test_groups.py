@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packets to groups whose source is the host's own address: its own copies that the kernel loops back, and forgeries."""
+
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+from agent import Agent, reasons
+from forge import Injector
+from lab import Lab, wait_until
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+
+POLICY = """
+version: 1
+interfaces: { ignore: [lo] }
+rules: [{ name: Fence, action: deny, direction: incoming, priority: 4, protocol: udp, destination: { ports: 9 } }]
+engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
+"""
+PORT, FENCE = 7060, 9
+# Every host is a member of 224.0.0.1 and ff02::1.
+GROUPS = {4: ["224.0.0.1", "255.255.255.255", "198.18.2.255", "239.1.2.3"], 6: ["ff02::1", "ff05::123"]}
+
+# Sends to each group or broadcast address, of which it is a member itself, and gets its own datagram back.
+TO_ITSELF = """
+import socket, struct, sys
+near, port, *groups = sys.argv[1:]
+eth0 = socket.if_nametoindex('eth0')
+family = socket.AF_INET6 if ':' in near else socket.AF_INET
+s = socket.socket(family, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'eth0')
+s.bind(('', int(port)))
+s.settimeout(10)
+for group in groups:
+    if family == socket.AF_INET6:
+        member = socket.inet_pton(family, group) + struct.pack('@I', eth0)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, eth0)
+    elif group[:2] == '22' or group[:2] == '23':
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton(near))
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(near))
+    s.sendto(group.encode(), (group, int(port)))
+    assert s.recv(100) == group.encode(), group
+"""
+
+
+class GroupTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab())
+        cls.host = cls.lab.host
+        cls.own = ((4, cls.host.ip4), (6, cls.host.ip6))
+        cls.injector = Injector(cls.lab.router, "out0", cls.host.mac("eth0"))
+        cls.addClassCleanup(cls.injector.close)
+        cls.agent = cls.enterClassContext(Agent(cls.host, POLICY))
+
+    def feed(self, incoming):
+        self.addCleanup(self.host.flush_rules)
+        self.agent.feed(incoming)
+
+    def send(self, version, source):
+        """Sends a datagram to each group; returns the events that they raise."""
+        header = IP if version == 4 else IPv6
+        for group in GROUPS[version]:
+            self.injector.send(header(src=source, dst=group) / UDP(sport=PORT, dport=PORT) / b"not looped back")
+        return self.before_fence()
+
+    def before_fence(self):
+        """The events of all that was sent until now."""
+        self.injector.send(IP(src="198.18.2.1", dst=self.host.ip4) / UDP(sport=PORT, dport=FENCE))
+        events = []
+
+        def is_reached():
+            events.extend(self.agent.events())
+            return events and events[-1].get("dest_port") == FENCE
+
+        wait_until(is_reached, "the fence's event", 10, self.agent.process)
+        return events[:-1]
+
+    def assert_refused(self, events, groups):
+        self.assertEqual([event["dest_ip"] for event in events], groups)
+        self.assertEqual(set(reasons(events)), {"unsolicited-udp"})
+        self.assertEqual({event["frame"]["src_mac"] for event in events}, {self.lab.router.mac("out0")})
+
+    def test_forged_ones_are_refused(self):
+        self.feed("PREROUTING")
+        for version, own in self.own:
+            with self.subTest(version=version):
+                self.assert_refused(self.send(version, own), GROUPS[version])
+
+    def test_at_input_the_kernel_has_dropped_forged_ones_of_ipv4(self):
+        """The routing decision ends what has a martian source (RFC 1812 section 5.3.7), also where the reverse-path filter
+        is off, and what goes to a group without a member here. IPv6 does not look at the source."""
+        self.feed("INPUT")
+        self.assert_refused(self.send(4, "198.18.2.1"), GROUPS[4][:3])
+        before = self.host.rule_packets("INPUT", "mangle")
+        self.assertEqual(self.send(4, self.host.ip4), [])
+        after = self.host.rule_packets("INPUT", "mangle")
+        self.assertEqual([now - then for then, now in zip(before, after)], [1], "nothing but the fence")
+        self.assert_refused(self.send(6, self.host.ip6), GROUPS[6][:1])
+
+    def test_own_ones_pass(self):
+        for incoming in ("PREROUTING", "INPUT"):
+            self.feed(incoming)
+            for version, own in self.own:
+                with self.subTest(incoming=incoming, version=version):
+                    self.host.python(TO_ITSELF, own, PORT, *GROUPS[version])
+                    self.assertEqual(self.before_fence(), [])
+            self.host.flush_rules()
+
+
+if __name__ == "__main__":
+    unittest.main()
