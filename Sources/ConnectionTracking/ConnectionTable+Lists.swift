@@ -1,23 +1,45 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 extension ConnectionTable {
-    /// Half-open connections and finished ones stand in a list each, in the order in which they became so: what is given
-    /// up first when TCP is nearly full.
+    /// What can be given up stands in a list of its kind, in the order in which it became so: what goes first when there is no
+    /// room for another.
+    ///
+    /// A datagram that came in costs its sender nothing and may bear any source; its exchange is begun again by the next
+    /// one. What this side began is not given up: the answer would be unsolicited.
     mutating func linkIntoList(_ index: Int32, _ stage: ConnectionStage) {
-        if stage.isHalfOpen {
-            Self.append(index, to: &halfOpen, in: &entries)
-        } else if stage.isOver {
-            Self.append(index, to: &over, in: &entries)
+        switch stage {
+        case .synSent, .synReceived: Self.append(index, to: &halfOpen, in: &entries)
+        case .timeWait, .closed: Self.append(index, to: &over, in: &entries)
+        case .udp, .udpStream: if isIncoming(index) { Self.append(index, to: &incomingUDP, in: &entries) }
+        case .icmp: if isIncoming(index) { Self.append(index, to: &incomingICMP, in: &entries) }
+        default: break
         }
     }
 
     mutating func unlinkFromList(_ index: Int32, _ stage: ConnectionStage) {
-        if stage.isHalfOpen {
-            Self.unlink(index, from: &halfOpen, in: &entries)
-        } else if stage.isOver {
-            Self.unlink(index, from: &over, in: &entries)
+        switch stage {
+        case .synSent, .synReceived: Self.unlink(index, from: &halfOpen, in: &entries)
+        case .timeWait, .closed: Self.unlink(index, from: &over, in: &entries)
+        case .udp, .udpStream: if isIncoming(index) { Self.unlink(index, from: &incomingUDP, in: &entries) }
+        case .icmp: if isIncoming(index) { Self.unlink(index, from: &incomingICMP, in: &entries) }
+        default: break
         }
     }
+
+    /// What gives way to a new one of this protocol; -1: nothing.
+    func expendable(for kind: TrackedProtocol) -> ConnectionIndex {
+        switch kind {
+        case .tcp: over.oldest >= 0 ? over.oldest : halfOpen.oldest
+        case .udp: incomingUDP.oldest
+        case .icmp: incomingICMP.oldest
+        }
+    }
+
+    /// Whether a new one of this protocol finds a place here although the total is reached.
+    public func canMakeRoom(for kind: TrackedProtocol) -> Bool { expendable(for: kind) >= 0 }
+
+    /// Of datagrams this never changes.
+    private func isIncoming(_ index: Int32) -> Bool { entries[Int(index)].connection.openingDirection == .incoming }
 
     private static func append(_ index: Int32, to list: inout EntryList, in entries: inout [Entry]) {
         entries[Int(index)].older = list.newest

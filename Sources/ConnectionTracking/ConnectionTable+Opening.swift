@@ -80,20 +80,26 @@ extension ConnectionTable {
         return kinds
     }
 
+    /// What one packet may take the place of: more than one is wanting only after a limit was lowered.
+    private static var mostReclaimed: Int { 16 }
+
     /// Leaves one vacancy here and one reserved place in the total of this protocol.
     private mutating func makeRoom(for kind: TrackedProtocol, at now: Instant) throws(OpeningRefusal) {
-        if kind == .tcp, shared.isNearlyFull { _ = reclaimOldest() }
+        if kind == .tcp, shared.isNearlyFull { _ = reclaim(for: kind) }
         if hasVacancy, shared.reserve(kind) { return }
         collectDue(at: now)
-        repeat {
+        if hasVacancy, shared.reserve(kind) { return }
+        for _ in 0..<Self.mostReclaimed {
+            guard reclaim(for: kind) else { break }
             if hasVacancy, shared.reserve(kind) { return }
-        } while kind == .tcp && reclaimOldest()
+        }
         throw .tableFull(kind)
     }
 
-    /// Gives up the oldest connection that is over, or else the oldest half-open one.
-    private mutating func reclaimOldest() -> Bool {
-        let victim = over.oldest >= 0 ? over.oldest : halfOpen.oldest
+    /// Gives up what can best be spared: of TCP the oldest connection that is over, or else the oldest half-open one; of
+    /// datagrams the oldest exchange that came in.
+    private mutating func reclaim(for kind: TrackedProtocol) -> Bool {
+        let victim = expendable(for: kind)
         guard victim >= 0 else { return false }
         remove(victim)
         return true

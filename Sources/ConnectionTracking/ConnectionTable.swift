@@ -16,7 +16,8 @@ public typealias ConnectionIndex = Int32
 ///   totals and per-computer counts is given back when it is collected: at its next look-up, when the wheel comes to it
 ///   (`expire`, at most 0.27 s later plus the backlog), or when an insertion would fail otherwise.
 /// - *Bounded.* Totals over all workers and per-computer counts are kept by `SharedLimits`. When TCP is nearly full, each
-///   new connection takes the place of the oldest one of this worker that is over or half-open.
+///   new connection takes the place of the oldest one of this worker that is over or half-open; when UDP or ICMP is full,
+///   of the oldest that came in.
 ///
 /// The owner calls `recordChange(of:)` after each packet that changed a connection, and `expire` between batches.
 public struct ConnectionTable: ~Copyable, Sendable {
@@ -26,7 +27,7 @@ public struct ConnectionTable: ~Copyable, Sendable {
         /// The list of the wheel's slot.
         var nextInSlot: Int32 = -1
         var previousInSlot: Int32 = -1
-        /// The list of half-open or of finished connections, oldest first.
+        /// The list of half-open or finished connections, or of incoming datagrams' exchanges, oldest first.
         var newer: Int32 = -1
         var older: Int32 = -1
         var hash: UInt32
@@ -50,6 +51,8 @@ public struct ConnectionTable: ~Copyable, Sendable {
     var vacant: Int32 = -1
     var halfOpen = EntryList()
     var over = EntryList()
+    var incomingUDP = EntryList()
+    var incomingICMP = EntryList()
     /// How many connections are in which stage.
     public internal(set) var census = ConnectionCensus()
     let seed: (UInt64, UInt64)

@@ -99,9 +99,13 @@ extension Engine {
     }
 
     /// Where the table is full and that is to stop nothing, a packet of no known connection may be one of those that found no
-    /// room: it is refused for that, and passes.
+    /// room: it is refused for that, and passes. Not where every new one would find room in the place of an older one:
+    /// otherwise a flood to an open port would open the others.
     mutating func lackOfRoom(_ kind: TrackedProtocol) -> Finding? {
-        guard hot.engineFailsOpen, shared.total(of: kind) >= shared.limit(of: kind) else { return nil }
+        guard hot.engineFailsOpen, shared.total(of: kind) >= shared.limit(of: kind), !table.canMakeRoom(for: kind)
+        else {
+            return nil
+        }
         return Finding(DropReason(.tableFull(kind)))
     }
 

@@ -253,8 +253,8 @@ extension ReasonRow {
             setting: "engine.limits.tcp", seen: "queue", advice: "raise the limit"),
         ReasonRow(
             .maxUDPConnections, 152, "max-udp-connections", "Max UDP Connections", .connections,
-            raisedWhen: "UDP table full",
-            setting: "engine.limits.udp", seen: "queue", advice: ""),
+            raisedWhen: "UDP table full, nothing reclaimable (exchanges that came in give way)",
+            setting: "engine.limits.udp", seen: "queue", advice: "raise the limit"),
         ReasonRow(
             .invalidIPHeaderLength, 900, "invalid-ip-header-length", "Invalid IP Header Length", .sanity,
             raisedWhen: "IHL < 5",
@@ -266,7 +266,7 @@ extension ReasonRow {
             setting: "engine.sanity.allow-null-ip", seen: "queue", advice: "allow null IP"),
         ReasonRow(
             .maxICMPConnections, 902, "max-icmp-connections", "Max ICMP Connections", .connections,
-            raisedWhen: "ICMP table full",
+            raisedWhen: "ICMP table full, nothing reclaimable (exchanges that came in give way)",
             setting: "engine.limits.icmp", seen: "queue", advice: "raise the limit"),
         ReasonRow(
             .incompleteDatagram, 903, "incomplete-datagram", "Incomplete Datagram", .fragments,

@@ -107,6 +107,47 @@ struct TableLimitTests {
         #expect(first.refusal(first.syn(port: 9)) == nil)
     }
 
+    @Test("a flood of incoming datagrams replaces only what came in; what this side began stays, and finds room")
+    func reclaimIncomingDatagrams() {
+        var bench = TableBench(tables: TableLimits(udp: 10, icmp: 10))
+        for kind in [TableBench.Kind.udp, TableBench.Kind.ping] {
+            let own = bench.connection(kind(1), from: "203.0.113.1", .outgoing)
+            bench.open(own)
+            let peer = bench.connection(kind(2), from: "203.0.113.2", .incoming)
+            bench.open(peer)
+            for number in UInt16(0)..<1_000 {
+                #expect(bench.refusal(bench.connection(kind(number), from: "192.0.2.1", .incoming)) == nil)
+            }
+            #expect(bench.finds(own) && !bench.finds(peer))
+            #expect(bench.refusal(bench.connection(kind(2), from: "203.0.113.1", .outgoing)) == nil)
+            #expect(bench.refusal(peer) == nil)
+        }
+        #expect(bench.shared.total(of: .udp) == 10 && bench.shared.total(of: .icmp) == 10)
+    }
+
+    @Test("an incoming exchange gives way later once it was answered; taken out of turn, the list stays whole")
+    func reclaimOrder() throws {
+        var bench = TableBench(tables: TableLimits(udp: 4))
+        let peers = (0..<4).map { bench.connection(.udp($0), from: "203.0.113.1", .incoming) }
+        let indices = try peers.map { try bench.opened($0) }
+        bench.table.stepUDP(indices[0], from: peers[0].opener.opposite, bytes: 1, at: bench.clock.now)
+        bench.table.remove(indices[2])
+        for port in UInt16(10)..<13 { bench.open(bench.connection(.udp(port), from: "203.0.113.1", .incoming)) }
+        let living = peers.map { bench.table.find($0.key, at: bench.clock.now) != nil }
+        #expect(living == [true, false, false, false])
+    }
+
+    @Test("a lowered limit is reached in steps, so that no packet waits for all that is too much")
+    func reclaimInSteps() {
+        var bench = TableBench(tables: TableLimits(udp: 100))
+        for port in UInt16(0)..<100 { bench.open(bench.connection(.udp(port), from: "203.0.113.1", .incoming)) }
+        bench.shared.update(tables: TableLimits(udp: 70), computers: ComputerLimits())
+        #expect(bench.refusal(bench.udp(1)) == .tableFull(.udp))
+        #expect(bench.shared.total(of: .udp) == 84)
+        #expect(bench.refusal(bench.udp(1)) == nil)
+        #expect(bench.shared.total(of: .udp) == 70)
+    }
+
     @Test("a lowered limit refuses new ones and keeps the old, a raised one admits")
     func changedLimit() {
         var bench = TableBench(tables: TableLimits(udp: 10))

@@ -106,6 +106,30 @@ struct FailureTests {
         #expect(engine.receives(.toHost.echoReply(id: 2, seq: 1)) == .passReporting(.maxICMPConnections))
     }
 
+    @Test("A flood to an open port fills no table for others, nor with failure.engine open does it open other ports")
+    func floodToAnOpenPort() throws {
+        let engine = try EngineUnderTest(
+            """
+            rules:
+              - { name: Service, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 53 } }
+              - { name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: { type: echo-request } }
+            failure: { engine: open }
+            engine: { limits: { udp: 3, icmp: 3 } }
+            """)
+        for number in UInt16(1)...9 {
+            #expect(engine.receives(.toHost.udp(number, 53)) == .pass)
+            #expect(engine.sends(.fromHost.udp(53, number)) == .pass)
+            #expect(engine.receives(.toHost.echoRequest(id: number, seq: 1)) == .pass)
+            #expect(engine.sends(.fromHost.echoReply(id: number, seq: 1)) == .pass)
+        }
+        #expect(engine.receives(.toHost.udp(1, 54)) == .drop(.unsolicitedUDP))
+        #expect(engine.receives(.toHost.echoReply(id: 77, seq: 1)) == .drop(.unsolicitedICMP))
+        #expect(engine.sends(.fromHost.udp(2, 53)) == .pass)
+        #expect(engine.receives(.toHost.udp(53, 2)) == .pass)
+        #expect(engine.sends(.fromHost.echoRequest(id: 50, seq: 1)) == .pass)
+        #expect(engine.receives(.toHost.echoReply(id: 50, seq: 1)) == .pass)
+    }
+
     @Test("With room in the tables, failure.engine open admits nothing")
     func engineOpenWithRoom() throws {
         let engine = try EngineUnderTest("failure: { engine: open }")

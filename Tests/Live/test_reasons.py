@@ -347,7 +347,7 @@ case("max-tcp-connections", "the table is full", lambda s: openings(s, 4).incomi
 
 def datagrams(s, count):
     for port in range(40000, 40000 + count):
-        s.incoming(s.udp(sport=port))
+        s.outgoing(s.udp(ip=s.ip_out(), sport=port))
 
 
 def requests(s, count):
