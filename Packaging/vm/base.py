@@ -22,7 +22,11 @@ CUSTOMIZE = os.path.join(HERE, "customize.sh")
 
 
 class Unavailable(Exception):
-    """This machine cannot make or run a virtual machine: a reason to skip, not a failure."""
+    """A program is missing or Debian's archive cannot be reached: a reason to skip. Anything else is a failure."""
+
+
+class Broken(Exception):
+    """The base could not be made though all that it needs is there."""
 
 
 class Base:
@@ -45,6 +49,8 @@ def base(cache, dependencies):
     key = hashlib.sha256("\n".join(ingredients).encode()).hexdigest()[:16]
     directory = os.path.join(cache, f"base-{key}")
     if not os.path.isdir(directory):
+        for program in ("mmdebstrap", "mke2fs", "fakeroot"):
+            require(program)
         unfinished = directory + ".new"
         shutil.rmtree(unfinished, ignore_errors=True)
         os.makedirs(unfinished)
@@ -93,10 +99,15 @@ def make(directory, sources, dependencies):
 
 def run(command, log):
     with open(log, "ab") as output:
-        try:
-            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
-        except FileNotFoundError:
-            raise Unavailable(f"{command[0]} is not installed (make deps-vm)") from None
+        status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
     if status:
         with open(log, errors="replace") as output:
-            raise Unavailable(f"{command[0]} failed:\n" + "".join(output.readlines()[-15:]))
+            text = output.read()
+        # What apt says of an archive that does not answer.
+        reason = Unavailable if "Failed to fetch" in text else Broken
+        raise reason(f"{command[0]} failed:\n" + "\n".join(text.splitlines()[-15:]))
+
+
+def require(program):
+    if shutil.which(program) is None:
+        raise Unavailable(f"{program} is not installed (make deps-vm)")

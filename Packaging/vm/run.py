@@ -2,8 +2,8 @@
 """run.py PACKAGE.deb [PATTERN...]: installs the package in a virtual Debian machine and tries everything it promises there.
 
 The steps are in guest/. With patterns (`*restart*`) only the steps whose names match are run, besides the installation.
-The last line says how many steps passed, failed and were skipped; the exit status is 1 if one failed. Where no virtual
-machine can be made, everything counts as skipped.
+The last line says how many steps passed, failed and were skipped; the exit status is 1 if one failed. Where qemu cannot be
+installed or Debian's archive cannot be reached, the run counts as skipped.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import sys
 import tempfile
 import time
 
-from base import HERE, Unavailable, base
-from machine import Machine
+from base import HERE, Broken, Unavailable, base, require
+from machine import QEMU, Machine
 
 PROJECT = os.path.dirname(os.path.dirname(HERE))
 
@@ -114,6 +114,7 @@ def main():
         tests = os.path.join(directory, "tests")
         stage(tests, arguments.package, arguments.patterns)
         try:
+            require(QEMU)
             disk = base(arguments.cache, dependencies(arguments.package))
             print(f"the base disk is there after {time.monotonic() - begin:.0f} s", flush=True)
             with Machine(disk, tests, directory) as machine:
@@ -127,6 +128,9 @@ def main():
         except Unavailable as why:
             print(f"skipped: {why}", file=sys.stderr)
             close(0, 0, 1)
+        except Broken as why:
+            print(f"no base disk: {why}", file=sys.stderr)
+            close(0, 1, 0)
     table.show()
     print(f"after {time.monotonic() - begin:.0f} s:")
     close(*(table.count(result) for result in ("ok", "failed", "skipped")))
