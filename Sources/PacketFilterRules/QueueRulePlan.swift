@@ -28,6 +28,10 @@ package struct QueueRulePlan: Hashable, Sendable {
     /// The bits of connection marks by which offloaded flows are known; 0 for a direction that offloads none.
     package var incomingOffloadMark: UInt32
     package var outgoingOffloadMark: UInt32
+    /// The only interfaces on which such flows skip the queue: what comes by another one is not the flow that the rule has
+    /// seen, whatever addresses it claims. Empty: all.
+    package var incomingOffloadInterfaces: [String]
+    package var outgoingOffloadInterfaces: [String]
 
     /// The plan for a policy. Tap implies `failure.engine: open`.
     package init(_ policy: PolicyDocument, incoming: IncomingHook) {
@@ -38,6 +42,8 @@ package struct QueueRulePlan: Hashable, Sendable {
         ownTrafficMark = marks.ownTraffic
         incomingOffloadMark = policy.offloadedDirections.contains(.incoming) ? marks.incomingOffload : 0
         outgoingOffloadMark = policy.offloadedDirections.contains(.outgoing) ? marks.outgoingOffload : 0
+        incomingOffloadInterfaces = policy.offloadInterfaces(.incoming)
+        outgoingOffloadInterfaces = policy.offloadInterfaces(.outgoing)
         inside = policy.interfaces.inside
         ignored = policy.interfaces.ignore
         includesForwarded = !policy.interfaces.inside.isEmpty
@@ -66,12 +72,20 @@ package struct QueueRulePlan: Hashable, Sendable {
     }
 }
 
+extension PolicyDocument {
+    /// The names and globs of the only interfaces on which flows are offloaded in a direction; empty where it is all of them.
+    /// The rules that offload in one direction agree about it.
+    fileprivate func offloadInterfaces(_ direction: Direction) -> [String] {
+        rules.first { $0.offload && $0.direction == direction }?.interfaces?.value ?? []
+    }
+}
+
 extension QueueRulePlan {
     /// The chains and jumps for one family.
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
-        let incoming = interfaces("-i") + accepting(incomingOffloadMark) + arrivals(family)
-        let outgoing = ownTraffic + interfaces("-o") + accepting(outgoingOffloadMark) + [target]
+        let incoming = interfaces("-i") + acceptingIncoming + arrivals(family)
+        let outgoing = ownTraffic + interfaces("-o") + acceptingOutgoing + [target]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,
@@ -105,13 +119,17 @@ extension QueueRulePlan {
         mark == 0 ? [] : ["-m mark --mark \(Self.bit(mark)) -j CONNMARK --set-xmark \(Self.bit(mark))"]
     }
 
+    private var acceptingIncoming: [String] { accepting(incomingOffloadMark, "-i", incomingOffloadInterfaces) }
+    private var acceptingOutgoing: [String] { accepting(outgoingOffloadMark, "-o", outgoingOffloadInterfaces) }
+
     /// What a Bypass rule has offloaded in this direction. A conntrack helper's child inherits its parent's mark, and an ICMP
     /// error is RELATED to the connection that it quotes: neither is the flow that the rule has seen.
-    private func accepting(_ mark: UInt32) -> [String] {
+    private func accepting(_ mark: UInt32, _ option: String, _ interfaces: [String]) -> [String] {
         guard mark != 0 else { return [] }
-        return [
+        let rule =
             "-m connmark --mark \(Self.bit(mark)) -m conntrack --ctstate NEW,ESTABLISHED ! --ctstatus EXPECTED -j RETURN"
-        ]
+        if interfaces.isEmpty { return [rule] }
+        return interfaces.compactMap { Self.pattern($0) }.map { "\(option) \($0) \(rule)" }
     }
 
     private static func bit(_ mark: UInt32) -> String {
@@ -128,9 +146,9 @@ extension QueueRulePlan {
     private var forwarded: [String] {
         guard offloadsForwarded else { return [target] }
         let fromInside = inside.compactMap { Self.pattern($0) }.flatMap { name in
-            (accepting(outgoingOffloadMark) + [target]).map { "-i \(name) \($0)" }
+            (acceptingOutgoing + [target]).map { "-i \(name) \($0)" }
         }
-        return fromInside + accepting(incomingOffloadMark) + [target]
+        return fromInside + acceptingIncoming + [target]
     }
 
     private var target: String {

@@ -18,6 +18,11 @@ extension PolicyDraft {
                 at: draft.place(of: .offload), found: "offload: true in a rule with action: \(rule.action.word)",
                 expected: "offload only in rules with action: bypass")
         }
+        if rule.interfaces?.isInverted == true {
+            sink.error(
+                at: draft.place(of: .offload), found: "offload: true beside interfaces that the rule is not for",
+                expected: "false, or the interfaces that it is for: packets of the flow on others come to the queue")
+        }
         if let criterion = rule.criterionThatVaries {
             sink.error(
                 at: draft.place(of: .offload), found: "offload: true beside \(criterion)",
@@ -29,8 +34,16 @@ extension PolicyDraft {
     func checkOffloads(_ sink: inout DiagnosticSink) {
         for (rule, place) in offloads {
             for other in document.rules {
-                guard other.direction == rule.direction, other.priority > rule.priority,
-                    let criterion = other.criterionThatVaries, document.canOverlap(rule, other)
+                guard other.direction == rule.direction else { continue }
+                if other.offload, other.interfaces != rule.interfaces {
+                    sink.error(
+                        at: place,
+                        found: "offload: true beside that of the rule \(quoted(other.name)) (\(other.position.file):"
+                            + "\(other.position.line)) for other interfaces",
+                        expected: "the same interfaces: the mark of an offloaded flow says its direction only")
+                }
+                guard other.priority > rule.priority, document.canOverlap(rule, other),
+                    let criterion = other.criterionThatVaries ?? rule.interfacesThatVary(in: other)
                 else { continue }
                 sink.error(
                     at: place,
@@ -55,6 +68,19 @@ extension Rule {
         if icmp != nil { return "an ICMP type" }
         if schedule != nil { return "a schedule" }
         return nil
+    }
+}
+
+extension Rule {
+    /// An offloaded flow may go on by any interface of its rule. Nothing differs where the other rule is for the same ones, or
+    /// for none of them.
+    fileprivate func interfacesThatVary(in other: Rule) -> String? {
+        guard let theirs = other.interfaces, theirs != interfaces else { return nil }
+        if let own = interfaces, !own.isInverted, !theirs.isInverted {
+            let isPlain = (own.value + theirs.value).allSatisfy { !$0.contains { "*?[".contains($0) } }
+            if isPlain, Set(own.value).isDisjoint(with: theirs.value) { return nil }
+        }
+        return "interfaces"
     }
 }
 

@@ -152,6 +152,21 @@ struct QueueRulePlanTests {
                 """)
     }
 
+    @Test("Of a Bypass rule for some interfaces the flow skips the queue on those only")
+    func offloadOnInterfaces() {
+        var policy = offloading([.incoming, .outgoing])
+        for index in policy.rules.indices { policy.rules[index].interfaces = Criterion(["eth1", "br-*"]) }
+        policy.interfaces.inside = ["in0"]
+        let rules = QueueRulePlan(policy, incoming: .input).rules(for: .ipv4)
+        for (chain, matches) in [
+            (OwnRules.incomingChain, ["-i eth1", "-i br-+"]), (OwnRules.outgoingChain, ["-o eth1", "-o br-+"]),
+            (OwnRules.forwardedChain, ["-i in0 -o eth1", "-i in0 -o br-+", "-i eth1", "-i br-+"]),
+        ] {
+            let accepted = rules.tables[0].chains.first { $0.name == chain }?.rules.filter { $0.contains("connmark") }
+            #expect(accepted?.compactMap { $0.split(separator: " -m ").first.map(String.init) } == matches)
+        }
+    }
+
     @Test("On a router each direction has its bit, told by the inside interface")
     func offloadForwarded() {
         var policy = offloading([.incoming, .outgoing])
