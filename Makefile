@@ -41,16 +41,9 @@ deps-lab:   PACKAGES := $(LAB_PACKAGES)
 deps-deb:   PACKAGES := $(DEB_PACKAGES)
 deps-vm:    PACKAGES := $(VM_PACKAGES)
 
-# Installs from Debian what is missing; with everything in place it changes nothing and needs no root.
+# Installs from Debian what is missing.
 deps-build deps-lab deps-deb deps-vm:
-	@missing=$$(for p in $(PACKAGES); do \
-	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
-	if [ -n "$$missing" ]; then \
-	    echo "installing:" $$missing; \
-	    run=; [ "$$(id -u)" = 0 ] || run=sudo; \
-	    $$run apt-get update -qq && \
-	    $$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
+	@Packaging/install-packages $(PACKAGES)
 
 build: deps-build
 	$(RELEASE) --product portreeved

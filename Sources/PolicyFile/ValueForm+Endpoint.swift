@@ -8,7 +8,7 @@ extension ValueForm where Value == LoopbackEndpoint? {
     static let loopbackEndpoint = ValueForm.scalar(
         expected,
         schema:
-            #"{"anyOf":[{"const":"off"},{"type":"string","pattern":"^(127(\\.[0-9]{1,3}){3}|\\[::1\\]):[0-9]+$"}]}"#,
+            #"{"anyOf":[{"const":"off"},{"type":"string","pattern":"^(127(\\.[0-9]{1,3}){3}|\\[[0:]*:0{0,3}1\\]):[0-9]+$"}]}"#,
         print: { endpoint in
             guard let endpoint else { return "off" }
             return endpoint.address.isMappedV4 ? "\(endpoint)" : "\"\(endpoint)\""

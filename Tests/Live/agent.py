@@ -136,7 +136,7 @@ class Agent:
         control, policy = ["--control", self.control], ["--policy", self.policy]
         options = {"status": control, "connections": control, "reload": control, "reopen": control,
                    "check": [self.policy], "events": policy,
-                   "iptables": control + policy + ["--state", f"{self.directory}/state", "--saved", self.directory]}
+                   "iptables": control + policy + ["--state", f"{self.directory}/rules", "--saved", self.directory]}
         return [os.path.join(binaries(), "portreeve"), *map(str, words), *options.get(words[0], [])]
 
     def report(self):

@@ -17,7 +17,7 @@ from lab import Lab, wait_until
 # The agent has been there for longer than its cold start when the rules come.
 POLICY = """
 version: 1
-engine: { timeouts: { cold-start: 2s, boot-start: 0s } }
+engine: { timeouts: { cold-start: 6s, boot-start: 0s } }
 rules:
   - { name: SSH, action: allow, direction: incoming, protocol: tcp, destination: { ports: 22 } }
   - { name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: { type: echo-request } }
@@ -75,14 +75,14 @@ class BesideAnAgent(unittest.TestCase):
     def test_a_session_older_than_the_rules_goes_on_although_the_agent_is_older_still(self):
         agent = self.agent()
         echoes = self.session()
-        time.sleep(3)
+        time.sleep(7)
         output = agent.tool("iptables", "--apply")
         self.assertIn("checked: the agent judges", output)
         self.assertTrue(echoes(b"after\n"))
         agent.settled_report()
         self.assertEqual([e["firewall"]["reason"] for e in agent.events() if e.get("proto") == "TCP"], [])
         # Once the cold start is over, what is older than the agent's knowledge is Out Of Connection as ever.
-        time.sleep(3)
+        time.sleep(7)
         self.lab.client.scapy(f"send(IP(dst='{self.lab.host.ip4}')/TCP(sport=4000, dport=22, flags='A'))")
         found = agent.wait_for_events()
         self.assertEqual([e["firewall"]["reason"] for e in found if e.get("proto") == "TCP"], ["out-of-connection"])

@@ -87,7 +87,7 @@ class Machine(Namespace):
     def words(self, *arguments):
         return [
             TOOL, "iptables", "--policy", f"{self.directory}/policy.yaml", "--control", f"{self.directory}/control.sock",
-            "--state", f"{self.directory}/state", "--saved", self.directory, *map(str, arguments)]
+            "--state", f"{self.directory}/rules", "--saved", self.directory, *map(str, arguments)]
 
     def foreign(self, text):
         """Rules of other programs; Docker's have IPv4 addresses."""

@@ -262,8 +262,8 @@ case("invalid-sequence", "data beyond the window", lambda s: s.flow().establishe
      lambda s: s.flow().established().peer("PA", b"x", seq=1_001_000))
 case("invalid-sequence", "older than any window", lambda s: s.flow().established().peer("PA", b"x", seq=900_000),
      lambda s: s.flow().established().peer("PA", b"x" * 100).peer("PA", b"x" * 100, seq=1_000_001))
-case("invalid-sequence", "a RST outside the window", lambda s: s.flow().established().peer("R", seq=1_001_002),
-     lambda s: s.flow().established().peer("R"))
+case("invalid-sequence", "a RST outside the window", lambda s: s.flow().established().peer("R", seq=1_001_003),
+     lambda s: s.flow().established().peer("R", seq=1_001_002))
 case("invalid-sequence", "a RST out of the blue against a quiet connection",
      lambda s: s.flow().established().peer("R", seq=1_000_000),
      lambda s: s.flow().established().peer("R", seq=1_000_500).peer("PA", b"still open").host("A"))
