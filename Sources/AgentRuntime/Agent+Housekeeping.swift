@@ -98,6 +98,7 @@ extension Agent {
         refreshListeningPorts(policy)
         refreshOffload()
         reportLosses()
+        reportEventFile()
         refreshWarnings(policy)
         refreshMetrics(policy)
         refreshUnclaimed()

@@ -37,6 +37,8 @@ package final class Agent: Sendable {
     /// Held while a policy is loaded and given out, so that two reloads do not mix.
     let reloading = Guarded(())
     let stateKeeping = Guarded(StateKeeping(due: Instant(nanoseconds: 0)))
+    /// As it was last told.
+    let eventFileTrouble = Guarded<String?>(nil)
     /// Connections that the kernel will give to one worker or another; nil while there are none.
     let unclaimed = Guarded<UnclaimedConnections?>(nil)
     let offload = Guarded(OffloadStanding.unused)
@@ -155,6 +157,7 @@ package final class Agent: Sendable {
         if isPlanned { handConnectionsOver() }
         log.stop()
         if let thread = writer.withLock({ $0 }) { Thread.join(thread) }
+        reportLostEvents()
         stopMetrics()
         control.withLock { $0 }?.stop()
     }

@@ -95,10 +95,22 @@ class EventTests(unittest.TestCase):
         self.assert_accounted(agent, agent.report(), 6000)
         os.remove(os.path.join(disk, "ballast"))
         wait_until(lambda: not agent.report()["warnings"], "the trouble is over", 15)
+        wait_until(lambda: "events are written again" in agent.log(), "the agent's own log says so")
+        self.assertIn("No space", agent.log())
         report = agent.settled_report()
         self.assertEqual(sum(reasons(agent.events()).values()), 6000)
         self.assert_accounted(agent, report, 6000)
         self.assertEqual(sum(row["lost"] for row in report["reasons"]), 0)
+
+    def test_the_end_with_a_file_that_takes_nothing(self):
+        agent = self.agent()
+        os.remove(agent.events_file)
+        os.symlink("/nowhere/events.jsonl", agent.events_file)
+        agent.tool("reopen")
+        self.drops(7)
+        wait_until(lambda: "cannot open the event file" in agent.log(), "the agent's own log says so")
+        self.assertEqual(agent.stop(), 0)
+        self.assertIn("7 events were not written: cannot open the event file", agent.log())
 
     def test_the_file_is_removed(self):
         agent = self.agent()
