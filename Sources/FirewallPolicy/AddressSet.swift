@@ -3,39 +3,28 @@
 public import PacketWire
 
 /// A set of addresses of both families, as disjoint ranges: 8 bytes per IPv4 range and 32 per IPv6 range, membership in
-/// a bounded number of steps (`SortedKeys32`, `SortedKeys128`).
+/// a bounded number of steps (`SortedKeys32`, `SortedRanges128`).
 public struct AddressSet: Sendable {
     private let firstV4: SortedKeys32
     private let lastV4: [UInt32]
-    private let firstV6: SortedKeys128
-    private let lastV6: [IPAddress]
+    private let v6: SortedRanges128
 
     /// - Parameter ranges: in any order, overlapping or not; cheapest when ascending and disjoint. A range is IPv4 when
-    ///   both its ends have the mapped form.
+    ///   both its ends have the mapped form. Where all are IPv6 their storage is shared, not copied.
     public init(_ ranges: [AddressRange]) {
         let ranges = ranges.isAscendingAndDisjoint ? ranges : ranges.mergedAscending()
         let v4Count = ranges.count { $0.isV4 }
         var firstV4: [UInt32] = []
         var lastV4: [UInt32] = []
-        var firstV6: [IPAddress] = []
-        var lastV6: [IPAddress] = []
         firstV4.reserveCapacity(v4Count)
         lastV4.reserveCapacity(v4Count)
-        firstV6.reserveCapacity(ranges.count - v4Count)
-        lastV6.reserveCapacity(ranges.count - v4Count)
-        for range in ranges {
-            if range.isV4 {
-                firstV4.append(range.first.v4)
-                lastV4.append(range.last.v4)
-            } else {
-                firstV6.append(range.first)
-                lastV6.append(range.last)
-            }
+        for range in ranges where range.isV4 {
+            firstV4.append(range.first.v4)
+            lastV4.append(range.last.v4)
         }
         self.firstV4 = SortedKeys32(firstV4)
         self.lastV4 = lastV4
-        self.firstV6 = SortedKeys128(firstV6)
-        self.lastV6 = lastV6
+        v6 = SortedRanges128(v4Count == 0 ? ranges : ranges.withoutV4(count: ranges.count - v4Count))
     }
 
     /// Whether an address of a packet of this family is in the set. An IPv6 packet is in no IPv4 range, whatever bits its
@@ -46,8 +35,7 @@ public struct AddressSet: Sendable {
             let index = firstV4.floor(address.v4Bits)
             return index >= 0 && address.v4Bits <= lastV4[index]
         case .ipv6:
-            let index = firstV6.floor(address)
-            return index >= 0 && address.isAtMost(lastV6[index])
+            return v6.contains(address)
         case .none, .arp, .other:
             return false
         }
@@ -57,11 +45,11 @@ public struct AddressSet: Sendable {
 extension AddressSet {
     /// The ranges of one family, ascending; nil if there are more than `limit` of either.
     func ranges(of network: NetworkProtocol, atMost limit: Int) -> [AddressRange]? {
-        guard lastV4.count <= limit, lastV6.count <= limit else { return nil }
+        guard lastV4.count <= limit, v6.ranges.count <= limit else { return nil }
         if network == .ipv4 {
             return zip(firstV4.keys, lastV4).map { AddressRange(first: IPAddress(v4: $0), last: IPAddress(v4: $1)) }
         }
-        return zip(firstV6.keys, lastV6).map { AddressRange(first: $0, last: $1) }
+        return v6.ranges
     }
 }
 
@@ -82,6 +70,13 @@ extension [AddressRange] {
             if range.isV4 { previousV4 = range } else { previousV6 = range }
         }
         return true
+    }
+
+    fileprivate func withoutV4(count: Int) -> [AddressRange] {
+        var ranges: [AddressRange] = []
+        ranges.reserveCapacity(count)
+        for range in self where !range.isV4 { ranges.append(range) }
+        return ranges
     }
 
     /// The same addresses in ascending and disjoint ranges, IPv4 before IPv6; ranges that end before they begin are empty.

@@ -44,42 +44,80 @@ struct SortedKeys32: Sendable {
 }
 
 /// Ascending IPv6 addresses, searched as `SortedKeys32`.
-///
-/// The upper bits of IPv6 addresses are too alike for an index over them; instead every 32nd key and every 1,024th stand
-/// in arrays of their own, so that most steps of the search stay within a few cache lines.
 struct SortedKeys128: Sendable {
     let keys: [IPAddress]
+    private let samples: Samples128
+
+    /// - Parameter keys: ascending.
+    init(_ keys: [IPAddress]) {
+        self.keys = keys
+        samples = Samples128(count: keys.count) { keys[$0] }
+    }
+
+    /// Index of the greatest key that is not above `value`, or -1.
+    func floor(_ value: IPAddress) -> Int {
+        let block = samples.block(of: value)
+        return Samples128.floor(value, in: keys, block)
+    }
+}
+
+/// Ascending and disjoint IPv6 ranges, searched by their first addresses as `SortedKeys128`. The array stays the owner's.
+struct SortedRanges128: Sendable {
+    let ranges: [AddressRange]
+    private let samples: Samples128
+
+    /// - Parameter ranges: ascending and disjoint.
+    init(_ ranges: [AddressRange]) {
+        self.ranges = ranges
+        samples = Samples128(count: ranges.count) { ranges[$0].first }
+    }
+
+    func contains(_ address: IPAddress) -> Bool {
+        let block = samples.block(of: address)
+        var low = block.lowerBound
+        var high = block.upperBound
+        while low < high {
+            let middle = (low &+ high) >> 1
+            if ranges[middle].first.isAtMost(address) { low = middle &+ 1 } else { high = middle }
+        }
+        return low > 0 && address.isAtMost(ranges[low &- 1].last)
+    }
+}
+
+/// Where to search in ascending IPv6 addresses.
+///
+/// Their upper bits are too alike for an index over them; instead every 32nd key and every 1,024th stand in arrays of their
+/// own, so that most steps of the search stay within a few cache lines.
+private struct Samples128: Sendable {
+    private let count: Int
     private let middle: [IPAddress]
     private let top: [IPAddress]
 
     private static let fanOut = 32
 
-    /// - Parameter keys: ascending.
-    init(_ keys: [IPAddress]) {
-        self.keys = keys
-        middle = SortedKeys128.sample(keys)
-        top = SortedKeys128.sample(middle)
+    init(count: Int, key: (Int) -> IPAddress) {
+        self.count = count
+        let middle = stride(from: 0, to: count, by: Samples128.fanOut).map(key)
+        top = stride(from: 0, to: middle.count, by: Samples128.fanOut).map { middle[$0] }
+        self.middle = middle
     }
 
-    private static func sample(_ keys: [IPAddress]) -> [IPAddress] {
-        stride(from: 0, to: keys.count, by: fanOut).map { keys[$0] }
+    /// The stretch with the greatest key that is not above `value`; empty and at 0 if all are above.
+    func block(of value: IPAddress) -> Range<Int> {
+        let first = Samples128.floor(value, in: top, 0..<top.count)
+        guard first >= 0 else { return 0..<0 }
+        let second = Samples128.floor(value, in: middle, Samples128.block(first, of: middle.count))
+        return Samples128.block(second, of: count)
     }
 
-    /// Index of the greatest key that is not above `value`, or -1.
-    func floor(_ value: IPAddress) -> Int {
-        var block = SortedKeys128.floor(value, in: top, from: 0, to: top.count)
-        guard block >= 0 else { return -1 }
-        block = SortedKeys128.floor(value, in: middle, block: block)
-        return SortedKeys128.floor(value, in: keys, block: block)
+    private static func block(_ index: Int, of count: Int) -> Range<Int> {
+        index * fanOut..<min((index + 1) * fanOut, count)
     }
 
-    private static func floor(_ value: IPAddress, in keys: [IPAddress], block: Int) -> Int {
-        floor(value, in: keys, from: block * fanOut, to: min((block + 1) * fanOut, keys.count))
-    }
-
-    private static func floor(_ value: IPAddress, in keys: [IPAddress], from low: Int, to high: Int) -> Int {
-        var low = low
-        var high = high
+    /// Index of the greatest key of a stretch that is not above `value`, or one before the stretch.
+    static func floor(_ value: IPAddress, in keys: [IPAddress], _ stretch: Range<Int>) -> Int {
+        var low = stretch.lowerBound
+        var high = stretch.upperBound
         while low < high {
             let middle = (low &+ high) >> 1
             if keys[middle].isAtMost(value) { low = middle &+ 1 } else { high = middle }

@@ -4,7 +4,7 @@ import FirewallPolicy
 
 /// A file of addresses: one address, prefix or range in each line; `#` begins a comment, blank lines are nothing.
 struct AddressFile {
-    private(set) var ranges: [AddressRange] = []
+    private var set = AddressRangeSet()
     /// The first wrong lines.
     private(set) var diagnostics: [Diagnostic] = []
     /// Wrong lines beyond those.
@@ -14,8 +14,8 @@ struct AddressFile {
 
     /// Reads the bytes of a file that the diagnostics call `name`.
     init(name: String, bytes: [UInt8]) {
-        var set = AddressRangeSet()
         let text = bytes.span
+        set.reserve(AddressFile.entries(text))
         var start = 0
         var line = 1
         while start < text.count {
@@ -32,7 +32,20 @@ struct AddressFile {
             start = end + 1
             line += 1
         }
-        ranges = set.ranges()
+    }
+
+    /// Gives the ranges away, sorted and disjoint.
+    mutating func takeRanges() -> [AddressRange] { set.takeRanges() }
+
+    /// How many lines begin with an entry: about as many ranges there are.
+    private static func entries(_ text: Span<UInt8>) -> Int {
+        var count = 0
+        var isAtStart = true
+        for index in text.indices {
+            if isAtStart, text[index] > 0x20, text[index] != UInt8(ascii: "#") { count += 1 }
+            isAtStart = text[index] == UInt8(ascii: "\n")
+        }
+        return count
     }
 
     /// The line without comment and blanks.

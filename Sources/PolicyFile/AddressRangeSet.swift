@@ -26,44 +26,59 @@ struct AddressRangeSet {
         v6.append(AddressRange(first: above, last: range.last))
     }
 
-    /// Sorted by address; IPv4 in mapped form stands between the IPv6 ranges below and above the mapped block.
-    consuming func ranges() -> [AddressRange] {
-        let six = AddressRangeSet.joined(v6)
-        let split = six.firstIndex { $0.first > IPAddress(v4: .max) } ?? six.count
-        return six[..<split] + joinedV4() + six[split...]
+    /// Makes room for so many ranges. What is not used is never touched, and so takes no memory.
+    mutating func reserve(_ count: Int) {
+        v4.reserveCapacity(count)
+        v6.reserveCapacity(count)
     }
 
-    private mutating func joinedV4() -> [AddressRange] {
+    /// Gives the ranges away, sorted by address; IPv4 in mapped form stands between the IPv6 ranges below and above the
+    /// mapped block. All is done in place: a list may have a million ranges of 32 bytes.
+    mutating func takeRanges() -> [AddressRange] {
+        joinV4()
+        joinV6()
+        let split = v6.firstIndex { $0.first > IPAddress(v4: .max) } ?? v6.count
+        v6.insert(contentsOf: v4.lazy.map(AddressRangeSet.unpacked), at: split)
+        v4 = []
+        defer { v6 = [] }
+        return v6
+    }
+
+    private static func unpacked(_ range: UInt64) -> AddressRange {
+        AddressRange(
+            first: IPAddress(v4: UInt32(truncatingIfNeeded: range >> 32)),
+            last: IPAddress(v4: UInt32(truncatingIfNeeded: range)))
+    }
+
+    private mutating func joinV4() {
         v4.sort()
-        var result: [AddressRange] = []
-        result.reserveCapacity(v4.count)
-        var index = 0
-        while index < v4.count {
-            let first = v4[index] >> 32
-            var last = v4[index] & 0xffff_ffff
-            index += 1
-            while index < v4.count, v4[index] >> 32 <= last + 1 {
-                last = max(last, v4[index] & 0xffff_ffff)
-                index += 1
+        var kept = 0
+        for index in v4.indices {
+            let range = v4[index]
+            if kept > 0, range >> 32 <= (v4[kept - 1] & 0xffff_ffff) + 1 {
+                let last = max(v4[kept - 1] & 0xffff_ffff, range & 0xffff_ffff)
+                v4[kept - 1] = v4[kept - 1] & ~0xffff_ffff | last
+            } else {
+                v4[kept] = range
+                kept += 1
             }
-            result.append(
-                AddressRange(
-                    first: IPAddress(v4: UInt32(truncatingIfNeeded: first)),
-                    last: IPAddress(v4: UInt32(truncatingIfNeeded: last))))
         }
-        return result
+        v4.removeSubrange(kept...)
     }
 
-    private static func joined(_ ranges: [AddressRange]) -> [AddressRange] {
-        var result: [AddressRange] = []
-        for range in ranges.sorted(by: { $0.first < $1.first }) {
-            if let previous = result.last, previous.last == .last || range.first <= previous.last.next {
-                result[result.count - 1].last = max(previous.last, range.last)
+    private mutating func joinV6() {
+        v6.sort { $0.first < $1.first }
+        var kept = 0
+        for index in v6.indices {
+            let range = v6[index]
+            if kept > 0, v6[kept - 1].last == .last || range.first <= v6[kept - 1].last.next {
+                v6[kept - 1].last = max(v6[kept - 1].last, range.last)
             } else {
-                result.append(range)
+                v6[kept] = range
+                kept += 1
             }
         }
-        return result
+        v6.removeSubrange(kept...)
     }
 }
 

@@ -70,7 +70,7 @@ extension PolicyDraft {
                     set.insert(range)
                 }
             }
-            document.addressLists.append(NamedList(name: nil, values: set.ranges(), position: position))
+            document.addressLists.append(NamedList(name: nil, values: set.takeRanges(), position: position))
             return document.addressLists.count - 1
         case .ports:
             let values = items.flatMap {

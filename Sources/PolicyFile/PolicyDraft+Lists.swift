@@ -85,7 +85,7 @@ extension PolicyDraft {
             var set = AddressRangeSet()
             for range in values { set.insert(range) }
             lists[entry.key] = ListEntry(kind: .addresses, index: document.addressLists.count, place: entry.keyPlace)
-            document.addressLists.append(NamedList(name: entry.key, values: set.ranges(), position: position))
+            document.addressLists.append(NamedList(name: entry.key, values: set.takeRanges(), position: position))
         }
     }
 
@@ -131,14 +131,14 @@ extension PolicyDraft {
         }
         let path = resolved(text, besides: sink.sources[node.place.source].name)
         do throws(FileFault) {
-            let file = AddressFile(name: path, bytes: try surroundings.read(path))
+            var file = AddressFile(name: path, bytes: try surroundings.read(path))
             for diagnostic in file.diagnostics { sink.add(diagnostic, after: node.place) }
             if file.surplus > 0 {
                 sink.error(
                     at: node.place, found: "\(file.surplus) more wrong lines in \(quoted(path))",
                     expected: AddressSyntax.expected)
             }
-            return (path, file.ranges)
+            return (path, file.takeRanges())
         } catch {
             sink.error(
                 at: node.place, found: "\(quoted(path)): \(error.reason)", expected: "a readable file of addresses")

@@ -109,8 +109,15 @@ class Agent:
         return self.process.output()
 
     def resident_bytes(self):
+        return self._memory("VmRSS")
+
+    def peak_bytes(self):
+        """The most that was ever resident."""
+        return self._memory("VmHWM")
+
+    def _memory(self, field):
         with open(f"/proc/{self.process.pid}/status") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
 
     def __enter__(self):
         return self.start()

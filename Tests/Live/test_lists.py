@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Long lists of addresses: what they cost the whole agent, and that each address in them counts."""
+
+import random
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+from agent import Agent, reasons
+from lab import Lab
+
+POLICY = """
+version: 1
+interfaces: {{ ignore: [lo] }}
+lists: {{ bad: {{ addresses-file: {} }} }}
+rules:
+  - {{ name: Listed, action: deny, direction: incoming, priority: 4, source: {{ addresses: bad }} }}
+  - {{ name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: {{ type: echo-request }} }}
+"""
+MILLION = 1_000_000
+
+
+class ListTests(unittest.TestCase):
+    def setUp(self):
+        self.lab = self.enterContext(Lab())
+        self.client, self.host = self.lab.client, self.lab.host
+
+    def judged(self, addresses, listed, others):
+        """Starts an agent with the list, pings from addresses that are in it and that are not; returns the agent."""
+        text = "".join(f"{address}\n" for address in [*addresses, *listed])
+        agent = self.enterContext(Agent(self.host, POLICY.format(self.lab.file("bad.txt", text))))
+        agent.feed()
+        for address in others:
+            self.assertIn(" 0% packet loss", self.ping(address))
+        self.assertEqual(agent.events(), [])
+        for address in listed:
+            self.assertIn(" 100% packet loss", self.ping(address))
+        events = agent.wait_for_events(len(listed))
+        self.assertEqual(reasons(events), {"deny": len(listed)})
+        self.assertEqual([event["src_ip"] for event in events], listed)
+        return agent
+
+    def ping(self, source):
+        target = self.host.ip6 if ":" in source else self.host.ip4
+        return self.client.run("ping", "-c", 1, "-W", 1, "-I", source, target, check=False)
+
+    def test_a_million_ipv6_addresses_in_any_order(self):
+        """Written out in full, 39 bytes each, which is as large as such a file gets; with some of IPv4 among them."""
+        numbers = list(range(MILLION))
+        random.Random(1).shuffle(numbers)
+        agent = self.judged(
+            (f"2001:0db8:1234:5678:9abc:{n >> 12:04x}:{n >> 4 & 0xff:04x}:{n & 15:02x}{n * 37 & 0xff:02x}" for n in numbers),
+            [self.client.ip6, self.client.ip4], ["fd00:1::11", self.lab.client_addresses[1]])
+        self.assertLess(agent.peak_bytes(), 100 << 20)
+
+    def test_a_million_ipv4_addresses(self):
+        agent = self.judged(
+            (f"{60 + (n >> 18)}.{n >> 10 & 255}.{n >> 2 & 255}.{n << 6 & 255 | 1}" for n in range(MILLION)),
+            [self.client.ip4], [self.lab.client_addresses[1]])
+        self.assertLess(agent.peak_bytes(), 100 << 20)
+
+
+if __name__ == "__main__":
+    unittest.main()
