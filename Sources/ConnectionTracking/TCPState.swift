@@ -75,7 +75,8 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
             && !low.marks.contains(.remembered)
     }
 
-    /// Whether the invariants hold.
+    /// Whether the invariants hold. No packet alone makes them fail: every step keeps them, and what a state file says is
+    /// refused where it does not. Only a mistake in this program or damaged memory leads to Internal States Error.
     var isConsistent: Bool {
         phase.isHalfOpen ? handshake.isUnderWay : hasWindows || phase == .closed
     }

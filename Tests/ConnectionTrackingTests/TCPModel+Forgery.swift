@@ -48,6 +48,7 @@ extension TCPModel {
         if step.refusal != nil ? known != before : known.phase != before.phase {
             fail("forged \(forgery.aim) of \(party)'s changed \(before) to \(known)")
         }
+        if step.refusal == .internalStatesError { fail("a forged segment was refused as an internal error") }
         if isForeign {
             if step.refusal == nil { fail("forged \(forgery.aim) of \(party)'s passed in \(before)") }
             report.refused += 1

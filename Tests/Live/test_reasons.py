@@ -112,7 +112,8 @@ def table():
     return rows
 
 
-# Raised by no packet while the program is right: it is what the state machine says of a state that contradicts itself.
+# Raised by no packet while the program is right: it is what the state machine says of a state that contradicts itself. The
+# engine's own tests damage an entry and see the event.
 NOT_BY_PACKETS = {"internal-states-error"}
 
 
