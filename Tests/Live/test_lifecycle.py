@@ -286,6 +286,17 @@ class EndTests(LifeTests):
         self.assertTrue(self.can_connect())
 
 
+    def test_each_line_for_the_journal_has_its_priority(self):
+        agent = self.agent(environment={"JOURNAL_STREAM": "8:1"})
+        self.assertNotRegex(agent.log().rstrip("\n"), "(?m)^(?!<[4-6]>)", "lines without a priority")
+        before = len(agent.log())
+        agent.reload("version: 1\nrules: 7\nmode: sideways\n")
+        wait_until(lambda: agent.log().count("policy.yaml:") >= 2, "the refusal is in the log", 20, agent.process)
+        refusal = agent.log()[before:]
+        self.assertGreater(refusal.count("\n"), 2)
+        self.assertNotRegex(refusal.rstrip("\n"), "(?m)^(?!<3>)", "lines of the refusal that are no errors")
+
+
 class StartTests(LifeTests):
     def refusal(self, policy=POLICY, words=(), prefix=(), **options):
         """What an agent says that must not start."""
