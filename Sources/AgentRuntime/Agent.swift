@@ -101,7 +101,7 @@ package final class Agent: Sendable {
                 QueueConfiguration(number: number, policy.document),
                 marks: MarkLayout(mask: policy.document.queue.markMask),
                 engine: Engine(
-                    policy: policy, clock: clock, seed: seed, shared: shared, hasOtherWorkers: numbers.count > 1),
+                    policy: policy, clock: clock, seed: seed, shared: shared, workers: numbers.count),
                 events: events, manager: manager, inherited: inherited[number])
         }
         for worker in workers { worker.peers.withLock { $0 = workers } }

@@ -129,7 +129,7 @@ package struct CaptureReplay: ~Copyable {
         let clock = EngineClock(agentStarted: now, kernelBooted: Instant(nanoseconds: .min / 2))
         let shared = SharedLimits(
             tables: policy.document.engine.limits, computers: policy.document.stateful.limits, seed: (1, 2))
-        var new = Engine(policy: policy, clock: clock, seed: (3, 4), shared: shared, hasOtherWorkers: false)
+        var new = Engine(policy: policy, clock: clock, seed: (3, 4), shared: shared, workers: 1)
         new.learnInterface(CaptureReplay.loopback, name: "", isLoopback: true)
         engine = consume new
     }

@@ -58,7 +58,7 @@ public struct ConnectionTable: ~Copyable, Sendable {
     let seed: (UInt64, UInt64)
     public let shared: SharedLimits
     /// The most entries that this table holds, of all protocols together.
-    public private(set) var capacity: Int
+    public let capacity: Int
 
     /// Next entry of the walk that brings all entries up to date after a change of timeouts or limits, or -1.
     var sweepPosition: Int32 = -1
@@ -100,14 +100,6 @@ public struct ConnectionTable: ~Copyable, Sendable {
             var entries = entries.mutableSpan
             yield &entries[Int(index)].connection
         }
-    }
-
-    /// Makes room for more entries, at a reload that raises the limits; what is there is copied once.
-    public mutating func raise(capacity: Int) {
-        guard capacity > self.capacity else { return }
-        self.capacity = min(capacity, Int(Int32.max) / 2)
-        entries.reserveCapacity(self.capacity)
-        buckets.raise(limit: self.capacity * 2)
     }
 
     /// Memory for one connection in a table that has grown: its entry and two buckets.

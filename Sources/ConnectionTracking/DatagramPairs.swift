@@ -19,13 +19,13 @@ struct DatagramPairs: Sendable {
     }
 
     private var pairs: [Pair] = []
-    private var buckets = HashBuckets(limit: 2)
+    private var buckets: HashBuckets
     private var vacant: Int32 = -1
     private var inUse = 0
 
-    mutating func reserve(pairs count: Int) {
-        pairs.reserveCapacity(count)
-        buckets.raise(limit: count)
+    init(limit: Int) {
+        buckets = HashBuckets(limit: limit)
+        pairs.reserveCapacity(limit)
     }
 
     subscript(pair: Int32) -> Pair {

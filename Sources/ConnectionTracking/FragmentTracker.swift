@@ -71,8 +71,8 @@ public struct FragmentTracker: ~Copyable, Sendable {
 
     var records: [Record] = []
     var coverage = FragmentCoverage()
-    var buckets = HashBuckets(limit: 2)
-    var pairs = DatagramPairs()
+    var buckets: HashBuckets
+    var pairs: DatagramPairs
     var vacant: Int32 = -1
     var incomplete = EntryList()
     var complete = EntryList()
@@ -86,7 +86,7 @@ public struct FragmentTracker: ~Copyable, Sendable {
     /// `fragment` and `fragmentHold` are used; may be replaced at any time.
     public var timeouts: Timeouts
     /// The most records kept.
-    public private(set) var limit = 0
+    let limit: Int
 
     /// - Parameters:
     ///   - limit: this worker's share of `limits.fragmented-datagrams`.
@@ -95,17 +95,11 @@ public struct FragmentTracker: ~Copyable, Sendable {
     public init(limit: Int, timeouts: Timeouts, seed: (UInt64, UInt64)) {
         self.timeouts = timeouts
         self.seed = seed
-        held.reserveCapacity(Self.maximumHeld)
-        setLimit(limit)
-    }
-
-    /// Sets the most records kept, at a reload. A lower limit takes effect as new datagrams begin.
-    public mutating func setLimit(_ limit: Int) {
         self.limit = max(0, min(limit, 1 << 20))
-        guard self.limit > records.capacity else { return }
+        buckets = HashBuckets(limit: self.limit)
+        pairs = DatagramPairs(limit: self.limit)
+        held.reserveCapacity(Self.maximumHeld)
         records.reserveCapacity(self.limit)
         coverage.reserve(records: self.limit)
-        buckets.raise(limit: self.limit)
-        pairs.reserve(pairs: self.limit)
     }
 }

@@ -9,7 +9,7 @@ struct HashBuckets {
     private(set) var heads: [Int32]
     /// One less than the power of two that the bucket count is growing towards.
     private var mask: UInt32 = 1
-    private var limit: Int
+    private let limit: Int
 
     /// Never more than `limit` buckets (at least two).
     init(limit: Int) {
@@ -22,13 +22,6 @@ struct HashBuckets {
 
     var count: Int { heads.count }
     var canGrow: Bool { heads.count < limit }
-
-    /// Allows more buckets; what is there stays.
-    mutating func raise(limit: Int) {
-        guard limit > self.limit else { return }
-        self.limit = limit
-        heads.reserveCapacity(limit)
-    }
 
     /// The bucket of a hash: its low bits, one bit fewer where that bucket does not exist yet.
     @inline(__always)

@@ -47,21 +47,22 @@ public struct Engine: ~Copyable {
     ///   - clock: when the agent and the kernel began, on the clock of `inspect`'s instants.
     ///   - seed: of the connection table's keyed hash; random in the agent, fixed in replay.
     ///   - shared: the totals over all workers.
-    ///   - hasOtherWorkers: whether other engines have connections of the same host.
+    ///   - workers: how many engines judge the packets of this host, this one included.
     public init(
-        policy: Policy, clock: EngineClock, seed: (UInt64, UInt64), shared: SharedLimits, hasOtherWorkers: Bool
+        policy: Policy, clock: EngineClock, seed: (UInt64, UInt64), shared: SharedLimits, workers: Int
     ) {
         self.policy = policy
         self.clock = clock
         self.shared = shared
-        self.hasOtherWorkers = hasOtherWorkers
+        hasOtherWorkers = workers > 1
         hot = HotSettings(policy)
         graceEnds = clock.graceEnds(hot.timeouts)
         table = ConnectionTable(
             capacity: Engine.capacity(policy.document.engine.limits), timeouts: hot.timeouts, seed: seed, shared: shared
         )
         fragments = FragmentTracker(
-            limit: Int(policy.document.engine.limits.fragmentedDatagrams), timeouts: hot.timeouts, seed: seed)
+            limit: Engine.fragmentedDatagrams(policy.document.engine.limits, workers: workers),
+            timeouts: hot.timeouts, seed: seed)
         held = HeldFragments()
     }
 
@@ -69,6 +70,12 @@ public struct Engine: ~Copyable {
     /// touched only when used.
     public static func capacity(_ limits: TableLimits) -> Int {
         Int(limits.tcp) + Int(limits.udp) + Int(limits.icmp)
+    }
+
+    /// The fragmented datagrams of one worker: an equal share, so that a flood of fragments at one queue takes nothing from
+    /// the others; at least one.
+    static func fragmentedDatagrams(_ limits: TableLimits, workers: Int) -> Int {
+        max(1, Int(limits.fragmentedDatagrams) / max(1, workers))
     }
 }
 

@@ -79,7 +79,7 @@ extension Setting {
         "limits.tcp": "TCP connections in the table.",
         "limits.udp": "Exchanges of datagrams in the table.",
         "limits.icmp": "ICMP requests in the table.",
-        "limits.fragmented-datagrams": "Fragmented datagrams at one time.",
+        "limits.fragmented-datagrams": "Fragmented datagrams at one time; each queue has an equal share, at least one.",
         "limits.memory": "Memory of the tables together.",
         "sanity.allow-null-ip":
             "Pass packets from or to the address 0.0.0.0 or ::, as DHCP and address detection need it.",

@@ -22,7 +22,7 @@ struct Host: ~Copyable {
             policy: policy,
             clock: EngineClock(
                 agentStarted: Instant(nanoseconds: .min / 4), kernelBooted: Instant(nanoseconds: .min / 4)),
-            seed: (7, 8), shared: shared, hasOtherWorkers: false)
+            seed: (7, 8), shared: shared, workers: 1)
     }
 
     /// Judges one packet of the given direction.

@@ -61,7 +61,7 @@ extension PresentSession {
             tables: document.engine.limits, computers: document.stateful.limits, seed: (1, 2))
         var engine = Engine(
             policy: policy, clock: EngineClock(agentStarted: began, kernelBooted: Instant(nanoseconds: .min / 2)),
-            seed: (3, 4), shared: shared, hasOtherWorkers: false)
+            seed: (3, 4), shared: shared, workers: 1)
         var time = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &time)
         engine.setActiveSchedules(

@@ -104,16 +104,6 @@ struct FragmentHoldTests {
         #expect(bench.judge(datagram(200).fragment(0..<64)) == .refused(.firstTooSmall))
     }
 
-    @Test("the limit may be raised and lowered while fragments are there")
-    func changeOfLimit() {
-        var bench = FragmentBench(limit: 1)
-        for limit in [1, 40, 3, 0, 50] {
-            bench.tracker.setLimit(limit)
-            for number in 0..<60 { _ = bench.judge(datagram(2_000).identification(UInt32(number)).fragment(0..<1_480)) }
-            #expect(bench.tracker.count == limit || limit == 0)
-        }
-    }
-
     @Test("a record that is gone, or belongs to another datagram now, changes nothing")
     func staleRecord() {
         var bench = FragmentBench(limit: 1)

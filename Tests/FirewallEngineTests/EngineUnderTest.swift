@@ -51,7 +51,7 @@ final class EngineUnderTest {
     static let interfaceNames: [(index: UInt32, name: String)] = [(1, "lo"), (2, "eth0"), (3, "eth1"), (4, "eth2")]
 
     init(
-        _ yaml: String = "", shared: SharedLimits? = nil, hasOtherWorkers: Bool = false, startsNow: Bool = false,
+        _ yaml: String = "", shared: SharedLimits? = nil, workers: Int = 1, startsNow: Bool = false,
         clock: ManualClock = ManualClock()
     ) throws {
         policy = try EngineUnderTest.policy(yaml, epoch: 1)
@@ -59,7 +59,7 @@ final class EngineUnderTest {
         let began = startsNow ? clock.now : Instant(nanoseconds: 0)
         engine = Engine(
             policy: policy, clock: EngineClock(agentStarted: began, kernelBooted: Instant(nanoseconds: 0)),
-            seed: (1, 2), shared: shared ?? EngineUnderTest.limits(of: policy), hasOtherWorkers: hasOtherWorkers)
+            seed: (1, 2), shared: shared ?? EngineUnderTest.limits(of: policy), workers: workers)
         engine.setInterfaces(EngineUnderTest.interfaces(policy))
         engine.hostAddresses = HostAddresses(local: [.host, .host6], broadcast: ["192.0.2.255"])
     }

@@ -122,8 +122,8 @@ struct ICMPErrorTests {
     func otherWorkers() throws {
         let policy = try EngineUnderTest.policy("", epoch: 1)
         let shared = EngineUnderTest.limits(of: policy)
-        let owner = try EngineUnderTest(shared: shared, hasOtherWorkers: true)
-        let asked = try EngineUnderTest(shared: shared, hasOtherWorkers: true)
+        let owner = try EngineUnderTest(shared: shared, workers: 2)
+        let asked = try EngineUnderTest(shared: shared, workers: 2)
         let packet = PacketBuilder.fromHost.udp(5_000, 53)
         owner.sends(packet)
         let error = ICMPErrorTests.router.timeExceeded(quoting: packet)

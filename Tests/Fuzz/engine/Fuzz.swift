@@ -40,7 +40,7 @@ struct EngineRun: ~Copyable {
             tables: policy.document.engine.limits, computers: policy.document.stateful.limits, seed: (1, 2))
         engine = Engine(
             policy: policy, clock: EngineClock(agentStarted: now, kernelBooted: Instant(nanoseconds: 0)), seed: (3, 4),
-            shared: shared, hasOtherWorkers: true)
+            shared: shared, workers: 2)
         engine.setInterfaces(EngineRun.interfaces(policy))
         engine.hostAddresses = HostAddresses(local: ["198.18.0.2"])
     }
