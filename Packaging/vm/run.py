@@ -101,7 +101,7 @@ def close(passed, failed, skipped):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", default=os.path.join(PROJECT, ".build-vm"), help="where disks are kept")
-    parser.add_argument("--limit", type=float, default=900, help="seconds after which the machine is switched off")
+    parser.add_argument("--limit", type=float, default=1800, help="seconds after which the machine is switched off")
     parser.add_argument("package")
     parser.add_argument("patterns", nargs="*")
     arguments = parser.parse_args()

