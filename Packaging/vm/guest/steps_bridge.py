@@ -86,7 +86,7 @@ def frames():
         for side in ("left", "right"):
             contains(refusal, mac(side), "the event")
         check(not opens("198.18.10.1", 9998, 1), "port 9998 answered in VLAN 5")
-        equal(events.wait_for("out-of-allowed-policy", dest_port=9998)["frame"].get("vlan"), 5, "the VLAN of the event")
+        equal(events.wait_for("out-of-allowed-policy", dest_port=9998).get("vlan"), [5], "the VLAN of the event")
         policy(NO_ARP)
         sh("ip -n right neigh flush all")
         check(on("right", "ping", "-c1", "-W2", LEFT)[0] != 0, "a ping was answered without ARP")
