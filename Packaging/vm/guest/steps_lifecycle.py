@@ -25,9 +25,10 @@ def restart():
 
 @step("upgrade with apt under traffic: no connection, packet or event lost", seconds=600)
 def upgrade():
-    rules, old = ruleset(), run("dpkg-query", "-W", "-f", "${Version}", "portreeve")
+    old = run("dpkg-query", "-W", "-f", "${Version}", "portreeve")
     before = main_process()
     with load() as traffic:
+        rules = ruleset()
         apt("-o", "Dpkg::Options::=--force-confold", "install", "/opt/tests/portreeve-next.deb")
         new = run("dpkg-query", "-W", "-f", "${Version}", "portreeve")
         check(new != old, "the version is the same")
