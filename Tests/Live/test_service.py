@@ -214,11 +214,11 @@ class CrashTests(ServiceTests):
         return agent
 
     def take(self, agent, count):
-        """Receives packets as the agent would, and settles nothing."""
-        reader = socket.socket(fileno=os.dup(agent.manager.kept["queue-0"][0]))
-        for _ in range(count):
-            reader.recv(70000)
-        reader.close()
+        """Receives packets as the agent would, and settles nothing; returns how many are datagrams to this host: the kernel's
+        own IPv6 packets may be among them."""
+        address = socket.inet_aton(self.host.ip4)
+        with socket.socket(fileno=os.dup(agent.manager.kept["queue-0"][0])) as reader:
+            return sum(address in reader.recv(70000) for _ in range(count))
 
     def test_packets_wait_for_the_next_run(self):
         """Killed while packets wait: they are judged, and every one passes."""
@@ -232,11 +232,12 @@ class CrashTests(ServiceTests):
         self.assert_no_loss(agent)
 
     def test_what_the_dead_reader_had_received(self):
-        for policy, back in ((POLICY, 190), (FAIL_OPEN, 200)):
+        for policy, taken_come_back in ((POLICY, False), (FAIL_OPEN, True)):
             with self.subTest(policy):
                 agent = self.halted(policy)
                 datagrams = self.datagrams(200)
-                self.take(agent, 10)
+                taken = self.take(agent, 10)
+                back = 200 if taken_come_back else 200 - taken
                 agent.kill()
                 agent.start()
                 datagrams.wait()
