@@ -10,23 +10,20 @@ package import FirewallPolicy
 /// queue drops, and one that it passes goes on at the next hook.
 package struct BridgeTable: Hashable, Sendable {
     package static let name = "portreeve"
+    private static let opening = "table bridge \(name) {"
 
-    private let queues: ClosedRange<UInt16>
-    private let bypasses: Bool
-    private let ignored: [String]
+    /// The table as `nft` lists and reads it.
+    package let text: String
 
     /// Tap implies `failure.engine: open`.
     package init(_ policy: PolicyDocument) {
-        queues = policy.queue.numbers
-        bypasses = policy.failure.engine == .open || policy.mode == .tap
-        ignored = policy.interfaces.ignore.filter { $0 != "lo" }
-    }
-
-    /// What `nft -f` reads to put the table in the place of an earlier one, in one step.
-    package var script: String {
-        let rules = ignoredPairs + ["queue num \(number)" + (bypasses ? " bypass" : "")]
-        return Self.removal + """
-            table bridge \(Self.name) {
+        let queues = policy.queue.numbers
+        let number =
+            queues.count == 1 ? "\(queues.lowerBound)" : "\(queues.lowerBound)-\(queues.upperBound)"
+        let bypasses = policy.failure.engine == .open || policy.mode == .tap
+        let rules = Self.exceptions(policy) + ["queue num \(number)" + (bypasses ? " bypass" : "")]
+        text = """
+            \(Self.opening)
             \tchain forward {
             \t\ttype filter hook forward priority 0; policy accept;
             \(rules.map { "\t\t\($0)\n" }.joined())\t}
@@ -35,16 +32,24 @@ package struct BridgeTable: Hashable, Sendable {
             """
     }
 
+    /// The one in a listing of tables, word for word; nil where there is none.
+    package init?(in listing: String) {
+        let lines = listing.split(whereSeparator: \.isNewline)
+        guard let first = lines.firstIndex(where: { $0 == Self.opening }),
+            let last = lines[first...].firstIndex(where: { $0 == "}" })
+        else { return nil }
+        text = lines[first...last].map { $0 + "\n" }.joined()
+    }
+
+    /// What `nft -f` reads to put the table in the place of an earlier one, in one step.
+    package var script: String { Self.removal + text }
+
     /// What `nft -f` reads to take the table away, whether there is one or not.
     package static let removal = "add table bridge \(name)\ndelete table bridge \(name)\n"
 
-    private var number: String {
-        queues.count == 1 ? "\(queues.lowerBound)" : "\(queues.lowerBound)-\(queues.upperBound)"
-    }
-
-    /// A frame is ignored only where both its ports are.
-    private var ignoredPairs: [String] {
-        let names = ignored.filter(Self.isExpressible)
+    /// What passes before the queue. A frame is ignored only where both its ports are.
+    static func exceptions(_ policy: PolicyDocument) -> [String] {
+        let names = policy.interfaces.ignore.filter { $0 != "lo" && isExpressible($0) }
         return names.flatMap { from in names.map { "iifname \"\(from)\" oifname \"\($0)\" accept" } }
     }
 

@@ -2,9 +2,11 @@
 
 /// Something about the rules that feed the queues.
 package struct Finding: Hashable, Sendable {
-    package enum Severity: String, Sendable {
+    package enum Severity: String, CaseIterable, Sendable {
         /// The firewall does not do what its policy says.
         case refusal
+        /// It does, though the rules in place are not those that the policy asks for.
+        case misfit
         /// It does, but something is worth knowing.
         case advice
     }

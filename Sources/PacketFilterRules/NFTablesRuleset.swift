@@ -11,6 +11,14 @@ package struct NFTablesRuleset: Sendable {
         tables = NFTablesReader.tables(in: text).filter { !$0.isManagedByIPTables && !$0.looksLikeIPTables }
     }
 
+    /// The ruleset as it would be with this table in the place of the own one that it has.
+    package func replacingBridgeTable(with table: BridgeTable?) -> NFTablesRuleset {
+        var ruleset = self
+        ruleset.tables.removeAll { $0.isOwnBridgeTable }
+        ruleset.tables += table.map { NFTablesReader.tables(in: $0.text) } ?? []
+        return ruleset
+    }
+
     /// The commands for `nft -f` that take away the one table of a listing, if nothing is in it that affects a packet; nil
     /// otherwise. Each chain goes by itself, which the kernel refuses where a rule has come in the meantime.
     package static func removal(ofEmptyTableIn listing: String) -> String? {
@@ -41,6 +49,8 @@ package struct NFTable: Sendable {
     fileprivate var isEmpty: Bool {
         !hasMoreThanChains && chains.allSatisfy { $0.type != nil && $0.policy == "accept" && $0.rules.isEmpty }
     }
+
+    var isOwnBridgeTable: Bool { family == "bridge" && name == BridgeTable.name }
 
     var layer: QueueFeed.Layer? {
         switch family {

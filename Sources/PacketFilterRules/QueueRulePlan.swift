@@ -50,7 +50,7 @@ package struct QueueRulePlan: Hashable, Sendable {
     }
 
     /// "queue 0" or "queues 0-3".
-    package var queueText: String {
+    package static func text(_ queues: ClosedRange<UInt16>) -> String {
         queues.count == 1 ? "queue \(queues.lowerBound)" : "queues \(queues.lowerBound)-\(queues.upperBound)"
     }
 
@@ -81,6 +81,10 @@ extension PolicyDocument {
 }
 
 extension QueueRulePlan {
+    package var rulesets: OwnRulesets {
+        OwnRulesets(families: Dictionary(uniqueKeysWithValues: AddressFamily.allCases.map { ($0, rules(for: $0)) }))
+    }
+
     /// The chains and jumps for one family.
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()

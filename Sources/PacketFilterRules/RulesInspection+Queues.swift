@@ -53,15 +53,16 @@ extension RulesInspection {
     var failureSettings: [Finding] {
         let isOpen = policy.failure.engine == .open || policy.mode == .tap
         return feeds.filter { $0.bypasses != isOpen }.map { feed in
-            isOpen
+            let option = feed.place.program == "nft" ? "bypass" : "--queue-bypass"
+            return isOpen
                 ? Finding(
                     .advice,
-                    "the policy fails open, but this rule has no --queue-bypass: without an agent its packets are "
-                        + "dropped", [feed.line], cure: "run \"portreeve iptables --apply\", or add --queue-bypass")
+                    "the policy fails open, but this rule has no \(option): without an agent its packets are dropped",
+                    [feed.line], cure: "run \"portreeve iptables --apply\", or add \(option)")
                 : Finding(
                     .advice,
-                    "the policy fails closed, but this rule has --queue-bypass: without an agent its packets pass",
-                    [feed.line], cure: "run \"portreeve iptables --apply\", or remove --queue-bypass")
+                    "the policy fails closed, but this rule has \(option): without an agent its packets pass",
+                    [feed.line], cure: "run \"portreeve iptables --apply\", or remove \(option)")
         }.merged
     }
 }

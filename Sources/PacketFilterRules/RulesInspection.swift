@@ -34,16 +34,16 @@ package struct RulesInspection: Sendable {
         feeds = rulesets.flatMap(\.feeds) + nftables.feeds
     }
 
-    /// Refusals first.
+    /// The worst first.
     package var findings: [Finding] {
         guard !feeds.isEmpty else { return [nothingFed] }
         let all =
             doubleJudgements + mixedHashes + splitConnections + fanouts + unreadQueues + unknownQueues + unfedQueues
-            + failureSettings + shadowedRules
+            + failureSettings + shadowedRules + leftoverRules + absentRules + absentOffload
             + (policy.queue.family == .bridge
                 ? unfedBridge
                 : missingFamilies + missingDirections + forwarding + wrongHooks + fragmentChecks)
-        return all.filter { $0.severity == .refusal } + all.filter { $0.severity == .advice }
+        return Finding.Severity.allCases.flatMap { severity in all.filter { $0.severity == severity } }
     }
 
     /// The first thing that switches connection tracking on in this namespace; nil where nothing does.

@@ -12,7 +12,7 @@ import PacketWire
 /// never to the network (RFC 1112 section 6.1).
 struct AppliedCheck {
     let control: ControlOptions
-    let plan: QueueRulePlan
+    let queues: ClosedRange<UInt16>
     let policy: Policy
 
     struct Failure: Error, CustomStringConvertible {
@@ -26,9 +26,10 @@ struct AppliedCheck {
     func packetsJudged() throws(Failure) -> UInt64 {
         let report = try status()
         let read = Set(report.queues.map(\.number))
-        guard plan.queues.allSatisfy(read.contains) else {
+        guard queues.allSatisfy(read.contains) else {
             let numbers = report.queues.map { "\($0.number)" }.joined(separator: ", ")
-            throw Failure(description: "the agent reads queue \(numbers), and the rules feed \(plan.queueText)")
+            throw Failure(
+                description: "the agent reads queue \(numbers), and the rules feed \(QueueRulePlan.text(queues))")
         }
         return report.queues.reduce(0) { $0 &+ $1.packets }
     }

@@ -47,14 +47,20 @@ struct HostProtection {
         } else if !refusals.isEmpty {
             self.init(state: .partly, details: refusals.map(\.text))
         } else {
-            let families = AddressFamily.allCases.filter { family in inspection.feeds.contains { $0.carries(family) } }
-            var hooks: [String] = []
-            for feed in inspection.feeds where !hooks.contains(feed.place.hook.rawValue) {
-                hooks.append(feed.place.hook.rawValue)
-            }
-            let text = "\(families.map(\.title).joined(separator: " and ")) at \(hooks.joined(separator: ", "))"
-            self.init(state: report.mode == .tap ? .tap : .protected, details: [text])
+            let misfits = inspection.findings.filter { $0.severity == .misfit }.map(\.text)
+            self.init(
+                state: report.mode == .tap ? .tap : .protected, details: [Self.places(inspection.feeds)] + misfits)
         }
+    }
+
+    /// "IPv4 and IPv6 at input, output".
+    private static func places(_ feeds: [QueueFeed]) -> String {
+        let frames = feeds.contains { $0.layer == .bridge }
+        let families = AddressFamily.allCases.filter { family in feeds.contains { $0.carries(family) } }
+        var hooks: [String] = []
+        for feed in feeds where !hooks.contains(feed.place.hook.rawValue) { hooks.append(feed.place.hook.rawValue) }
+        let what = frames ? "frames of bridges" : families.map(\.title).joined(separator: " and ")
+        return "\(what) at \(hooks.joined(separator: ", "))"
     }
 
     /// What the rules are measured by: the files of the policy in force, or as much of it as the report says where they

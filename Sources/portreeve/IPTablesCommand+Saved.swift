@@ -11,8 +11,8 @@ extension IPTablesCommand {
         guard directory.pending == nil else {
             throw fail("the rules in place are not confirmed yet: run \"portreeve iptables --keep\" first")
         }
-        let own = try NamespaceRules.read().current.mapValues { OwnRules(in: $0).unmarked }
-        guard own.values.contains(where: { !$0.isEmpty }) else {
+        let own = try NamespaceRules.read().own.unmarked
+        guard !own.isEmpty else {
             throw fail("there are no rules to save: run \"portreeve iptables --apply\" first")
         }
         try SavedRules(directory: saved).write(own)
@@ -39,23 +39,22 @@ extension IPTablesCommand {
         let target = rules.marked(saved)
         try RuleChange(target: target).make(from: rules)
         directory.clear()
-        print(
-            "restored: \(AddressFamily.allCases.filter { target[$0] != nil }.map(\.title).joined(separator: " and "))")
+        print("restored: \(target.title)")
     }
 }
 
 extension NamespaceRules {
-    /// A table that appears with rules is marked, so that it goes with them.
-    func marked(_ target: [AddressFamily: OwnRules]) -> [AddressFamily: OwnRules] {
-        var marked: [AddressFamily: OwnRules] = [:]
+    /// A table that appears with rules is marked, so that it goes with them. Families that this kernel does not have drop out.
+    func marked(_ target: OwnRulesets) -> OwnRulesets {
+        var marked = OwnRulesets(bridge: target.bridge)
         for (family, ruleset) in current {
-            guard var own = target[family] else { continue }
+            var own = target[family]
             let inPlace = OwnRules(in: ruleset).tables
             for index in own.tables.indices where !own.tables[index].isEmpty {
                 let isNew = usesNFTables && ruleset[table: own.tables[index].name] == nil
                 if isNew || inPlace[index].isMarked { own.tables[index].mark() }
             }
-            marked[family] = own
+            marked.families[family] = own
         }
         return marked
     }

@@ -9,7 +9,7 @@ struct IPTablesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "iptables", abstract: "The iptables rules that give packets to the agent.",
         discussion: """
-            With queue.family: bridge it is an nftables table instead (table bridge portreeve), which --save does not keep.
+            With queue.family: bridge it is an nftables table instead (table bridge portreeve).
 
             The rules stand in chains of their own (PORTREEVE-…) of the mangle table, and of the filter table where flows \
             are offloaded, for IPv4 and IPv6; \
@@ -75,7 +75,7 @@ struct IPTablesCommand: ParsableCommand {
         do {
             switch action {
             case .print: try printRules()
-            case .apply: try apply()
+            case .apply: try RuleApplication(command: self).run()
             case .keep: try keep()
             case .save: try save()
             case .remove: try remove()
@@ -104,7 +104,9 @@ struct IPTablesCommand: ParsableCommand {
 extension IPTablesCommand {
     private func printRules() throws {
         let document = try policy.load()
-        guard document.queue.family == .ip else { return printBridge(document) }
+        guard document.queue.family == .ip else {
+            return print("nft -f - <<'END'\n\(BridgeTable(document).script)END")
+        }
         let plan = plan(for: document, best: hook == .auto ? bestHook(document) : .input)
         explain(plan)
         if let family = family.flatMap({ AddressFamily(rawValue: $0.rawValue) }) {
@@ -114,12 +116,6 @@ extension IPTablesCommand {
             let text = plan.rules(for: family).restoreText(replacing: OwnRules())
             print("\(family.command)-restore --noflush <<'END'\n\(text)END")
         }
-    }
-
-    private func apply() throws {
-        let document = try policy.load()
-        guard document.queue.family == .ip else { return try applyBridge(document) }
-        try RuleApplication(command: self).run()
     }
 
     /// Printing needs no right to read the rules in place.
@@ -157,11 +153,10 @@ extension IPTablesCommand {
         let lock = try directory.lock()
         defer { lock.release() }
         let rules = try NamespaceRules.read()
-        let replaced = try RuleChange(target: [.ipv4: OwnRules(), .ipv6: OwnRules()]).make(from: rules)
+        let replaced = try RuleChange(target: OwnRulesets()).make(from: rules)
         directory.clear()
         let wasSaved = try SavedRules(directory: saved).remove()
-        let wereFramesTaken = try Self.removeBridge()
-        switch (replaced.isEmpty && !wereFramesTaken, wasSaved) {
+        switch (replaced.isEmpty, wasSaved) {
         case (true, false): print("there were no rules to remove")
         case (true, true): print("removed: the saved rules; none were in place")
         case (false, false): print("removed: packets pass without the agent")
@@ -180,8 +175,7 @@ extension IPTablesCommand {
                     ? "note: the rules are taken back in \(left) s unless \"portreeve iptables --keep\" comes"
                     : "note: an --apply --confirm was not confirmed and not taken back; run --keep or --remove")
         }
-        let refusals = findings.filter { $0.severity == .refusal }.count
-        guard refusals == 0 else { throw ExitCode(1) }
+        guard findings.allSatisfy({ $0.severity == .advice }) else { throw ExitCode(1) }
         for feed in inspection.feeds { print("fine: \(feed.line.harmless)") }
     }
 }
@@ -189,7 +183,7 @@ extension IPTablesCommand {
 extension Finding {
     /// As the terminal shows it.
     var screenText: String {
-        let title = severity == .refusal ? "error" : "note"
+        let title = severity == .advice ? "note" : "error"
         let rules = lines.map { "\n  \($0.harmless)" }.joined()
         return "\(title): \(text.harmless)\(rules)\n  cure: \(cure)"
     }

@@ -10,6 +10,7 @@ struct NamespaceRules {
     /// Rule sets of the other kind of iptables, which hold beside those.
     private(set) var others: [SavedRuleset] = []
     private(set) var nftables = NFTablesRuleset("")
+    private var bridge: BridgeTable?
     private(set) var host = RulesInspection.Host()
     /// `iptables` works through nftables, where tables are made and deleted like rules.
     private(set) var usesNFTables = false
@@ -31,6 +32,7 @@ struct NamespaceRules {
         }
         if let listing = try? Program.run("nft", ["list", "ruleset"]), listing.status == 0 {
             rules.nftables = NFTablesRuleset(listing.output)
+            rules.bridge = BridgeTable(in: listing.output)
         }
         return rules
     }
@@ -43,13 +45,22 @@ struct NamespaceRules {
         return SavedRuleset(result.output, command: String(command.dropLast("-save".count)), family: family)
     }
 
+    /// What of it is Portreeve's.
+    var own: OwnRulesets { OwnRulesets(families: current.mapValues { OwnRules(in: $0) }, bridge: bridge) }
+
     func inspection(of policy: PolicyDocument) -> RulesInspection {
-        inspection(of: policy, current: AddressFamily.allCases.compactMap { current[$0] })
+        let iptables = AddressFamily.allCases.compactMap { current[$0] }
+        return RulesInspection(rulesets: iptables + others, nftables: nftables, host: host, policy: policy)
     }
 
-    /// What the inspection would find if these were the rules of `iptables` and `ip6tables`.
-    func inspection(of policy: PolicyDocument, current: [SavedRuleset]) -> RulesInspection {
-        RulesInspection(rulesets: current + others, nftables: nftables, host: host, policy: policy)
+    /// What the inspection would find with these in the place of the own rules.
+    func inspection(of policy: PolicyDocument, with own: OwnRulesets) -> RulesInspection {
+        let iptables = AddressFamily.allCases.compactMap { family in
+            current[family]?.replacingOwnRules(with: own[family])
+        }
+        return RulesInspection(
+            rulesets: iptables + others, nftables: nftables.replacingBridgeTable(with: own.bridge), host: host,
+            policy: policy)
     }
 }
 

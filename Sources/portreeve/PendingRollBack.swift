@@ -12,9 +12,9 @@ struct PendingRollBack: Equatable {
     /// Seconds since the kernel booted (CLOCK_BOOTTIME): setting the calendar neither hastens nor delays it, and a
     /// suspended machine has not been confirmed.
     var deadline: Int64
-    var rules: [AddressFamily: OwnRules]
+    var rules: OwnRulesets
 
-    init(after seconds: Int64, to rules: [AddressFamily: OwnRules]) {
+    init(after seconds: Int64, to rules: OwnRulesets) {
         token = "\(getpid())-\(Self.now)"
         deadline = Self.now + seconds
         self.rules = rules
@@ -28,11 +28,13 @@ struct PendingRollBack: Equatable {
 }
 
 extension PendingRollBack {
-    /// A line for each of the scalars, then the rules of each family as `iptables-save` prints them.
+    /// A line for each of the scalars, then the table for frames, then the rules of each family as `iptables-save` prints
+    /// them.
     var text: String {
         var lines = ["token \(token)", "deadline \(deadline)"]
+        if let bridge = rules.bridge { lines.append(bridge.text) }
         for family in AddressFamily.allCases {
-            guard let own = rules[family] else { continue }
+            guard let own = rules.families[family] else { continue }
             lines += ["family \(family.rawValue)"] + own.lines
         }
         return lines.joined(separator: "\n") + "\n"
@@ -57,9 +59,9 @@ extension PendingRollBack {
         }
         self.token = String(token)
         self.deadline = deadline
-        rules = [:]
+        rules = OwnRulesets(bridge: BridgeTable(in: text))
         for family in AddressFamily.allCases where text.contains("family \(family.rawValue)\n") {
-            rules[family] = OwnRules(
+            rules.families[family] = OwnRules(
                 in: SavedRuleset(sections[family] ?? "", command: family.command, family: family))
         }
     }

@@ -28,7 +28,8 @@ struct Program {
 
         var description: String {
             switch self {
-            case .notFound(let name): "\(name) is not installed; on Debian: apt install iptables"
+            case .notFound(let name):
+                "\(name) is not installed; on Debian: apt install \(name == "nft" ? "nftables" : "iptables")"
             case .failed(let name, let detail): "\(name): \(detail)"
             }
         }

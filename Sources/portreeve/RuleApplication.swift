@@ -12,7 +12,8 @@ struct RuleApplication {
     func run() throws {
         let document = try command.policy.load()
         if !command.force { try requireAgent() }
-        try requireSession(document)
+        // A session to this host does not depend on frames that pass through.
+        if document.queue.family == .ip { try requireSession(document) }
         let directory = RollBackDirectory(path: command.state)
         let lock = try directory.lock()
         defer { lock.release() }
@@ -24,27 +25,33 @@ struct RuleApplication {
         let inspection = rules.inspection(of: document)
         let plan = command.plan(for: document, best: inspection.bestIncomingHook)
         let target = rules.marked(
-            Dictionary(uniqueKeysWithValues: AddressFamily.allCases.map { ($0, plan.rules(for: $0)) }))
-        try refuseConflicts(rules.inspection(of: document, current: Self.predicted(rules, target)))
-        try apply(plan, document, target, rules, directory)
-        command.explain(plan)
-        report(plan, inspection, target)
+            document.queue.family == .ip ? plan.rulesets : OwnRulesets(bridge: BridgeTable(document)))
+        try refuseConflicts(rules.inspection(of: document, with: target))
+        try apply(document, target, rules, directory)
+        if document.queue.family == .ip {
+            command.explain(plan)
+            report(plan, inspection, target)
+        } else {
+            report("\(target.title), forward", plan)
+        }
+        reportWhatFollows()
     }
 
     /// With an agent that answers the rules stay only if their packets reach it. Connections older than the rules, this
     /// session among them, are admitted as at the start of the agent.
     private func apply(
-        _ plan: QueueRulePlan, _ document: PolicyDocument, _ target: [AddressFamily: OwnRules], _ rules: NamespaceRules,
-        _ directory: RollBackDirectory
+        _ document: PolicyDocument, _ target: OwnRulesets, _ rules: NamespaceRules, _ directory: RollBackDirectory
     ) throws {
         let agent = ControlClient(path: command.control.path, timeoutSeconds: 5)
         guard case .coldStarted? = try? agent.request(.coldStart), !command.force else {
             return try change(rules, to: target, directory)
         }
         let check = AppliedCheck(
-            control: command.control, plan: plan, policy: try Policy(document, epoch: 1))
+            control: command.control, queues: document.queue.numbers, policy: try Policy(document, epoch: 1))
         let judged = try check.packetsJudged()
         try change(rules, to: target, directory)
+        // No frame of this host's own passes through a bridge.
+        guard document.queue.family == .ip else { return }
         do {
             guard try !check.run(since: judged) else {
                 return print("checked: the agent judges what the rules give it")
@@ -52,7 +59,7 @@ struct RuleApplication {
             complain(
                 "note: no interface here can carry a packet of a trial; whether the rules feed the agent is not known")
         } catch {
-            try RuleChange(target: rules.current.mapValues { OwnRules(in: $0) }).make(from: NamespaceRules.read())
+            try RuleChange(target: rules.own).make(from: NamespaceRules.read())
             directory.clear()
             throw fail("\(error)\ntaken back at once: the rules are as they were before")
         }
@@ -78,12 +85,6 @@ struct RuleApplication {
         }
     }
 
-    private static func predicted(_ rules: NamespaceRules, _ target: [AddressFamily: OwnRules]) -> [SavedRuleset] {
-        AddressFamily.allCases.compactMap { family in
-            rules.current[family].map { $0.replacingOwnRules(with: target[family] ?? OwnRules()) }
-        }
-    }
-
     private func refuseConflicts(_ inspection: RulesInspection) throws {
         let findings = inspection.findings
         for finding in findings { complain(finding.screenText) }
@@ -92,14 +93,9 @@ struct RuleApplication {
     }
 
     /// Who takes the rules back waits before they are there.
-    private func change(
-        _ rules: NamespaceRules, to target: [AddressFamily: OwnRules], _ directory: RollBackDirectory
-    )
-        throws
-    {
+    private func change(_ rules: NamespaceRules, to target: OwnRulesets, _ directory: RollBackDirectory) throws {
         if let seconds = command.confirm {
-            let before = rules.current.mapValues { OwnRules(in: $0) }
-            let pending = PendingRollBack(after: seconds, to: before)
+            let pending = PendingRollBack(after: seconds, to: rules.own)
             try directory.set(pending)
             do {
                 let by = try RollBackCommand.arm(directory, token: pending.token, seconds: seconds)
@@ -117,24 +113,29 @@ struct RuleApplication {
         }
     }
 
-    private func report(_ plan: QueueRulePlan, _ inspection: RulesInspection, _ target: [AddressFamily: OwnRules]) {
-        let families = AddressFamily.allCases.filter { target[$0] != nil }.map(\.title).joined(separator: " and ")
+    private func report(_ plan: QueueRulePlan, _ inspection: RulesInspection, _ target: OwnRulesets) {
         let hooks = [plan.incoming.rawValue, "output"] + (plan.includesForwarded ? ["forward"] : [])
-        print(
-            "applied: \(families), \(hooks.joined(separator: ", ")) to \(plan.queueText)"
-                + (plan.bypasses ? ", passing unchecked without an agent" : ", dropped without an agent"))
+        report("\(target.title), \(hooks.joined(separator: ", "))", plan)
         if command.hook == .auto, let evidence = inspection.trackingEvidence {
             print("taken at input because connections are tracked here: \(evidence.harmless)")
         }
+    }
+
+    private func report(_ what: String, _ plan: QueueRulePlan) {
+        print(
+            "applied: \(what) to \(QueueRulePlan.text(plan.queues)), "
+                + (plan.bypasses ? "passing unchecked without an agent" : "dropped without an agent"))
         print("connections that are open now, this session too, go on: the agent admits what its rules would admit")
+    }
+
+    private func reportWhatFollows() {
         if let seconds = command.confirm {
             print(
                 "the rules are taken back in \(seconds) s: confirm from a new session with \"portreeve iptables --keep\""
             )
         }
-        let saved = SavedRules(directory: command.saved).rules
-        let inPlace = (try? NamespaceRules.read().current.mapValues { OwnRules(in: $0).unmarked }) ?? [:]
-        if !saved.isEmpty, saved != inPlace.filter({ !$0.value.isEmpty }) {
+        let saved = SavedRules(directory: command.saved).rules.unmarked
+        if !saved.isEmpty, saved != (try? NamespaceRules.read().own.unmarked) {
             print("the next boot brings the rules of the last --save: \"portreeve iptables --save\" makes these last")
         }
     }

@@ -8,43 +8,50 @@ struct RuleChange {
         let description: String
     }
 
-    /// What is to be in place; a family that is not named keeps what it has.
-    var target: [AddressFamily: OwnRules]
+    /// What is to be in place of Portreeve's; everything else of its goes.
+    var target: OwnRulesets
 
     /// - Returns: what was in place before.
     /// - Throws: `Failure` or what reading the rules throws; the rules are as they were then.
     @discardableResult
-    func make(from rules: NamespaceRules) throws -> [AddressFamily: OwnRules] {
-        var replaced: [AddressFamily: OwnRules] = [:]
-        for family in AddressFamily.allCases {
-            guard let new = target[family], let ruleset = rules.current[family] else { continue }
-            let old = OwnRules(in: ruleset)
-            if new.isEmpty && old.isEmpty { continue }
-            do {
-                try Self.restore(new.restoreText(replacing: old), family)
-            } catch {
-                for (family, old) in replaced.merging([family: old], uniquingKeysWith: { $1 }) {
-                    Self.takeBack(family, to: old)
-                }
-                throw error
+    func make(from rules: NamespaceRules) throws -> OwnRulesets {
+        let before = rules.own
+        do {
+            for family in AddressFamily.allCases where before.families[family] != nil {
+                try change(family, from: before[family])
             }
-            replaced[family] = old
-            for (old, new) in zip(old.tables, new.tables) where old.isMarked && !new.isMarked {
-                Self.removeTable(old.name, family)
-            }
+            try Self.replaceTable(before.bridge, with: target.bridge)
+        } catch {
+            Self.takeBack(to: before)
+            throw error
         }
-        return replaced
+        return before
     }
 
-    /// Of several tables some may be changed and some not.
-    private static func takeBack(_ family: AddressFamily, to old: OwnRules) {
-        guard let now = (try? NamespaceRules.read())?.current[family].map({ OwnRules(in: $0) }), now != old else {
-            return
+    private func change(_ family: AddressFamily, from old: OwnRules) throws {
+        let new = target[family]
+        if new.isEmpty && old.isEmpty { return }
+        try Self.restore(new.restoreText(replacing: old), family)
+        for (old, new) in zip(old.tables, new.tables) where old.isMarked && !new.isMarked {
+            Self.removeTable(old.name, family)
         }
-        try? restore(old.restoreText(replacing: now), family)
-        for (now, old) in zip(now.tables, old.tables) where now.isMarked && !old.isMarked {
-            removeTable(now.name, family)
+    }
+
+    /// Of several families and tables some may be changed and some not. Each goes back as far as it can.
+    private static func takeBack(to before: OwnRulesets) {
+        guard let now = try? NamespaceRules.read().own else { return }
+        let change = RuleChange(target: before)
+        for family in AddressFamily.allCases where now[family] != before[family] {
+            try? change.change(family, from: now[family])
         }
+        try? replaceTable(now.bridge, with: before.bridge)
+    }
+
+    /// In one step, either all of it or nothing.
+    private static func replaceTable(_ old: BridgeTable?, with new: BridgeTable?) throws {
+        guard old != new else { return }
+        let result = try Program.run("nft", ["-f", "-"], input: new?.script ?? BridgeTable.removal)
+        guard result.status == 0 else { throw Failure(description: "nft: \(result.complaint)") }
     }
 
     /// `--wait` is for the lock of the kind of iptables that has one.

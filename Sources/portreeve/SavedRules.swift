@@ -4,8 +4,8 @@ import AgentControl
 import Glibc
 import PacketFilterRules
 
-/// The rules that come back at the next boot: a file for each family, as `iptables-restore --noflush` reads it. The files
-/// are the switch of `portreeve-rules.service`, which does nothing without them.
+/// The rules that come back at the next boot: a file for each family, as `iptables-restore --noflush` reads it, and one for
+/// frames of bridges, as `nft -f` does. The files are the switch of `portreeve-rules.service`, which does nothing without them.
 ///
 /// What was in place is saved, not the policy that it came from: what was confirmed is what comes back, and a policy that
 /// has become unreadable meanwhile leaves the host shut and not unprotected.
@@ -20,36 +20,39 @@ struct SavedRules {
     }
 
     private func path(_ family: AddressFamily) -> String { "\(directory)/rules.\(family == .ipv4 ? "v4" : "v6")" }
+    private var bridgePath: String { "\(directory)/rules.bridge" }
 
-    /// By family; empty where nothing is saved.
-    var rules: [AddressFamily: OwnRules] {
-        var rules: [AddressFamily: OwnRules] = [:]
+    /// Empty where nothing is saved.
+    var rules: OwnRulesets {
+        var rules = OwnRulesets(bridge: readText(bridgePath).flatMap { BridgeTable(in: $0) })
         for family in AddressFamily.allCases {
             guard let text = readText(path(family)) else { continue }
-            rules[family] = OwnRules(in: SavedRuleset(text, command: family.command, family: family))
+            rules.families[family] = OwnRules(in: SavedRuleset(text, command: family.command, family: family))
         }
         return rules
     }
 
-    func write(_ rules: [AddressFamily: OwnRules]) throws(Failure) {
-        for family in AddressFamily.allCases {
-            guard let own = rules[family], !own.isEmpty else { continue }
-            let text = "# Written by portreeve iptables --save.\n" + own.restoreText(replacing: OwnRules())
-            if let error = replaceFile(path(family), with: text) {
-                throw Failure(description: "\(path(family)): \(error)")
+    func write(_ rules: OwnRulesets) throws(Failure) {
+        var texts: [(path: String, text: String?)] = AddressFamily.allCases.map { family in
+            (path(family), rules[family].isEmpty ? nil : rules[family].restoreText(replacing: OwnRules()))
+        }
+        texts.append((bridgePath, rules.bridge?.script))
+        for case (let path, let text?) in texts {
+            if let error = replaceFile(path, with: "# Written by portreeve iptables --save.\n" + text) {
+                throw Failure(description: "\(path): \(error)")
             }
         }
-        for family in AddressFamily.allCases where rules[family]?.isEmpty ?? true { unsafe unlink(path(family)) }
+        for case (let path, nil) in texts { unsafe unlink(path) }
     }
 
     /// Whether there was something to remove.
     func remove() throws(Failure) -> Bool {
         var removed = false
-        for family in AddressFamily.allCases {
-            if unsafe unlink(path(family)) == 0 {
+        for path in AddressFamily.allCases.map(path) + [bridgePath] {
+            if unsafe unlink(path) == 0 {
                 removed = true
             } else if errno != ENOENT {
-                throw Failure(description: "\(path(family)): \(SystemError.text(errno))")
+                throw Failure(description: "\(path): \(SystemError.text(errno))")
             }
         }
         return removed

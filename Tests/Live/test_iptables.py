@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`portreeve iptables` against the kernel: what it adds, what it leaves alone, what it takes back, what it refuses."""
 
-import ctypes
 import os
 import pty
 import re
 import signal
-import socket
-import struct
 import subprocess
 import unittest
 
@@ -15,98 +12,10 @@ import isolation
 
 isolation.isolate()
 
-from agent import binaries
-from lab import Lab, Namespace, wait_until
+from lab import Lab, wait_until
+from machine import POLICY, TOOL, Machine, foreign
 
-TOOL = os.path.join(binaries(), "portreeve")
-
-POLICY = """
-version: 1
-failure: { engine: open }
-interfaces: { ignore: [lo, "wg*"] }
-queue: { numbers: 0-3 }
-"""
-
-
-def foreign(name):
-    """Rules of another program, as iptables-save prints them."""
-    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    with open(os.path.join(tests, "Fixtures", "rules", f"{name}.save")) as file:
-        return file.read()
-
-
-DOCKER, UFW = foreign("docker"), foreign("marks") + foreign("ufw")
-
-NETLINK_NETFILTER = 12
-
-
-def queue_reader(number):
-    """A socket that has bound a queue, as an agent does; it gives no verdicts."""
-    reader = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
-    reader.bind((0, 0))
-    command = struct.pack("=HHBBH", 8, 1, 1, 0, socket.htons(socket.AF_INET))  # NFQA_CFG_CMD: bind
-    body = struct.pack("=BBH", 0, 0, socket.htons(number)) + command
-    header = struct.pack("=IHHII", 16 + len(body), 3 << 8 | 2, 1 | 4, 1, 0)  # NFQNL_MSG_CONFIG, request and answer
-    reader.send(header + body)
-    error = struct.unpack_from("=i", reader.recv(1024), 16)[0]
-    if error:
-        raise OSError(-error, os.strerror(-error))
-    return reader
-
-
-def enter(namespace):
-    """setns(2), for sockets made from now on."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(namespace.fileno(), 0x40000000):  # CLONE_NEWNET
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-class Machine(Namespace):
-    """A namespace with two interfaces, and the tool's files."""
-
-    number = 0
-
-    def __init__(self):
-        Machine.number += 1
-        super().__init__(None, f"machine{Machine.number}")
-        subprocess.run(["ip", "netns", "add", self.name], check=True)
-        self.run("ip", "link", "set", "lo", "up")
-        self.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
-        for interface, number in (("eth0", 1), ("eth1", 2)):
-            self.run("ip", "addr", "add", f"198.18.{number}.1/24", "dev", interface)
-            self.run("ip", "addr", "add", f"fd00:{number}::1/64", "dev", interface, "nodad")
-            self.run("ip", "link", "set", interface, "up")
-        self.directory = f"/run/{self.name}"
-        os.mkdir(self.directory)
-        self.policy(POLICY)
-
-    def policy(self, text):
-        with open(f"{self.directory}/policy.yaml", "w") as file:
-            file.write(text)
-
-    def words(self, *arguments):
-        return [
-            TOOL, "iptables", "--policy", f"{self.directory}/policy.yaml", "--control", f"{self.directory}/control.sock",
-            "--state", f"{self.directory}/rules", "--saved", self.directory, *map(str, arguments)]
-
-    def foreign(self, text):
-        """Rules of other programs; Docker's have IPv4 addresses."""
-        self.rules(text, families=(4,))
-        if "198.18." not in text:
-            self.rules(text, families=(6,))
-
-    def iptables(self, *arguments):
-        """`portreeve iptables`; (exit status, output)."""
-        return self.status(*self.words(*arguments), seconds=60)
-
-    def saved(self):
-        """Both rule sets, without what changes by itself: the time of printing and the built-in chains' counters."""
-        text = self.run("iptables-save") + self.run("ip6tables-save")
-        return re.sub(r"\[\d+:\d+\]", "[0:0]", re.sub(r" on \w{3} \w{3} .*", "", text))
-
-    def close(self):
-        subprocess.run(["ip", "netns", "del", self.name], check=False)
-
+DOCKER, UFW = foreign("docker.save"), foreign("marks.save") + foreign("ufw.save")
 
 class IPTablesTests(unittest.TestCase):
     def setUp(self):
@@ -188,16 +97,10 @@ class ApplyTests(IPTablesTests):
         self.assertEqual(self.machine.saved(), before)
 
     def test_a_family_that_fails_takes_the_other_back(self):
-        self.machine.run("sh", "-c", f"mkdir {self.machine.directory}/bin")
-        fake = f"{self.machine.directory}/bin/ip6tables-restore"
-        with open(fake, "w") as file:
-            file.write("#!/bin/sh\necho no room >&2\nexit 2\n")
-        os.chmod(fake, 0o755)
         self.machine.rules(UFW)
         before = self.machine.saved()
-        words = " ".join(self.machine.words("--apply", "--force", "--confirm", "60"))
-        status, output = self.machine.status("sh", "-c", f"PATH={self.machine.directory}/bin:$PATH exec {words}")
-        self.assertEqual(status, 1, output)
+        self.machine.script("ip6tables-restore", "echo no room >&2\nexit 2\n")
+        output = self.iptables("--apply", "--force", "--confirm", 60, status=1)
         self.assertIn("ip6tables-restore: no room", output)
         self.assertEqual(self.machine.saved(), before)
         self.assertIn("nothing to keep", self.iptables("--keep", status=1))
@@ -340,13 +243,7 @@ class CheckTests(IPTablesTests):
         return self.iptables("--check", status=status)
 
     def read_queue(self, number=0):
-        """The queue belongs to the namespace in which its socket was made."""
-        with open(f"/run/netns/{self.machine.name}") as theirs, open("/proc/self/ns/net") as ours:
-            enter(theirs)
-            try:
-                self.addCleanup(queue_reader(number).close)
-            finally:
-                enter(ours)
+        self.addCleanup(self.machine.read_queue(number).close)
 
     def test_no_rules_at_all(self):
         self.assertIn("this host is not protected", self.iptables("--check", status=1))

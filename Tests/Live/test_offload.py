@@ -140,6 +140,34 @@ class OffloadTests(OffloadLab):
         agent.start()
         self.assertFalse(any(mark & INCOMING for mark in self.marks()))
 
+    def test_the_check_says_that_rules_are_those_of_an_earlier_policy(self):
+        agent = self.agent(POLICY)
+        self.assertEqual(agent.tool_status("iptables", "--check")[0], 0)
+        accepting = "connmark --mark 0x2000000/0x2000000"
+        for policy, missing, leftover in (
+                (POLICY + BULK, accepting, None), (POLICY + BULK + BACK, "connmark --mark 0x4000000/0x4000000", None),
+                (POLICY + BULK.replace("tcp,", "tcp, interfaces: [eth0],"), f"-i eth0 -m {accepting}", accepting),
+                (POLICY, None, accepting)):
+            with self.subTest(policy):
+                agent.write_policy(policy)
+                agent.tool("reload")
+                status, output = agent.tool_status("iptables", "--check")
+                self.assertEqual(status, 1, output)
+                found = {"missing": "", "leftover": ""}
+                for finding in output.split("error: ")[1:]:
+                    found["leftover" if "otherwise than the policy" in finding else "missing"] += finding
+                    self.assertIn('cure: run "portreeve iptables --apply"', finding)
+                self.assertIn(missing or "", found["missing"])
+                self.assertIn(leftover or "", found["leftover"])
+                self.assertEqual([bool(missing), bool(leftover)], [bool(found["missing"]), bool(found["leftover"])])
+                # The status has the same answer: flows past the queue are a hole, a missing short cut is none.
+                protection = json.loads(agent.tool_status("status", "--json")[1])
+                self.assertEqual(protection["protection"], "partly" if leftover else "protected")
+                self.assertTrue(any("offload" in line for line in protection["protection_details"]), protection)
+                agent.tool("iptables", "--apply", seconds=60)
+                status, output = agent.tool_status("iptables", "--check")
+                self.assertEqual(status, 0, output)
+
     def test_the_other_direction_is_judged(self):
         agent = self.agent(POLICY + BULK + REFUSING)
         self.flow(agent)

@@ -53,6 +53,16 @@ struct BridgeTableTests {
         #expect(!script.contains("a?b"))
     }
 
+    @Test("is found in a listing as it stands there, and no other is taken for it")
+    func listing() {
+        let table = BridgeTable(policy())
+        let others = "table inet portreeve {\n\tchain a {\n\t}\n}\ntable bridge portreeve2 {\n}\n"
+        #expect(BridgeTable(in: others + table.text + others) == table)
+        #expect(BridgeTable(in: table.script) == table)
+        #expect(BridgeTable(in: others) == nil)
+        #expect(BridgeTable(in: "table bridge portreeve {") == nil)
+    }
+
     @Test("is all that a bridge needs; without it the frames are not judged")
     func inspection() {
         func findings(_ nftables: String) -> [Finding] {

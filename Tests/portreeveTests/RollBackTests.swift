@@ -11,12 +11,14 @@ import Testing
 struct PendingRollBackTests {
     private let own = QueueRulePlan(PolicyDocument(), incoming: .prerouting)
 
-    @Test("The rules of both families, of one, or none, survive the file")
+    @Test("The rules of both families, of one, or none, and a bridge's table, survive the file")
     func survives() throws {
+        let table = BridgeTable(PolicyDocument())
         for rules in [
-            [.ipv4: own.rules(for: .ipv4), .ipv6: own.rules(for: .ipv6)], [.ipv4: OwnRules(), .ipv6: OwnRules()],
-            [.ipv4: own.rules(for: .ipv4)], [.ipv6: OwnRules()], [:],
-        ] as [[AddressFamily: OwnRules]] {
+            own.rulesets, OwnRulesets(families: [.ipv4: OwnRules(), .ipv6: OwnRules()]),
+            OwnRulesets(families: [.ipv4: own.rules(for: .ipv4)]), OwnRulesets(families: [.ipv6: OwnRules()]),
+            OwnRulesets(), OwnRulesets(bridge: table), OwnRulesets(families: own.rulesets.families, bridge: table),
+        ] {
             let pending = PendingRollBack(after: 60, to: rules)
             #expect(PendingRollBack(pending.text) == pending)
         }
@@ -34,7 +36,7 @@ struct PendingRollBackTests {
         let scratch = ScratchDirectory()
         let directory = RollBackDirectory(path: scratch.path)
         #expect(directory.pending == nil && directory.outcome == nil)
-        let pending = PendingRollBack(after: 60, to: [:])
+        let pending = PendingRollBack(after: 60, to: OwnRulesets())
         try directory.set(pending)
         #expect(directory.pending == pending)
         directory.clear()

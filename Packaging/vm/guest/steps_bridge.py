@@ -53,6 +53,12 @@ def bridge():
         protect()
 
 
+def table():
+    """As nft lists it; empty where there is none."""
+    code, listing = status("nft", "list", "table", "bridge", "portreeve")
+    return "" if code else listing
+
+
 def on(side, *command):
     return status("ip", "netns", "exec", side, *command)
 
@@ -93,3 +99,21 @@ def frames():
         arp = [event for event in events.events() if event["frame"]["type"] == "ARP"]
         check(arp, f"no event of a frame with ARP: {events.reasons()}")
         return ", ".join(f"{reason} {count}" for reason, count in sorted(events.reasons().items()))
+
+
+@step("bridge: unconfirmed the table goes by itself; kept and saved it comes back", seconds=240)
+def lasting():
+    write_policy(POLICY)
+    with bridge():
+        listing = table()
+        contains(listing, "queue", "the table")
+        run("portreeve", "iptables", "--remove")
+        equal(table(), "", "the table after --remove")
+        run("portreeve", "iptables", "--apply", "--confirm", 5)
+        wait_until(lambda: not table(), "the table goes by itself", 60)
+        run("portreeve", "iptables", "--apply", "--confirm", 120)
+        run("portreeve", "iptables", "--keep")
+        run("portreeve", "iptables", "--save")
+        run("nft", "delete", "table", "bridge", "portreeve")
+        run("systemctl", "restart", "portreeve-rules")
+        equal(table(), listing, "the table as at boot")

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+
+// The rules that `portreeve iptables --apply` made are those of the policy, and not of an earlier one. Queue rules without
+// conditions of their own are judged with those of others (`RulesInspection+Queues`).
+
+/// A rule of ours as its program prints it, and by what it is compared.
+private struct OwnLine: Hashable {
+    let text: String
+    let place: String
+    /// iptables prints lists such as "NEW,ESTABLISHED" in an order of its own.
+    let words: [String]
+
+    init(_ rule: String, place: String) {
+        text = "\(place): \(rule)"
+        self.place = place
+        words = rule.split(separator: " ").map { $0.split(separator: ",").sorted().joined(separator: ",") }
+    }
+
+    static func == (a: OwnLine, b: OwnLine) -> Bool { a.place == b.place && a.words == b.words }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(place)
+        hasher.combine(words)
+    }
+
+    /// Whether it is about flows that the kernel accepts by their connection marks.
+    var isOffload: Bool {
+        let ofMarks: Set = [
+            "connmark", "CONNMARK", OwnRules.incomingMarksChain, OwnRules.outgoingMarksChain,
+        ]
+        return words.contains(where: ofMarks.contains) || words.contains("NFQUEUE")
+    }
+
+    /// Whether it does nothing but give packets to a queue.
+    var isPlainQueueRule: Bool { words.contains("NFQUEUE") && !words.contains("-i") }
+}
+
+/// The own rules of one rule set, and those that the policy asks for.
+private struct OwnComparison {
+    var inPlace: [OwnLine]
+    var planned: [OwnLine]
+
+    var leftover: [OwnLine] { inPlace.filter { !planned.contains($0) } }
+    var absent: [OwnLine] { planned.filter { !inPlace.contains($0) } }
+}
+
+extension RulesInspection {
+    /// Rules that let packets past the queue otherwise than the policy says.
+    var leftoverRules: [Finding] {
+        let lines = comparisons.flatMap(\.leftover)
+        return [
+            Self.finding(
+                .refusal,
+                "rules in place have the kernel accept flows otherwise than the policy's \"offload: true\" says",
+                lines.filter(\.isOffload)),
+            Self.finding(
+                .refusal, "rules in place let packets past the queue that the policy does not ignore",
+                lines.filter { !$0.isOffload }),
+        ].compactMap { $0 }
+    }
+
+    /// Rules of the policy that are not in place: the agent judges, or passes, what the kernel could have passed.
+    var absentRules: [Finding] {
+        let lines = comparisons.flatMap(\.absent)
+        return [
+            Self.finding(
+                .misfit,
+                "rules are missing by which the kernel accepts the policy's \"offload: true\" flows: all of their packets "
+                    + "go on to the agent", lines.filter(\.isOffload)),
+            Self.finding(
+                .misfit,
+                "rules are missing by which packets that the policy ignores, or that the agent sends, pass before the "
+                    + "queue: they come to the agent, which passes them", lines.filter { !$0.isOffload }),
+        ].compactMap { $0 }
+    }
+
+    /// Who writes rules by hand may do without offload, knowingly.
+    var absentOffload: [Finding] {
+        guard !policy.offloadedDirections.isEmpty, policy.queue.family == .ip else { return [] }
+        let own = rulesets.contains { !OwnRules(in: $0).isEmpty }
+        guard !own, !rulesets.contains(where: \.comparesConnectionMarks), !nftables.comparesConnectionMarks else {
+            return []
+        }
+        return [
+            Finding(
+                .advice,
+                "the policy has \"offload: true\", but no rule accepts packets by their connection mark: all packets of "
+                    + "such flows go on to the agent",
+                cure:
+                    "run \"portreeve iptables --apply\", or add the rules with connmark and CONNMARK that \"portreeve "
+                    + "iptables --print\" shows")
+        ]
+    }
+
+    private static func finding(_ severity: Finding.Severity, _ text: String, _ lines: [OwnLine]) -> Finding? {
+        lines.isEmpty
+            ? nil : Finding(severity, text, lines.map(\.text), cure: "run \"portreeve iptables --apply\"")
+    }
+
+    /// Of each rule set that has own rules.
+    private var comparisons: [OwnComparison] {
+        guard policy.queue.family == .ip else { return frameComparisons }
+        return rulesets.compactMap { ruleset in
+            let own = OwnRules(in: ruleset).unmarked
+            guard !own.isEmpty else { return nil }
+            let isEarly = own.tables.contains { $0.jumps.contains { $0.hasPrefix("-A PREROUTING ") } }
+            let plan = QueueRulePlan(policy, incoming: isEarly ? .prerouting : .input)
+            return OwnComparison(
+                inPlace: Self.lines(own, ruleset.command),
+                planned: Self.lines(plan.rules(for: ruleset.family), ruleset.command))
+        }
+    }
+
+    private var frameComparisons: [OwnComparison] {
+        nftables.tables.filter(\.isOwnBridgeTable).map { table in
+            let place = "nft bridge \(table.name) forward"
+            let rules = table.chains.flatMap(\.rules).filter { $0.queueStatement == nil }
+            return OwnComparison(
+                inPlace: rules.map { OwnLine($0.line, place: place) },
+                planned: BridgeTable.exceptions(policy).map { OwnLine($0, place: place) })
+        }
+    }
+
+    private static func lines(_ own: OwnRules, _ command: String) -> [OwnLine] {
+        own.tables.flatMap { table in
+            table.lines.filter { $0.hasPrefix("-A PORTREEVE-") || $0.contains(" -j PORTREEVE-MARK-") }.map {
+                OwnLine($0, place: "\(command) \(table.name)")
+            }
+        }.filter { !$0.isPlainQueueRule }
+    }
+}
+
+extension SavedRuleset {
+    fileprivate var comparesConnectionMarks: Bool {
+        tables.contains { $0.chains.contains { $0.rules.contains { $0.modules.contains("connmark") } } }
+    }
+}
+
+extension NFTablesRuleset {
+    fileprivate var comparesConnectionMarks: Bool {
+        tables.contains { $0.chains.contains { $0.rules.contains(where: \.comparesConnectionMarks) } }
+    }
+}
+
+extension NFRule {
+    fileprivate var comparesConnectionMarks: Bool {
+        zip(words, words.dropFirst()).contains { $0 == ("ct", "mark") }
+    }
+}
