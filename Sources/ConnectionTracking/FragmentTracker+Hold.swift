@@ -4,12 +4,26 @@ public import PacketWire
 
 extension FragmentTracker {
     /// Undertakes to name this fragment's ticket in a release: with the verdict of its datagram, or as incomplete after
-    /// `timeouts.fragmentHold`. nil: too many are held; the fragment is to be refused as incomplete.
+    /// `timeouts.fragmentHold`, or before where newer ones need the room. nil: releases have to be taken first; the
+    /// fragment is to be refused as incomplete.
     public mutating func hold(_ record: DatagramRecord, at now: Instant) -> UInt32? {
-        guard isCurrent(record), held.count < Self.maximumHeld else { return nil }
+        guard isCurrent(record), held.count < Self.heldCapacity else { return nil }
+        makeRoomToWait()
         lastTicket = lastTicket == .max ? 1 : lastTicket + 1
         held.append(Held(ticket: lastTicket, record: record, since: now))
         return lastTicket
+    }
+
+    /// Where all places are taken, the datagram that has waited longest gives way with all that is held of it: a first
+    /// fragment that was merely overtaken comes within moments, and a sender of fragments without one holds nobody up.
+    private mutating func makeRoomToWait() {
+        var waiting = 0
+        var oldest = 0
+        for position in held.indices.reversed() where held[position].outcome == nil {
+            waiting += 1
+            oldest = position
+        }
+        if waiting >= Self.maximumWaiting { release(heldOf: held[oldest].record, .refused(.incomplete)) }
     }
 
     /// Packets that are held, including those that `takeRelease` would name now. While there is one its queue has to settle

@@ -16,10 +16,14 @@ import PacketWire
 ///   refused first one gives its reason to those that follow, until an acceptable first one comes.
 /// - *Bounded.* At most `limit` records of about 2 KiB each; when all are in use the oldest gives way, complete ones first,
 ///   so that a flood of fragments costs others only datagrams that take longer than the flood needs to fill the table. With
-///   a limit of 0 every fragment is refused as incomplete. At most `maximumHeld` packets are held, `fragmentHold` long each.
+///   a limit of 0 every fragment is refused as incomplete. At most `maximumWaiting` packets wait, `fragmentHold` long each;
+///   for one more the datagram that has waited longest gives way.
 public struct FragmentTracker: ~Copyable, Sendable {
-    /// Packets held at most.
-    public static let maximumHeld = 64
+    /// Packets that wait for a first fragment at most.
+    public static let maximumWaiting = 64
+    /// Packets held at most: those that wait, and those that can be settled and were not taken yet. A worker takes them
+    /// after each batch, which is smaller than the difference.
+    public static let heldCapacity = 2 * maximumWaiting
     /// How long exact duplicates of a complete datagram pass with its verdict.
     static let duplicateTime = Instant.Span.seconds(1)
 
@@ -98,7 +102,7 @@ public struct FragmentTracker: ~Copyable, Sendable {
         self.limit = max(0, min(limit, 1 << 20))
         buckets = HashBuckets(limit: self.limit)
         pairs = DatagramPairs(limit: self.limit)
-        held.reserveCapacity(Self.maximumHeld)
+        held.reserveCapacity(Self.heldCapacity)
         records.reserveCapacity(self.limit)
         coverage.reserve(records: self.limit)
     }

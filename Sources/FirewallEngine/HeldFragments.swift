@@ -3,11 +3,11 @@
 import ConnectionTracking
 import FirewallPolicy
 
-/// What is known of the fragments that wait, for their events; at most `FragmentTracker.maximumHeld`.
+/// What is known of the fragments that wait, for their events; at most `FragmentTracker.heldCapacity`.
 struct HeldFragments {
     private var entries: [(ticket: UInt32, inspection: Inspection)] = []
 
-    init() { entries.reserveCapacity(FragmentTracker.maximumHeld) }
+    init() { entries.reserveCapacity(FragmentTracker.heldCapacity) }
 
     mutating func keep(_ p: Inspection, ticket: UInt32) { entries.append((ticket, p)) }
 
@@ -18,6 +18,7 @@ struct HeldFragments {
 
     mutating func take(ticket: UInt32) -> Inspection? {
         guard let i = entries.firstIndex(where: { $0.ticket == ticket }) else { return nil }
-        return entries.remove(at: i).inspection
+        entries.swapAt(i, entries.count - 1)
+        return entries.removeLast().inspection
     }
 }

@@ -3,11 +3,11 @@
 /// Packets that wait for a decision beyond their batch, under the tickets that name them. Rigid: room for
 /// `HeldPackets.capacity`, looked through from the front, since it is nearly always empty.
 package struct HeldPackets: ~Copyable {
-    /// DESIGN: at most 64 fragments are held per worker.
-    package static let capacity = 64
+    /// 64 fragments wait per worker, and each packet of a batch can make another one give way.
+    package static let capacity = 128
 
-    private var packets = InlineArray<64, QueuedPacket?> { _ in nil }
-    private var tickets = InlineArray<64, UInt32>(repeating: 0)
+    private var packets = InlineArray<128, QueuedPacket?> { _ in nil }
+    private var tickets = InlineArray<128, UInt32>(repeating: 0)
     package private(set) var count = 0
 
     package init() {}

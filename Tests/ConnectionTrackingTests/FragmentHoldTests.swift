@@ -62,19 +62,51 @@ struct FragmentHoldTests {
         #expect(bench.releases() == [])
     }
 
-    @Test("no more than 64 packets are held, and room is made by releases")
+    @Test("no more than 64 packets wait: the datagram that has waited longest gives way, whole")
     func bound() {
         var bench = FragmentBench()
+        let whole = ipv6.udp(1, 2).payload(count: 3_000)
+        func rest(_ number: UInt32) -> PacketBuilder { whole.identification(number).fragment(1_480..<2_768) }
+        #expect(bench.judge(rest(0)) == nil)
+        #expect(bench.judge(whole.identification(0).fragment(2_768..<3_008)) == nil)
+        for number in UInt32(1)...62 { #expect(bench.judge(rest(number)) == nil) }
+        #expect(bench.releases() == [])
+        #expect(bench.judge(rest(63)) == nil)
+        #expect(bench.releases() == [.refused(.incomplete), .refused(.incomplete)], "both of the oldest")
+        #expect(bench.judge(whole.identification(63).fragment(0..<1_480)) == .decided(.pass))
+        #expect(bench.releases() == [.decided(.pass)])
+        #expect(bench.judge(rest(0)) == nil, "a place was left, and one came free")
+        #expect(bench.judge(rest(64)) == nil)
+        #expect(bench.releases() == [])
+        #expect(bench.judge(rest(65)) == nil)
+        #expect(bench.releases() == [.refused(.incomplete)])
+    }
+
+    @Test("fragments whose first never comes keep no other datagram's from being held")
+    func flood() {
+        var bench = FragmentBench()
+        let forged = PacketBuilder.ipv6(from: "fd00::9", to: "fd00::2").udp(1, 2).payload(count: 2_000)
+        for number in 0..<1_000 {
+            _ = bench.judge(forged.identification(UInt32(number)).fragment(1_480..<2_008))
+            if number % 32 == 31 { _ = bench.releases() }
+            guard number % 100 == 99 else { continue }
+            let honest = datagram(2_000).identification(UInt32(number)).fragmented(at: 1_480)
+            #expect(bench.judge(honest[1]) == nil)
+            #expect(bench.judge(honest[0]) == .decided(.pass))
+            #expect(bench.releases().last == .decided(.pass))
+        }
+    }
+
+    @Test("where no release is taken, no more is held than there is room for")
+    func capacity() {
+        var bench = FragmentBench()
         let whole = ipv6.udp(1, 2).payload(count: 2_000)
-        for number in 0..<64 {
+        for number in 0..<FragmentTracker.heldCapacity {
             #expect(bench.judge(whole.identification(UInt32(number)).fragment(1_480..<2_008)) == nil)
         }
-        let next = whole.identification(64).fragment(1_480..<2_008)
-        #expect(bench.judge(next) == .refused(.incomplete))
-        #expect(bench.judge(whole.identification(5).fragment(0..<1_480)) == .decided(.pass))
-        #expect(bench.judge(next) == .refused(.incomplete), "held until the release is taken")
-        #expect(bench.releases() == [.decided(.pass)])
-        #expect(bench.judge(next) == nil)
+        #expect(bench.judge(whole.identification(999).fragment(1_480..<2_008)) == .refused(.incomplete))
+        #expect(bench.releases().count == FragmentTracker.heldCapacity - FragmentTracker.maximumWaiting)
+        #expect(bench.judge(whole.identification(999).fragment(1_480..<2_008)) == nil)
     }
 
     @Test("what is held for a datagram whose record is given up is released as incomplete")
