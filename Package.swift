@@ -18,6 +18,7 @@ let house: [SwiftSetting] = [
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 
 /// A product target and, beside it, its folder of tests.
@@ -62,7 +63,7 @@ let targets: [Target] =
     + core(
         "AgentControl",
         [nioCore, nioPosix, "Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
-        testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+        testing: [nioEmbedded, "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
         "AgentMetrics",
         [nioCore, nioPosix, "AgentControl", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],

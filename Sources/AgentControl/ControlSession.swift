@@ -111,7 +111,17 @@ final class ControlSession: ChannelInboundHandler {
             let (session, context) = bound.value
             guard session.phase == .replying else { return }
             guard case .success = result, session.isAdmitted, !session.isEnding else { return session.close(context) }
-            session.read(context)
+            session.goOn(context)
+        }
+    }
+
+    /// By way of the loop: requests that came in one piece neither grow the stack, however many they are, nor keep the
+    /// loop from other clients.
+    private func goOn(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (session, context) = bound.value
+            if session.phase == .replying { session.read(context) }
         }
     }
 
