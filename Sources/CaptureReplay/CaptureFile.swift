@@ -35,6 +35,7 @@ enum LinkType: Equatable {
     let path: String
     let link: LinkType
     private let handle: OpaquePointer
+    private var framesRead = 0
 
     init(path: String) throws(CaptureError) {
         let opened = unsafe try CaptureFile.open(path)
@@ -49,7 +50,7 @@ enum LinkType: Equatable {
             let opened = unsafe pcap_open_offline_with_tstamp_precision(
                 path, u_int(PCAP_TSTAMP_PRECISION_NANO), &message)
         else {
-            throw CaptureError(path, CaptureFile.text(message).withoutPrefix("\(path): "))
+            throw refusal(path, CaptureFile.text(message))
         }
         let datalink = unsafe pcap_datalink(opened)
         if let link = LinkType(datalink) { return unsafe (opened, link) }
@@ -75,8 +76,12 @@ enum LinkType: Equatable {
         switch unsafe pcap_next_ex(handle, &header, &data) {
         case 1: break
         case PCAP_ERROR_BREAK: return false
-        default: throw CaptureError(path, unsafe String(cString: pcap_geterr(handle)))
+        default:
+            let problem = unsafe String(cString: pcap_geterr(handle))
+            let expected = "the rest of a pcap or pcapng file of one link type"
+            throw CaptureError(path, "frame \(framesRead + 1): \(problem); expected \(expected)")
         }
+        framesRead += 1
         guard let header = unsafe header?.pointee, let data = unsafe data else { return true }
         // Opened with nanosecond precision, libpcap puts nanoseconds into tv_usec.
         let time = Int64(header.ts.tv_sec) &* 1_000_000_000 &+ Int64(header.ts.tv_usec)
@@ -85,13 +90,15 @@ enum LinkType: Equatable {
         return true
     }
 
+    /// What libpcap says of a file that it does not open, and what would be one. It reads no compressed files.
+    private static func refusal(_ path: String, _ message: String) -> CaptureError {
+        // Then it is the system that refuses.
+        if message.hasPrefix("\(path): ") { return CaptureError(path, String(message.dropFirst(path.count + 2))) }
+        let advice = Compression(ofFile: path).map { "; it is compressed: \($0.program) FILE | portreeve replay -" }
+        return CaptureError(path, "\(message); expected a pcap or pcapng file\(advice ?? "")")
+    }
+
     private static func text(_ message: [CChar]) -> String {
         String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-}
-
-extension String {
-    fileprivate func withoutPrefix(_ prefix: String) -> String {
-        hasPrefix(prefix) ? String(dropFirst(prefix.count)) : self
     }
 }

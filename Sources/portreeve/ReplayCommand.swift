@@ -28,7 +28,7 @@ struct ReplayCommand: ParsableCommand {
     @Flag(help: "Write one line per event.")
     var noFold = false
 
-    @Argument(help: "Capture files.")
+    @Argument(help: "Capture files; - is standard input.")
     var captures: [String]
 
     func run() throws {

@@ -74,7 +74,23 @@ struct CaptureReplayTests {
         capture.add(syn.bytes)
         capture.add(syn.bytes)
         capture.bytes.removeLast(10)
-        #expect(throws: CaptureError.self) { try replay(capture) }
+        let error = #expect(throws: CaptureError.self) { try replay(capture) }
+        #expect(error?.description.contains(": frame 2: truncated") == true)
+    }
+
+    @Test(
+        "What is no capture is refused, with what was expected and how to come by it",
+        arguments: [
+            ([], "expected a pcap or pcapng file"), (Array("no capture".utf8), "expected a pcap or pcapng file"),
+            ([0x1f, 0x8b, 8, 0, 0, 0], "zcat FILE | portreeve replay -"),
+            ([0x28, 0xb5, 0x2f, 0xfd, 0], "zstdcat FILE | portreeve replay -"),
+        ] as [([UInt8], String)])
+    func noCapture(_ bytes: [UInt8], _ advice: String) throws {
+        var capture = CaptureWriter(.raw)
+        capture.bytes = bytes
+        let path = try capture.path()
+        let error = #expect(throws: CaptureError.self) { _ = try CaptureFile(path: path) }
+        #expect(error?.description.hasPrefix("\(path): ") == true && error?.description.hasSuffix(advice) == true)
     }
 
     @Test("The side that speaks first is local, and an address given is")
