@@ -43,6 +43,9 @@ struct LocalNetwork: Equatable {
         }
         guard let address = unsafe LocalNetwork.address(entry.ifa_addr) else { return }
         addresses.insert(address)
+        if let mask = unsafe LocalNetwork.address(entry.ifa_netmask), let broadcast = address.broadcast(mask: mask) {
+            broadcasts.insert(broadcast)
+        }
         // An address without a broadcast address (`ip addr add` without `brd`) shows itself in that place.
         if flags & UInt32(IFF_BROADCAST) != 0,
             let broadcast = unsafe LocalNetwork.address(entry.ifa_ifu.ifu_broadaddr), broadcast != address
@@ -85,4 +88,13 @@ struct LocalNetwork: Equatable {
     }
 
     var hostAddresses: HostAddresses { HostAddresses(local: addresses, broadcast: broadcasts) }
+}
+
+extension IPAddress {
+    /// The last address of an IPv4 network, which is its broadcast address for the kernel, whatever else was assigned; a
+    /// network of fewer than four addresses has none (RFC 3021).
+    fileprivate func broadcast(mask: IPAddress) -> IPAddress? {
+        guard isMappedV4, mask.isMappedV4, mask.v4.trailingZeroBitCount >= 2 else { return nil }
+        return IPAddress(v4: v4 | ~mask.v4)
+    }
 }

@@ -168,6 +168,7 @@ extension PacketMetadata {
         vlan = a.vlanProtocol == 0 ? PacketHeaders.noVLAN : a.vlanControl & 0xfff
         isSegmentationOffload = a.isSegmentationOffload
         checksumNotReady = a.checksumNotReady
+        checksumNotVerified = a.checksumNotVerified
         senderUID = a.senderUID
         senderGID = a.senderGID
     }

@@ -42,8 +42,16 @@ extension Engine {
 
     /// This host's own group packets loop back, and were judged on their way out. One that only passes through is not this
     /// host's, whatever source it claims.
+    ///
+    /// The kernel loops a packet before it has a link header, and trusts its own checksums. So one that shows a source MAC
+    /// came from a wire with a false source, and one whose checksum is still to be verified from a device that has no link
+    /// header (tunnels, PPP).
     private mutating func isOwnGroupPacket(_ p: inout Inspection) -> Bool {
-        p.direction == .incoming && p.metadata.hook != .forward && hostAddresses.isOwnGroupPacket(&p.headers)
+        guard p.direction == .incoming, p.metadata.hook != .forward, hostAddresses.sendToGroup(&p.headers) else {
+            return false
+        }
+        p.hasFalseSource = p.headers.sourceMAC != .none || p.metadata.checksumNotVerified
+        return !p.hasFalseSource
     }
 
     /// Stages R, T, U and C.

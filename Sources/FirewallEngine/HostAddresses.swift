@@ -12,10 +12,9 @@ public struct HostAddresses: Sendable {
         self.broadcast = broadcast
     }
 
-    /// Whether the packet is one of the host's own group packets, looped back to it: it was judged on its way out. The
-    /// kernel loops it before it has a link header, so one that shows a source MAC came from a wire, with a false source.
-    mutating func isOwnGroupPacket(_ headers: inout PacketHeaders) -> Bool {
-        isGroup(headers.destination, headers.network) && headers.sourceMAC == .none && local.contains(headers.source)
+    /// Whether the packet goes to a group, from an address that is the host's own.
+    mutating func sendToGroup(_ headers: inout PacketHeaders) -> Bool {
+        isGroup(headers.destination, headers.network) && local.contains(headers.source)
     }
 
     private func isGroup(_ address: IPAddress, _ network: NetworkProtocol) -> Bool {

@@ -16,6 +16,8 @@ struct Inspection: BitwiseCopyable {
     var interface: UInt32 = 0
     var traits = InterfaceTraits(patterns: 0, isIgnored: false, isInside: false)
     var isLoopback = false
+    /// From outside, with an address of this host as its source: it is none of the connections that this host has.
+    var hasFalseSource = false
     /// What the rules said, once they were asked.
     var ruling = RuleDecision(outcome: .noMatch, rule: -1, logOnlyRule: -1)
     /// The first trait whose posture row says `log`: if the packet passes, an event names it.

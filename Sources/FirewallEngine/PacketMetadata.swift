@@ -26,6 +26,8 @@ public struct PacketMetadata: Sendable, BitwiseCopyable {
     public var isSegmentationOffload = false
     /// The transport checksum is not filled in yet (offload on the way out, or a local sender).
     public var checksumNotReady = false
+    /// Nobody has verified the transport checksum: the packet came from outside, by a device that does not.
+    public var checksumNotVerified = false
     /// `UInt32.max` where the kernel names no sender.
     public var senderUID = UInt32.max
     public var senderGID = UInt32.max

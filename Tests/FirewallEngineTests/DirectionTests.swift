@@ -101,7 +101,7 @@ struct DirectionTests {
         #expect(engine.receives(.ipv6(from: .peer6, to: "ff02::fb").udp(5_353, 5_353)) == .drop(.unsolicitedUDP))
     }
 
-    @Test("A group packet from a wire is not the host's own, whatever its source says: its link header tells")
+    @Test("A group packet from outside is not the host's own, whatever its source says: link header or checksum tell")
     func forgedOwnGroupPackets() throws {
         let engine = try EngineUnderTest()
         for packet in [
@@ -110,7 +110,11 @@ struct DirectionTests {
         ] {
             let fate = engine.receives(packet) { $0.sourceMAC = MACAddress(bits: 0x5254_00aa_0001) }
             #expect(fate == .drop(.unsolicitedUDP))
+            #expect(engine.receives(packet) { $0.checksumNotVerified = true } == .drop(.unsolicitedUDP))
+            #expect(engine.sends(packet) == .pass)
             #expect(engine.receives(packet) == .pass)
+            let again = engine.receives(packet) { $0.sourceMAC = MACAddress(bits: 0x5254_00aa_0001) }
+            #expect(again == .drop(.unsolicitedUDP), "also while the host itself speaks to the group from this port")
         }
     }
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packets to groups whose source is the host's own address: its own copies that the kernel loops back, and forgeries."""
 
+import contextlib
+import fcntl
+import os
+import struct
 import unittest
 
 import isolation
@@ -8,7 +12,7 @@ import isolation
 isolation.isolate()
 
 from agent import Agent, reasons
-from forge import Injector
+from forge import Injector, inside
 from lab import Lab, wait_until
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
@@ -20,25 +24,26 @@ rules: [{ name: Fence, action: deny, direction: incoming, priority: 4, protocol:
 engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
 """
 PORT, FENCE = 7060, 9
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 # Every host is a member of 224.0.0.1 and ff02::1.
 GROUPS = {4: ["224.0.0.1", "255.255.255.255", "198.18.2.255", "239.1.2.3"], 6: ["ff02::1", "ff05::123"]}
 
 # Sends to each group or broadcast address, of which it is a member itself, and gets its own datagram back.
 TO_ITSELF = """
 import socket, struct, sys
-near, port, *groups = sys.argv[1:]
-eth0 = socket.if_nametoindex('eth0')
+interface, near, port, *groups = sys.argv[1:]
+index = socket.if_nametoindex(interface)
 family = socket.AF_INET6 if ':' in near else socket.AF_INET
 s = socket.socket(family, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'eth0')
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
 s.bind(('', int(port)))
 s.settimeout(10)
 for group in groups:
     if family == socket.AF_INET6:
-        member = socket.inet_pton(family, group) + struct.pack('@I', eth0)
+        member = socket.inet_pton(family, group) + struct.pack('@I', index)
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
-        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, eth0)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
     elif group[:2] == '22' or group[:2] == '23':
         s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton(near))
         s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(near))
@@ -90,6 +95,9 @@ class GroupTests(unittest.TestCase):
         for version, own in self.own:
             with self.subTest(version=version):
                 self.assert_refused(self.send(version, own), GROUPS[version])
+                # Also while the host itself speaks to the groups from the same port.
+                self.host.python(TO_ITSELF, "eth0", own, PORT, *GROUPS[version])
+                self.assert_refused(self.send(version, own), GROUPS[version])
 
     def test_at_input_the_kernel_has_dropped_forged_ones_of_ipv4(self):
         """The routing decision ends what has a martian source (RFC 1812 section 5.3.7), also where the reverse-path filter
@@ -107,9 +115,45 @@ class GroupTests(unittest.TestCase):
             self.feed(incoming)
             for version, own in self.own:
                 with self.subTest(incoming=incoming, version=version):
-                    self.host.python(TO_ITSELF, own, PORT, *GROUPS[version])
+                    self.host.python(TO_ITSELF, "eth0", own, PORT, *GROUPS[version])
                     self.assertEqual(self.before_fence(), [])
             self.host.flush_rules()
+
+    def test_on_a_device_without_a_link_header(self):
+        """No MAC address tells; but the kernel trusts its own checksums only."""
+        with self.tunnel("tun9") as tunnel:
+            self.host.run("ip", "addr", "add", "198.18.9.2/24", "dev", "tun9")
+            self.host.run("ip", "addr", "add", "fd00:9::2/64", "dev", "tun9", "nodad")
+            self.host.run("ip", "link", "set", "tun9", "up")
+            for version, header, own, group in ((4, IP, "198.18.9.2", "224.0.0.1"), (6, IPv6, "fd00:9::2", "ff02::1")):
+                with self.subTest(version=version):
+                    self.host.python(TO_ITSELF, "tun9", own, PORT, group)
+                    forged = bytes(header(src=own, dst=group) / UDP(sport=PORT, dport=PORT) / b"forged")
+                    # An address is known a second after it came up at the latest.
+                    wait_until(lambda: self.is_refused(tunnel, forged, own), "forged ones are refused")
+                    self.host.python(TO_ITSELF, "tun9", own, PORT, group)
+                    self.assertEqual(self.before_fence(), [])
+                    self.assertTrue(self.is_refused(tunnel, forged, own))
+
+    def is_refused(self, tunnel, packet, source):
+        os.write(tunnel, packet)
+        events = self.agent.wait_for_events(1, 0.5)
+        return [(event["firewall"]["reason"], event["src_ip"]) for event in events] == [("unsolicited-udp", source)]
+
+    @contextlib.contextmanager
+    def tunnel(self, name):
+        """A tun device of the host; what is written to it comes in there."""
+        with inside(self.host):
+            try:
+                tunnel = os.open("/dev/net/tun", os.O_RDWR)
+            except OSError as why:
+                self.skipTest(f"no tunnel can be made here: {why}")
+            fcntl.ioctl(tunnel, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+        try:
+            self.feed("PREROUTING")
+            yield tunnel
+        finally:
+            os.close(tunnel)
 
 
 if __name__ == "__main__":
