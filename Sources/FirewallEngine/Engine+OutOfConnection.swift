@@ -8,10 +8,10 @@ extension Engine {
     /// A TCP packet that opens nothing and belongs to nothing known.
     ///
     /// During the cold start it may belong to a connection older than the agent, and after packets passed unseen to one
-    /// whose opening did; otherwise the posture rows for RST,
-    /// FIN and outgoing packets decide, and everything else is Out Of Connection.
+    /// whose opening did; otherwise the posture rows for RST, FIN and outgoing packets decide, and everything else is Out Of
+    /// Connection.
     mutating func judgeOutOfConnection(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        if p.now < graceEnds || mayHaveMissedPackets(at: p.now), let opener = openerByRules(&p, packet.sender) {
+        if mayBelongToOlder(&p), let opener = openerByRules(&p, packet.sender) {
             if let finding = flagTraits(&p) { return finding }
             return adopt(&p, packet, opener: opener)
         }
@@ -25,6 +25,13 @@ extension Engine {
         if action == .log { p.log(.outOfConnection) }
         guard p.direction == .outgoing, p.headers.tcp.dataLength > 0 else { return nil }
         return adopt(&p, packet, opener: packet.sender)
+    }
+
+    /// Only a first SYN and some RSTs lack ACK (RFC 9293 sections 3.5.2 and 3.10.7.4); what else lacks it belongs to no
+    /// connection, known or not.
+    private mutating func mayBelongToOlder(_ p: inout Inspection) -> Bool {
+        guard !p.headers.tcp.flags.isDisjoint(with: .ack | .rst) else { return false }
+        return p.now < graceEnds || mayHaveMissedPackets(at: p.now)
     }
 
     /// The strictest row that speaks of this packet; none speaks of the rest, which is refused.

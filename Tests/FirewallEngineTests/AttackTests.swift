@@ -110,6 +110,17 @@ struct AttackTests {
         talk.exchange()
     }
 
+    @Test("In the cold start, segments that no connection sends are not taken for one's")
+    func coldStartScan() throws {
+        for flags in [.psh, .urg, .psh | .urg] as [TCPFlags] {
+            let engine = try EngineUnderTest(AttackTests.web, startsNow: true)
+            let scan = PacketBuilder.toHost.tcp(1, 80, flags, seq: 1, ack: 0)
+            #expect(engine.receives(scan) == .drop(.outOfConnection))
+            #expect(engine.receives(PacketBuilder.toHost.tcp(2, 80, flags | .ack, seq: 1, ack: 1)) == .pass)
+            #expect(engine.receives(PacketBuilder.toHost.tcp(3, 80, .rst, seq: 1, ack: 0)) == .pass)
+        }
+    }
+
     @Test("SYNs on what is over do not evade the limit per computer")
     func limitEvasion() throws {
         let engine = try EngineUnderTest("stateful: { tcp: { limits: { incoming-per-computer: 2 } } }")
