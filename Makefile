@@ -27,10 +27,14 @@ LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntra
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 # What makes and boots the virtual machine that the .deb is installed in.
 VM_PACKAGES    := qemu-system-x86 mmdebstrap e2fsprogs fakeroot dpkg-dev
+DEPS_VM        := $(MAKE) deps-vm || echo 'not everything that the virtual machine needs could be installed'
 FUZZ_SECONDS   ?= 60
 
-.PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-swift test-allocations test-live test-deb test-vm \
-        check demo bench bench-queue fuzz deb deb-reproducible install clean
+TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
+TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
+
+.PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
+        test-live test-deb test-vm check demo bench bench-queue fuzz deb deb-reproducible install clean
 
 help:
 	@echo 'deps build test check demo bench bench-queue fuzz deb test-deb test-vm deb-reproducible install clean'
@@ -49,7 +53,19 @@ build: deps-build
 	$(RELEASE) --product portreeved
 	$(RELEASE) --product portreeve
 
-test: test-swift test-allocations test-live
+# The package's tests go on beside the others: most of them, and of the live tests, is waiting.
+test: deps deb
+	$(DEPS_VM)
+	$(MAKE) -j2 test-host test-package
+
+test-host:
+	$(MAKE) test-swift
+	$(MAKE) test-allocations
+	$(MAKE) test-live
+
+test-package:
+	$(TEST_DEB)
+	$(TEST_VM)
 
 test-swift: deps-build
 	$(SWIFT) test
@@ -98,12 +114,12 @@ deb: build deps-deb
 	Packaging/build-deb
 
 test-deb: deb
-	$(PYTHON) Tests/Packaging/run.py
+	$(TEST_DEB)
 
 # The package in a virtual Debian machine; skipped where there can be none. STEPS='*upgrade* *kill*' takes those steps only.
 test-vm: deb
-	$(MAKE) deps-vm || echo 'not everything that the virtual machine needs could be installed'
-	$(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
+	$(DEPS_VM)
+	$(TEST_VM)
 
 # Builds everything again elsewhere, and compares.
 deb-reproducible: deb

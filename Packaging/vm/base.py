@@ -86,8 +86,8 @@ def make(directory, sources, dependencies):
         file.write("\n".join(sources) + "\n")
     tree, log = os.path.join(directory, "root"), os.path.join(directory, "log")
     root = [] if os.geteuid() == 0 else ["fakeroot"]
-    run(["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", *apt_options(), "--skip=cleanup/apt",
-         f"--customize-hook={CUSTOMIZE} \"$1\" {' '.join(sorted(dependencies))}",
+    run(["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", *apt_options(), "--dpkgopt=force-unsafe-io",
+         "--skip=cleanup/apt", f"--customize-hook={CUSTOMIZE} \"$1\" {' '.join(sorted(dependencies))}",
          RELEASE, f"{tree}.tar", file.name], log)
     run([*root, "sh", "-euc", """
         mkdir "$1"; tar -C "$1" -xf "$1.tar"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A place of our own: network, mounts and processes that end with the program, whatever ends it."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -37,7 +38,7 @@ def isolate():
     environment = {
         **os.environ, MARK: "1", CALLER: f"{os.getuid()}:{os.getgid()}", "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
     inside = subprocess.Popen(
-        [*command, "sh", "-c", prepare, "sh", *sys.orig_argv], env=environment, preexec_fn=_end_with_parent)
+        [*command, "sh", "-c", prepare, "sh", *sys.orig_argv], env=environment, preexec_fn=end_with_parent)
     # SIGINT reaches the whole foreground group by itself; unshare lets no SIGTERM through.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: inside.kill())
@@ -45,7 +46,17 @@ def isolate():
     sys.exit(status if status >= 0 else 128 - status)
 
 
-def _end_with_parent():
+@contextlib.contextmanager
+def left_out():
+    """Lets modules that isolate themselves be imported without it, to see what is in them."""
+    os.environ[MARK] = "left out"
+    try:
+        yield
+    finally:
+        del os.environ[MARK]
+
+
+def end_with_parent():
     """prctl(PR_SET_PDEATHSIG, SIGKILL)"""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
