@@ -17,7 +17,7 @@ extension ConnectionReport {
             .init("direction", .text(direction.word)), .init("state", .text(state)),
             .init("age_ms", .count(age.nanoseconds / 1_000_000)),
             .init("idle_ms", .count(idle.nanoseconds / 1_000_000)), .init("packets", .count(packets)),
-            .init("interface", .text(interface)), .init("queue", .count(queue)),
+            .init("interface", .text(interface)), .init("queue", queue.map { .count($0) } ?? .null),
         ]
         if let refusal { members.append(.init("refusal", .text(refusal.row.slug))) }
         if let rule { members.append(.init("rule", .text(rule))) }
@@ -37,7 +37,7 @@ extension ConnectionReport {
         idle = try reader.milliseconds("idle_ms")
         packets = try reader.integer("packets")
         interface = try reader.text("interface")
-        queue = try reader.integer("queue")
+        queue = try reader.optional("queue") { name throws(ControlFailure) in try reader.integer(name) }
         refusal = try reader.optional("refusal") { name throws(ControlFailure) in
             try reader.word(name, DropReason.init(slug:))
         }

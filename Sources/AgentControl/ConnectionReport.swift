@@ -29,8 +29,8 @@ package struct ConnectionReport: Hashable, Sendable {
     package var refusal: DropReason?
     /// Name of the rule that admitted or refused it.
     package var rule: String?
-    /// Number of the worker's queue.
-    package var queue: UInt16 = 0
+    /// Number of the worker's queue; nil while no worker has seen a packet of it since the restart.
+    package var queue: UInt16?
 
     package init(
         protocolNumber: UInt8, source: IPAddress, destination: IPAddress, direction: Direction, state: String

@@ -132,10 +132,16 @@ extension MetricsSample {
         perQueue(&text, "portreeve_queue_length_packets", .gauge, "Packets that may wait (queue.length).") { $0.length }
         text.family(
             "portreeve_queue_lost_packets_total", .counter,
-            "Packets that got no verdict of the agent; the kernel drops them, or passes them if it fails open.")
+            "Packets that got no verdict of the agent; the kernel drops them, or passes them if it fails open. A queue that is "
+                + "kept over a restart goes on counting.")
         for queue in queues {
             for loss in queue.losses { text.sample(["queue": queue.label, "cause": loss.cause], loss.packets) }
         }
+        perQueue(
+            &text, "portreeve_queue_overflows_total", .counter,
+            "Times that the queue may have been full while it fails open: the kernel then passed packets that nobody "
+                + "judged, and counted none of them."
+        ) { $0.overflows }
         perQueue(
             &text, "portreeve_worker_turns_total", .counter, "Turns of the worker's loop, four a second at the least."
         ) { $0.turns }

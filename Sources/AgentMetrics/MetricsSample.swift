@@ -42,6 +42,8 @@ package struct QueueSample: Sendable {
     package var waiting: UInt64 = 0
     package var length: UInt64 = 0
     package var losses: [LossCount] = []
+    /// How often the queue may have been full while it fails open.
+    package var overflows: UInt64 = 0
 
     package init(number: UInt16) { self.number = number }
 }

@@ -11,31 +11,27 @@ extension Agent {
     /// One page of the connections: at most this many entries are looked at under a worker's lock.
     private static let entriesPerPage = 512
 
-    /// A position is the worker's place in the high half and the table's index in the low one.
+    /// A position is the worker's place in the high half and the table's index in the low one. After the workers come the
+    /// connections that none of them has claimed.
     func connections(_ query: ConnectionQuery) -> ConnectionPage {
-        var place = Int(query.after >> 32)
-        var index = ConnectionIndex(truncatingIfNeeded: query.after & 0x7fff_ffff)
-        guard place < workers.count else { return ConnectionPage(rows: [], next: nil) }
+        let place = Int(query.after >> 32)
+        let index = ConnectionIndex(truncatingIfNeeded: query.after & 0x7fff_ffff)
+        let count = min(Agent.entriesPerPage, query.limit)
         var found: [Connection] = []
-        workers[place].engine.withLock { engine in
-            for _ in 0..<min(Agent.entriesPerPage, query.limit) {
-                guard let i = engine.connection(from: index, into: &found) else {
-                    index = -1
-                    return
-                }
-                index = i &+ 1
-            }
+        var next: ConnectionIndex?
+        var queue: UInt16?
+        if place < workers.count {
+            queue = workers[place].number
+            next = workers[place].engine.withLock { $0.connections(from: index, atMost: count, into: &found) }
+        } else if place == workers.count, let unclaimed = unclaimed.withLock({ $0 }) {
+            next = unclaimed.connections(from: index, atMost: count, into: &found)
         }
-        let rows = found.map { row($0, queue: workers[place].number) }.filter { query.filter.admits($0) }
-        if index < 0 {
-            place += 1
-            index = 0
-        }
-        let next = place < workers.count ? UInt64(place) << 32 | UInt64(UInt32(bitPattern: index)) : nil
-        return ConnectionPage(rows: rows, next: next)
+        let rows = found.map { row($0, queue: queue) }.filter { query.filter.admits($0) }
+        if let next { return ConnectionPage(rows: rows, next: UInt64(place) << 32 | UInt64(UInt32(bitPattern: next))) }
+        return ConnectionPage(rows: rows, next: place < workers.count ? UInt64(place + 1) << 32 : nil)
     }
 
-    private func row(_ c: Connection, queue: UInt16) -> ConnectionReport {
+    private func row(_ c: Connection, queue: UInt16?) -> ConnectionReport {
         var row = ConnectionReport(
             protocolNumber: c.key.protocolNumber, source: c.key.address(of: c.opener),
             destination: c.key.address(of: c.opener.opposite), direction: c.openingDirection, state: c.stage.name)

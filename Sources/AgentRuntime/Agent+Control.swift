@@ -85,7 +85,7 @@ extension Agent {
         let queue = worker.queueCounters.withLock { $0 }
         status.queuedNow = UInt64(queue.kernel?.waiting ?? 0)
         status.kernelQueueDrops = UInt64(queue.kernel?.droppedQueueFull ?? 0)
-        status.kernelSocketDrops = UInt64(queue.kernel?.droppedSocketFull ?? queue.socketOverflows)
+        status.kernelSocketDrops = UInt64(queue.droppedSocketFull)
         status.refusedVerdicts = queue.refusedVerdicts
         status.overflows = worker.overflows.load(ordering: .relaxed)
         return status

@@ -13,7 +13,8 @@ extension Agent {
     /// Reports what the kernel's queues lost since the last look, as Internal Driver Error with the kernel's counters.
     func reportLosses() {
         let table = try? QueueTable.read()
-        for (place, worker) in workers.enumerated() {
+        // Before a queue is open what the table says of it is about another process.
+        for (place, worker) in workers.enumerated() where worker.isRunning {
             worker.note(table?.row(of: worker.number))
             warnOfOverflow(worker)
             let now = worker.queueCounters.withLock { $0 }
@@ -33,7 +34,22 @@ extension Agent {
             log.report(event, count: lost, detail: now.text)
             logger.warning("queue \(worker.number) lost \(lost) packets: \(now.text)")
         }
+        writeLosses()
     }
+
+    /// For the next run, once all queues are open; only what has changed.
+    private func writeLosses() {
+        let rows = reported.withLock { $0.compactMap(\.kernel) }
+        guard rows.count == workers.count else { return }
+        let losses = Dictionary(rows.map { ($0.number, KernelLosses($0)) }, uniquingKeysWith: { $1 })
+        let isNews = writtenLosses.withLock { written in
+            defer { written = losses }
+            return written != losses
+        }
+        if isNews { lossFile.write(losses) }
+    }
+
+    var lossFile: LossFile { LossFile(path: options.lossesPath) }
 
     /// Once for each queue; status goes on counting. How many packets passed, the kernel does not say.
     private func warnOfOverflow(_ worker: Worker) {
@@ -52,15 +68,19 @@ extension Agent {
 }
 
 extension QueueCounters {
-    /// Packets that got no verdict of the engine's. The kernel's socket counter and the socket's own count the same.
+    /// Packets that got no verdict of the engine's.
     fileprivate var losses: UInt64 {
-        UInt64(kernel?.droppedQueueFull ?? 0) &+ UInt64(max(kernel?.droppedSocketFull ?? 0, socketOverflows))
-            &+ refusedVerdicts &+ unsentVerdicts &+ malformedMessages
+        UInt64(kernel?.droppedQueueFull ?? 0) &+ UInt64(droppedSocketFull) &+ refusedVerdicts &+ unsentVerdicts
+            &+ malformedMessages
     }
+
+    /// The kernel's count of the queue, or the socket's own: that one counts what passed unseen too where the queue fails
+    /// open.
+    var droppedSocketFull: UInt32 { max(kernel?.droppedSocketFull ?? 0, socketOverflows) }
 
     fileprivate var text: String {
         "queue full \(kernel?.droppedQueueFull ?? 0), socket buffer full "
-            + "\(max(kernel?.droppedSocketFull ?? 0, socketOverflows)), verdicts refused \(refusedVerdicts), verdicts unsent "
+            + "\(droppedSocketFull), verdicts refused \(refusedVerdicts), verdicts unsent "
             + "\(unsentVerdicts), malformed messages \(malformedMessages)"
     }
 }

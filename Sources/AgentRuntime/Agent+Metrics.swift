@@ -68,6 +68,9 @@ extension Agent {
             sample.queues.append(queueSample(worker, counters))
             for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
         }
+        if let census = unclaimed.withLock({ $0 })?.census {
+            for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
+        }
         sample.reasons = reasonCounts(sample.queues.map(\.counters), accounting)
             .filter { $0.reason.row.isAvailable && $0.reason.row.stage != .notice || $0.dropped > 0 }
         sample.connections = ConnectionStage.allCases.map {
@@ -105,14 +108,14 @@ extension Agent {
         let losses = worker.queueCounters.withLock { $0 }
         sample.waiting = UInt64(losses.kernel?.waiting ?? 0)
         sample.length = UInt64(worker.queue.length)
+        sample.overflows = worker.overflows.load(ordering: .relaxed)
         sample.losses = [
             LossCount(cause: "queue-full", packets: UInt64(losses.kernel?.droppedQueueFull ?? 0)),
-            LossCount(
-                cause: "socket-full",
-                packets: UInt64(max(losses.kernel?.droppedSocketFull ?? 0, losses.socketOverflows))),
+            LossCount(cause: "socket-full", packets: UInt64(losses.droppedSocketFull)),
             LossCount(cause: "verdict-refused", packets: losses.refusedVerdicts),
             LossCount(cause: "verdict-unsent", packets: losses.unsentVerdicts),
             LossCount(cause: "malformed", packets: losses.malformedMessages),
+            LossCount(cause: "undecided", packets: UInt64(worker.takeover.withLock { $0.orphans })),
         ]
         return sample
     }

@@ -75,22 +75,43 @@ extension Agent {
 
     /// What became of the queues' sockets of the run before, once all queues are open.
     func reportTakeovers() {
+        let handedOver = lossFile.read()
         for (place, worker) in workers.enumerated() {
             switch worker.takeover.withLock({ $0 }) {
             case .none: continue
             case .refused(let why): logger.warning("\(why); queue \(worker.number) was opened anew")
             case .done(let orphans):
                 logger.notice("queue \(worker.number) goes on: its packets waited for this process")
-                // What was lost before is not lost again.
-                reported.withLock { $0[place] = worker.queueCounters.withLock { $0 } }
+                reportLossesSince(handedOver?[worker.number], place, worker)
                 if orphans > 0 { reportOrphans(orphans, of: worker) }
             }
         }
+        reportLosses()
+    }
+
+    /// What a kept queue lost while nobody looked: the kernel went on counting where the run before had stopped reading. What
+    /// that run reported is not reported again; where it left no word of it, all of it counts as reported.
+    private func reportLossesSince(_ before: KernelLosses?, _ place: Int, _ worker: Worker) {
+        let counters = worker.queueCounters.withLock { $0 }
+        reported.withLock { $0[place] = counters }
+        guard let before, let row = counters.kernel else { return }
+        let full = row.droppedQueueFull &- before.queueFull
+        let buffer = row.droppedSocketFull &- before.socketFull
+        let lost = UInt64(full) + UInt64(buffer)
+        guard lost > 0, lost < 1 << 31 else { return }
+        report(
+            lost, of: worker,
+            "\(lost) packets were lost while no agent read the queue: queue full \(full), socket buffer full \(buffer)")
     }
 
     private func reportOrphans(_ count: UInt32, of worker: Worker) {
         let fails = worker.queue.failsOpen ? "passed" : "dropped"
-        let text = "\(count) packets that the process before had received and not decided were \(fails)"
+        report(
+            UInt64(count), of: worker,
+            "\(count) packets that the process before had received and not decided were \(fails)")
+    }
+
+    private func report(_ count: UInt64, of worker: Worker, _ text: String) {
         logger.warning("queue \(worker.number): \(text)")
         var event = Event(
             reason: .internalDriverError, action: worker.queue.failsOpen ? .failOpen : .observed,
@@ -98,7 +119,7 @@ extension Agent {
         event.metadata.queue = worker.number
         event.metadata.hook = .none
         event.policyEpoch = policies.current.epoch
-        log.report(event, count: UInt64(count), detail: text)
+        log.report(event, count: count, detail: text)
     }
 
     func tellReady() {

@@ -139,10 +139,14 @@ extension Agent {
 
 /// The kernel's id of this boot.
 enum BootIdentity {
+    /// Its 32 digits.
+    static var text: String? {
+        let digits = SmallFile.read("/proc/sys/kernel/random/boot_id")?.filter { $0.isHexDigit }
+        return digits?.count == 32 ? digits : nil
+    }
+
     static var current: (high: UInt64, low: UInt64)? {
-        guard let text = SmallFile.read("/proc/sys/kernel/random/boot_id") else { return nil }
-        let digits = text.filter { $0.isHexDigit }
-        guard digits.count == 32, let high = UInt64(digits.prefix(16), radix: 16),
+        guard let digits = text, let high = UInt64(digits.prefix(16), radix: 16),
             let low = UInt64(digits.suffix(16), radix: 16)
         else { return nil }
         return (high, low)

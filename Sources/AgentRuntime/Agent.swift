@@ -30,6 +30,8 @@ package final class Agent: Sendable {
     private let writer = Guarded<pthread_t?>(nil)
     /// What was reported of each queue's losses so far.
     let reported: Guarded<[QueueCounters]>
+    /// What of it the next run can read.
+    let writtenLosses = Guarded<[UInt16: KernelLosses]>([:])
     /// From then on their standing still is no news to the watchdog.
     let haveWorkersEnded = Atomic<Bool>(false)
     /// Whether the service manager keeps the queues' sockets.

@@ -9,8 +9,11 @@ package struct AgentOptions: Sendable {
     package var queues: ClosedRange<UInt16>?
     package var controlPath = "/run/portreeve/control.sock"
     /// The connections for the next run, beside the control socket.
-    package var statePath: String {
-        controlPath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/") + "/state"
+    package var statePath: String { directory + "/state" }
+    /// What was reported of the queues' losses, for the next run.
+    package var lossesPath: String { directory + "/losses" }
+    private var directory: String {
+        controlPath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     }
     package var version = Release.version
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import ConnectionTracking
+import FirewallEngine
 import FirewallPolicy
 import Locking
 import PolicyFile
@@ -17,6 +19,8 @@ final class PolicyStore: Sendable {
 
     let path: String
     private let standing: Guarded<Standing>
+    /// The connections that each worker's table can hold.
+    private let room: Int
     /// The epoch in force; workers compare it with theirs once a batch.
     let epoch: Atomic<UInt32>
 
@@ -24,6 +28,7 @@ final class PolicyStore: Sendable {
         self.path = path
         let policy = try PolicyStore.load(path, epoch: 1)
         standing = Guarded(Standing(policy: policy, loadedAt: Clocks.calendarSeconds()))
+        room = Engine.capacity(policy.document.engine.limits)
         epoch = Atomic(1)
     }
 
@@ -36,7 +41,7 @@ final class PolicyStore: Sendable {
         let policy: Policy
         do {
             policy = try PolicyStore.load(path, epoch: next)
-            try PolicyStore.refuseChangesThatNeedARestart(from: current, to: policy)
+            try refuseChangesThatNeedARestart(from: current.document, to: policy.document)
         } catch {
             standing.withLock { $0.lastReloadError = error.description }
             throw error
@@ -60,15 +65,29 @@ final class PolicyStore: Sendable {
         }
     }
 
-    /// Queues, table sizes and the events file are set up once, at start.
-    private static func refuseChangesThatNeedARestart(from old: Policy, to new: Policy) throws(AgentError) {
-        var changed: [String] = []
-        if old.document.queue != new.document.queue { changed.append("queue") }
-        if old.document.engine.limits != new.document.engine.limits { changed.append("engine.limits") }
-        guard changed.isEmpty else {
-            throw AgentError(
-                "\(new.document.files.first ?? "the policy"): \(changed.joined(separator: ", ")) cannot change in a "
-                    + "running agent; restart it (systemctl restart portreeve), or take the change back")
+    /// What was set up at the start and stays until the end: the queues, and room for the tables.
+    private func refuseChangesThatNeedARestart(from old: PolicyDocument, to new: PolicyDocument) throws(AgentError) {
+        var refused = PolicyStore.changedForGood(old, new).map { "\($0) cannot change in a running agent" }
+        let wanted = Engine.capacity(new.engine.limits)
+        if wanted > room {
+            refused.append(
+                "engine.limits: tcp, udp and icmp are \(wanted) together; the running agent has room for \(room), reserved "
+                    + "at its start for the limits of then")
         }
+        guard !refused.isEmpty else { return }
+        throw AgentError(
+            "\(new.files.first ?? path): \(refused.joined(separator: "; ")): restart it (systemctl restart portreeved), or "
+                + "take the change back")
+    }
+
+    private static func changedForGood(_ old: PolicyDocument, _ new: PolicyDocument) -> [String] {
+        let (a, b) = (old.queue, new.queue)
+        let fragments = (old.engine.limits.fragmentedDatagrams, new.engine.limits.fragmentedDatagrams)
+        return [
+            ("queue.numbers", a.numbers == b.numbers), ("queue.family", a.family == b.family),
+            ("queue.length", a.length == b.length), ("queue.copy-bytes", a.copy == b.copy),
+            ("queue.busy-poll", a.busyPoll == b.busyPoll), ("queue.mark-mask", a.markMask == b.markMask),
+            ("engine.limits.fragmented-datagrams", fragments.0 == fragments.1),
+        ].filter { !$0.1 }.map(\.0)
     }
 }

@@ -34,6 +34,10 @@ final class Worker: Sendable {
         var isDone: Bool {
             if case .done = self { true } else { false }
         }
+
+        var orphans: UInt32 {
+            if case .done(let orphans) = self { orphans } else { 0 }
+        }
     }
 
     let queue: QueueConfiguration

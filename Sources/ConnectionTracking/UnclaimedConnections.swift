@@ -37,6 +37,11 @@ public final class UnclaimedConnections: Sendable {
         }
     }
 
+    /// Whether an ICMP error may be about one of them.
+    public func isQuoted(_ quoted: QuotedPacket, at now: Instant) -> Bool {
+        table.withLock { $0.isQuoted(quoted, at: now) }
+    }
+
     /// Upkeep, bounded; to be called about once a second.
     public func tidy(at now: Instant) { table.withLock { $0.expire(at: now, atMost: 4096) } }
 

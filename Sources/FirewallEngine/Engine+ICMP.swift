@@ -102,18 +102,10 @@ extension Engine {
             && policy.rules[Int(quoted.rule)].priority >= policy.rules[Int(deny)].priority
     }
 
-    /// Whether this worker knows an admitted connection whose sender may just have sent the quoted packet. Other workers
-    /// ask this while they hold no table of their own.
+    /// Whether this worker knows an admitted connection whose sender may just have sent the quoted packet, or nobody has
+    /// claimed one yet. Other workers ask this while they hold no table of their own.
     public mutating func relation(of quoted: QuotedPacket, at now: Instant) -> ErrorRelation {
-        guard let packet = ConnectionKey.make(quoted), let i = table.find(packet.key, at: now),
-            !table[i].refusal.isRefused
-        else { return .unrelated }
-        if packet.key.protocolNumber == IPProtocol.tcp
-            && !TCPTracker.isPlausibleQuote(table[i].tcp, sequence: quoted.tcpSequence, sentBy: packet.sender)
-        {
-            return .unrelated
-        }
-        return .related
+        table.isQuoted(quoted, at: now) || unclaimed?.isQuoted(quoted, at: now) ?? false ? .related : .unrelated
     }
 
     /// The packet that an ICMP error quotes, for the question to other workers; nil if it quotes none.

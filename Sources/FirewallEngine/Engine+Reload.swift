@@ -74,11 +74,4 @@ extension Engine {
         }
         return next
     }
-
-    /// Appends the first connection at or after an index and returns where it stands; nil at the end of the table.
-    public func connection(from index: ConnectionIndex, into list: inout [Connection]) -> ConnectionIndex? {
-        guard let i = table.first(from: index) else { return nil }
-        list.append(table[i])
-        return i
-    }
 }

@@ -76,10 +76,15 @@ extension Setting {
         latter, off nothing.
         """,
         "built-in-rules.path-mtu": "The same for the ICMP message Fragmentation Needed.",
-        "limits.tcp": "TCP connections in the table.",
+        "limits.tcp": """
+        TCP connections in the table. A reload may change this, udp and icmp; together they may exceed what they were at the \
+        agent's start only after a restart. What is open stays open, also above a lower limit.
+        """,
         "limits.udp": "Exchanges of datagrams in the table.",
         "limits.icmp": "ICMP requests in the table.",
-        "limits.fragmented-datagrams": "Fragmented datagrams at one time; each queue has an equal share, at least one.",
+        "limits.fragmented-datagrams": """
+        Fragmented datagrams at one time; each queue has an equal share, at least one. A change needs a restart.
+        """,
         "limits.memory": "Memory of the tables together.",
         "sanity.allow-null-ip":
             "Pass packets from or to the address 0.0.0.0 or ::, as DHCP and address detection need it.",
@@ -142,12 +147,14 @@ extension Setting {
         "events.fold": "Equal events within this time become one with a count; 0 folds nothing.",
         "events.ignore": "Reasons that are counted and not written.",
         "events.new-connections": "A notice for each opened connection of these protocols: tcp, udp, icmp.",
-        "queue.numbers": "The kernel's queue, or a range such as \"0-3\" with one worker each.",
-        "queue.family": "ip, or bridge for the frames of a bridge.",
-        "queue.length": "Packets that may wait in the kernel, for each queue.",
-        "queue.copy-bytes": "How much of each packet the agent gets to see.",
-        "queue.busy-poll": "How long a worker looks for packets before it sleeps: lower latency for CPU time.",
-        "queue.mark-mask": "The bits of packet and connection marks that are Portreeve's.",
+        "queue.numbers":
+            "The kernel's queue, or a range such as \"0-3\" with one worker each. A change needs a restart.",
+        "queue.family": "ip, or bridge for the frames of a bridge. A change needs a restart.",
+        "queue.length": "Packets that may wait in the kernel, for each queue. A change needs a restart.",
+        "queue.copy-bytes": "How much of each packet the agent gets to see. A change needs a restart.",
+        "queue.busy-poll":
+            "How long a worker looks for packets before it sleeps: lower latency for CPU time. A change needs a restart.",
+        "queue.mark-mask": "The bits of packet and connection marks that are Portreeve's. A change needs a restart.",
         "metrics.listen": "A loopback address and port for metrics, such as 127.0.0.1:9470.",
     ]
 }

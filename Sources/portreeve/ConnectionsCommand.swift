@@ -10,7 +10,10 @@ import PacketWire
 struct ConnectionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "connections", abstract: "List the connections that the agent knows.",
-        discussion: "All criteria given must hold. Source is the side that opened the connection.")
+        discussion: """
+            All criteria given must hold. Source is the side that opened the connection. One that is "not claimed yet" \
+            was handed over by an agent with another number of queues, and no packet of it has come since.
+            """)
 
     @OptionGroup var control: ControlOptions
 
@@ -98,7 +101,8 @@ extension ConnectionReport {
         [
             ProtocolText.name(of: protocolNumber), endpoint(source.description(isIPv6: isIPv6), sourcePortOrIdentifier),
             endpoint(destination.description(isIPv6: isIPv6), destinationPort), direction.word,
-            refusal.map { "refused: \($0.row.slug)" } ?? state, (age.nanoseconds / 1_000_000_000).lengthText,
+            (refusal.map { "refused: \($0.row.slug)" } ?? state) + (queue == nil ? " (not claimed yet)" : ""),
+            (age.nanoseconds / 1_000_000_000).lengthText,
             (idle.nanoseconds / 1_000_000_000).lengthText, packets.grouped, interface, rule ?? "",
         ]
     }

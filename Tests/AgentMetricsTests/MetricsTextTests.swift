@@ -18,6 +18,7 @@ struct MetricsTextTests {
         queue.latency.add(2, waited: 10_000)
         queue.latency.add(1, waited: 10_001)
         queue.latency.add(4, waited: 2_000_000_000)
+        queue.overflows = 8
         sample.queues = [queue]
         var row = ReasonCount(reason: .outOfConnection)
         (row.dropped, row.written, row.pending, row.silenced, row.lost) = (7, 1, 2, 3, 1)
@@ -45,6 +46,7 @@ struct MetricsTextTests {
             #"portreeve_queue_lost_packets_total{queue="3",cause="queue-full"} 2"#,
             #"portreeve_connections{protocol="tcp",state="syn-sent"} 9"#,
             #"portreeve_connection_table_limit{protocol="udp"} 10"#,
+            #"portreeve_queue_overflows_total{queue="3"} 8"#,
             "portreeve_events_folded_total 6",
         ])
     func numbers(_ line: String) {

@@ -42,6 +42,25 @@ struct ICMPErrorTests {
         #expect(engine.receives(.toHost.packetTooBig(mtu: 1_280, quoting: talk.segment(.host))) == .pass)
     }
 
+    @Test("An error about a connection that no worker has claimed yet passes, and claims nothing")
+    func unclaimed() throws {
+        let before = try EngineUnderTest()
+        let talk = TCPTalk(before, hostPort: 2_000, peerPort: 443)
+        talk.open(by: .host)
+        let handedOver = UnclaimedConnections(
+            capacity: 10, timeouts: Timeouts(), seed: (3, 4),
+            shared: SharedLimits(tables: TableLimits(), computers: ComputerLimits(), seed: (1, 2)))
+        let engine = try EngineUnderTest("engine: { built-in-rules: { path-mtu: false } }")
+        engine.engine.unclaimed = handedOver
+        let error = PacketBuilder.toHost.packetTooBig(mtu: 1_280, quoting: talk.segment(.host))
+        #expect(engine.receives(error) == .drop(.unsolicitedICMP))
+        #expect(handedOver.add(try before.onlyConnection(), at: before.clock.now))
+        #expect(engine.receives(error) == .pass)
+        let forged = talk.segment(.host, by: 0x4000_0000)
+        #expect(engine.receives(.toHost.packetTooBig(mtu: 1_280, quoting: forged)) == .drop(.unsolicitedICMP))
+        #expect(handedOver.census.total == 1 && engine.connections == 0)
+    }
+
     @Test("An error about what the host never sent, or that quotes another sender, does not")
     func unrelated() throws {
         let engine = try EngineUnderTest()

@@ -13,7 +13,7 @@ isolation.isolate()
 import services
 from agent import Agent, binaries, reasons, thread_named
 from lab import CommandFailed, Lab, wait_until
-from load import Connections, Conversation, Downloads
+from load import Connections, Conversation, Downloads, IdleConnections
 
 POLICY = """
 version: 1
@@ -109,6 +109,36 @@ class ReloadTests(LifeTests):
                 self.assertGreater(conversation.progress, stopped)
                 self.assertTrue(conversation.stop())
                 self.assertEqual(set(reasons(agent.events())) - {"deny"}, set())
+
+    def test_the_limits_of_the_tables_follow_a_reload(self):
+        limits = lambda tcp, udp, more="": (
+            POLICY + f"engine: {{ limits: {{ tcp: {tcp}, udp: {udp}, icmp: 10{more} }} }}\n")
+        agent = self.agent(limits(100, 50))
+        agent.feed()
+        idle = IdleConnections(self.client, self.host.ip4, count=10)
+        self.addCleanup(idle.stop)
+        # What is open stays; nothing more comes in.
+        agent.write_policy(limits(5, 100))
+        agent.tool("reload")
+        self.assertEqual(idle.answering(), 10)
+        self.assertFalse(self.can_connect(2))
+        self.assertEqual(set(reasons(agent.wait_for_events(1))), {"max-tcp-connections"})
+        counts = agent.report()["connections"]
+        self.assertEqual((counts["limits"]["tcp"], counts["limits"]["udp"]), (5, 100))
+        # As much as there was room for at the start, however it is shared out.
+        agent.write_policy(limits(149, 1))
+        agent.tool("reload")
+        self.assertTrue(self.can_connect())
+        for wrong, words in (
+                (limits(150, 51), ["tcp, udp and icmp are 211 together; the running agent has room for 160"]),
+                (limits(100, 50, ", fragmented-datagrams: 7") + "queue: { length: 100 }\n",
+                 ["queue.length cannot change", "engine.limits.fragmented-datagrams cannot change"])):
+            agent.write_policy(wrong)
+            status, output = agent.tool_status("reload")
+            self.assertEqual(status, 1, output)
+            for part in [*words, "systemctl restart portreeved", "epoch 3 stays in force"]:
+                self.assertIn(part, output)
+        self.assertEqual(idle.answering(), 10)
 
     def test_a_broken_policy_changes_nothing(self):
         agent = self.agent()
@@ -238,6 +268,9 @@ class EndTests(LifeTests):
         self.assertGreater(halts, 5)
         overflows = agent.report()["queues"][0]["overflows"]
         self.assertGreater(overflows, 0)
+        scrape = self.host.run("curl", "-sSf", "-m", 10, "--unix-socket", f"{agent.directory}/metrics.sock",
+                               "http://localhost/metrics")
+        self.assertRegex(scrape, r'portreeve_queue_overflows_total\{queue="0"\} [1-9]')
         self.assertRegex(agent.tool("status"), r"PASSED UNSEEN\n.* perhaps, \d+ times\n")
         self.assertEqual(agent.log().count("queue 0 may have been full"), 1)
         self.assertTrue(all(got == FILE for got in downloads.finish()))

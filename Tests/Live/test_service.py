@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -94,6 +95,16 @@ class NotificationTests(ServiceTests):
         time.sleep(2)
         self.assertEqual(len(agent.manager.words("WATCHDOG")), heard)
         agent.kill()
+
+    def test_its_servers_complain_of_no_missing_right(self):
+        """As the service's user: standard error is the journal, and nothing but the agent's own log belongs there."""
+        agent = self.agent(user=NOBODY)
+        for _ in range(3):
+            agent.report()
+            agent.tool("reload")
+            self.host.run("curl", "-sSf", "-m", 10, "--unix-socket", os.path.join(agent.directory, "metrics.sock"),
+                          "http://localhost/metrics")
+        self.assertEqual([line for line in agent.log().splitlines() if not re.match(r"(<\d>)?portreeved: ", line)], [])
 
     def test_a_watchdog_meant_for_another_process(self):
         agent = self.agent()
@@ -247,7 +258,53 @@ class CrashTests(ServiceTests):
                 self.assertEqual(reasons(events), {"internal-driver-error": 10})
                 self.assertIn("10 packets that the process before had received", events[0]["firewall"]["note"])
                 self.assertEqual(agent.report()["queues"][0]["refused_verdicts"], 0)
+                self.assertEqual(self.lost(agent), {"undecided": 10})
                 agent.end()
+
+    def lost(self, agent):
+        """Of queue 0 by cause, from the metrics."""
+        scrape = self.host.run("curl", "-sSf", "-m", 10, "--unix-socket", os.path.join(agent.directory, "metrics.sock"),
+                               "http://localhost/metrics")
+        rows = re.findall(r'portreeve_queue_lost_packets_total\{queue="0",cause="(.*)"\} (\d+)', scrape)
+        return {cause: int(count) for cause, count in rows if count != "0"}
+
+    def test_what_was_lost_while_nobody_read(self):
+        """The kernel counts what does not fit the kept queue; each loss is reported once, by whichever run sees it."""
+        agent = self.agent(POLICY + "queue: { length: 20 }\n")
+        agent.feed()
+        total = 0
+        for round in (1, 2):
+            wait_until(lambda: f"queue-full {total} " in self.written_losses(agent), "the losses are written down")
+            agent.kill()
+            self.client.python(
+                "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                f"for _ in range(100): s.sendto(b'x', ('{self.host.ip4}', 7))")
+            self.assertGreaterEqual(self.host.queues()[0]["full"] - total, 80)
+            agent.start()
+            # A packet of the kernel's own may come in between.
+            lost = self.host.queues()[0]["full"] - total
+            events = agent.wait_for_events(lost)
+            self.assertEqual(reasons(events), {"internal-driver-error": lost})
+            self.assertRegex(events[0]["firewall"]["note"],
+                             r"^\d+ packets were lost while no agent read the queue: queue full \d+, socket buffer full 0$")
+            total += lost
+            self.assertEqual(agent.report()["queues"][0]["kernel_queue_drops"], total)
+            self.assertEqual(self.lost(agent), {"queue-full": total})
+        # Nothing more was lost: neither a restart nor a crash reports anything.
+        agent.restart()
+        agent.kill()
+        agent.start()
+        self.client.run("ping", "-c", 1, self.host.ip4)
+        agent.settled_report()
+        self.assertEqual(reasons(agent.events()), {})
+
+    @staticmethod
+    def written_losses(agent):
+        try:
+            with open(os.path.join(agent.directory, "losses")) as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
 
     def test_all_was_received_and_nothing_waits_in_the_socket(self):
         agent = self.halted()
@@ -359,6 +416,25 @@ class RestartTests(ServiceTests):
                 self.assertEqual(report["connections"]["tcp"], 202, report["connections"])
                 self.assert_no_loss(agent)
         self.assertTrue(all(conversation.stop() for conversation in conversations))
+
+    def test_connections_that_nobody_has_claimed_are_listed(self):
+        agent = self.agent(POLICY + NO_GRACE, queues=(0, 3))
+        agent.feed()
+        idle = self.idle(count=20)
+        agent.stop()
+        agent.queues = (0, 1)
+        for family, text in hand_written_rules(agent.queues).items():
+            self.host.run("iptables-restore" if family == 4 else "ip6tables-restore", "-w", input=text)
+        agent.start()
+        listed = lambda: [json.loads(line) for line in agent.tool("connections", "--port", 7, "--json").splitlines()]
+        self.assertEqual([row["queue"] for row in listed()], [None] * 20)
+        self.assertEqual(agent.tool("connections").count("ESTABLISHED (not claimed yet)"), 20)
+        self.assertEqual(idle.answering(), 20)
+        # All of one pair of addresses, they are of one queue.
+        queues = {row["queue"] for row in listed()}
+        self.assertTrue(queues == {0} or queues == {1}, queues)
+        self.assertEqual(len(listed()), 20)
+        self.assertNotIn("not claimed yet", agent.tool("connections"))
 
     def test_a_new_policy_judges_again(self):
         agent = self.agent(POLICY + NO_GRACE)
