@@ -88,7 +88,7 @@ final class ControlSession: ChannelInboundHandler {
         phase = .answering
         let handler = handler
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        context.eventLoop.makeFutureWithTask { await handler(request) }.whenSuccess { reply in
+        AnswerThreads.run(for: context.eventLoop) { handler(request) }.whenSuccess { reply in
             let (session, context) = bound.value
             guard session.phase == .answering else { return }
             session.reply(reply, context)

@@ -35,7 +35,7 @@ package struct MetricsLimits: Hashable, Sendable {
 /// Serves the metrics over HTTP. It runs on one of NIO's threads and never touches a worker; a client costs one descriptor, at
 /// most `HTTPRequest.limit` bytes and one more read, and one reply, for a few seconds.
 package final class MetricsServer: Sendable {
-    /// Takes the numbers; called on Swift's shared thread pool, for several clients at once.
+    /// Takes the numbers; called on one of the `AnswerThreads`, for several clients at once.
     package typealias Sample = @Sendable () -> MetricsSample
 
     private let listener: any Channel

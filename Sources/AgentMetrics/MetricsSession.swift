@@ -76,7 +76,7 @@ final class MetricsSession: ChannelInboundHandler {
         phase = .answering
         let sample = sample
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        context.eventLoop.makeFutureWithTask {
+        AnswerThreads.run(for: context.eventLoop) {
             var reply = HTTPReply("200 OK", sample().text(request.format))
             reply.mediaType = request.format.mediaType
             return reply.text(isHead: request.method == .head)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import Dispatch
 import NIOPosix
 import Synchronization
 import Testing
@@ -246,16 +247,16 @@ struct ControlServerTests {
     @Test("A client that leaves while its request is answered does no harm")
     func gone() async throws {
         let (arrived, arrival) = AsyncStream.makeStream(of: Void.self)
-        let (release, releasing) = AsyncStream.makeStream(of: Void.self)
+        let release = DispatchSemaphore(value: 0)
         let server = try ControlServer(path: directory.socket) { request in
             guard request == .status else { return .reopened }
             arrival.finish()
-            for await _ in release {}
+            release.wait()
             return .status(Samples.status)
         }
         _ = try await raw { client in client.send(ControlRequest.status.message + [0x0a]) }
         for await _ in arrived {}
-        releasing.finish()
+        release.signal()
         #expect(try await ask(.ping) == .reopened)
         server.stop()
     }
@@ -263,17 +264,17 @@ struct ControlServerTests {
     @Test("A stop while a request is being answered ends the connection, and the late answer does no harm")
     func stopWhileAnswering() async throws {
         let (arrived, arrival) = AsyncStream.makeStream(of: Void.self)
-        let (release, releasing) = AsyncStream.makeStream(of: Void.self)
+        let release = DispatchSemaphore(value: 0)
         let server = try ControlServer(path: directory.socket) { _ in
             arrival.finish()
-            for await _ in release {}
+            release.wait()
             return .status(Samples.status)
         }
         let asked = Task { try await ask(.status) }
         for await _ in arrived {}
         server.stop()
         await #expect(throws: ControlError.closed(directory.socket)) { try await asked.value }
-        releasing.finish()
+        release.signal()
     }
 }
 
