@@ -7,7 +7,7 @@ import Testing
 
 @testable import AgentControl
 
-/// Runs what waits on a thread of its own, so that Swift's few threads stay free for the server's answers.
+/// Runs what waits on a thread of its own, so that Swift's few threads stay free for other tests.
 private func waiting<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await NIOThreadPool.singleton.runIfActive(body)
 }
