@@ -101,8 +101,9 @@ class Load:
         check(peer.is_running, f"{program}: {peer.output()}")
         return peer
 
-    def finish(self):
-        """Ends it; returns the numbers as a sentence. A connection or packet that was lost is a failure."""
+    def finish(self, crashed=False):
+        """Ends it; returns the numbers as a sentence. A connection or packet that was lost is a failure, but for packets
+        that a crashed agent had in its hands and the next one settled and told of."""
         # It has to get through after what happened, too.
         time.sleep(3)
         self.bulk.send_signal(signal.SIGINT)
@@ -113,10 +114,12 @@ class Load:
         equal(idle, f"alive {IDLE}", "the idle connections")
         pulse = json.loads(self.pulse.end().splitlines()[-1])
         equal(kernel_losses() - self.losses, 0, "packets that the kernel dropped at the queues")
-        equal(self.events.reasons(), {}, "events")
+        reasons = self.events.reasons()
+        settled = reasons.pop("internal-driver-error", 0) if crashed else 0
+        equal(reasons, {}, "events")
         sent, received = pulse["sent"], pulse["answered"]
-        lost = f"datagrams dropped of {sent}, {overflows() - self.overflows} of them by the receivers' own buffers"
-        equal(sent - received, 0, lost)
+        check(sent - received <= settled, f"of {sent} datagrams {sent - received} were dropped, {settled} packets by the agent, "
+              f"{overflows() - self.overflows} by the receivers' own buffers")
         total = bulk["end"]["sum_sent"]
         return (f"{sent} packets sent, {received} received, {sent - received} dropped, longest pause {pulse['longest']} ms; "
                 f"iperf3 {total['bytes'] >> 20} MiB, {total['retransmits']} retransmitted; {IDLE} idle connections alive")
