@@ -276,6 +276,34 @@ class EndTests(LifeTests):
         self.assertTrue(all(got == FILE for got in downloads.finish()))
         self.assertEqual(reasons(agent.events()), {})
 
+    def test_a_full_socket_buffer(self):
+        """The queue has room and its socket's buffer has none: what the kernel drops then, or passes, is counted and reported."""
+        sink = "  - { name: Sink, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 9 } }\n"
+        for failure, action in (("closed", "observed"), ("open", "fail-open")):
+            with self.subTest(failure):
+                agent = self.agent(f"{POLICY}{sink}queue: {{ length: 1000000 }}\nfailure: {{ engine: {failure} }}\n")
+                agent.feed(bypass=failure == "open")
+                with agent.halted():
+                    self.client.python(
+                        "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                        f"for _ in range(40000): s.sendto(b'x' * 1000, ('{self.host.ip4}', 9))", seconds=60)
+                wait_until(lambda: self.host.queues()[0]["waiting"] == 0, "all that waited is judged", 30, agent.process)
+                wait_until(lambda: agent.report()["queues"][0]["kernel_socket_drops"] > 0, "the loss is counted", 10)
+                lost = agent.report()["queues"][0]["kernel_socket_drops"]
+                self.assertGreater(lost, 1000)
+                if failure == "closed":
+                    self.assertEqual(self.host.queues()[0]["socket"], lost)
+                events = [event for event in agent.wait_for_events(lost) if event.get("dest_port") is None]
+                self.assertEqual(reasons(events), {"internal-driver-error": lost})
+                self.assertEqual({event["firewall"]["action"] for event in events}, {action})
+                self.assertIn(f"queue full 0, socket buffer full {lost}", events[-1]["firewall"]["note"])
+                scrape = self.host.run("curl", "-sSf", "-m", 10, "--unix-socket", f"{agent.directory}/metrics.sock",
+                                       "http://localhost/metrics")
+                self.assertIn(f'portreeve_queue_lost_packets_total{{queue="0",cause="socket-full"}} {lost}\n', scrape)
+                self.assertTrue(self.can_connect())
+                agent.stop()
+                self.host.flush_rules()
+
     def test_halted_when_closed(self):
         """The kernel drops what does not fit; the agent reports it when it goes on."""
         agent = self.agent(POLICY + "queue: { length: 16 }\n")
