@@ -21,16 +21,18 @@ rules:
 """
 BRIDGE = 'version: 1\nqueue: { family: bridge }\ninterfaces: { inside: [eth1], ignore: [lo, "wg*"] }\n'
 
-# What others have put into the kernel: for iptables, and for nft.
+DOCKER, MARKS = foreign("docker.save"), foreign("marks.save")
+UFW4, UFW6 = foreign("ufw-ipv4.save"), foreign("ufw-ipv6.save")
+FIREWALLD, BY_HAND = foreign("firewalld.nft"), foreign("handmade.nft")
+
+# What others have put into the kernel: by iptables, ip6tables, and nft. Those of ufw and firewalld are their own output.
 OTHERS = {
-    "nothing": ("", ""),
-    "docker": (foreign("docker.save"), ""),
-    "ufw": (foreign("ufw.save"), ""),
-    "firewalld": ("", foreign("firewalld.nft")),
-    "by hand": ("", foreign("handmade.nft")),
-    "all": (
-        foreign("docker.save") + foreign("marks.save") + foreign("ufw.save"),
-        foreign("firewalld.nft") + foreign("handmade.nft")),
+    "nothing": ("", "", ""),
+    "docker": (DOCKER, "", ""),
+    "ufw": (UFW4, UFW6, ""),
+    "firewalld": ("", "", FIREWALLD),
+    "by hand": (MARKS, MARKS, BY_HAND),
+    "all": (DOCKER + MARKS + UFW4, MARKS + UFW6, FIREWALLD + BY_HAND),
 }
 # The rules of offloaded flows stand in the filter table too.
 CASES = [*((name, POLICY) for name in OTHERS), ("all", OFFLOAD)]
@@ -51,9 +53,10 @@ class Side:
         self.load()
 
     def load(self):
-        iptables, nft = self.others
-        for text in filter(None, iptables.split("COMMIT\n")):
-            self.machine.foreign(text + "COMMIT\n")
+        ipv4, ipv6, nft = self.others
+        for family, text in ((4, ipv4), (6, ipv6)):
+            if text:
+                self.machine.rules(text, (family,))
         if nft:
             self.machine.run("nft", "-f", "-", input=nft)
 
@@ -103,6 +106,7 @@ class ForeignRulesTests(unittest.TestCase):
     def through_everything(self, side, ours):
         """Apply, keep, save, boot, restore, remove, and one that nobody confirms."""
         before, foreign = side.dump(), side.foreign()
+        self.assertEqual(foreign != "", any(side.others))
 
         def same(step, ours_are_there):
             self.assertEqual(side.foreign(), foreign, step)
