@@ -2,27 +2,46 @@
 
 import Glibc
 
-/// Whole small files, such as those of /proc and /usr/share/zoneinfo.
+/// Small files, such as those of /proc, whole or by lines.
 enum SmallFile {
     private static let most = 16 << 20
 
-    static func readBytes(_ path: String) -> [UInt8]? {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
+    static func read(_ path: String) -> String? {
         var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65536)
-        while bytes.count < most {
-            let n = unsafe Glibc.read(descriptor, &chunk, chunk.count)
-            if n < 0 && errno == EINTR { continue }
-            if n < 0 { return nil }
-            if n == 0 { break }
-            bytes += chunk[..<n]
-        }
-        return bytes
+        return forEachChunk(path) { bytes += $0 } ? String(decoding: bytes, as: UTF8.self) : nil
     }
 
-    static func read(_ path: String) -> String? {
-        readBytes(path).map { String(decoding: $0, as: UTF8.self) }
+    /// Reads no further than until `body` returns false. A file that cannot be read has no lines.
+    static func forEachLine(_ path: String, _ body: (String) -> Bool) {
+        var rest: [UInt8] = []
+        var goesOn = true
+        _ = forEachChunk(path, while: { goesOn }) { chunk in
+            rest += chunk
+            var start = 0
+            while goesOn, let end = rest[start...].firstIndex(of: UInt8(ascii: "\n")) {
+                goesOn = body(String(decoding: rest[start..<end], as: UTF8.self))
+                start = end + 1
+            }
+            rest.removeFirst(start)
+        }
+    }
+
+    /// False where it cannot be read.
+    private static func forEachChunk(
+        _ path: String, while goesOn: () -> Bool = { true }, _ body: (ArraySlice<UInt8>) -> Void
+    ) -> Bool {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        var total = 0
+        while total < most && goesOn() {
+            let n = unsafe Glibc.read(descriptor, &chunk, chunk.count)
+            if n < 0 && errno == EINTR { continue }
+            guard n > 0 else { return n == 0 }
+            total += n
+            body(chunk[..<n])
+        }
+        return true
     }
 }
