@@ -47,14 +47,19 @@ extension Agent {
     }
 
     private func adoptPolicyFiles() throws(AgentError) {
+        let old = policies.current
         let policy = try policies.reload()
+        let tracksMore = policy.tracksMore(than: old)
         log.register(PolicyNames(policy), settings: policy.document.events)
         shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
         let interfaces = network.withLock { $0 }.table(policy)
         let schedules = Agent.activeSchedules(policy)
         unclaimed.withLock { $0 }?.setTimeouts(policy.document.engine.timeouts)
         for worker in workers {
-            worker.engine.withLock { $0.adopt(policy, interfaces: interfaces, activeSchedules: schedules) }
+            worker.engine.withLock { engine in
+                engine.adopt(policy, interfaces: interfaces, activeSchedules: schedules)
+                if tracksMore { engine.beginColdStart(at: Clocks.monotonic()) }
+            }
         }
         if offload.withLock({ $0 != .unused }) || !policy.document.offloadedDirections.isEmpty {
             pauseOffload()
@@ -126,7 +131,7 @@ extension Agent {
     func refreshSchedules(_ policy: Policy) {
         guard !policy.document.schedules.isEmpty else { return }
         let active = Agent.activeSchedules(policy)
-        for worker in workers { worker.engine.withLock { $0.setActiveSchedules(active) } }
+        for worker in workers { worker.engine.withLock { $0.setActiveSchedules(active, at: Clocks.monotonic()) } }
     }
 
     private static func activeSchedules(_ policy: Policy) -> UInt64 {

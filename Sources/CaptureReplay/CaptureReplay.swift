@@ -139,7 +139,7 @@ package struct CaptureReplay: ~Copyable {
         let second = now.nanoseconds / 1_000_000_000
         guard second != schedulesCheckedAt, !policy.document.schedules.isEmpty else { return }
         schedulesCheckedAt = second
-        engine?.setActiveSchedules(policy.scheduleActivity(zones, unixTime: second))
+        engine?.setActiveSchedules(policy.scheduleActivity(zones, unixTime: second), at: now)
     }
 
     private mutating func release() {

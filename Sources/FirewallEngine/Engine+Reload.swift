@@ -25,8 +25,8 @@ extension Engine {
         generation &+= 1
     }
 
-    /// Admits connections older than now, as after a start: until now their packets did not come here. Those known from an
-    /// earlier time with rules have moved on unseen.
+    /// Admits connections older than now, as after a start: until now their packets did not come here, or a policy left them
+    /// untracked (`Policy.tracksMore`). Those known from an earlier time have moved on unseen.
     public mutating func beginColdStart(at now: Instant) {
         notePassedUnseen(at: now)
         clock.agentStarted = now
@@ -34,8 +34,9 @@ extension Engine {
     }
 
     /// Says which schedules hold now (`Policy.scheduleActivity`); a change makes cached decisions void.
-    public mutating func setActiveSchedules(_ active: UInt64) {
+    public mutating func setActiveSchedules(_ active: UInt64, at now: Instant) {
         guard active != activeSchedules else { return }
+        if activeSchedules & ~active & policy.schedulesOfBypasses != 0 { beginColdStart(at: now) }
         activeSchedules = active
         generation &+= 1
     }

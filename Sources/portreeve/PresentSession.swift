@@ -65,7 +65,8 @@ extension PresentSession {
         var time = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &time)
         engine.setActiveSchedules(
-            policy.scheduleActivity(SystemTimeZones.zones(of: document), unixTime: Int64(time.tv_sec)))
+            policy.scheduleActivity(SystemTimeZones.zones(of: document), unixTime: Int64(time.tv_sec)),
+            at: began)
         if let arrival = InterfaceAddress.all().first(where: { $0.address == server }) {
             engine.learnInterface(Self.interface, name: arrival.interface, isLoopback: arrival.isLoopback)
         }

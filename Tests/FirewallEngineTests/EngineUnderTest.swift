@@ -91,8 +91,10 @@ final class EngineUnderTest {
 
     /// Puts another policy in force, as the agent does.
     func reloads(_ yaml: String, activeSchedules: UInt64 = 0) throws {
-        policy = try EngineUnderTest.policy(yaml, epoch: policy.epoch + 1)
+        let old = policy
+        policy = try EngineUnderTest.policy(yaml, epoch: old.epoch + 1)
         engine.adopt(policy, interfaces: EngineUnderTest.interfaces(policy), activeSchedules: activeSchedules)
+        if policy.tracksMore(than: old) { engine.beginColdStart(at: clock.now) }
     }
 
     func waits(_ span: Instant.Span) {

@@ -104,13 +104,13 @@ struct ReloadTests {
             """
         let engine = try EngineUnderTest(policy)
         #expect(engine.receives(.toHost.syn(1, 80)) == .drop(.outOfAllowedPolicy))
-        engine.engine.setActiveSchedules(1)
+        engine.engine.setActiveSchedules(1, at: engine.clock.now)
         let talk = TCPTalk(engine)
         talk.open()
         talk.exchange()
-        engine.engine.setActiveSchedules(0)
+        engine.engine.setActiveSchedules(0, at: engine.clock.now)
         #expect(talk.deliver(talk.segment(.peer, data: 5), from: .peer) == .drop(.outOfAllowedPolicy))
-        engine.engine.setActiveSchedules(1)
+        engine.engine.setActiveSchedules(1, at: engine.clock.now)
         talk.exchange()
     }
 

@@ -140,6 +140,20 @@ class ReloadTests(LifeTests):
                 self.assertIn(part, output)
         self.assertEqual(idle.answering(), 10)
 
+    def test_a_connection_of_an_interface_that_was_ignored(self):
+        """It was none of the agent's business; when it is, the connection is taken up as after a start."""
+        short = "engine: { timeouts: { cold-start: 1s, boot-start: 0s } }\n"
+        agent = self.agent(POLICY.replace("[lo]", "[lo, eth0]") + short)
+        agent.feed()
+        conversation = Conversation(self.client, self.host.ip4)
+        wait_until(lambda: agent.report()["uptime"] > 2, "the cold start of the agent itself is over")
+        agent.write_policy(POLICY + short)
+        agent.tool("reload")
+        conversation.wait_for_progress()
+        self.assertEqual(agent.report()["connections"]["tcp"], 1)
+        self.assertTrue(conversation.stop())
+        self.assertEqual(agent.events(), [])
+
     def test_a_broken_policy_changes_nothing(self):
         agent = self.agent()
         agent.feed()
