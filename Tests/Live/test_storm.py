@@ -21,7 +21,9 @@ version: 1
 rules:
   - { name: No telnet, action: deny, direction: incoming, protocol: tcp, destination: { ports: 23 } }
   - { name: Datagrams, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 6000 } }
-engine: { timeouts: { cold-start: 0s, boot-start: 0s }, built-in-rules: { path-mtu: false } }
+engine:
+  timeouts: { cold-start: 0s, boot-start: 0s, fragment-hold: 5s }     # a busy machine may stop the sender between two packets
+  built-in-rules: { path-mtu: false }
 """
 # Counts what comes through, and ends it there: nothing answers.
 BEHIND = """
