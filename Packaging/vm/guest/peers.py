@@ -62,10 +62,10 @@ def bulk_server():
 
 
 @contextlib.contextmanager
-def load():
-    """A Load under the policy above, with the rules in place."""
+def load(settings=""):
+    """A Load under the policy above with `settings`, with the rules in place."""
     protect()
-    policy(POLICY)
+    policy(POLICY + settings)
     with contextlib.ExitStack() as stack:
         yield Load(stack)
 

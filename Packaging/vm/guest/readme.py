@@ -29,6 +29,14 @@ def commands(name):
     return given
 
 
+def inline(program):
+    """The command line of `program` that stands in the page's text."""
+    with open(os.path.join(HERE, "README.md")) as file:
+        found = re.search(rf"`({program} [^`]+)`", file.read())
+    check(found, f"README.md has no command line of {program}")
+    return found[1]
+
+
 def follow(name):
     """Runs the commands of a block one by one, answering "y"; returns what they print."""
     pages = []

@@ -56,6 +56,7 @@ def service():
     equal(int(process["CapBnd"], 16), rights, "the bounding set")
     equal(process["NoNewPrivs"], "1", "NoNewPrivs")
     equal(process["Seccomp"], "2", "Seccomp")
+    contains(sh(readme.inline("curl")), "portreeve_", "the metrics")
     return f"user portreeve, capabilities {rights:#x}, queues {sorted(queues())}"
 
 
@@ -77,6 +78,7 @@ def security():
     narrow = exposure()
     wait_until(is_active, f"{UNIT} is active with the drop-in")
     equal(shown("NRestarts")["NRestarts"], "0", "NRestarts")
+    contains(sh(readme.inline("curl")), "portreeve_", "the metrics with the drop-in")
     sh(f"rm -r {DROP_IN}; systemctl daemon-reload; systemctl restart {UNIT}")
     check(narrow < 1.5, f"exposure {narrow} with the drop-in")
     return f"{whole}, with the drop-in {narrow}"

@@ -5,22 +5,42 @@ import os
 import signal
 import time
 
-from peers import load
+from peers import POLICY, load
 from step import check, contains, equal, run, step, wait_until
-from system import UNIT, apt, is_active, main_process, protect, ruleset, shown, start_again
+from system import UNIT, apt, is_active, main_process, protect, ruleset, shown, start_again, write_policy
 from wire import opens
 
 STATE = "/run/portreeve/state"
 
 
-@step("restart under traffic: no connection, packet or event lost", seconds=300)
-def restart():
-    with load() as traffic:
+def restart(settings=""):
+    with load(settings) as traffic:
         time.sleep(5)
         before = main_process()
         run("systemctl", "restart", UNIT)
         check(main_process() != before, "the process is the same")
         return traffic.finish()
+
+
+@step("restart under traffic: no connection, packet or event lost", seconds=300)
+def restart_closed():
+    return restart()
+
+
+@step("restart under traffic with failure.engine open: the same", seconds=300)
+def restart_open():
+    setting = "failure: { engine: open }\n"
+    with_setting(setting)
+    numbers = restart(setting)
+    with_setting("")
+    return numbers
+
+
+def with_setting(setting):
+    """Agent and rules as new, under a policy with that."""
+    write_policy(POLICY + setting)
+    start_again()
+    run("portreeve", "iptables", "--apply")
 
 
 @step("upgrade with apt under traffic: no connection, packet or event lost", seconds=600)
