@@ -53,7 +53,7 @@ build: deps-build
 	$(RELEASE) --product portreeved
 	$(RELEASE) --product portreeve
 
-# The package's tests go on beside the others: most of them, and of the live tests, is waiting.
+# The package's tests go on beside the others, most of which is waiting, and are shown after them.
 test: deps deb
 	$(DEPS_VM)
 	$(MAKE) -j2 test-host test-package
@@ -64,8 +64,8 @@ test-host:
 	$(MAKE) test-live
 
 test-package:
-	$(TEST_DEB)
-	$(TEST_VM)
+	@($(TEST_DEB); deb=$$?; $(TEST_VM) && exit $$deb) >.build/test-package.log 2>&1; status=$$?; \
+	cat .build/test-package.log; exit $$status
 
 test-swift: deps-build
 	$(SWIFT) test
