@@ -109,9 +109,10 @@ extension Agent {
         refreshUnclaimed()
     }
 
-    /// Interfaces and addresses; workers are told only when something changed.
+    /// Interfaces and addresses; workers are told only when something changed. Where the kernel cannot be asked, what was
+    /// known stays.
     func refreshNetwork() {
-        let now = LocalNetwork.read()
+        guard let now = LocalNetwork.read() else { return }
         let changed = network.withLock { known in
             defer { known = now }
             return known != now

@@ -17,11 +17,11 @@ struct LocalNetwork: Equatable {
     var addresses: Set<IPAddress> = []
     var broadcasts: Set<IPAddress> = []
 
-    /// Reads them from the kernel (getifaddrs).
-    static func read() -> LocalNetwork {
+    /// Reads them from the kernel (getifaddrs); nil where there are no descriptors or no memory left to ask it.
+    static func read() -> LocalNetwork? {
         var network = LocalNetwork()
         var first: UnsafeMutablePointer<ifaddrs>?
-        guard unsafe getifaddrs(&first) == 0 else { return network }
+        guard unsafe getifaddrs(&first) == 0 else { return nil }
         defer { unsafe freeifaddrs(first) }
         var next = unsafe first
         while let entry = unsafe next {
@@ -33,13 +33,10 @@ struct LocalNetwork: Equatable {
     }
 
     private mutating func add(_ entry: ifaddrs) {
-        guard let namePointer = unsafe entry.ifa_name else { return }
         let flags = unsafe entry.ifa_flags
-        let index = unsafe if_nametoindex(namePointer)
-        let name = unsafe String(cString: namePointer)
-        if index != 0, !interfaces.contains(where: { $0.index == index }) {
-            interfaces.append(
-                Interface(index: index, name: name, isLoopback: flags & UInt32(IFF_LOOPBACK) != 0))
+        if let name = unsafe entry.ifa_name, let index = unsafe LocalNetwork.index(entry.ifa_addr) {
+            let isLoopback = flags & UInt32(IFF_LOOPBACK) != 0
+            interfaces.append(Interface(index: index, name: unsafe String(cString: name), isLoopback: isLoopback))
         }
         guard let address = unsafe LocalNetwork.address(entry.ifa_addr) else { return }
         addresses.insert(address)
@@ -52,6 +49,12 @@ struct LocalNetwork: Equatable {
         {
             broadcasts.insert(broadcast)
         }
+    }
+
+    /// Of an interface's link-layer address, which each interface has once: family, protocol, index (packet(7)).
+    private static func index(_ pointer: UnsafeMutablePointer<sockaddr>?) -> UInt32? {
+        guard let pointer = unsafe pointer, Int32(unsafe pointer.pointee.sa_family) == AF_PACKET else { return nil }
+        return unsafe UnsafeRawPointer(pointer).loadUnaligned(fromByteOffset: 4, as: UInt32.self)
     }
 
     private static func address(_ pointer: UnsafeMutablePointer<sockaddr>?) -> IPAddress? {

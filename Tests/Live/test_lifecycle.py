@@ -2,6 +2,7 @@
 """The agent's life under traffic: new policies, its end in every manner, its return, and what it cannot start with."""
 
 import os
+import resource
 import signal
 import time
 import unittest
@@ -153,6 +154,24 @@ class ReloadTests(LifeTests):
         self.assertEqual(agent.report()["connections"]["tcp"], 1)
         self.assertTrue(conversation.stop())
         self.assertEqual(agent.events(), [])
+
+    def test_an_ignored_interface_stays_ignored_without_a_free_descriptor(self):
+        """Where the kernel cannot be asked for the interfaces, what was known of them stays."""
+        agent = self.agent(POLICY.replace("[lo]", "[lo, eth0]") + "engine: { timeouts: { cold-start: 0s, boot-start: 0s } }\n")
+        agent.feed()
+        conversation = Conversation(self.client, self.host.ip4)
+        # Those that it opens for a moment do not count.
+        first_free = lambda: min(set(range(1000)) - set(map(int, os.listdir(f"/proc/{agent.process.pid}/fd"))))
+        free = min(first_free() for _ in range(100))
+        before = resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+        # It looks once a second.
+        time.sleep(3)
+        conversation.wait_for_progress()
+        resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, before)
+        self.assertTrue(conversation.stop())
+        self.assertEqual(agent.events(), [])
+        self.assertEqual(agent.report()["connections"]["tcp"], 0)
 
     def test_a_broken_policy_changes_nothing(self):
         agent = self.agent()
