@@ -68,10 +68,10 @@ struct Speed: ParsableCommand {
     /// Memory of the table: size of an entry, and resident growth per connection.
     private func memory() {
         let count = quick ? 100_000 : 1_000_000
-        let before = Stopwatch.residentBytes()
+        let before = ResidentMemory.bytes
         var host = Host(PolicyDocument())
         host.openConnections(count)
-        let grown = Stopwatch.residentBytes() - before
+        let grown = ResidentMemory.bytes - before
         print("")
         print("\(count) TCP connections: \(grown >> 20) MiB resident, \(grown / count) bytes each")
         print("one more packet: \(host.drain()) events")

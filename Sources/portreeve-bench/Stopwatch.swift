@@ -9,17 +9,6 @@ enum Stopwatch {
         unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t)
         return Int64(t.tv_sec) * 1_000_000_000 + Int64(t.tv_nsec)
     }
-
-    /// Resident memory of the process in bytes (/proc/self/statm counts pages).
-    static func residentBytes() -> Int {
-        guard let file = unsafe fopen("/proc/self/statm", "r") else { return 0 }
-        defer { unsafe fclose(file) }
-        var line = [CChar](repeating: 0, count: 128)
-        guard unsafe fgets(&line, Int32(line.count), file) != nil else { return 0 }
-        let fields = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            .split(separator: " ")
-        return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
-    }
 }
 
 /// The times of one scenario over all rounds, in nanoseconds per packet.

@@ -72,16 +72,9 @@ struct AddressSetTests {
             first: IPAddress(high: high, low: low), last: IPAddress(high: high, low: overflows ? .max : last))
     }
 
-    /// Tests that run at the same time are measured too: the set itself takes 40 MiB or less, with the document's list.
-    @Test("of a million addresses take less than 100 MiB and find each of them", arguments: [4, 6])
+    @Test("of a million addresses find each of them", arguments: [4, 6])
     func million(version: Int) throws {
-        let before = ResidentMemory.bytes
-        var sketch = PolicySketch()
-        let list = sketch.addresses((0..<1_000_000).map { .single(AddressSetTests.listed($0, version)) })
-        sketch.rule(.deny) { $0.source.addresses = Criterion(list) }
-        sketch.rule(.logOnly) { $0.source.addresses = Criterion(list, isInverted: true) }
-        let policy = try sketch.policy()
-        #expect(ResidentMemory.bytes - before < 100 << 20)
+        let policy = try AddressSetTests.policyOfMillion(version)
         for n in stride(from: 0, to: 1_000_000, by: 997) {
             var subject = version == 4 ? RuleSubject.tcp(to: 80) : RuleSubject.tcp(to: 80).overIPv6
             subject.source = AddressSetTests.listed(n, version)
@@ -89,6 +82,29 @@ struct AddressSetTests {
             subject.source.low += 1
             #expect(policy.classify(subject) == RuleDecision(outcome: .noMatch, logOnlyRule: 1))
         }
+    }
+
+    /// The set itself takes 40 MiB or less, with the document's list. In a process of its own, since other tests take memory too.
+    @Test(
+        "of a million addresses take less than 100 MiB",
+        .enabled(if: ResidentMemory.isProgramsOwn, "a sanitizer's memory would be measured too"))
+    func memory() async {
+        await #expect(processExitsWith: .success) {
+            for version in [4, 6] {
+                let before = ResidentMemory.bytes
+                let policy = try AddressSetTests.policyOfMillion(version)
+                #expect(ResidentMemory.bytes - before < 100 << 20)
+                withExtendedLifetime(policy) {}
+            }
+        }
+    }
+
+    private static func policyOfMillion(_ version: Int) throws -> Policy {
+        var sketch = PolicySketch()
+        let list = sketch.addresses((0..<1_000_000).map { .single(listed($0, version)) })
+        sketch.rule(.deny) { $0.source.addresses = Criterion(list) }
+        sketch.rule(.logOnly) { $0.source.addresses = Criterion(list, isInverted: true) }
+        return try sketch.policy()
     }
 
     /// Every other address of a few stretches: no two are neighbours.
