@@ -77,6 +77,7 @@ private final class ControlExchange: ChannelInboundHandler {
     private let seconds: Int64
     private let promise: EventLoopPromise<[UInt8]>
     private var received: [UInt8] = []
+    private var isFinished = false
     private var deadline: Scheduled<Void>?
 
     init(line: [UInt8], seconds: Int64, promise: EventLoopPromise<[UInt8]>) {
@@ -108,11 +109,12 @@ private final class ControlExchange: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { finish(.failure(error), context) }
 
-    /// The first result counts: a promise that is completed again ignores it.
+    /// Hands the first result over once the connection is gone.
     private func finish(_ result: Result<[UInt8], any Error>, _ context: ChannelHandlerContext) {
+        guard !isFinished else { return }
+        isFinished = true
         deadline?.cancel()
-        promise.completeWith(result)
-        context.close(promise: nil)
+        context.channel.end().whenComplete { [promise] _ in promise.completeWith(result) }
     }
 }
 

@@ -38,8 +38,7 @@ package final class ControlServer: Sendable {
     /// Ends all connections, cutting requests that are being answered, and removes the socket. Later calls do nothing.
     package func stop() {
         file.remove()
-        try? listener.close().wait()
-        sessions.end()
+        sessions.end(listener)
     }
 
     private static func bootstrap(

@@ -24,12 +24,21 @@ package final class SessionRegister: Sendable {
         channels.withLock { channels in _ = channels?.removeValue(forKey: ObjectIdentifier(channel)) }
     }
 
-    /// Admits nobody any more and closes who is there.
-    package func end() {
+    /// Admits nobody any more, closes the listener and who is there, and returns when all are gone.
+    package func end(_ listener: any Channel) {
+        try? listener.end().wait()
         let remaining = channels.withLock { channels in
             defer { channels = nil }
             return channels ?? [:]
         }
-        for channel in remaining.values { channel.close(promise: nil) }
+        for channel in remaining.values { try? channel.end().wait() }
+    }
+}
+
+extension Channel {
+    /// Closes it. The future completes when NIO has let go of all that belongs to it, one turn of its loop after the close.
+    func end() -> EventLoopFuture<Void> {
+        close(promise: nil)
+        return closeFuture.flatMap { self.eventLoop.submit {} }
     }
 }

@@ -68,8 +68,7 @@ package final class MetricsServer: Sendable {
     /// Ends all connections and removes the socket. Later calls do nothing.
     package func stop() {
         file?.remove()
-        try? listener.close().wait()
-        sessions.end()
+        sessions.end(listener)
     }
 
     /// One thread of its own, never shut down: what its clients do is no affair of the control socket's.
