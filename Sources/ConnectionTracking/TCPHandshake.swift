@@ -163,14 +163,20 @@ struct TCPHandshake: Equatable, Sendable, BitwiseCopyable {
     }
 
     /// Opens again after the connection of this handshake is over. Of a SYN that is repeated both ends may still act on
-    /// what was said before.
+    /// what was said before; if the SYNs have crossed, it may be that of either.
     mutating func reopen(_ s: TCPFields, from side: Side) {
-        guard side == opener, stage != .none, offer.has(s.sequence), answer.isValid else {
+        let repeated = side == opener ? offer : answer
+        let hasCrossed = answer.marks.contains(.pureSYN)
+        guard stage != .none, answer.isValid, side == opener || hasCrossed, repeated.has(s.sequence) else {
             self = TCPHandshake(s, from: side)
             return
         }
+        if side != opener {
+            (offer, answer, opener) = (answer, offer, side)
+            answer.marks.insert(.pureSYN)
+        }
         offer.absorb(s)
-        offer.marks.remove(.hasAcknowledged)
+        offer.marks.subtract([.hasAcknowledged, .pureSYN, .earlier])
         answer.marks.insert(.earlier)
         stage = .syn
     }

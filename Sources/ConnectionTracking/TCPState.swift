@@ -53,9 +53,10 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
             && self[side].mayAcknowledge(s, sentBy: self[side.opposite])
     }
 
-    /// Whether the handshake under way is a late copy of the one that made the windows: its SYNs are theirs, or, where the
-    /// record of these is lost or never was, stand not far before what the windows have seen. Sequence numbers grow from
-    /// one connection to the next (RFC 9293 section 3.4.1), so those of a new one stand behind.
+    /// Whether the handshake under way is a late copy of the one that made the windows: its SYNs are theirs, or guessed from
+    /// what followed them, or, where the record of these is lost or never was, stand not far before what the windows have
+    /// seen. Sequence numbers grow from one connection to the next (RFC 9293 section 3.4.1), so those of a new one stand
+    /// behind.
     var handshakeIsOfWindows: Bool {
         guard hasWindows else { return false }
         return isOfWindows(handshake.offer, handshake.opener)
@@ -64,7 +65,9 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
 
     private func isOfWindows(_ offer: TCPOffer, _ side: Side) -> Bool {
         let endpoint = self[side]
-        if endpoint.marks.contains(.young) { return endpoint.start == offer.isn }
+        if endpoint.marks.contains(.young) {
+            return offer.isn.isWithin(endpoint.end &- endpoint.start, from: endpoint.start)
+        }
         return !isHalfOpen && offer.isn.isWithin(1 << 20, from: endpoint.end &- 1 << 20)
     }
 

@@ -42,6 +42,16 @@ extension TCPTracker {
         state[side.opposite].marks.formUnion(before[side.opposite].marks.intersection(.reset))
     }
 
+    /// Nothing but a RST was seen, which belonged to the connection before this one, whose SYN came before the agent.
+    static func adoptAnew(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, opener: Side, at now: Instant
+    ) -> TCPStep {
+        state = adopt(s, from: side, opener: opener, at: now)
+        var step = TCPStep.passed
+        step.reopened = true
+        return step
+    }
+
     private static func learning(from sequence: UInt32, acknowledged: UInt32, at now: Instant) -> TCPEndpoint {
         var endpoint = TCPEndpoint()
         endpoint.start = TCPEndpoint.second(of: now)

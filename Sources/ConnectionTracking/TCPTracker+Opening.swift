@@ -67,8 +67,10 @@ extension TCPTracker {
             if step.refusal != nil { return step }
         }
         if state.handshake.stage == .syn {
+            let hasAnswered = state.handshake.answer.knowsPeer && state.handshake.answer.has(s.sequence)
             state.handshake.answer = TCPOffer(s)
-            state.handshake.stage = .crossed
+            if hasAnswered { state.handshake.answer.marks.insert(.hasAcknowledged) }
+            state.handshake.stage = hasAnswered ? .answered : .crossed
             if state.isHalfOpen { state.phase = .synReceived }
         } else {
             state.handshake.answer.absorb(s)
@@ -107,11 +109,12 @@ extension TCPTracker {
         return step
     }
 
-    /// The opener sends a SYN+ACK only after a SYN of the responder.
+    /// The opener sends a SYN+ACK only after a SYN of the responder, unless a late copy of one is still on its way.
     private static func openerSYNACK(
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep {
         guard state.handshake.stage != .syn, state.handshake.answer.marks.contains(.pureSYN) else {
+            if state.isLateSYNACK(s, from: state.handshake.opener) { return .passed }
             return .judged(.splitHandshake, as: .invalidFlags, by: posture)
         }
         guard let isn = state.handshake.answer.isn(acknowledgedBy: s.acknowledgement) else {
@@ -142,23 +145,13 @@ extension TCPTracker {
         }
         let (sender, receiver) = (state[side], state[side.opposite])
         if state.handshake.stage == .none {
-            if state.isUnlearnt { return adoptAnew(&state, s, from: side, at: now) }
+            if state.isUnlearnt, state.phase != .closed { return .passed }
+            if state.isUnlearnt { return adoptAnew(&state, s, from: side, opener: side.opposite, at: now) }
             return sender.mayAcknowledge(s, sentBy: receiver) ? .passed : .refused(.invalidACK)
         }
         if state.hasWindows, !sender.mayPlace(s, before: receiver) { return .refused(.invalidSequence) }
         if state.phase.isOver { return .refused(.packetOnClosedConnection) }
         return .judged(.splitHandshake, as: .invalidFlags, by: posture)
-    }
-
-    /// Nothing but a RST was seen, which belonged to the connection before this one, whose SYN came before the agent.
-    private static func adoptAnew(
-        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
-    ) -> TCPStep {
-        guard state.phase == .closed else { return .passed }
-        state = adopt(s, from: side, opener: side.opposite, at: now)
-        var step = TCPStep.passed
-        step.reopened = true
-        return step
     }
 
     /// Makes the connection of the handshake the connection.

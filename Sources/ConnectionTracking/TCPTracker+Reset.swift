@@ -95,11 +95,11 @@ extension TCPTracker {
 
 extension TCPState {
     /// Makes windows of an opening that was answered and given up, of which segments may still be about, before the record
-    /// of it goes to that of another.
+    /// of it goes to that of another. One whose connection has the windows already knows less of it than they do.
     mutating func keepAbandoned(before s: TCPFields, from side: Side, at now: Instant) {
-        guard handshake.stage == .abandoned, handshake.answer.isValid, !handshake.repeatsSYN(s, from: side) else {
-            return
-        }
+        guard handshake.stage == .abandoned, handshake.answer.isValid, !handshake.repeatsSYN(s, from: side),
+            !handshakeIsOfWindows
+        else { return }
         establish(at: now)
     }
 

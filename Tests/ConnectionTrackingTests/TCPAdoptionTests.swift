@@ -99,6 +99,21 @@ struct TCPAdoptionTests {
         talk.send(.server, data: 10)
     }
 
+    @Test("a connection whose opening was missed goes on after the RST of the one before")
+    func afterReset() {
+        var talk = adopted()
+        let rst = talk.segment(.client, .rst)
+        talk.renew(clientISN: talk.client.next &+ 0x1234_5678, serverISN: 0x6666_6666)
+        talk.client.expected = talk.server.next
+        talk.server.expected = talk.client.next
+        talk.state = TCPTracker.adopt(rst, from: talk.side(.client), opener: talk.side(.client), at: talk.clock.now)
+        #expect(talk.phase == .closed)
+        talk.send(.client)
+        talk.send(.server, data: 10)
+        talk.send(.client, data: 10)
+        #expect(talk.phase == .established)
+    }
+
     @Test("a first segment that acknowledges nothing sets no bounds for the other side")
     func withoutACK() {
         var talk = adopted()

@@ -119,6 +119,31 @@ struct TCPCrossingTests {
         #expect(talk.phase == .established && talk.state.opener == talk.side(.client))
     }
 
+    @Test("a SYN+ACK still passes to an end that has reset the opening, and so does the repeated SYN before it")
+    func resetAndAnswered() {
+        var talk = crossed()
+        talk.pass(talk.segment(.server, [.rst, .ack]), from: .server)
+        talk.pass(talk.segment(.client, .syn, by: -1), from: .client)
+        talk.refuse(
+            talk.segment(.client, [.syn, .ack], by: -1, acknowledging: 100_000), from: .client, as: .invalidFlags)
+        talk.pass(synACK(talk, .client), from: .client)
+    }
+
+    @Test("data of an end that is open already follows the repeated SYN, although its peer has reset the opening")
+    func resetAndFollowed() {
+        var talk = TCPConversation.established()
+        talk.close(first: .client)
+        talk.renew(clientISN: 0x5555_5555, serverISN: 0x6666_6666)
+        talk.send(.server, .syn)
+        let syn = talk.send(.client, .syn)
+        talk.pass(synACK(talk, .server), from: .server)
+        talk.pass(talk.segment(.server, [.rst, .ack]), from: .server)
+        talk.pass(syn, from: .client)
+        talk.pass(talk.segment(.client, data: 10), from: .client)
+        let foreign = talk.segment(.client, data: 10, by: 2_000_000)
+        talk.refuse(foreign, from: .client, as: .invalidSequence)
+    }
+
     @Test("every simultaneous open succeeds whatever is lost of it", arguments: [0, 15_000], [false, true])
     func everyLoss(lead: Int64, takesCrossedSYNACK: Bool) {
         for losses in 0..<1_024 as Range<UInt64> {

@@ -55,7 +55,8 @@ extension TCPModel {
         }
         guard step.refusal == nil else { return }
         state = known
-        travel(Sent(fields: s, time: now), leg: party == .client ? 1 : 3) { .arrives(party.peer, $0.fields) }
+        let sent = Sent(fields: s, time: now, initial: 0)
+        travel(sent, leg: party == .client ? 1 : 3) { .arrives(party.peer, $0.fields) }
     }
 
     /// The segment with its numbers as they are aimed.
@@ -96,7 +97,7 @@ extension TCPModel {
 
     /// A pure ACK of anything may be the challenge of a peer that still holds an older connection (RFC 9293 section 3.5.1).
     private func isForeignToSYN(_ s: TCPFields, of opener: TCPModelEndpoint, _ state: TCPState) -> Bool {
-        guard !state.hasWindows, state.handshake.stage == .syn, state.handshake.offer.isn == opener.initial,
+        guard !state.hasWindows, !state.handshake.hasAnswer, state.handshake.offer.isn == opener.initial,
             state.handshake.offer.otherISN == opener.initial
         else { return false }
         if s.flags == .rst { return true }

@@ -21,7 +21,10 @@ extension TCPModel {
 
     mutating func observe(_ s: Sent, from party: Party) {
         report.segments += 1
-        if s.fields.flags.contains(.rst) { report.resets += 1 }
+        if s.fields.flags.contains(.rst) {
+            report.resets += 1
+            if now >= startsAt { resetLeft[party] = max(s.time, resetLeft[party] ?? 0) }
+        }
         if now < startsAt, TCPTracker.isOpening(s.fields) { missedSYNs.insert(s.fields.sequence) }
         if now >= startsAt, !judge(s, from: party) { return }
         travel(s, leg: party == .client ? 1 : 3) { .arrives(party.peer, $0.fields) }
@@ -34,10 +37,12 @@ extension TCPModel {
         guard var known = state else {
             // A duplicate of a SYN, after a handshake that was missed, would be taken for the beginning.
             if missedSYNs.contains(s.fields.sequence), TCPTracker.isOpening(s.fields) { return true }
-            state =
-                TCPTracker.isOpening(s.fields)
-                ? TCPTracker.open(s.fields, from: side(party), at: instant)
-                : TCPTracker.adopt(s.fields, from: side(party), opener: clientSide, at: instant)
+            if TCPTracker.isOpening(s.fields) {
+                state = TCPTracker.open(s.fields, from: side(party), at: instant)
+            } else {
+                state = TCPTracker.adopt(s.fields, from: side(party), opener: clientSide, at: instant)
+                report.takenOver += 1
+            }
             return true
         }
         let before = known
@@ -45,23 +50,48 @@ extension TCPModel {
         state = known
         report.phases.insert(known.phase)
         if step.reopened { report.reopened += 1 }
-        if before.isHalfOpen, !known.isHalfOpen, known.phase != .closed { report.established += 1 }
-        if let refusal = step.refusal, !isExpected(refusal, of: s, from: party, before) {
-            fail("\(refusal) of \(party)'s in \(before)")
+        if before.isHalfOpen, !known.isHalfOpen, known.phase != .closed {
+            report.established += 1
+            if client.crossed || server.crossed { report.crossed += 1 }
+        }
+        if let refusal = step.refusal {
+            report.excused += 1
+            if !isExpected(refusal, of: s, from: party, before) { fail("\(refusal) of \(party)'s in \(before)") }
         }
         if !known.isConsistent { fail("contradicts itself: \(known)") }
         return step.refusal == nil
     }
 
     /// Some refusals are right although the segments are honest, and do no harm. A RST outside its receiver's window is
-    /// discarded there as well. New data of a side that has reset the connection, which its RST has overtaken, cannot be
-    /// told from data of somebody else. Nor can, while a SYN waits for its answer, what is left of a connection that the
-    /// tracker never saw.
+    /// discarded there as well. A SYN+ACK or new data of a side that has reset the connection, which its RST has overtaken,
+    /// cannot be told from that of somebody else. Nor can what an old connection has left behind when the next is there
+    /// (RFC 9293 section 3.4.3), nor what belongs to an opening that the tracker missed, beside one or a connection
+    /// that it knows.
     private func isExpected(_ refusal: TCPRefusal, of s: Sent, from party: Party, _ before: TCPState) -> Bool {
-        if before.phase == .synSent, startsAt > 0 { return true }
+        let isSYNACK = s.fields.flags.contains(.syn) && s.fields.flags.contains(.ack)
+        if before.handshake.isUnderWay, startsAt > 0 { return true }
+        if isSYNACK, isOvertaken(s, party) { return true }
+        if isSYNACK || before.phase == .closed && before.handshake.stage == .none, hasMissedOpening(s, party) {
+            return true
+        }
         if s.fields.flags.contains(.rst) { return self[party.peer].ignoresReset(s.fields) }
-        let isOvertaken = s.time <= resetLeft[party] ?? -1
-        return refusal == .packetOnClosedConnection && before[side(party)].marks.contains(.reset) && isOvertaken
+        if isOutlived(s, party, before) { return true }
+        return refusal == .packetOnClosedConnection && before[side(party)].marks.contains(.reset)
+            && isOvertaken(s, party)
+    }
+
+    private func hasMissedOpening(_ s: Sent, _ party: Party) -> Bool {
+        missedSYNs.contains(s.initial) || missedSYNs.contains(self[party.peer].initial)
+    }
+
+    private func isOvertaken(_ s: Sent, _ party: Party) -> Bool { s.time <= resetLeft[party] ?? -1 }
+
+    /// Whether the windows are those of a later connection of the sender.
+    private func isOutlived(_ s: Sent, _ party: Party, _ state: TCPState) -> Bool {
+        guard state.hasWindows, let own = initials[party]?.lastIndex(of: s.initial),
+            let known = initials[party]?.lastIndex(of: state[side(party)].start)
+        else { return false }
+        return own < known
     }
 }
 

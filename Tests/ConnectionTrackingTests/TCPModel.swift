@@ -25,10 +25,11 @@ struct TCPModel {
         }
     }
 
-    /// A segment, and when it left its sender.
+    /// A segment, when it left its sender, and the connection that it belongs to there.
     struct Sent {
         var fields: TCPFields
         var time: Int64
+        var initial: UInt32
     }
 
     /// What a run has shown.
@@ -36,11 +37,19 @@ struct TCPModel {
         var segments = 0
         var connections = 0
         var established = 0
+        /// Of these, how many ends opened to each other.
+        var crossed = 0
+        /// Connections that the tracker met in their midst.
+        var takenOver = 0
         var resets = 0
         var reopened = 0
         var forged = 0
         /// Forgeries that no receiver could take for genuine, and that were refused.
         var refused = 0
+        /// Honest segments whose refusal was right.
+        var excused = 0
+        /// Runs that ended early.
+        var haunted = 0
         var phases: Set<TCPPhase> = []
         /// The segment that was judged wrongly first, in words; `nil` if none was.
         var failure: String?
@@ -49,10 +58,14 @@ struct TCPModel {
             segments += other.segments
             connections += other.connections
             established += other.established
+            crossed += other.crossed
+            takenOver += other.takenOver
             resets += other.resets
             reopened += other.reopened
             forged += other.forged
             refused += other.refused
+            excused += other.excused
+            haunted += other.haunted
             phases.formUnion(other.phases)
             failure = failure ?? other.failure
         }
@@ -82,9 +95,11 @@ struct TCPModel {
     /// The tracker misses everything before this, and takes the connection over then.
     var startsAt: Int64 = 0
     var missedSYNs: Set<UInt32> = []
-    var answeredSYNs: Set<UInt32> = []
-    /// When each side's last RST left.
+    var answeredSYNs: [Party: Set<UInt32>] = [:]
+    /// When the last RST left that the tracker has seen of each side.
     var resetLeft: [Party: Int64] = [:]
+    /// The initial sequence numbers of each side's connections, in order.
+    var initials: [Party: [UInt32]] = [:]
     /// Which crossings of a leg lose their segment, the first in the lowest bit; for runs that leave nothing to chance.
     var plannedLosses: UInt64 = 0
     var isHaunted = false
@@ -95,9 +110,9 @@ struct TCPModel {
     init(seed: UInt64, forging: Bool = false) {
         self.seed = seed
         random = SeededRandom(seed: seed)
-        isSimultaneous = !forging && Int.random(in: 0..<6, using: &random) == 0
+        isSimultaneous = Int.random(in: 0..<6, using: &random) == 0
         client = TCPModelEndpoint(TCPModelTraits(&random), isServer: false, seed: random.next())
-        server = TCPModelEndpoint(TCPModelTraits(&random), isServer: !isSimultaneous, seed: random.next())
+        server = TCPModelEndpoint(TCPModelTraits(&random), isServer: true, seed: random.next())
         for _ in 0..<4 { legs.append(Leg(&random)) }
         clientSide = Bool.random(using: &random) ? .low : .high
         connectionsLeft = Int.random(in: 1...3, using: &random)
@@ -127,11 +142,7 @@ struct TCPModel {
         queue.add(.connect(.server), at: lead)
     }
 
-    /// One connection, which nobody aborts: after that, a SYN of an end that gave up would meet one of another's next.
     private mutating func setUpCrossing() {
-        connectionsLeft = 1
-        client.traits.abortsAfter = nil
-        server.traits.abortsAfter = nil
         client.traits.fastOpen = false
         server.traits.fastOpen = false
         // A SYN that is doubled behind the tracker is answered like one that splits the handshake.
@@ -147,6 +158,7 @@ struct TCPModel {
             steps += 1
             handle(event)
         }
+        if isHaunted { report.haunted = 1 }
         return report
     }
 
@@ -171,24 +183,24 @@ extension TCPModel {
     }
 
     private mutating func connect(_ party: Party) {
-        guard self[party].mode == .closed || self[party].mode == .listen || self[party].mode == .timeWait else {
-            return
-        }
+        guard [.closed, .listen, .timeWait].contains(self[party].mode) else { return }
+        // A server opens only what was never opened to it.
+        if party == .server, server.hasConnected { return }
         report.connections += 1
         self[party].connect(at: now)
         flush(party)
     }
 
-    /// A server that has closed may answer a late duplicate of a SYN anew; the client may then be in a connection with the
+    /// An end that has closed may answer a late duplicate of a SYN anew; the other may then be in a connection with the
     /// first answer, the second or a third, and segments of all of them are about. Few combinations are worth a place in
     /// the state, so a run ends here.
-    private mutating func noteAnswer(to s: TCPFields) {
-        guard TCPTracker.isOpening(s), server.mode == .listen || server.mode == .timeWait else { return }
-        isHaunted = isHaunted || !answeredSYNs.insert(s.sequence).inserted
+    private mutating func noteAnswer(to s: TCPFields, by party: Party) {
+        guard TCPTracker.isOpening(s), [.listen, .timeWait, .synSent].contains(self[party].mode) else { return }
+        isHaunted = isHaunted || !answeredSYNs[party, default: []].insert(s.sequence).inserted
     }
 
     private mutating func deliver(_ s: TCPFields, to party: Party) {
-        if party == .server { noteAnswer(to: s) }
+        noteAnswer(to: s, by: party)
         self[party].receive(s, at: now)
         flush(party)
     }
@@ -201,9 +213,10 @@ extension TCPModel {
     private mutating func flush(_ party: Party) {
         let segments = self[party].output
         self[party].output.removeAll(keepingCapacity: true)
+        if initials[party]?.last != self[party].initial { initials[party, default: []].append(self[party].initial) }
         for segment in segments {
-            if segment.flags.contains(.rst) { resetLeft[party] = now }
-            queue.add(.leaves(party, Sent(fields: segment, time: now)), at: now)
+            let sent = Sent(fields: segment, time: now, initial: self[party].initial)
+            queue.add(.leaves(party, sent), at: now)
         }
         if let deadline = self[party].nextDeadline { queue.add(.timer(party), at: max(deadline, now + 1)) }
         if party == .client, client.mode == .closed, connectionsLeft > 1 { connectAgain() }
