@@ -89,7 +89,7 @@ extension QueueRulePlan {
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
         let incoming = interfaces("-i") + acceptingIncoming + arrivals(family)
-        let outgoing = ownTraffic + interfaces("-o") + acceptingOutgoing + [target]
+        let outgoing = ownTraffic + interfaces("-o") + refusals + acceptingOutgoing + [target]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,
@@ -122,6 +122,15 @@ extension QueueRulePlan {
     private func saving(_ mark: UInt32) -> [String] {
         mark == 0 ? [] : ["-m mark --mark \(Self.bit(mark)) -j CONNMARK --set-xmark \(Self.bit(mark))"]
     }
+
+    /// Where connections are tracked, the kernel's own ICMP errors and resets about a packet that opens one and goes no
+    /// further (REJECT, a TTL that is used up) share its connection, which is not confirmed then; no queue takes what shares
+    /// one, and the kernel drops it (nfnetlink_queue: nf_ct_drop_unconfirmed). So they go past the queue. The first packet of a
+    /// connection that a helper expects looks like them but for its status.
+    private var refusals: [String] { incoming == .prerouting ? [] : [Self.refusal] }
+
+    /// Our rule that asks for connection tracking, but only where something else has switched it on.
+    static let refusal = "-m conntrack --ctstate RELATED ! --ctstatus EXPECTED,CONFIRMED -j RETURN"
 
     private var acceptingIncoming: [String] { accepting(incomingOffloadMark, "-i", incomingOffloadInterfaces) }
     private var acceptingOutgoing: [String] { accepting(outgoingOffloadMark, "-o", outgoingOffloadInterfaces) }

@@ -29,6 +29,7 @@ extension SavedRuleset {
 
 extension SavedRule {
     fileprivate var needsTracking: Bool {
+        if line == "-A \(OwnRules.outgoingChain) \(QueueRulePlan.refusal)" { return false }
         let matches: Set = [
             "cluster", "connbytes", "connlabel", "connlimit", "connmark", "conntrack", "helper", "socket", "state",
         ]

@@ -139,6 +139,7 @@ struct QueueRulePlanTests {
                 -A PORTREEVE-IN -j NFQUEUE --queue-num 0
                 -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
                 -A PORTREEVE-OUT -o lo -j RETURN
+                -A PORTREEVE-OUT -m conntrack --ctstate RELATED ! --ctstatus EXPECTED,CONFIRMED -j RETURN
                 -A PORTREEVE-OUT -j NFQUEUE --queue-num 0
                 -A INPUT -j PORTREEVE-IN
                 -A OUTPUT -j PORTREEVE-OUT

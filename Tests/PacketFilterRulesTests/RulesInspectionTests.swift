@@ -341,6 +341,9 @@ struct FragmentFindingsTests {
             ("-A OUTPUT -j CONNMARK --save-mark", true), ("-A PREROUTING -j CT --zone 1", true),
             ("-A PREROUTING -p tcp -j TPROXY --on-port 1", true), ("-A PREROUTING -m socket -j ACCEPT", true),
             ("-A PREROUTING -j CT --notrack", false),
+            // Ours, which stands only where another one does.
+            ("-A PORTREEVE-OUT -m conntrack --ctstate RELATED ! --ctstatus EXPECTED,CONFIRMED -j RETURN", false),
+            ("-A OUTPUT -m conntrack --ctstate RELATED ! --ctstatus EXPECTED,CONFIRMED -j RETURN", true),
             ("-A INPUT -m comment --comment \"-m conntrack\" -j ACCEPT", false),
             ("-A INPUT -m mark --mark 1 -j ACCEPT", false), ("-A OUTPUT -j MARK --set-xmark 0x1/0x1", false),
         ])
