@@ -33,7 +33,6 @@ public struct Timeouts: Hashable, Sendable, BitwiseCopyable {
     /// Grace for connections older than the agent, from the kernel's boot and from the agent's start.
     public var bootStart = Instant.Span.seconds(20)
     public var coldStart = Instant.Span.minutes(5)
-    public var ackStorm = Instant.Span.seconds(1)
 
     public init() {}
 }

@@ -131,7 +131,7 @@ extension Setting {
         Setting("fragment-hold", \.engine.timeouts.fragmentHold, .time(.zero ... .seconds(60))),
         Setting("boot-start", \.engine.timeouts.bootStart, .timeoutOrNone),
         Setting("cold-start", \.engine.timeouts.coldStart, .timeoutOrNone),
-        Setting("ack-storm", \.engine.timeouts.ackStorm, .time(.milliseconds(1) ... .minutes(1))),
+        .unavailable("ack-storm", "ACK storm protection is", off: "1s"),
     ]
 
     private static let sanity: [Setting] = [
