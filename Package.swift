@@ -80,11 +80,14 @@ let targets: [Target] =
                 logging, "CServiceShim", "AgentControl", "AgentMetrics", "Locking", "NetfilterQueue", "PolicyFile",
                 "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
+        .testTarget(
+            name: "AgentRuntimeTests",
+            dependencies: ["AgentRuntime", "ConnectionTracking", "PacketWire", "TestSupport"], swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
         .executableTarget(
             name: "portreeve-bench",
             dependencies: [
-                "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport",
+                "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport",
                 "AllocationCounter", argumentParser,
             ], swiftSettings: house),
         .target(name: "CSpawnShim"),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import ConnectionTracking
 import EventLog
 import FirewallEngine
 import FirewallPolicy
@@ -52,15 +53,26 @@ extension Agent {
         ]
     }
 
-    /// Queues balanced by address may each be quiet for long; all of them together are not, if a rule feeds them.
+    /// Queues that got nothing in the agent's first minute, and since.
     private func unfedQueues() -> [String] {
-        guard Clocks.monotonic() - startedAt >= .minutes(1),
-            workers.allSatisfy({ $0.queueCounters.withLock { ($0.kernel?.lastID ?? 1) == 0 } })
-        else { return [] }
-        return [
-            "no packet has come to \(describeQueues()) since the start: no rule feeds them; see `portreeve iptables "
-                + "--check`, switch on with `portreeve iptables --apply`"
-        ]
+        guard Clocks.monotonic() - startedAt >= .minutes(1) else { return [] }
+        let idle = workers.filter(\.isIdle)
+        guard !idle.isEmpty else { return [] }
+        return feeding.withLock { feeding in
+            for (place, worker) in workers.enumerated() where !worker.isIdle && !feeding.isConclusive {
+                feeding.note(somePage(of: worker, place), since: startedAt)
+            }
+            return feeding.complaint(idle: idle.map(\.number)).map { [$0] } ?? []
+        }
+    }
+
+    /// Each time the next few of the worker's connections.
+    private func somePage(of worker: Worker, _ place: Int) -> [Connection] {
+        feedingPages.withLock { pages in
+            var found: [Connection] = []
+            pages[place] = worker.engine.withLock { $0.connections(from: pages[place], atMost: 128, into: &found) } ?? 0
+            return found
+        }
     }
 }
 

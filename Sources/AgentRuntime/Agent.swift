@@ -27,6 +27,10 @@ package final class Agent: Sendable {
     let network = Guarded(LocalNetwork())
     let control = Guarded<ControlServer?>(nil)
     let metrics = Guarded(MetricsServers())
+    /// What tells a queue that no rule feeds from one that is quiet, and where the next look at each worker's connections
+    /// begins.
+    let feeding: Guarded<QueueFeeding>
+    let feedingPages: Guarded<[ConnectionIndex]>
     private let writer = Guarded<pthread_t?>(nil)
     /// What was reported of each queue's losses so far.
     let reported: Guarded<[QueueCounters]>
@@ -89,6 +93,8 @@ package final class Agent: Sendable {
         let inherited = Agent.inheritedSockets(numbers, manager, logger)
         workers = Agent.makeWorkers(policy, numbers, shared, log, startedAt, manager, inherited)
         reported = Guarded(Array(repeating: QueueCounters(), count: numbers.count))
+        feeding = Guarded(QueueFeeding(queues: numbers.count))
+        feedingPages = Guarded(Array(repeating: 0, count: numbers.count))
     }
 
     private static func makeWorkers(

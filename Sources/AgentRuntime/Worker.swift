@@ -64,6 +64,8 @@ final class Worker: Sendable {
     /// What the queue lost. Once a second the thread writes what its socket knows, and housekeeping the kernel's row,
     /// whose reading allocates.
     let queueCounters = Guarded(QueueCounters())
+    /// Serial number of the last packet that the queue had when it was opened here: 0, unless a run before had it.
+    private let idAtStart = Atomic<UInt32>(0)
     /// Batches after which the kernel may have passed packets unseen.
     let overflows = Atomic<UInt64>(0)
     /// Whether the log says so already.
@@ -105,6 +107,7 @@ final class Worker: Sendable {
         do {
             let socket = try QueueSocket(queue, takingOver: inherited)
             let orphans = socket.orphans
+            idAtStart.store(socket.idAtTakeover, ordering: .relaxed)
             takeover.withLock { $0 = .done(orphans: orphans) }
             return socket
         } catch {
@@ -132,6 +135,11 @@ final class Worker: Sendable {
     }
 
     func note(_ row: QueueRow?) { queueCounters.withLock { $0.kernel = row } }
+
+    /// The kernel says that no packet has come since the queue was opened here.
+    var isIdle: Bool {
+        queueCounters.withLock { $0.kernel?.lastID } == idAtStart.load(ordering: .relaxed)
+    }
 
     var isRunning: Bool { standing.withLock { if case .running = $0 { true } else { false } } }
 

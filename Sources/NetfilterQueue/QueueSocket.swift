@@ -19,6 +19,8 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
     private let queue: ShimQueue
     /// Packets that the process before had received and left undecided; they got the failure verdict.
     package let orphans: UInt32
+    /// Serial number of the latest packet that had come to the queue of the process before; 0 for a new queue.
+    package let idAtTakeover: UInt32
     private var filling: QueueFilling
 
     /// Claims the queue and lets packets flow.
@@ -27,6 +29,7 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
         self.configuration = configuration
         filling = QueueFilling(length: Int(configuration.length))
         orphans = 0
+        idAtTakeover = 0
     }
 
     /// Goes on with the queue of a socket that an earlier process opened and another kept. What that process had received
@@ -42,6 +45,7 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
             queue = try ShimQueue(configuration, descriptor: descriptor, lastID: before.lastID)
             self.configuration = configuration
             filling = QueueFilling(length: Int(configuration.length))
+            idAtTakeover = before.lastID
             orphans = (try? QueueTable.read())?.row(of: configuration.number).map { before.settled(until: $0) } ?? 0
         } catch {
             Glibc.close(descriptor)
