@@ -36,8 +36,8 @@ extension StatusReport {
 extension PolicyStatus {
     fileprivate var json: JSONValue {
         [
-            "files": .texts(files), "epoch": .count(epoch), "rules": .count(ruleCount), "loaded_at": .count(loadedAt),
-            "last_reload_error": .optional(lastReloadError),
+            "files": .texts(files), "epoch": .count(epoch), "rules": .count(ruleCount), "built_in": .texts(builtIn),
+            "loaded_at": .count(loadedAt), "last_reload_error": .optional(lastReloadError),
         ]
     }
 
@@ -45,6 +45,7 @@ extension PolicyStatus {
         files = try reader.texts("files")
         epoch = try reader.integer("epoch")
         ruleCount = try reader.integer("rules")
+        builtIn = try reader.texts("built_in")
         loadedAt = try reader.integer("loaded_at")
         lastReloadError = try reader.optional("last_reload_error", reader.text)
     }

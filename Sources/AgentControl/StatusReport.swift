@@ -30,6 +30,8 @@ package struct PolicyStatus: Hashable, Sendable {
     package var files: [String] = []
     package var epoch: UInt32 = 0
     package var ruleCount: UInt32 = 0
+    /// What `engine.built-in-rules` admits, in a few words each.
+    package var builtIn: [String] = []
     /// Seconds since 1970.
     package var loadedAt: Int64 = 0
     /// The diagnostics of the last reload, if it was refused; nil once one succeeds.

@@ -58,6 +58,7 @@ extension Agent {
         report.policy.files = standing.policy.document.files
         report.policy.epoch = standing.policy.epoch
         report.policy.ruleCount = UInt32(standing.policy.document.rules.count)
+        report.policy.builtIn = standing.policy.document.engine.builtInRules
         report.policy.loadedAt = standing.loadedAt
         report.policy.lastReloadError = standing.lastReloadError
         var counters: [EngineCounters] = []
@@ -177,5 +178,18 @@ extension ConnectionStage {
         case .icmp: "QUERY"
         case .refused: "REFUSED"
         }
+    }
+}
+
+extension EngineSettings {
+    /// The built-in rules in a few words.
+    fileprivate var builtInRules: [String] {
+        let names: [String] =
+            switch dhcpAndDNS {
+            case .client: ["DHCP and DNS client"]
+            case .dnsOnly: ["DNS client"]
+            case .off: []
+            }
+        return names + (pathMTU ? ["path MTU"] : [])
     }
 }

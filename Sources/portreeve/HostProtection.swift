@@ -32,7 +32,7 @@ struct HostProtection {
         }
     }
 
-    private init(state: State, details: [String]) {
+    init(state: State, details: [String]) {
         self.state = state
         self.details = details
     }

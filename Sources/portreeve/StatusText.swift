@@ -52,6 +52,7 @@ struct StatusText {
         let loaded = WallTime(seconds: policy.loadedAt).text
         var lines = [line("policy", "epoch \(policy.epoch), \(policy.ruleCount) rules, loaded \(loaded)")]
         lines += policy.files.map { line("", $0) }
+        lines.append(line("", "built-in: \(policy.builtIn.isEmpty ? "none" : policy.builtIn.joined(separator: ", "))"))
         if let error = policy.lastReloadError {
             lines.append(line("", "the last reload was refused:"))
             lines += error.split(whereSeparator: \.isNewline).map { line("", "  " + $0) }

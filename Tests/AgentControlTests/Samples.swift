@@ -20,6 +20,7 @@ enum Samples {
         report.policy.files = ["/etc/portreeve/policy.yaml", "/etc/portreeve/policy.d/10-web.yaml"]
         report.policy.epoch = 7
         report.policy.ruleCount = 12
+        report.policy.builtIn = ["DHCP and DNS client", "path MTU"]
         report.policy.loadedAt = 1_795_000_000
         report.policy.lastReloadError = "policy.yaml:3:7: unknown key \"actoin\"\n  actoin: deny\n  ^"
         report.queues = [queue(0), queue(3)]

@@ -16,6 +16,7 @@ struct StatusTextTests {
         report.failure.engine = .open
         report.policy.files = ["/etc/portreeve/policy.yaml"]
         report.policy.epoch = 7
+        report.policy.builtIn = ["DNS client", "path MTU"]
         report.policy.lastReloadError = "policy.yaml:3:7: error\n    x\n    ^"
         var queue = QueueStatus(number: 3)
         queue.packets = 1_234_567
@@ -41,7 +42,8 @@ struct StatusTextTests {
             "portreeved   1.2.3, process 4711, up 1 d 1 h",
             "mode         tap: decides and records, drops nothing; failure: engine open, sanity closed", "epoch 7",
             "perhaps, 1,700 times",
-            "             /etc/portreeve/policy.yaml", "             the last reload was refused:",
+            "             /etc/portreeve/policy.yaml", "             built-in: DNS client, path MTU",
+            "             the last reload was refused:",
             "               policy.yaml:3:7: error", "input 90; packets arrive reassembled", "1,234,567",
             "100  out-of-connection      100       99        1         0     0",
             "     all                    107      105        2         0     0", "  queue 3 is fed by no rule",
@@ -51,10 +53,24 @@ struct StatusTextTests {
         #expect(text.contains(part), "\(text)")
     }
 
+    @Test("One queue, a drop-in file, three reasons and something to complain of fit a terminal's 24 lines")
+    func oneScreen() {
+        var report = report
+        report.policy.lastReloadError = nil
+        report.policy.files.append("/etc/portreeve/policy.d/10-web.yaml")
+        report.reasons.append(ReasonCount(reason: .outOfAllowedPolicy))
+        let protection = HostProtection(state: .protected, details: [])
+        let lines = StatusText(report, protection).lines
+        // The prompt takes the last one.
+        #expect(lines.count < 24, "\(lines.joined(separator: "\n"))")
+        #expect(report.reasons.count == 3 && report.queues.count == 1 && report.warnings.count == 1)
+    }
+
     @Test("An agent that has seen nothing yet says so")
     func fresh() {
         let lines = StatusText(StatusReport(agent: AgentIdentity(version: "1", processIdentifier: 1))).lines
         #expect(lines.contains("hooks        no packet yet"))
+        #expect(lines.contains("             built-in: none"))
         #expect(lines.contains("no event yet"))
     }
 }
