@@ -78,9 +78,14 @@ test-allocations: deps-build
 test-live: build deps-lab
 	$(PYTHON) Tests/Live/run.py --bin $(BIN)
 
-# Format, and the tests again under the address sanitizer (with its search for leaks) and the thread sanitizer. There are
+# What has no place for a comment, and what is no source.
+NO_SOURCES := *.md *.json LICENSE .swift-format */README *.NEWS Packaging/debian/changelog Packaging/debian/copyright \
+              Packaging/debian/source Tests/Fixtures Tests/Fuzz/corpus Tests/Fuzz/*/modules Tests/Benchmarks/allocations.txt
+
+# Licence lines, format, and the tests again under the address sanitizer (with its search for leaks) and the thread sanitizer. There are
 # no XCTest tests, and the XCTest runner itself leaks.
 check: deps-build
+	! git grep -L 'SPDX-License-Identifier: GPL-3.0-or-later' -- . $(NO_SOURCES:%=':!%') | grep .
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp \
 	    $(SWIFT) test --disable-xctest --sanitize address --scratch-path .build-asan
