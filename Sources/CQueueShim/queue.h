@@ -48,6 +48,8 @@ struct prq_queue {
 
     struct prq_run run;
     size_t verdicts_length;
+    /// Messages among them.
+    uint32_t verdicts_count;
     _Alignas(8) uint8_t verdicts[PRQ_VERDICTS_BYTES];
 
     struct prq_counters counters;

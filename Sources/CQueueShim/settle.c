@@ -30,7 +30,10 @@ static void send_verdicts(struct prq_queue *queue) {
         queue->counters.last_send_failure = errno;
         return;
     }
+    queue->counters.sends++;
+    queue->counters.sent_messages += queue->verdicts_count;
     queue->verdicts_length = 0;
+    queue->verdicts_count = 0;
 }
 
 /// Appends one message for `count` packets.
@@ -47,6 +50,7 @@ static void append(struct prq_queue *queue, int type, const struct prq_run *run)
     if (run->has_mark)
         nfq_nlmsg_verdict_put_mark(message, run->mark);
     queue->verdicts_length += MNL_ALIGN(message->nlmsg_len);
+    queue->verdicts_count++;
 }
 
 static void close_run(struct prq_queue *queue) {

@@ -7,6 +7,8 @@ extension QueueCounters {
         socketOverflows = counters.socket_overflows
         refusedVerdicts = counters.refused_verdicts
         lastRefusal = Self.number(counters.last_refusal)
+        sends = counters.sends
+        sentMessages = counters.sent_messages
         failedSends = counters.failed_sends
         lastSendFailure = Self.number(counters.last_send_failure)
         unsentVerdicts = counters.unsent_verdicts

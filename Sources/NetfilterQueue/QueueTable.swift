@@ -73,7 +73,7 @@ package struct QueueRow: Hashable, Sendable {
     }
 }
 
-/// What a queue lost. Every number only grows while the queue is open; `kernel` counts from the queue's opening too.
+/// What a queue lost, and what its verdicts cost. Every number only grows while the queue is open; `kernel` counts from the queue's opening too.
 package struct QueueCounters: Hashable, Sendable {
     /// The kernel's own row, from `QueueTable`; nil until it was read, and where it cannot be.
     package var kernel: QueueRow?
@@ -83,6 +83,9 @@ package struct QueueCounters: Hashable, Sendable {
     /// Verdict messages that the kernel refused: the packet was gone, its interface with it, or the privilege was lost.
     package var refusedVerdicts: UInt64 = 0
     package var lastRefusal: SystemErrorNumber?
+    /// Sends of verdicts that succeeded, and how many messages they carried: one for a packet or a run of them.
+    package var sends: UInt64 = 0
+    package var sentMessages: UInt64 = 0
     /// Sends of verdicts that failed and were, or will be, repeated.
     package var failedSends: UInt64 = 0
     package var lastSendFailure: SystemErrorNumber?

@@ -36,6 +36,33 @@ struct LiveSettlementTests {
         #expect(after == (verdict == .accept ? [10, 40] : []))
     }
 
+    @Test("sends a batch's verdicts in one system call, a message for each run of them", arguments: [1, 16, 31])
+    func systemCalls(dropped: UInt8) throws {
+        let (arrived, batches, counters) = try LiveKernel.inNamespace {
+            var lab = try QueuedLoopback()
+            lab.send(0...32)
+            var batches: UInt64 = 0
+            var judged = 0
+            while judged < 33 {
+                judged += try lab.queue.receive(timeoutMilliseconds: 2000)
+                while let packet = lab.queue.next() {
+                    let value = QueuedLoopback.value(packet)
+                    packet.settle(value == dropped ? .drop : .accept)
+                }
+                lab.queue.flush()
+                batches += 1
+            }
+            return (lab.receiver.firstBytes(32), batches, lab.queue.counters())
+        }
+        #expect(arrived == (0...32).filter { $0 != dropped })
+        // What waits is received 32 at a time.
+        #expect(batches == 2)
+        #expect(counters.sends == batches)
+        // The run before the drop, the drop, the run after it where the batch goes on, and the second batch's.
+        #expect(counters.sentMessages == (dropped == 31 ? 3 : 4))
+        #expect(counters.refusedVerdicts == 0)
+    }
+
     @Test("settles in runs again once nothing is held")
     func afterHolding() throws {
         let (arrived, refused) = try LiveKernel.inNamespace {

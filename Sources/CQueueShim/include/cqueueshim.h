@@ -110,6 +110,9 @@ struct prq_counters {
     /// Verdict messages that the kernel refused, and its last reason (an errno value).
     uint64_t refused_verdicts;
     int32_t last_refusal;
+    /// Sends of verdicts that succeeded, and how many messages they carried: one for a packet or a run of them.
+    uint64_t sends;
+    uint64_t sent_messages;
     /// Sends that failed, and the last reason. Their verdicts are kept and sent again.
     uint64_t failed_sends;
     int32_t last_send_failure;
