@@ -82,6 +82,13 @@ final class Scenario {
                     "known TCP connection, 1 of \(count)", known(PolicyDocument(), count), data(1), expects: .pass,
                     scattersOver: UInt64(count), reference: count == 1 ? nil : 5))
         }
+        let lists = all.count
+        for count in [1000, 1_000_000] {
+            all.append(
+                Scenario(
+                    "denied by a list of \(count) addresses", Host(AddressLists.policy(count)),
+                    AddressLists.syns(count), expects: .drop, opens: true, reference: count == 1000 ? nil : lists))
+        }
         let first = all.count
         for count in ruleCounts(quick) {
             all.append(
