@@ -3,6 +3,7 @@
 import ConnectionTracking
 import FirewallEngine
 import FirewallPolicy
+import Glibc
 import PacketWire
 import TestSupport
 import Testing
@@ -33,7 +34,9 @@ struct CaptureReplayTests {
         var replay = CaptureReplay(
             policy: try Policy(document, epoch: 1), local: local, folds: folds, zones: CalendarZones())
         var text: [UInt8] = []
-        try replay.run(capture.path()) { text += $0 }
+        let path = try capture.path()
+        defer { unsafe unlink(path) }
+        try replay.run(path) { text += $0 }
         replay.finish { text += $0 }
         return (String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init), replay.summary)
     }

@@ -26,7 +26,7 @@ struct CaptureWriter {
 
     /// Adds an IPv4 packet behind the link's header, a second after the one before.
     mutating func add(_ packet: [UInt8], at seconds: UInt32? = nil, wireLength: Int? = nil) {
-        let header = linkHeader
+        let header = linkHeader(of: 0x0800)
         addRaw(header + packet, at: seconds, wireLength: wireLength.map { $0 + header.count })
     }
 
@@ -36,14 +36,18 @@ struct CaptureWriter {
         bytes += frame
     }
 
-    private var linkHeader: [UInt8] {
-        switch link {
+    /// What stands before an IPv4 or IPv6 packet.
+    func linkHeader(of etherType: UInt16) -> [UInt8] {
+        let type = [UInt8(etherType >> 8), UInt8(etherType & 0xff)]
+        // AF_INET, and AF_INET6 as macOS numbers it.
+        let family: UInt8 = etherType == 0x86dd ? 30 : 2
+        return switch link {
         case .raw: []
-        case .null: [2, 0, 0, 0]
-        case .loop: [0, 0, 0, 2]
-        case .ethernet: [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]
-        case .cooked1: [0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 2, 0, 0, 8, 0]
-        case .cooked2: [8, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 2, 0, 0, 0, 0, 2, 0, 0]
+        case .null: [family, 0, 0, 0]
+        case .loop: [0, 0, 0, family]
+        case .ethernet: [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2] + type
+        case .cooked1: [0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 2, 0, 0] + type
+        case .cooked2: type + [0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 2, 0, 0, 0, 0, 2, 0, 0]
         }
     }
 

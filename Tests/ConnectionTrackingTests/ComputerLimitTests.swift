@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
+import Glibc
 import PacketWire
+import Synchronization
 import TestSupport
 import Testing
 
@@ -95,6 +97,35 @@ struct ComputerLimitTests {
         first.enter(.closed, index)
         #expect(second.refusal(second.syn(port: 4)) == nil)
         #expect(first.refusal(first.syn(port: 5)) == .incomingPerComputer)
+    }
+
+    @Test("counts are exact over tables that open at the same time", arguments: Direction.allCases, [2, 4])
+    func simultaneous(direction: Direction, workers: Int) {
+        let limit: UInt32 = 100
+        let limits = ComputerLimits(incoming: limit, outgoing: limit)
+        let shared = SharedLimits(tables: TableLimits(tcp: 10_000), computers: limits, seed: (1, 1))
+        for round in UInt16(1)...3 {
+            let arrived = Atomic(0)
+            let admitted = Atomic(0)
+            @Sendable func work(_ worker: UInt16) {
+                var bench = TableBench(shared: shared, capacity: 2_000)
+                let connections = (0..<200).map { number in
+                    bench.connection(.tcp(worker << 8 | UInt16(number)), from: "203.0.113.1", direction)
+                }
+                arrived.add(1, ordering: .sequentiallyConsistent)
+                while arrived.load(ordering: .sequentiallyConsistent) < workers { sched_yield() }
+                let opened = connections.compactMap { bench.open($0) }
+                admitted.add(opened.count, ordering: .sequentiallyConsistent)
+                // Nobody gives a place back before all have asked.
+                arrived.add(1, ordering: .sequentiallyConsistent)
+                while arrived.load(ordering: .sequentiallyConsistent) < 2 * workers { sched_yield() }
+                for index in opened { bench.table.remove(index) }
+            }
+            let threads = (0..<workers).map { number in TestThread { work(UInt16(number)) } }
+            for thread in threads { thread.join() }
+            #expect(admitted.load(ordering: .relaxed) == Int(limit), "round \(round)")
+            #expect(shared.computersCounted == 0 && shared.total(of: .tcp) == 0)
+        }
     }
 
     @Test("a refused SYN, by a computer's limit or by the table's, leaves no count")

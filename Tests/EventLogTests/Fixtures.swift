@@ -127,27 +127,3 @@ func lines(_ path: String) -> [String] {
     contents(path).split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: true)
         .map { String(decoding: $0, as: UTF8.self) }
 }
-
-/// Runs a body in a thread of its own.
-final class TestThread {
-    private final class Body {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    private var thread = pthread_t()
-
-    init(_ body: @escaping @Sendable () -> Void) {
-        let box = unsafe Unmanaged.passRetained(Body(body)).toOpaque()
-        let result = unsafe pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            }, box)
-        precondition(result == 0, "no thread")
-    }
-
-    func join() { pthread_join(thread, nil) }
-}

@@ -32,6 +32,22 @@ struct ConfigTests {
             incoming.contains { $0.action == .forceAllow && $0.icmp?.value == ping } || file.hasSuffix("strict.yaml"))
     }
 
+    @Test("The default leaves the outgoing direction free")
+    func outgoingFree() throws {
+        let policy = try PolicyFile.load("\(Fixtures.repository)/Config/policy.yaml")
+        #expect(!policy.rules.contains { $0.direction == .outgoing && [.allow, .deny].contains($0.action) })
+        #expect(policy.mode == .inline)
+    }
+
+    @Test("The router has an inside, without which nothing forwarded would be judged; the tap drops nothing")
+    func namesMeanWhatTheySay() throws {
+        #expect(try !PolicyFile.load("\(Fixtures.repository)/Config/examples/router.yaml").interfaces.inside.isEmpty)
+        #expect(try PolicyFile.load("\(Fixtures.repository)/Config/examples/tap.yaml").mode == .tap)
+        for file in ConfigTests.files where file != "examples/tap.yaml" {
+            #expect(try PolicyFile.load("\(Fixtures.repository)/Config/\(file)").mode == .inline, "\(file)")
+        }
+    }
+
     @Test("There is one for a web server, a router, a workstation and a tap")
     func names() {
         for name in ["web-server", "router", "workstation", "tap"] {
