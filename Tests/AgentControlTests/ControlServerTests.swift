@@ -184,9 +184,12 @@ struct ControlServerTests {
     func bigReply() async throws {
         var report = StatusReport(agent: Samples.identity)
         report.warnings = [String(repeating: "y", count: 4 << 20)]
-        let server = try ControlServer(path: directory.socket) { [report] _ in .status(report) }
+        var limits = ControlLimits()
+        // A sanitizer makes the reply slow.
+        limits.replySeconds = 600
+        let server = try ControlServer(path: directory.socket, limits: limits) { [report] _ in .status(report) }
+        defer { server.stop() }
         #expect(try await ask(.status) == .status(report))
-        server.stop()
     }
 
     @Test("One client too many is told that the agent is busy, and served once another has left")
