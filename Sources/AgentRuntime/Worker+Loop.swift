@@ -171,5 +171,6 @@ extension PacketMetadata {
         checksumNotVerified = a.checksumNotVerified
         senderUID = a.senderUID
         senderGID = a.senderGID
+        arrival = a.timestamp
     }
 }

@@ -40,6 +40,7 @@ extension Line {
         }
         if shares(.policy) { json.field("policy_epoch", event.policyEpoch) }
         guard shares(.packet) else { return }
+        if metadata.arrival != 0 { json.field("arrived", CalendarTime(unixNanoseconds: metadata.arrival)) }
         if metadata.senderUID != .max { json.field("uid", metadata.senderUID) }
         if metadata.senderGID != .max { json.field("gid", metadata.senderGID) }
     }

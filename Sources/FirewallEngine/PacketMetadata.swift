@@ -31,6 +31,8 @@ public struct PacketMetadata: Sendable, BitwiseCopyable {
     /// `UInt32.max` where the kernel names no sender.
     public var senderUID = UInt32.max
     public var senderGID = UInt32.max
+    /// When the kernel took it in, in nanoseconds since 1970; 0 where it kept no time, as for this host's own packets.
+    public var arrival: Int64 = 0
     /// Number of the frame in its capture, 1-based; 0 on a live queue.
     public var frameNumber: UInt64 = 0
 

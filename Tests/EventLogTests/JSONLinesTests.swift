@@ -57,6 +57,16 @@ struct JSONLinesTests {
                 """)
     }
 
+    @Test("the kernel's time of arrival, where it took one, is that of a capture of the same packet")
+    func arrival() throws {
+        func written(_ nanoseconds: Int64) throws -> String? {
+            let line = someFormat().line(event(.outOfConnection) { $0.metadata.arrival = nanoseconds })
+            return try #require(JSONValue(line))["firewall"]?["arrived"]?.string
+        }
+        #expect(try written(someSaturday * 1_000_000_000 + 98_765_999) == "2026-11-21T09:15:02.098765+0000")
+        #expect(try written(0) == nil)
+    }
+
     @Test("an ICMP error of a host that sends, seen in a capture")
     func icmpPacket() {
         let answer = PacketBuilder.ipv4(from: "192.0.2.10", to: "198.51.100.9").unreachable(
