@@ -48,11 +48,18 @@ class LifeTests(unittest.TestCase):
         return agent
 
     @property
+    def addresses(self):
+        """The host's, of both families."""
+        return (self.host.ip4, self.host.ip6)
+
+    @property
     def url(self):
         return f"http://{self.host.ip4}/file"
 
-    def can_connect(self, seconds=2):
-        return self.client.status("curl", "-sS", "-o", "/dev/null", "-m", seconds, f"http://{self.host.ip4}/page")[0] == 0
+    def can_connect(self, seconds=2, address=None):
+        address = address or self.host.ip4
+        url = f"http://[{address}]/page" if ":" in address else f"http://{address}/page"
+        return self.client.status("curl", "-sSf", "-o", "/dev/null", "-m", seconds, url)[0] == 0
 
     def assert_no_loss(self, agent):
         """No packet was dropped by anybody: no event, none lost on the way to the agent."""
@@ -204,38 +211,44 @@ class EndTests(LifeTests):
     def test_killed_when_closed(self):
         agent = self.agent()
         agent.feed()
-        conversation = Conversation(self.client, self.host.ip4)
-        stream = Connections(self.client, self.host.ip4, patience=1)
+        conversations = [Conversation(self.client, address) for address in self.addresses]
+        streams = [Connections(self.client, address, patience=1) for address in self.addresses]
         agent.kill()
-        self.assertFalse(self.can_connect(1))
+        for address in self.addresses:
+            self.assertFalse(self.can_connect(1, address), address)
         status, output = agent.tool_status("status")
         self.assertEqual(status, 2)
         self.assertIn("this host is shut", output)
-        stopped = conversation.progress
-        self.assertIn("TimeoutError", stream.stop())
-        self.assertEqual(conversation.progress, stopped)
+        stopped = [conversation.progress for conversation in conversations]
+        for stream in streams:
+            self.assertIn("TimeoutError", stream.stop())
+        self.assertEqual([conversation.progress for conversation in conversations], stopped)
         agent.start()
-        self.assertTrue(self.can_connect(10))
-        conversation.wait_for_progress()
-        self.assertTrue(conversation.stop())
+        for address, conversation in zip(self.addresses, conversations):
+            self.assertTrue(self.can_connect(10, address), address)
+            conversation.wait_for_progress()
+            self.assertTrue(conversation.stop())
         self.assert_no_loss(agent)
 
     def test_killed_when_open(self):
         agent = self.agent(FAIL_OPEN)
         agent.feed(bypass=True)
-        conversation = Conversation(self.client, self.host.ip4)
+        conversations = [Conversation(self.client, address) for address in self.addresses]
         downloads = Downloads(self.client, self.url, rate="4M")
         agent.kill()
-        self.assertTrue(self.can_connect())
-        conversation.wait_for_progress()
+        for address, conversation in zip(self.addresses, conversations):
+            self.assertTrue(self.can_connect(2, address), address)
+            conversation.wait_for_progress()
         status, output = agent.tool_status("status")
         self.assertEqual(status, 2)
         self.assertIn("this host is not protected", output)
         agent.start()
-        conversation.wait_for_progress()
-        self.assertTrue(self.can_connect())
+        for address, conversation in zip(self.addresses, conversations):
+            conversation.wait_for_progress()
+            self.assertTrue(self.can_connect(2, address), address)
         self.assertTrue(all(got == FILE for got in downloads.finish()))
-        self.assertTrue(conversation.stop())
+        for conversation in conversations:
+            self.assertTrue(conversation.stop())
         self.assert_no_loss(agent)
 
     def test_terminated_under_load(self):
@@ -379,7 +392,6 @@ class EndTests(LifeTests):
         self.assertIn("queue 1: receiving failed: Bad file descriptor", agent.log())
         self.assertTrue(self.can_connect())
 
-
     def test_each_line_for_the_journal_has_its_priority(self):
         agent = self.agent(environment={"JOURNAL_STREAM": "8:1"})
         self.assertNotRegex(agent.log().rstrip("\n"), "(?m)^(?!<[4-6]>)", "lines without a priority")
@@ -389,6 +401,34 @@ class EndTests(LifeTests):
         refusal = agent.log()[before:]
         self.assertGreater(refusal.count("\n"), 2)
         self.assertNotRegex(refusal.rstrip("\n"), "(?m)^(?!<3>)", "lines of the refusal that are no errors")
+
+
+class InterfaceTests(LifeTests):
+    """A lab of its own, whose host loses its interface."""
+
+    def test_packets_whose_interface_goes_away(self):
+        """The kernel drops them from the queue and refuses their verdicts, which the agent reports."""
+        self.host.sysctl(net__ipv6__conf__eth0__keep_addr_on_down=1)
+        agent = self.agent()
+        agent.feed()
+        with agent.halted():
+            for address in self.addresses:
+                self.client.status("ping", "-q", "-c", 5, "-i", 0.01, "-W", 1, address)
+            self.assertGreaterEqual(self.host.queues()[0]["waiting"], 10)
+            routes = [self.host.run("ip", family, "route", "show", "default").split() for family in ("-4", "-6")]
+            self.host.run("ip", "link", "set", "eth0", "down")
+        events = agent.wait_for_events(1, 10)
+        refused = agent.report()["queues"][0]["refused_verdicts"]
+        self.assertGreater(refused, 0)
+        self.assertEqual(reasons(events), {"internal-driver-error": refused})
+        self.assertEqual({(event["firewall"]["id"], event["firewall"]["action"]) for event in events}, {(120, "observed")})
+        self.assertIn(f"verdicts refused {refused}", events[-1]["firewall"]["note"])
+        self.host.run("ip", "link", "set", "eth0", "up")
+        for family, route in zip(("-4", "-6"), routes):
+            self.host.run("ip", family, "route", "replace", *route)
+        for address in self.addresses:
+            wait_until(lambda: self.can_connect(2, address), f"{address} answers", 10, agent.process)
+        self.assertEqual(agent.events(), [])
 
 
 class StartTests(LifeTests):

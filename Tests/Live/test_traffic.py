@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Legitimate traffic of every kind passes complete, byte-identical, and without one event."""
 
+import collections
 import contextlib
 import hashlib
 import os
@@ -12,7 +13,7 @@ isolation.isolate()
 
 import services
 from agent import Agent
-from lab import Lab, wait_until
+from lab import CLIENT_ADDRESSES, Lab, wait_until
 
 POLICY = """
 version: 1
@@ -60,7 +61,7 @@ import socket, sys, time
 s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 s.connect((sys.argv[1], 7001))
-time.sleep(float(sys.argv[2]))
+time.sleep(40)
 n = 0
 s.settimeout(20)
 while chunk := s.recv(65536):
@@ -126,23 +127,46 @@ serve(7001, pour)
 """
 
 
+# For curl's -K: a page over a connection of its own, and what became of it.
+TRANSFER = """\
+url = "{}"
+interface = "{}"
+header = "Connection: close"
+output = "/dev/null"
+write-out = "%{{http_code}}, %{{num_connects}} connection\\n"
+max-time = 60
+"""
+
+
 class Traffic:
     """The tests; the classes below say with which offloads and through how many queues."""
 
     offload = True
     queues = (0, 0)
+    policy = POLICY
 
     @classmethod
     def setUpClass(cls):
         cls.lab = cls.enterClassContext(Lab(offload=cls.offload))
         cls.client, cls.host = cls.lab.client, cls.lab.host
-        cls.agent = cls.enterClassContext(Agent(cls.host, POLICY, queues=cls.queues))
-        cls.agent.feed()
+        cls.agent = cls.enterClassContext(Agent(cls.host, cls.policy, queues=cls.queues))
+        cls.feed()
         cls.blob = os.urandom(30_000_000)
         cls.sha256 = hashlib.sha256(cls.blob).hexdigest()
         services.nginx(cls.host, {"index.html": b"portreeve lab\n", "blob": cls.blob})
         cls.host.start("/usr/bin/python3", "-c", SERVER, name="server")
         wait_until(lambda: cls.host.listens(7001) and cls.host.listens(7000), "the echo server listens")
+        # They sleep while the other tests run.
+        cls.readers = [
+            cls.client.start("/usr/bin/python3", "-c", SLEEPING_READER, address, name="reader")
+            for address in (cls.host.ip4, cls.host.ip6)]
+        wait_until(
+            lambda: cls.host.run("ss", "-Htno", "sport", "=", ":7001").count("timer:(persist") == len(cls.readers),
+            "the readers' windows are closed", 20)
+
+    @classmethod
+    def feed(cls):
+        cls.agent.feed()
 
     def setUp(self):
         self.agent.events()
@@ -160,23 +184,33 @@ class Traffic:
     def url(self, address, path=""):
         return f"http://[{address}]/{path}" if ":" in address else f"http://{address}/{path}"
 
+    def judged(self):
+        """Packets that each queue's worker has judged."""
+        return [queue["packets"] for queue in self.agent.report()["queues"]]
+
     def test_download_of_30_megabytes(self):
         for address in self.addresses():
+            before = sum(self.judged())
             got = self.client.run("sh", "-c", f"curl -sS -m 60 {self.url(address, 'blob')} | sha256sum", seconds=70)
             self.assertEqual(got.split()[0], self.sha256)
+            # Not past the agent: the largest segment has 64 KiB.
+            self.assertGreater(sum(self.judged()) - before, len(self.blob) >> 16)
 
     def test_300_short_connections(self):
-        for address in self.addresses():
-            urls = "\\n".join([f'url = "{self.url(address)}"'] * 300)
-            self.client.run(
-                "sh", "-c", f"printf '{urls}\\n' | curl -sS -m 60 -H 'Connection: close' -o /dev/null -K -", seconds=70)
+        self.connect(300)
 
     def test_50_parallel_connections(self):
+        self.connect(50, "-Z", "--parallel-max", 50, "--parallel-immediate")
+
+    def connect(self, count, *options):
+        """Fetches a page over so many connections, from all of the client's addresses: the kernel chooses a queue by them."""
+        before = self.judged()
         for address in self.addresses():
-            urls = " ".join([self.url(address)] * 50)
-            self.client.run(
-                "curl", "-sS", "-m", 60, "-Z", "--parallel-max", 50, "--parallel-immediate", "-o", "/dev/null",
-                *urls.split(), seconds=70)
+            near = [self.back(address)[:-2] + str(10 + i % CLIENT_ADDRESSES) for i in range(count)]
+            transfers = "next\n".join(TRANSFER.format(self.url(address), source) for source in near)
+            got = self.client.run("curl", "-sS", "--no-progress-meter", *options, "-K", "-", input=transfers, seconds=90)
+            self.assertEqual(collections.Counter(got.splitlines()), {"200, 1 connection": count})
+        self.assertEqual([after > then for after, then in zip(self.judged(), before)], [True] * len(before))
 
     def test_iperf3_both_ways_and_8_streams(self):
         with services.iperf3(self.host):
@@ -287,31 +321,38 @@ class Traffic:
             for _ in range(20):
                 self.client.run("curl", "-sS", "-m", 60, "-o", "/dev/null", self.url(address), seconds=70)
 
-    def test_reader_that_sleeps(self):
-        for address in self.addresses():
-            self.client.python(SLEEPING_READER, address, str(self.sleep), seconds=90)
-
-    sleep = 5
+    def test_readers_that_sleep(self):
+        for reader in self.readers:
+            self.assertEqual(reader.wait(90), 0, reader.output())
 
 
 class PathMTU(unittest.TestCase):
-    """A lab of its own: below 1,280 the kernel takes IPv6 away from an interface for good."""
+    """Labs of its own: below 1,280 the kernel takes IPv6 away from an interface for good."""
 
-    def test_path_mtu_below_1280(self):
+    def test_path_mtu(self):
         blob = os.urandom(5_000_000)
-        with Lab() as lab, Agent(lab.host, POLICY) as agent:
-            agent.feed()
-            services.nginx(lab.host, {"blob": blob})
-            # Only the router's end: the client offers segments of 1,460 bytes, which the router cannot pass on.
-            lab.router.run("ip", "link", "set", "in0", "mtu", 1000)
-            got = lab.client.run("sh", "-c", f"curl -sS -m 60 http://{lab.host.ip4}/blob | sha256sum", seconds=70)
-            self.assertEqual(got.split()[0], hashlib.sha256(blob).hexdigest())
-            self.assertIn("mtu 1000", lab.host.run("ip", "route", "get", lab.client.ip4))
-            self.assertEqual(agent.wait_for_events(seconds=0.3), [])
+        for offload in (True, False):
+            for queues in ((0, 0), (0, 3)):
+                with self.subTest(offload=offload, queues=queues), Lab(offload) as lab, \
+                        Agent(lab.host, POLICY, queues) as agent:
+                    agent.feed()
+                    services.nginx(lab.host, {"blob": blob})
+                    self.fetch(lab, lab.host.ip6, lab.client.ip6, 1280, blob)
+                    self.fetch(lab, lab.host.ip4, lab.client.ip4, 1000, blob)
+                    agent.settled_report()
+                    self.assertEqual(agent.events(), [])
+
+    def fetch(self, lab, host, client, mtu, blob):
+        """Only the router's end is small: the client offers segments for 1,500 bytes, which the router cannot pass on."""
+        lab.router.run("ip", "link", "set", "in0", "mtu", mtu)
+        url = f"http://[{host}]/blob" if ":" in host else f"http://{host}/blob"
+        got = lab.client.run("sh", "-c", f"curl -sS -m 60 --interface {client} '{url}' | sha256sum", seconds=70)
+        self.assertEqual(got.split()[0], hashlib.sha256(blob).hexdigest())
+        self.assertIn(f"mtu {mtu} ", lab.host.run("ip", "route", "get", client, "from", host))
 
 
 class WithOffload(Traffic, unittest.TestCase):
-    sleep = 40
+    pass
 
 
 class WithoutOffload(Traffic, unittest.TestCase):
@@ -325,6 +366,17 @@ class FourQueues(Traffic, unittest.TestCase):
 class FourQueuesWithoutOffload(Traffic, unittest.TestCase):
     offload = False
     queues = (0, 3)
+
+
+class AppliedRules(Traffic, unittest.TestCase):
+    """By the rules that the tool puts in place, in place of those that a person would write."""
+
+    queues = (0, 1)
+    policy = POLICY + "queue: { numbers: 0-1 }\n"
+
+    @classmethod
+    def feed(cls):
+        cls.agent.tool("iptables", "--apply", seconds=60)
 
 
 if __name__ == "__main__":
