@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AgentControl
 import ArgumentParser
-import Glibc
+// The C library's `stdout` is a variable, which nobody changes.
+@unsafe @preconcurrency import Glibc
+import Synchronization
 
 /// Says what went wrong on standard error; the value ends the program.
 func fail(_ message: String, status: Int32 = 1) -> ExitCode {
@@ -21,7 +24,26 @@ func complain(_ message: String) {
 }
 
 /// What `print` has collected goes out now.
-func flush() { fflush(nil) }
+func flush() {
+    if unsafe fflush(stdout) != 0 { writeError.store(errno, ordering: .relaxed) }
+}
+
+/// Prints bytes as they are.
+func printBytes(_ bytes: [UInt8]) {
+    let count = unsafe bytes.withUnsafeBytes { unsafe fwrite($0.baseAddress, 1, $0.count, stdout) }
+    if count < bytes.count { writeError.store(errno, ordering: .relaxed) }
+}
+
+/// The C library forgets text that it could not write, and why: the stream keeps a mark, no more.
+private let writeError = Atomic<CInt>(0)
+
+/// Why text that was printed did not arrive; nil when all of it did.
+var outputError: String? {
+    flush()
+    let error = writeError.load(ordering: .relaxed)
+    if error != 0 { return SystemError.text(error) }
+    return unsafe ferror(stdout) == 0 ? nil : "not everything that was printed could be written"
+}
 
 /// Columns of the terminal that standard output goes to; nil where it goes elsewhere.
 var terminalWidth: Int? {

@@ -17,4 +17,15 @@ struct Portreeve: ParsableCommand {
             ReloadCommand.self, ReopenCommand.self, ReasonsCommand.self, IPTablesCommand.self, ReplayCommand.self,
             RollBackCommand.self,
         ])
+
+    /// What was printed must have arrived: redirected to a full disk, the command has failed.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+            if let error = outputError { throw fail("standard output: \(error)") }
+        } catch {
+            exit(withError: error)
+        }
+    }
 }

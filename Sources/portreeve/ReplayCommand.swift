@@ -39,11 +39,11 @@ struct ReplayCommand: ParsableCommand {
         let began = ContinuousClock.now
         var failure: CaptureError?
         do {
-            for path in captures { try replay.run(path, write: write) }
+            for path in captures { try replay.run(path, write: printBytes) }
         } catch {
             failure = error
         }
-        replay.finish(write: write)
+        replay.finish(write: printBytes)
         complain(text(replay.summary, ContinuousClock.now - began))
         if let failure { throw fail(failure.description) }
     }
@@ -57,8 +57,6 @@ struct ReplayCommand: ParsableCommand {
             throw fail("\(error)")
         }
     }
-
-    private func write(_ lines: [UInt8]) { print(String(decoding: lines, as: UTF8.self), terminator: "") }
 
     private func text(_ s: ReplaySummary, _ duration: Duration) -> String {
         let seconds = Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18

@@ -11,5 +11,5 @@ struct SchemaCommand: ParsableCommand {
             a first line `# yaml-language-server: $schema=FILE`. What depends on several values only `check` knows.
             """)
 
-    func run() { print(PolicyFile.jsonSchema(), terminator: "") }
+    func run() { printBytes(Array(PolicyFile.jsonSchema().utf8)) }
 }

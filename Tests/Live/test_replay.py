@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portreeve replay`: captures as other programs write them, judged by the program itself."""
+
+import json
+import logging
+import os
+import subprocess
+import tempfile
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+# It warns of missing routes.
+logging.getLogger("scapy").setLevel(logging.ERROR)
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.utils import PcapNgWriter, PcapWriter
+
+from agent import binaries
+
+TOOL = os.path.join(binaries(), "portreeve")
+HOST, HOST6, PEER, PEER6 = "198.18.2.2", "fd00:2::2", "203.0.113.9", "fd00:9::9"
+BEGIN = 1_700_000_000
+
+# Two seconds of a capture fold into one line.
+POLICY = """
+version: 1
+rules:
+  - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }
+  - { name: No telnet, action: deny, direction: incoming, protocol: tcp, destination: { ports: 23 } }
+events: { fold: 10s }
+"""
+DLT_ETHERNET, DLT_IEEE802_11 = 1, 105
+
+
+def syn(port, source=PEER, destination=HOST, sport=40_000):
+    network = IPv6(src=source, dst=destination) if ":" in source else IP(src=source, dst=destination)
+    return Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / network / TCP(sport=sport, dport=port, flags="S", seq=7)
+
+
+class ReplayTests(unittest.TestCase):
+    def setUp(self):
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+        self.policy = self.file("policy.yaml", POLICY.encode())
+
+    def file(self, name, content):
+        path = os.path.join(self.directory, name)
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
+    def capture(self, packets, name="capture.pcap", link=DLT_ETHERNET):
+        """A file with the packets, 100 ms from one to the next."""
+        path = os.path.join(self.directory, name)
+        writer = PcapNgWriter(path) if name.endswith("ng") else PcapWriter(path, linktype=link)
+        for number, packet in enumerate(packets):
+            packet.time = BEGIN + number / 10
+            writer.write(packet if link == DLT_ETHERNET else bytes(packet))
+        writer.close()
+        return path
+
+    def replay(self, *words, status=0, **options):
+        """Events, and what standard error says."""
+        done = subprocess.run(
+            [TOOL, "replay", "--policy", self.policy, *words], capture_output=True, timeout=60, **options)
+        self.assertEqual(done.returncode, status, done.stderr.decode())
+        self.output = done.stdout
+        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+    def found(self, events):
+        return [(e["frame"]["number"], e["firewall"]["reason"], e["firewall"].get("rule")) for e in events]
+
+    mixed = [
+        syn(80), syn(23, sport=40_001), syn(443, sport=40_002), syn(23, PEER6, HOST6), syn(23, "192.0.2.1", "192.0.2.2"),
+        syn(53, HOST, PEER)]
+    expected = [(2, "deny", "No telnet"), (3, "out-of-allowed-policy", None), (4, "deny", "No telnet")]
+
+    def test_events_on_standard_output_and_a_summary_on_standard_error(self):
+        path = self.capture(self.mixed)
+        events, summary = self.replay("--no-fold", "--local", f"{HOST}/31", "--local", HOST6, path)
+        self.assertEqual(self.found(events), self.expected)
+        self.assertEqual([e["timestamp"] for e in events], [f"2023-11-14T22:13:20.{n}00000+0000" for n in (1, 2, 3)])
+        self.assertEqual((events[2]["src_ip"], events[2]["dest_ip"], events[2]["dest_port"]), (PEER6, HOST6, 23))
+        self.assertIn("6 packets: 2 passed, 3 dropped, 1 neither from nor to this host\n", summary)
+        self.assertIn("  2 deny\n  1 out-of-allowed-policy\n", summary)
+        self.assertRegex(summary, r"[1-9][0-9,]* packets/s\n$")
+
+    def test_without_a_local_address_the_first_speaker_is_this_host(self):
+        refusal = Ether() / IP(src=HOST, dst=PEER) / TCP(sport=23, dport=40_000, flags="RA", seq=0, ack=8)
+        events, summary = self.replay("--no-fold", self.capture([syn(23), refusal]))
+        self.assertEqual(self.found(events), [])
+        self.assertIn("2 packets: 2 passed, 0 dropped\n", summary)
+
+    def test_pcapng_is_judged_alike(self):
+        for name in ("capture.pcapng", "capture.pcap"):
+            events, _ = self.replay("--no-fold", "--local", HOST, "--local", HOST6, self.capture(self.mixed, name))
+            self.assertEqual(self.found(events), self.expected, name)
+            with open(os.path.join(self.directory, name), "rb") as file:
+                self.assertEqual(file.read(4).hex(), "0a0d0d0a" if name.endswith("ng") else "d4c3b2a1")
+
+    def test_standard_input(self):
+        with open(self.capture(self.mixed), "rb") as capture:
+            events, _ = self.replay("--no-fold", "--local", HOST, "--local", HOST6, "-", stdin=capture)
+        self.assertEqual(self.found(events), self.expected)
+
+    def test_events_fold_as_the_policy_says(self):
+        path = self.capture([syn(23, sport=40_000 + n) for n in range(5)])
+        events, summary = self.replay("--local", HOST, path)
+        single, _ = self.replay("--no-fold", "--local", HOST, path)
+        self.assertEqual(sum(e["firewall"]["count"] for e in events), 5)
+        self.assertLess(len(events), 5)
+        self.assertEqual(self.found(single), [(n, "deny", "No telnet") for n in range(1, 6)])
+        self.assertIn("5 packets: 0 passed, 5 dropped\n", summary)
+
+    def test_several_files_are_one_stretch_of_time(self):
+        """The second begins in the middle of a connection that the first has opened."""
+        client = Ether() / IP(src=PEER, dst=HOST)
+        server = Ether() / IP(src=HOST, dst=PEER)
+        opening = [client / TCP(sport=5, dport=80, flags="S", seq=1), server / TCP(sport=80, dport=5, flags="SA", seq=1, ack=2)]
+        rest = [client / TCP(sport=5, dport=80, flags="A", seq=2, ack=2), syn(23)]
+        files = [self.capture(opening, "1.pcap"), self.capture(rest, "2.pcapng")]
+        events, summary = self.replay("--no-fold", "--local", HOST, *files)
+        self.assertEqual(self.found(events), [(2, "deny", "No telnet")])
+        self.assertIn("4 packets: 3 passed, 1 dropped\n", summary)
+
+    def test_two_processes_give_the_same_bytes(self):
+        path = self.capture([
+            Ether() / IP(src=f"203.0.113.{n % 200}", dst=HOST) / UDP(sport=1000 + n % 7, dport=n % 13) for n in range(2000)])
+        outputs = set()
+        for _ in range(2):
+            self.replay("--local", HOST, path)
+            outputs.add(self.output)
+        self.assertEqual(len(outputs), 1)
+        self.assertGreater(outputs.pop().count(b"\n"), 100)
+
+    def test_what_cannot_be_replayed_is_refused_by_name(self):
+        frame = syn(23)
+        whole = self.capture([frame, frame])
+        with open(whole, "rb") as file:
+            torn = self.file("torn.pcap", file.read()[:-10])
+        for path, words in (
+                (os.path.join(self.directory, "none.pcap"), "No such file or directory"),
+                (self.directory, "directory"),
+                (self.file("text.pcap", b"no capture at all"), "expected a pcap or pcapng file"),
+                (self.capture([frame], "wlan.pcap", DLT_IEEE802_11), "link type IEEE802_11 cannot be replayed"),
+                (torn, "frame 2: ")):
+            with self.subTest(path):
+                events, said = self.replay("--no-fold", "--local", HOST, whole, path, status=1)
+                self.assertIn(f"{path}: ", said)
+                self.assertIn(words, said)
+                # What came before it has been judged.
+                self.assertEqual(len(events), 3 if path == torn else 2)
+                self.assertRegex(said, r"(?m)^[23] packets: 0 passed, [23] dropped$")
+
+    def test_a_policy_that_is_wrong(self):
+        self.policy = self.file("bad.yaml", b"version: 1\nmode: inlin\n")
+        _, said = self.replay(self.capture(self.mixed), status=1)
+        self.assertIn(f"{self.policy}:2:7: error: ", said)
+        self.policy = "/none.yaml"
+        self.assertIn("/none.yaml", self.replay(self.capture(self.mixed), status=1)[1])
+
+    def test_output_that_cannot_be_written(self):
+        """A full disk behind standard output."""
+        small, large = [self.capture([syn(23, sport=n) for n in range(1, count)], f"{count}.pcap") for count in (2, 3000)]
+        for words in (["replay", "--policy", self.policy, "--no-fold", "--local", HOST, path] for path in (small, large)):
+            self.assert_fails_on_a_full_disk(*words)
+        self.assert_fails_on_a_full_disk("schema")
+        self.assert_fails_on_a_full_disk("reasons")
+
+    def assert_fails_on_a_full_disk(self, *words):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([TOOL, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertTrue(done.stderr.endswith("standard output: No space left on device\n"), done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
