@@ -34,7 +34,7 @@ def isolate():
     probe = subprocess.run([*command, "true"], capture_output=True, text=True)
     if probe.returncode:
         raise Unavailable(f"namespaces cannot be made here: {probe.stderr.strip()}")
-    prepare = "mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/sshd /run/lock && ip link set lo up && exec \"$@\""
+    prepare = "mount -n -t tmpfs tmpfs /run && mkdir -p /run/netns /run/sshd /run/lock && ip link set lo up && exec \"$@\""
     environment = {
         **os.environ, MARK: "1", CALLER: f"{os.getuid()}:{os.getgid()}", "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
     inside = subprocess.Popen(

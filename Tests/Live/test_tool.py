@@ -269,6 +269,21 @@ class CheckTests(ToolTests):
         self.assertRegex(output, r"checked\S*\.yaml:2:7: error: ")
         self.assertRegex(output, r"checked\S*\.yaml:3:\d+: error: ")
 
+    def test_the_agent_checks_likewise(self):
+        """`portreeved --check`: nothing is bound, nothing is left."""
+        agent = os.path.join(binaries(), "portreeved")
+        for text, expected in ((POLICY, 0), ("version: 1\nmode: inlin\nqueue: { length: many }\n", 1)):
+            path = self.lab.file("checked.yaml")
+            self.lab.file(path, text)
+            status, output = self.lab.host.status(agent, "--check", "--policy", path)
+            self.assertEqual(status, expected, output)
+            if expected:
+                self.assertIn(f'{path}:2:7: error: found "inlin", expected inline or tap', output)
+                self.assertRegex(output, rf"{path}:3:\d+: error: ")
+            else:
+                self.assertNotIn("error", output)
+            self.assertEqual(self.lab.host.queues(), {})
+
     def test_a_file_that_is_missing(self):
         self.assertIn("/none.yaml", self.tool("check", "/none.yaml", status=1))
         self.assertIn("/none.yaml", self.tool("check", "--policy", "/none.yaml", status=1))
