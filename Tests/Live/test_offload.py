@@ -62,7 +62,7 @@ class OffloadLab(unittest.TestCase):
     def send(self, amount, address):
         """Bytes that iperf3 received."""
         report = json.loads(self.lab.client.run(
-            "iperf3", "--client", address, "--bytes", amount, "--json", seconds=180))
+            "iperf3", "--client", address, "--bytes", amount, "--json", seconds=600))
         return report["end"]["sum_received"]["bytes"]
 
     def judged(self, agent, hook):
