@@ -34,7 +34,7 @@ def remove():
     check(not os.path.exists("/usr/sbin/portreeved"), "the agent is left")
 
 
-@step("README: purge; nothing left behind")
+@step("README: purge; nothing left behind", seconds=400)
 def purge():
     readme.follow("remove")
     apt("autoremove", "--purge")
