@@ -75,7 +75,7 @@ BEYOND = {
     "016", "036",  # a key twice
     "024",  # numbers inside a text
     "026", "027", "028", "049", "051", "052", "053", "055", "059", "060", "061", "088", "089",  # values that exclude each other
-    "029",  # settings that are not available in this version
+    "029", "090",  # settings that are not available in this version
     "031", "037", "040", "076",  # what a path, an address or a hardware address is
     "042", "043",  # the lines of a list file
     "083",  # the range of a port inside a text
