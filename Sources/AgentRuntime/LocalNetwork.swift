@@ -25,20 +25,24 @@ struct LocalNetwork: Equatable {
         defer { unsafe freeifaddrs(first) }
         var next = unsafe first
         while let entry = unsafe next {
-            unsafe network.add(entry.pointee)
+            guard unsafe network.add(entry.pointee) else { return nil }
             unsafe next = entry.pointee.ifa_next
         }
         network.interfaces.sort { $0.index < $1.index }
         return network
     }
 
-    private mutating func add(_ entry: ifaddrs) {
+    /// Returns false where the kernel cannot be asked for an index.
+    private mutating func add(_ entry: ifaddrs) -> Bool {
         let flags = unsafe entry.ifa_flags
-        if let name = unsafe entry.ifa_name, let index = unsafe LocalNetwork.index(entry.ifa_addr) {
+        if let name = unsafe entry.ifa_name {
+            guard let index = unsafe LocalNetwork.index(entry.ifa_addr, name) else { return false }
             let isLoopback = flags & UInt32(IFF_LOOPBACK) != 0
-            interfaces.append(Interface(index: index, name: unsafe String(cString: name), isLoopback: isLoopback))
+            if index != 0 {
+                interfaces.append(Interface(index: index, name: unsafe String(cString: name), isLoopback: isLoopback))
+            }
         }
-        guard let address = unsafe LocalNetwork.address(entry.ifa_addr) else { return }
+        guard let address = unsafe LocalNetwork.address(entry.ifa_addr) else { return true }
         addresses.insert(address)
         if let mask = unsafe LocalNetwork.address(entry.ifa_netmask), let broadcast = address.broadcast(mask: mask) {
             broadcasts.insert(broadcast)
@@ -49,11 +53,18 @@ struct LocalNetwork: Equatable {
         {
             broadcasts.insert(broadcast)
         }
+        return true
     }
 
-    /// Of an interface's link-layer address, which each interface has once: family, protocol, index (packet(7)).
-    private static func index(_ pointer: UnsafeMutablePointer<sockaddr>?) -> UInt32? {
-        guard let pointer = unsafe pointer, Int32(unsafe pointer.pointee.sa_family) == AF_PACKET else { return nil }
+    /// The index of an interface, from its entry for the link layer, which each has once: family, protocol, index
+    /// (packet(7)). Without a hardware address (tun, PPP, WireGuard) that entry has no address, and the name is asked for.
+    /// 0 of other entries and of an interface that is gone; nil where the kernel cannot be asked.
+    private static func index(_ pointer: UnsafeMutablePointer<sockaddr>?, _ name: UnsafePointer<CChar>) -> UInt32? {
+        guard let pointer = unsafe pointer else {
+            let index = unsafe if_nametoindex(name)
+            return index != 0 || errno == ENODEV || errno == ENXIO ? index : nil
+        }
+        guard Int32(unsafe pointer.pointee.sa_family) == AF_PACKET else { return 0 }
         return unsafe UnsafeRawPointer(pointer).loadUnaligned(fromByteOffset: 4, as: UInt32.self)
     }
 

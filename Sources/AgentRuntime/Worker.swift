@@ -136,9 +136,10 @@ final class Worker: Sendable {
 
     func note(_ row: QueueRow?) { queueCounters.withLock { $0.kernel = row } }
 
-    /// The kernel says that no packet has come since the queue was opened here.
+    /// The kernel says that no packet has come since the queue was opened here, nor was one waiting then.
     var isIdle: Bool {
-        queueCounters.withLock { $0.kernel?.lastID } == idAtStart.load(ordering: .relaxed)
+        let counters = queueCounters.withLock { $0 }
+        return counters.sends == 0 && counters.kernel?.lastID == idAtStart.load(ordering: .relaxed)
     }
 
     var isRunning: Bool { standing.withLock { if case .running = $0 { true } else { false } } }

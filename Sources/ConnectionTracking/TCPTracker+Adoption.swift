@@ -64,3 +64,10 @@ extension TCPTracker {
         return endpoint
     }
 }
+
+extension TCPEndpoint {
+    /// Taken over a moment ago.
+    func isFresh(at now: Instant) -> Bool {
+        marks.contains(.unsettled) && Self.second(of: now) &- start < Self.settlingTime
+    }
+}

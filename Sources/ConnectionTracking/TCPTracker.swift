@@ -64,7 +64,9 @@ public enum TCPTracker {
             return .passed
         }
         if state.phase == .closed, state[side].marks.contains(.reset), !state[side].mayFollowReset(s) {
-            if state.isUnlearnt { return adoptAnew(&state, s, from: side, opener: state.opener, at: now) }
+            if state.isUnlearnt, state[side].isFresh(at: now) {
+                return adoptAnew(&state, s, from: side, opener: state.opener, at: now)
+            }
             let isOfOpening = state.handshake.stage != .completed
             return (isOfOpening ? straggler(&state, s, from: side) : nil) ?? .refused(.packetOnClosedConnection)
         }

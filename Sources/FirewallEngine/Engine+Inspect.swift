@@ -45,7 +45,7 @@ extension Engine {
     ///
     /// The kernel loops a packet before it has a link header, and trusts its own checksums. So one that shows a source MAC
     /// came from a wire with a false source, and one whose checksum is still to be verified from a device that has no link
-    /// header (tunnels, PPP).
+    /// header (tun, PPP). WireGuard has verified what it decrypts: there only the addresses that a peer is allowed tell.
     private mutating func isOwnGroupPacket(_ p: inout Inspection) -> Bool {
         guard p.direction == .incoming, p.metadata.hook != .forward, hostAddresses.sendToGroup(&p.headers) else {
             return false

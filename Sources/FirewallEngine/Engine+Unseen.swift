@@ -12,6 +12,7 @@ extension Engine {
     public mutating func notePassedUnseen(at now: Instant) { unseenAt = now }
 
     func mayHaveMissedPackets(at now: Instant) -> Bool {
+        if now < movedOnUntil { return true }
         guard let unseenAt else { return false }
         return now < unseenAt + hot.timeouts.coldStart
     }
@@ -19,7 +20,8 @@ extension Engine {
     /// Whether a segment that the tracker refuses may be the continuation of some that passed unseen. What its own flags or
     /// time stamp condemn is not; nor can a closed connection go on.
     func mayFollowFromUnseen(_ step: TCPStep, _ p: inout Inspection, _ i: ConnectionIndex) -> Bool {
-        guard let unseenAt, mayHaveMissedPackets(at: p.now) || table[i].lastSeen <= unseenAt else { return false }
+        let sleptSince = unseenAt.map { table[i].lastSeen <= $0 } ?? false
+        guard sleptSince || mayHaveMissedPackets(at: p.now) else { return false }
         let flags = p.headers.tcp.flags
         guard flags.contains(.ack) || flags.contains(.rst), !flags.contains(.syn) else { return false }
         return step.refusal != .packetOnClosedConnection && step.row != .invalidTimestamps && step.row != .pawsZero

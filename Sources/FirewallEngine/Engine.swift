@@ -36,6 +36,8 @@ public struct Engine: ~Copyable {
     var graceEnds: Instant
     /// When packets may last have passed unseen, because a full queue fails open.
     var unseenAt: Instant?
+    /// Until this instant connections may go on that have moved on while no packet came here.
+    var movedOnUntil = Instant(nanoseconds: .min)
     var clock: EngineClock
     /// Whether other workers own connections that an ICMP error may quote.
     let hasOtherWorkers: Bool

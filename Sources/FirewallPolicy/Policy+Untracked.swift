@@ -16,16 +16,26 @@ extension Policy {
             || !before.bypassed.isSubset(of: now.bypassed)
     }
 
-    /// The schedules with which a Bypass rule ends, one bit each.
+    /// The schedules with which a Bypass rule of TCP ends, one bit each.
     public var schedulesOfBypasses: UInt64 {
         rules.reduce(0) { mask, rule in
-            guard rule.action == .bypass, let schedule = rule.schedule else { return mask }
+            guard rule.bypassesTCP, let schedule = rule.schedule else { return mask }
             return mask | 1 << UInt64(schedule)
         }
     }
 }
 
-/// Which packets a Bypass rule lets by: the rule without name and place, and what its lists hold.
+extension Rule {
+    fileprivate var bypassesTCP: Bool { action == .bypass && mayMatchTCP }
+
+    private var mayMatchTCP: Bool {
+        guard let protocols else { return true }
+        let isTCP = protocols.value == .tcpAndUDP || protocols.value == .number(ProtocolNumber.tcp)
+        return isTCP != protocols.isInverted
+    }
+}
+
+/// Which packets a Bypass rule lets by: the rule without name, place and offload, and what its lists hold.
 private struct Bypass: Hashable {
     var rule: Rule
     var addresses: [[AddressRange]]
@@ -44,6 +54,7 @@ private struct Bypass: Hashable {
         timeZone = schedule?.timeZone
         self.rule.schedule = schedule.map { _ in 0 }
         self.rule.name = ""
+        self.rule.offload = false
         self.rule.position = SourcePosition(file: "", line: 0, column: 0)
     }
 
@@ -60,6 +71,6 @@ private struct Bypass: Hashable {
 
 extension PolicyDocument {
     fileprivate var bypassed: Set<Bypass> {
-        Set(rules.filter { $0.action == .bypass }.map { Bypass($0, in: self) })
+        Set(rules.filter(\.bypassesTCP).map { Bypass($0, in: self) })
     }
 }

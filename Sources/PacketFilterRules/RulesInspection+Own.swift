@@ -33,6 +33,9 @@ private struct OwnLine: Hashable {
         return words.contains(where: ofMarks.contains) || words.contains("NFQUEUE")
     }
 
+    /// Whether it is about the kernel's own refusals (`QueueRulePlan.refusal`).
+    var isOfRefusals: Bool { words.contains("RELATED") && words.contains("RETURN") }
+
     /// Whether it does nothing but give packets to a queue.
     var isPlainQueueRule: Bool { words.contains("NFQUEUE") && !words.contains("-i") }
 }
@@ -63,8 +66,13 @@ extension RulesInspection {
 
     /// Rules of the policy that are not in place: the agent judges, or passes, what the kernel could have passed.
     var absentRules: [Finding] {
-        let lines = comparisons.flatMap(\.absent)
+        let absent = comparisons.flatMap(\.absent)
+        let (refusals, lines) = (absent.filter(\.isOfRefusals), absent.filter { !$0.isOfRefusals })
         return [
+            Self.finding(
+                .misfit,
+                "rules are missing by which the kernel's own refusals (REJECT, TTL exceeded) pass before the queue: where "
+                    + "connections are tracked, the kernel drops them", refusals),
             Self.finding(
                 .misfit,
                 "rules are missing by which the kernel accepts the policy's \"offload: true\" flows: all of their packets "

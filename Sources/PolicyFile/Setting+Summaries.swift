@@ -66,7 +66,10 @@ extension Setting {
         "fragment": "A datagram whose fragments are not all there.",
         "fragment-hold": "A fragment that came before the first one of its datagram.",
         "boot-start": "After the kernel booted: so long connections older than the agent are admitted.",
-        "cold-start": "After the agent began: so long connections older than the agent are admitted.",
+        "cold-start": """
+        After the agent began, or began to track what a policy or a rule's schedule left untracked: so long TCP connections \
+        older than that are admitted.
+        """,
         "ack-storm": "The window in which repeated ACKs are counted.",
     ].named(under: "engine.timeouts")
 

@@ -108,10 +108,14 @@ struct TCPAdoptionTests {
         talk.server.expected = talk.client.next
         talk.state = TCPTracker.adopt(rst, from: talk.side(.client), opener: talk.side(.client), at: talk.clock.now)
         #expect(talk.phase == .closed)
+        var late = talk
         talk.send(.client)
         talk.send(.server, data: 10)
         talk.send(.client, data: 10)
         #expect(talk.phase == .established)
+
+        late.clock.advance(by: .minutes(2))
+        late.refuse(late.segment(.client, data: 10), from: .client, as: .packetOnClosedConnection)
     }
 
     @Test("a first segment that acknowledges nothing sets no bounds for the other side")

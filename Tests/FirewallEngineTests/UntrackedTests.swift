@@ -106,6 +106,38 @@ struct UntrackedTests {
         try engine.reloads(UntrackedTests.web.replacing("80", "81"))
         #expect(engine.receives(stranger, on: 3) == .pass)
     }
+
+    @Test("The end of a Bypass rule that cannot match TCP, or of its offload alone, is no cold start")
+    func bypassOfOthers() throws {
+        let bypass = "  - { name: NTP, action: bypass, direction: incoming, protocol: PROTOCOL, offload: false }"
+        let rules = { (name: String) in "rules:\n" + bypass.replacing("PROTOCOL", name) }
+        let stranger = PacketBuilder.ipv4(from: .peer, to: .host).tcp(1, 80, .ack, seq: 5, ack: 7)
+        for (before, next, fate) in [
+            (rules("udp"), "", .drop(.outOfConnection)), (rules("{ not: tcp }"), "", .drop(.outOfConnection)),
+            (rules("udp"), rules("udp").replacing("offload: false", "offload: true"), .drop(.outOfConnection)),
+            (rules("tcp"), "", .pass),
+        ] as [(String, String, Fate)] {
+            let engine = try EngineUnderTest(before)
+            try engine.reloads(next)
+            #expect(engine.receives(stranger) == fate, "\(before) → \(next)")
+        }
+    }
+
+    @Test("After that cold start nothing off its windows moves a connection that was idle all the time")
+    func idle() throws {
+        let engine = try EngineUnderTest("interfaces: { ignore: [lo, eth0] }\n" + UntrackedTests.web)
+        try engine.reloads(UntrackedTests.web)
+        engine.waits(.minutes(10))
+        let talk = TCPTalk(engine)
+        talk.open()
+        engine.waits(.seconds(1))
+        try engine.reloads("interfaces: { ignore: [lo, eth0] }\n" + UntrackedTests.web)
+        try engine.reloads(UntrackedTests.web)
+        engine.waits(.minutes(10))
+        #expect(talk.deliver(talk.segment(.peer, data: 10, by: 1 << 30), from: .peer) != .pass)
+        talk.exchange()
+        talk.close()
+    }
 }
 
 extension String {

@@ -43,6 +43,17 @@ class WarningTests(unittest.TestCase):
         self.assertIn(sentence, agent.log())
         self.assertIn(sentence, agent.tool("status", "--agent-only"))
 
+    def test_an_interface_without_a_hardware_address(self):
+        status, why = self.lab.host.status("ip", "tuntap", "add", "tun9", "mode", "tun")
+        if status:
+            self.skipTest(f"no tunnel can be made here: {why}")
+        self.addCleanup(self.lab.host.run, "ip", "link", "del", "tun9")
+        agent = Agent(self.lab.host, POLICY.replace("lo,", "lo, tun9, eth7,"), queues=(6, 6), name="tun").start()
+        self.addCleanup(agent.stop)
+        note = agent.wait_for_events()[0]["firewall"]["note"]
+        self.assertIn("interface eth7", note)
+        self.assertNotIn("tun9", note + agent.log() + agent.tool("status", "--agent-only"))
+
     def test_an_interface_that_disappears(self):
         self.assertEqual(self.agent.events(), [])
         sentence = 'interface spare0, named by rule "Backup"'
