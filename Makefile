@@ -26,7 +26,7 @@ LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntra
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 # What makes and boots the virtual machine that the .deb is installed in.
-VM_PACKAGES    := qemu-system-x86 mmdebstrap e2fsprogs fakeroot dpkg-dev
+VM_PACKAGES    := qemu-system-x86 mmdebstrap uidmap e2fsprogs fakeroot dpkg-dev
 DEPS_VM        := $(MAKE) deps-vm || echo 'not everything that the virtual machine needs could be installed'
 FUZZ_SECONDS   ?= 60
 

@@ -103,8 +103,8 @@ def run(command, log):
     if status:
         with open(log, errors="replace") as output:
             text = output.read()
-        # What apt says of an archive that does not answer.
-        reason = Unavailable if "Failed to fetch" in text else Broken
+        # What apt says of an archive that does not answer, and mmdebstrap to a user without subordinate user ids.
+        reason = Unavailable if "Failed to fetch" in text or "unable to pick chroot mode" in text else Broken
         raise reason(f"{command[0]} failed:\n" + "\n".join(text.splitlines()[-15:]))
 
 

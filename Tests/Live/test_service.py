@@ -98,7 +98,7 @@ class NotificationTests(ServiceTests):
 
     def test_its_servers_complain_of_no_missing_right(self):
         """As the service's user: standard error is the journal, and nothing but the agent's own log belongs there."""
-        agent = self.agent(user=NOBODY)
+        agent = self.agent(user=SERVICE)
         for _ in range(3):
             agent.report()
             agent.tool("reload")
@@ -335,6 +335,8 @@ class CrashTests(ServiceTests):
 # Without the grace for connections that are older than the agent, what it does not know is refused.
 NO_GRACE = "engine: { timeouts: { cold-start: 0s, boot-start: 0s } }\n"
 NOBODY = 65534
+# In a user namespace there is only one user.
+SERVICE = None if isolation.is_user_namespace() else NOBODY
 
 
 class RestartTests(ServiceTests):
@@ -349,7 +351,7 @@ class RestartTests(ServiceTests):
         for policy, queues in ((POLICY + NO_GRACE, (0, 1)), (FAIL_OPEN + NO_GRACE, (0, 0))):
             with self.subTest(policy):
                 self.host.flush_rules()
-                agent = self.agent(policy, queues=queues, user=NOBODY)
+                agent = self.agent(policy, queues=queues, user=SERVICE)
                 agent.feed()
                 idle = self.idle()
                 conversation = Conversation(self.client, self.host.ip6)
@@ -486,7 +488,8 @@ class StateFileTests(ServiceTests):
 
     def test_forged(self):
         self.assertIn("others than its owner may use it", self.refusal(lambda path: os.chmod(path, 0o644)))
-        self.assertIn("it belongs to user 65534", self.refusal(lambda path: os.chown(path, NOBODY, NOBODY)))
+        if SERVICE is not None:
+            self.assertIn("it belongs to user 65534", self.refusal(lambda path: os.chown(path, NOBODY, NOBODY)))
         self.assertIn("opening", self.refusal(replace_by_link))
         # An address that is not of its version, with a checksum that is right.
         self.assertIn("record 0 describes no connection", self.refusal(lambda path: patch(path, 50, lambda b: b"\xff" * 8)))

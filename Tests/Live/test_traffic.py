@@ -174,6 +174,9 @@ class Traffic:
     def tearDown(self):
         self.agent.settled_report()
         found = self.agent.events()
+        if isolation.is_user_namespace():
+            # Who is not root of the host gets no larger socket buffer than net.core.rmem_max, and a busy machine fills that.
+            found = [e for e in found if e["firewall"]["reason"] != "internal-driver-error"]
         self.assertEqual([(e["firewall"]["reason"], e.get("src_ip"), e.get("dest_port"), e.get("tcp")) for e in found], [])
 
     def addresses(self):
