@@ -12,7 +12,7 @@
 # A target is a folder with
 #   modules     source folders that it needs, one a line, in the order of their dependencies; a folder with a
 #               module.modulemap is a system library, one with only C files is compiled with clang
-#               (files that import NIO are left out: sockets are not fuzzed)
+#               (files that import NIO, or use what does, are left out: sockets are not fuzzed)
 #   Fuzz.swift  the function LLVMFuzzerTestOneInput; other files beside it are compiled with it. Or Fuzz.c
 #   Seeds.swift (optional) a program that writes the seeds into the folder that its argument names
 #
@@ -70,7 +70,7 @@ compile_modules() { # target folder sanitizer
             # shellcheck disable=SC2086
             compile "$2" $3 $includes -module-name "$name" -emit-module \
                 -emit-module-path "$2/$name.swiftmodule" -emit-object -o "$2/$name.o" \
-                $(grep -L '^import NIO' $(find "$source" -name '*.swift' | sort))
+                $(grep -LE '^(package |public )?import NIO|ControlClient\(|SystemError' $(find "$source" -name '*.swift' | sort))
             objects="$objects $2/$name.o"
         fi
     done <"$here/$1/modules"
