@@ -96,7 +96,7 @@ class Row(typing.NamedTuple):
 
 
 def table():
-    """The rows of Sources/FirewallEngine/ReasonRow+All.swift, by slug."""
+    """The rows of Sources/FirewallEngine/Reasons/ReasonRow+All.swift, by slug."""
     with open(os.path.join(ROOT, "Sources", "FirewallEngine", "ReasonRow+All.swift")) as source:
         text = source.read()
     stages = {"sanity": "V", "fragments": "F", "rules": "R", "tracking": "T", "unsolicited": "U", "connections": "C",
