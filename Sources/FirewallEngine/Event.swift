@@ -30,6 +30,10 @@ public struct Event: Sendable, BitwiseCopyable {
     public var metadata: PacketMetadata
     public var headers: PacketHeaders
     public var note = EventNote.none
+    /// What decided.
+    public var cause = Cause.none
+    /// All that has to be turned for this packet to pass; empty where nothing helps.
+    public var remedy = CauseSet()
     /// Bytes of the packet in the batch's copy, where the policy asks for packet data: offset into `Outbox.bytes`, or -1.
     public var packetData: Int32 = -1
     /// How many of them.
