@@ -12,8 +12,8 @@ import NetfilterQueue
 import PacketWire
 import Synchronization
 
-/// The agent as a whole: policy, workers, the event writer, the control socket. `run` is the main thread: signals, and
-/// housekeeping once a second.
+/// What the threads of the agent share: the policy, the workers, the event log, and what the main thread, the housekeeper,
+/// wants known. Everything else is the main thread's alone (`Housekeeper`).
 package final class Agent: Sendable {
     let options: AgentOptions
     let policies: PolicyStore
@@ -23,35 +23,14 @@ package final class Agent: Sendable {
     let logger: Logger
     let manager: ServiceManager?
     let startedAt: Instant
-    /// What housekeeping saw last, so that workers are told of changes only.
-    let network = Guarded(LocalNetwork())
-    let control = Guarded<ControlServer?>(nil)
-    let metrics = Guarded(MetricsServers())
-    /// What tells a queue that no rule feeds from one that is quiet, and where the next look at each worker's connections
-    /// begins.
-    let feeding: Guarded<QueueFeeding>
-    let feedingPages: Guarded<[ConnectionIndex]>
-    private let writer = Guarded<pthread_t?>(nil)
-    /// What was reported of each queue's losses so far.
-    let reported: Guarded<[QueueCounters]>
-    /// What of it the next run can read.
-    let writtenLosses = Guarded<[UInt16: KernelLosses]>([:])
-    /// From then on their standing still is no news to the watchdog.
+    /// What other threads want the main one to do.
+    let errands = Errands()
+    /// Set once workers stop: the watchdog then expects no progress.
     let haveWorkersEnded = Atomic<Bool>(false)
-    /// Whether the service manager keeps the queues' sockets.
-    let areSocketsKept = Atomic<Bool>(false)
-    /// Held while a policy is loaded and given out, so that two reloads do not mix.
-    let reloading = Guarded(())
-    let stateKeeping = Guarded(StateKeeping(due: Instant(nanoseconds: 0)))
-    /// As it was last told.
-    let eventFileTrouble = Guarded<String?>(nil)
     /// Connections that the kernel will give to one worker or another; nil while there are none.
     let unclaimed = Guarded<UnclaimedConnections?>(nil)
-    let offload = Guarded(OffloadStanding.unused)
-    /// The marks of offloaded flows are to be cleared once more.
-    let isOffloadStale = Atomic<Bool>(false)
-    /// Complaints that `status` repeats until they are over.
-    let warnings = Guarded<[String]>([])
+    /// What the housekeeper complains of, until it is over.
+    let complaints = Guarded<[String]>([])
 
     /// Loads the policy and says whether it is good.
     package static func check(_ options: AgentOptions) throws(AgentError) {
@@ -68,10 +47,10 @@ package final class Agent: Sendable {
     /// Runs until SIGTERM or SIGINT; throws what keeps it from starting or made it end.
     package static func run(_ options: AgentOptions) throws(AgentError) {
         let signals = Signals()
-        let agent = try Agent(options)
-        try agent.start()
-        let ending = agent.attend(signals)
-        agent.stop(isPlanned: ending == nil)
+        let housekeeper = try Housekeeper(Agent(options))
+        try housekeeper.start()
+        let ending = housekeeper.attend(signals)
+        housekeeper.stop(isPlanned: ending == nil)
         if let ending { throw ending }
     }
 
@@ -90,11 +69,8 @@ package final class Agent: Sendable {
         log = EventLog(workers: numbers.count, settings: policy.document.events, host: HostName.current)
         do { try log.open() } catch { throw AgentError("\(error)") }
         log.register(PolicyNames(policy), settings: policy.document.events)
-        let inherited = Agent.inheritedSockets(numbers, manager, logger)
+        let inherited = InheritedSocket.ofQueues(numbers, manager, logger)
         workers = Agent.makeWorkers(policy, numbers, shared, log, startedAt, manager, inherited)
-        reported = Guarded(Array(repeating: QueueCounters(), count: numbers.count))
-        feeding = Guarded(QueueFeeding(queues: numbers.count))
-        feedingPages = Guarded(Array(repeating: 0, count: numbers.count))
     }
 
     private static func makeWorkers(
@@ -114,68 +90,6 @@ package final class Agent: Sendable {
         }
         for worker in workers { worker.peers.withLock { $0 = workers } }
         return workers
-    }
-
-    private func start() throws(AgentError) {
-        keepHouse()
-        startWriter()
-        let control = try openControl()
-        self.control.withLock { $0 = control }
-        for worker in workers {
-            _ = Thread.start(name: "queue \(worker.number)") {
-                worker.run()
-                worker.reportEnded()
-            }
-        }
-        do {
-            try awaitQueues()
-        } catch {
-            stop(isPlanned: false)
-            throw error
-        }
-        reportTakeovers()
-        updateKeptSockets()
-        restoreConnections()
-        resumeOffload(policies.current)
-        for worker in workers { worker.begin() }
-        startWatchdog()
-        tellReady()
-        logger.notice("ready: \(describeQueues()), policy \(options.policyPath), \(policies.current.document.mode)")
-    }
-
-    /// Ready means: every queue is bound.
-    private func awaitQueues() throws(AgentError) {
-        var problems: [String] = []
-        for worker in workers {
-            while case .starting = worker.standing.withLock({ $0 }) { usleep(1000) }
-            if case .failed(let why) = worker.standing.withLock({ $0 }) { problems.append(why) }
-        }
-        guard problems.isEmpty else { throw AgentError(problems.joined(separator: "\n")) }
-    }
-
-    /// - Parameter isPlanned: somebody asked for it, and may start the agent again at once.
-    private func stop(isPlanned: Bool) {
-        tellStopping()
-        let areKept = isPlanned ? handSocketsOver() : areSocketsKept.load(ordering: .relaxed)
-        for worker in workers { worker.stop(leavingQueue: areKept) }
-        for worker in workers {
-            while case .running = worker.standing.withLock({ $0 }) { usleep(1000) }
-        }
-        haveWorkersEnded.store(true, ordering: .relaxed)
-        if isPlanned { handConnectionsOver() }
-        log.stop()
-        if let thread = writer.withLock({ $0 }) { Thread.join(thread) }
-        reportLostEvents()
-        stopMetrics()
-        control.withLock { $0 }?.stop()
-    }
-
-    private func startWriter() {
-        let log = self.log
-        let thread = Thread.start(name: "events") {
-            log.run { LogClock(now: Clocks.monotonic(), offset: Instant.Span(nanoseconds: Clocks.calendarOffset())) }
-        }
-        writer.withLock { $0 = thread }
     }
 
     func describeQueues() -> String {

@@ -5,7 +5,6 @@ import FirewallEngine
 import FirewallPolicy
 import Locking
 import PolicyFile
-import Synchronization
 
 /// The policy in force and its history. Loading happens beside the old one: only a policy that loads, checks and
 /// compiles replaces it (DESIGN 1.6).
@@ -21,33 +20,29 @@ final class PolicyStore: Sendable {
     private let standing: Guarded<Standing>
     /// The connections that each worker's table can hold.
     private let room: Int
-    /// The epoch in force; workers compare it with theirs once a batch.
-    let epoch: Atomic<UInt32>
 
     init(path: String) throws(AgentError) {
         self.path = path
         let policy = try PolicyStore.load(path, epoch: 1)
         standing = Guarded(Standing(policy: policy, loadedAt: Clocks.calendarSeconds()))
         room = Engine.capacity(policy.document.engine.limits)
-        epoch = Atomic(1)
     }
 
     var current: Policy { standing.withLock { $0.policy } }
     var description: Standing { standing.withLock { $0 } }
 
-    /// Loads the files again. On any error the old policy stays and the error says what is wrong where.
+    /// Loads the files again; called by one thread only. On any error the old policy stays and the error says what is wrong where.
     func reload() throws(AgentError) -> Policy {
-        let next = epoch.load(ordering: .relaxed) &+ 1
+        let old = current
         let policy: Policy
         do {
-            policy = try PolicyStore.load(path, epoch: next)
-            try refuseChangesThatNeedARestart(from: current.document, to: policy.document)
+            policy = try PolicyStore.load(path, epoch: old.epoch &+ 1)
+            try refuseChangesThatNeedARestart(from: old.document, to: policy.document)
         } catch {
             standing.withLock { $0.lastReloadError = error.description }
             throw error
         }
         standing.withLock { $0 = Standing(policy: policy, loadedAt: Clocks.calendarSeconds()) }
-        epoch.store(next, ordering: .releasing)
         return policy
     }
 

@@ -18,8 +18,13 @@ struct QueueFeeding: Sendable {
 
     private let queues: Int
     private var pairs: Set<AddressPair> = []
+    /// Where the next look at each worker's connections begins.
+    var pages: [ConnectionIndex]
 
-    init(queues: Int) { self.queues = queues }
+    init(queues: Int) {
+        self.queues = queues
+        pages = Array(repeating: 0, count: queues)
+    }
 
     /// Enough is known: nothing more needs to be noted.
     var isConclusive: Bool { pairs.count >= queues * QueueFeeding.pairsPerQueue }

@@ -2,6 +2,7 @@
 
 import CServiceShim
 import Glibc
+import Logging
 
 /// Who started the agent and wants to hear how it goes: the protocol of sd_notify(3), without its library. Under no such
 /// manager there is none of these.
@@ -63,6 +64,33 @@ struct InheritedSocket {
 
     /// SD_LISTEN_FDS_START.
     private static let firstDescriptor: Int32 = 3
+
+    static func name(ofQueue number: UInt16) -> String { "queue-\(number)" }
+
+    /// The inherited sockets by queue number, if they are those of exactly these queues. With other queues than before the
+    /// kernel spreads connections differently, and packets that wait are in the wrong ones: then all sockets are closed, here
+    /// and with the manager, and with them what waits.
+    static func ofQueues(
+        _ numbers: ClosedRange<UInt16>, _ manager: ServiceManager?, _ logger: Logger
+    ) -> [UInt16: Int32] {
+        let all = all()
+        guard !all.isEmpty else { return [:] }
+        var sockets: [UInt16: Int32] = [:]
+        for socket in all {
+            if let number = numbers.first(where: { name(ofQueue: $0) == socket.name }) {
+                sockets[number] = socket.descriptor
+            }
+        }
+        if all.count == numbers.count && sockets.count == numbers.count { return sockets }
+        let names = all.map { $0.name }.joined(separator: ", ")
+        logger.notice("the queues are not those of the run before (\(names)): they are opened anew")
+        for socket in all {
+            close(socket.descriptor)
+            manager?.forget(name: socket.name)
+        }
+        _ = manager?.awaitAttention()
+        return [:]
+    }
 }
 
 /// The process's environment.

@@ -8,11 +8,14 @@ struct Signals: Sendable {
 
     private let set: sigset_t
 
+    /// Says nothing, and ends the main thread's sleep.
+    private static let waking = SIGUSR1
+
     /// Blocks them for this thread and all that it will start. SIGPIPE becomes an error of the write that meets it.
     init() {
         var set = sigset_t()
         unsafe sigemptyset(&set)
-        for signal in [SIGTERM, SIGINT, SIGHUP, SIGPIPE] { unsafe sigaddset(&set, signal) }
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGPIPE, Signals.waking] { unsafe sigaddset(&set, signal) }
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
         self.set = set
     }
@@ -27,4 +30,7 @@ struct Signals: Sendable {
         default: return .none
         }
     }
+
+    /// Has `next` return, now or when it is called next.
+    static func wakeMainThread() { kill(getpid(), waking) }
 }

@@ -68,8 +68,6 @@ final class Worker: Sendable {
     private let idAtStart = Atomic<UInt32>(0)
     /// Batches after which the kernel may have passed packets unseen.
     let overflows = Atomic<UInt64>(0)
-    /// Whether the log says so already.
-    let areOverflowsLogged = Atomic<Bool>(false)
     /// How long packets waited; as old as `queueCounters`.
     let latency = Guarded(LatencyHistogram())
     /// Fragments that were ever held.
@@ -112,7 +110,7 @@ final class Worker: Sendable {
             return socket
         } catch {
             takeover.withLock { $0 = .refused("\(error)") }
-            manager?.forget(name: Agent.socketName(number))
+            manager?.forget(name: InheritedSocket.name(ofQueue: number))
             _ = manager?.awaitAttention()
             return try QueueSocket(queue)
         }

@@ -9,7 +9,19 @@ import NetfilterQueue
 import PacketWire
 import Synchronization
 
-extension Agent {
+/// What was said of the queues' losses.
+struct LossReports {
+    /// Of each queue, so far.
+    var reported: [QueueCounters]
+    /// What of it the next run can read.
+    fileprivate var written: [UInt16: KernelLosses] = [:]
+    /// Queues of which the log says that packets may have passed unseen.
+    fileprivate var overflown: Set<UInt16> = []
+
+    init(queues: Int) { reported = Array(repeating: QueueCounters(), count: queues) }
+}
+
+extension Housekeeper {
     /// Reports what the kernel's queues lost since the last look, as Internal Driver Error with the kernel's counters.
     func reportLosses() {
         let table = try? QueueTable.read()
@@ -18,11 +30,8 @@ extension Agent {
             worker.note(table?.row(of: worker.number))
             warnOfOverflow(worker)
             let now = worker.queueCounters.withLock { $0 }
-            let before = reported.withLock { reported in
-                defer { reported[place] = now }
-                return reported[place]
-            }
-            let lost = now.losses &- before.losses
+            let lost = now.losses &- losses.reported[place].losses
+            losses.reported[place] = now
             guard lost > 0, lost < 1 << 40 else { continue }
             var metadata = PacketMetadata()
             metadata.queue = worker.number
@@ -39,14 +48,12 @@ extension Agent {
 
     /// For the next run, once all queues are open; only what has changed.
     private func writeLosses() {
-        let rows = reported.withLock { $0.compactMap(\.kernel) }
+        let rows = losses.reported.compactMap(\.kernel)
         guard rows.count == workers.count else { return }
-        let losses = Dictionary(rows.map { ($0.number, KernelLosses($0)) }, uniquingKeysWith: { $1 })
-        let isNews = writtenLosses.withLock { written in
-            defer { written = losses }
-            return written != losses
-        }
-        if isNews { lossFile.write(losses) }
+        let now = Dictionary(rows.map { ($0.number, KernelLosses($0)) }, uniquingKeysWith: { $1 })
+        guard now != losses.written else { return }
+        losses.written = now
+        lossFile.write(now)
     }
 
     var lossFile: LossFile { LossFile(path: options.lossesPath) }
@@ -54,7 +61,7 @@ extension Agent {
     /// Once for each queue; status goes on counting. How many packets passed, the kernel does not say.
     private func warnOfOverflow(_ worker: Worker) {
         guard worker.overflows.load(ordering: .relaxed) > 0,
-            !worker.areOverflowsLogged.exchange(true, ordering: .relaxed)
+            losses.overflown.insert(worker.number).inserted
         else { return }
         logger.warning(
             """

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import EventLog
-import Locking
 import Logging
 
 /// What the agent's own log says of the event file: a gap in the events is not noticed in the events.
-extension Agent {
+extension Housekeeper {
     /// Once a second: that the file takes no events, and that it takes them again.
     func reportEventFile() {
         let trouble = log.fileState().trouble?.description
-        let before = eventFileTrouble.withLock { known in
-            defer { known = trouble }
-            return known
-        }
-        guard trouble != before else { return }
+        guard trouble != eventFileTrouble else { return }
+        eventFileTrouble = trouble
         if let trouble {
             logger.warning("\(trouble)")
         } else {

@@ -9,15 +9,13 @@ import Logging
 import NetfilterQueue
 import PacketWire
 
-extension Agent {
+extension Housekeeper {
     /// Looks for what keeps the agent from doing its work although it runs. Each complaint is logged, and reported as
     /// Invalid Adapter Configuration, when it begins; `status` shows it until it is over.
     func refreshWarnings(_ policy: Policy) {
         let now = missingInterfaces(policy) + unfedQueues() + olderQueues(policy) + offloadWarnings
-        let begun = warnings.withLock { known in
-            defer { known = now }
-            return now.filter { !known.contains($0) }
-        }
+        let begun = now.filter { !warnings.contains($0) }
+        warnings = now
         for warning in begun {
             logger.warning("\(warning)")
             var event = Event(
@@ -31,7 +29,7 @@ extension Agent {
 
     /// Interfaces that the policy calls by their full name and that the host does not have. Globs may match nothing.
     private func missingInterfaces(_ policy: Policy) -> [String] {
-        let present = Set(network.withLock { $0.interfaces.map(\.name) })
+        let present = Set(network.interfaces.map(\.name))
         let d = policy.document
         var named: [(name: String, by: String)] = []
         named += d.interfaces.ignore.map { ($0, "interfaces.ignore") }
@@ -55,24 +53,21 @@ extension Agent {
 
     /// Queues that got nothing in the agent's first minute, and since.
     private func unfedQueues() -> [String] {
-        guard Clocks.monotonic() - startedAt >= .minutes(1) else { return [] }
+        guard Clocks.monotonic() - agent.startedAt >= .minutes(1) else { return [] }
         let idle = workers.filter(\.isIdle)
         guard !idle.isEmpty else { return [] }
-        return feeding.withLock { feeding in
-            for (place, worker) in workers.enumerated() where !worker.isIdle && !feeding.isConclusive {
-                feeding.note(somePage(of: worker, place), since: startedAt)
-            }
-            return feeding.complaint(idle: idle.map(\.number)).map { [$0] } ?? []
+        for (place, worker) in workers.enumerated() where !worker.isIdle && !feeding.isConclusive {
+            feeding.note(somePage(of: worker, place), since: agent.startedAt)
         }
+        return feeding.complaint(idle: idle.map(\.number)).map { [$0] } ?? []
     }
 
     /// Each time the next few of the worker's connections.
     private func somePage(of worker: Worker, _ place: Int) -> [Connection] {
-        feedingPages.withLock { pages in
-            var found: [Connection] = []
-            pages[place] = worker.engine.withLock { $0.connections(from: pages[place], atMost: 128, into: &found) } ?? 0
-            return found
-        }
+        var found: [Connection] = []
+        let from = feeding.pages[place]
+        feeding.pages[place] = worker.engine.withLock { $0.connections(from: from, atMost: 128, into: &found) } ?? 0
+        return found
     }
 }
 

@@ -10,7 +10,7 @@ import NetfilterQueue
 import PacketWire
 import Synchronization
 
-extension Agent {
+extension Housekeeper {
     /// Whether the manager keeps the queues' sockets all the time, so that the kernel goes on queueing after a crash. Where
     /// the agent's failure is to let packets pass it must not: a kept socket keeps the queue bound, and then neither
     /// `--queue-bypass` nor the closing of the queue lets anything pass.
@@ -18,51 +18,24 @@ extension Agent {
         policy.document.failure.engine == .closed && policy.document.mode != .tap
     }
 
-    static func socketName(_ number: UInt16) -> String { "queue-\(number)" }
-
-    /// The inherited sockets by queue number, if they are those of exactly these queues. With other queues than before the
-    /// kernel spreads connections differently, and packets that wait are in the wrong ones: then all sockets are closed, here
-    /// and with the manager, and with them what waits.
-    static func inheritedSockets(
-        _ numbers: ClosedRange<UInt16>, _ manager: ServiceManager?, _ logger: Logger
-    ) -> [UInt16: Int32] {
-        let all = InheritedSocket.all()
-        guard !all.isEmpty else { return [:] }
-        var sockets: [UInt16: Int32] = [:]
-        for socket in all {
-            if let number = numbers.first(where: { socketName($0) == socket.name }) {
-                sockets[number] = socket.descriptor
-            }
-        }
-        if all.count == numbers.count && sockets.count == numbers.count { return sockets }
-        let names = all.map { $0.name }.joined(separator: ", ")
-        logger.notice("the queues are not those of the run before (\(names)): they are opened anew")
-        for socket in all {
-            close(socket.descriptor)
-            manager?.forget(name: socket.name)
-        }
-        _ = manager?.awaitAttention()
-        return [:]
-    }
-
     /// Follows the policy in what the manager keeps.
     func updateKeptSockets() {
         guard let manager else { return }
-        let wanted = Agent.keepsSockets(policies.current)
+        let wanted = Housekeeper.keepsSockets(policies.current)
         for worker in workers {
             if wanted {
                 keepSocket(of: worker, with: manager)
             } else {
-                manager.forget(name: Agent.socketName(worker.number))
+                manager.forget(name: InheritedSocket.name(ofQueue: worker.number))
             }
         }
-        areSocketsKept.store(wanted, ordering: .relaxed)
+        areSocketsKept = wanted
     }
 
     @discardableResult
     private func keepSocket(of worker: Worker, with manager: ServiceManager) -> Bool {
         guard case .running(let waker) = worker.standing.withLock({ $0 }) else { return false }
-        return manager.store(waker.socket, name: Agent.socketName(worker.number))
+        return manager.store(waker.socket, name: InheritedSocket.name(ofQueue: worker.number))
     }
 
     /// Before a planned end: has the manager keep every socket for the next run. False where nobody keeps them; then the
@@ -93,7 +66,7 @@ extension Agent {
     /// that run reported is not reported again; where it left no word of it, all of it counts as reported.
     private func reportLossesSince(_ before: KernelLosses?, _ place: Int, _ worker: Worker) {
         let counters = worker.queueCounters.withLock { $0 }
-        reported.withLock { $0[place] = counters }
+        losses.reported[place] = counters
         guard let before, let row = counters.kernel else { return }
         let full = row.droppedQueueFull &- before.queueFull
         let buffer = row.droppedSocketFull &- before.socketFull
@@ -140,7 +113,7 @@ extension Agent {
         let refused = standing.lastReloadError?.split(separator: "\n").first.map {
             "; the last reload was refused: \($0)"
         }
-        return "\(describeQueues()), policy epoch \(standing.policy.epoch) with \(document.rules.count) rules, "
+        return "\(agent.describeQueues()), policy epoch \(standing.policy.epoch) with \(document.rules.count) rules, "
             + "\(document.mode), fails \(document.failure.engine)\(refused ?? "")"
     }
 }

@@ -2,7 +2,6 @@
 
 import FirewallPolicy
 import Glibc
-import Locking
 import NetfilterQueue
 import Synchronization
 
@@ -15,11 +14,18 @@ enum OffloadStanding: Equatable {
     case blocked(String)
 }
 
+/// What the main thread knows of it.
+struct Offload {
+    var standing = OffloadStanding.unused
+    /// The marks of offloaded flows are to be cleared once more.
+    var isStale = false
+}
+
 // A mark outlives the policy that gave it, and the rules that honour it are not the agent's to change. So whenever a policy
 // comes into force the marks of all connections are cleared, while no worker gives new ones: the next packet of each flow
 // comes to the queue and is judged by the new policy.
 
-extension Agent {
+extension Housekeeper {
     /// No worker gives a mark from now on, and those that were given are with their connections when this returns: a verdict
     /// takes its packet through the following hooks before the system call that carries it is over.
     func pauseOffload() {
@@ -39,34 +45,32 @@ extension Agent {
     func resumeOffload(_ policy: Policy) {
         let isWanted = !policy.document.offloadedDirections.isEmpty
         // At the start another agent may have left some.
-        let wasUsed = offload.withLock { $0 != .unused }
-        guard isWanted || wasUsed || Agent.tracksConnections else { return }
+        let wasUsed = offload.standing != .unused
+        guard isWanted || wasUsed || Housekeeper.tracksConnections else { return }
         do {
             try ConnectionMarks.clear(MarkLayout(mask: policy.document.queue.markMask).offload)
         } catch {
             // Where nothing could be marked nothing has to be cleared.
             guard isWanted || wasUsed else { return }
-            return offload.withLock {
-                $0 = .blocked("the connection marks of offloaded flows cannot be cleared (ctnetlink: \(error))")
-            }
+            offload.standing = .blocked(
+                "the connection marks of offloaded flows cannot be cleared (ctnetlink: \(error))")
+            return
         }
-        offload.withLock { $0 = isWanted ? .active : .unused }
+        offload.standing = isWanted ? .active : .unused
         for worker in workers { worker.mayOffload.store(isWanted, ordering: .releasing) }
     }
 
     /// A second after a policy came into force, once more: a packet that another program had in hand meanwhile may have
     /// carried an old mark past the first time. And again as long as the marks could not be cleared.
     func refreshOffload() {
-        let isBlocked = offload.withLock { if case .blocked = $0 { true } else { false } }
-        guard isOffloadStale.exchange(false, ordering: .relaxed) || isBlocked else { return }
-        reloading.withLock { _ in
-            pauseOffload()
-            resumeOffload(policies.current)
-        }
+        guard offload.isStale || !offloadWarnings.isEmpty else { return }
+        offload.isStale = false
+        pauseOffload()
+        resumeOffload(policies.current)
     }
 
     var offloadWarnings: [String] {
-        guard case .blocked(let why) = offload.withLock({ $0 }) else { return [] }
+        guard case .blocked(let why) = offload.standing else { return [] }
         return ["\(why): no flow is offloaded, and flows offloaded before go on unjudged: load nf_conntrack_netlink"]
     }
 

@@ -15,7 +15,7 @@ struct StateKeeping {
     var hasFailed = false
 }
 
-extension Agent {
+extension Housekeeper {
     /// How often connections are written down for a run that follows a crash.
     private static let stateEvery = Instant.Span.seconds(30)
     /// So many connections are copied under a worker's lock at a time: some microseconds.
@@ -26,8 +26,8 @@ extension Agent {
     /// Once a second: for a crash, who opened what to whom.
     func refreshState() {
         let now = Clocks.monotonic()
-        guard stateKeeping.withLock({ $0.due <= now }) else { return }
-        stateKeeping.withLock { $0.due = now + Agent.stateEvery }
+        guard stateKeeping.due <= now else { return }
+        stateKeeping.due = now + Housekeeper.stateEvery
         writeState(.outline)
     }
 
@@ -42,22 +42,21 @@ extension Agent {
             var writer = try StateFileWriter(stateFile, header)
             for (place, worker) in workers.enumerated() {
                 try append(to: &writer, worker: UInt16(place)) { index, list in
-                    worker.engine.withLock { $0.connections(from: index, atMost: Agent.connectionsAtOnce, into: &list) }
+                    worker.engine.withLock {
+                        $0.connections(from: index, atMost: Housekeeper.connectionsAtOnce, into: &list)
+                    }
                 }
             }
-            if let unclaimed = unclaimed.withLock({ $0 }) {
+            if let unclaimed = agent.unclaimed.withLock({ $0 }) {
                 try append(to: &writer, worker: StateFormat.noWorker) { index, list in
-                    unclaimed.connections(from: index, atMost: Agent.connectionsAtOnce, into: &list)
+                    unclaimed.connections(from: index, atMost: Housekeeper.connectionsAtOnce, into: &list)
                 }
             }
             try writer.finish()
-            stateKeeping.withLock { $0.hasFailed = false }
+            stateKeeping.hasFailed = false
         } catch {
-            let isNews = stateKeeping.withLock { keeping in
-                defer { keeping.hasFailed = true }
-                return !keeping.hasFailed
-            }
-            if isNews { logger.warning("connections would not survive a restart: \(error)") }
+            if !stateKeeping.hasFailed { logger.warning("connections would not survive a restart: \(error)") }
+            stateKeeping.hasFailed = true
         }
     }
 
@@ -66,7 +65,7 @@ extension Agent {
         _ next: (ConnectionIndex, inout [Connection]) -> ConnectionIndex?
     ) throws(StateFile.Trouble) {
         var list: [Connection] = []
-        list.reserveCapacity(Agent.connectionsAtOnce)
+        list.reserveCapacity(Housekeeper.connectionsAtOnce)
         var index: ConnectionIndex? = 0
         while let from = index {
             index = next(from, &list)
@@ -116,23 +115,23 @@ extension Agent {
 
     /// The table of those that the kernel will give to one worker or another; made at the first one.
     private func unclaimedConnections() -> UnclaimedConnections {
-        if let known = unclaimed.withLock({ $0 }) { return known }
+        if let known = agent.unclaimed.withLock({ $0 }) { return known }
         let document = policies.current.document
         var random = SystemRandomNumberGenerator()
         let made = UnclaimedConnections(
             capacity: Engine.capacity(document.engine.limits), timeouts: document.engine.timeouts,
-            seed: (random.next(), random.next()), shared: shared)
-        unclaimed.withLock { $0 = made }
+            seed: (random.next(), random.next()), shared: agent.shared)
+        agent.unclaimed.withLock { $0 = made }
         for worker in workers { worker.engine.withLock { $0.unclaimed = made } }
         return made
     }
 
     /// Ends them when their time is over, and the table with the last one.
     func refreshUnclaimed() {
-        guard let table = unclaimed.withLock({ $0 }) else { return }
+        guard let table = agent.unclaimed.withLock({ $0 }) else { return }
         table.tidy(at: Clocks.monotonic())
         guard table.census.total == 0 else { return }
-        unclaimed.withLock { $0 = nil }
+        agent.unclaimed.withLock { $0 = nil }
         for worker in workers { worker.engine.withLock { $0.unclaimed = nil } }
     }
 }

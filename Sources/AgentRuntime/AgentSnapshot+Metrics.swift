@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import AgentMetrics
+import ConnectionTracking
+import EventLog
+import FirewallEngine
+import FirewallPolicy
+import NetfilterQueue
+import PacketWire
+
+extension MetricsSample {
+    init(_ snapshot: AgentSnapshot) {
+        self.init(version: snapshot.version)
+        let document = snapshot.document
+        mode = document.mode
+        failure = document.failure
+        startedAt = Clocks.calendarSeconds() - snapshot.uptime.nanoseconds / 1_000_000_000
+        residentBytes = ResidentMemory.bytes() ?? 0
+        policyEpoch = snapshot.policy.policy.epoch
+        policyRules = document.rules.count
+        policyLoadedAt = snapshot.policy.loadedAt
+        wasLastReloadRefused = snapshot.policy.lastReloadError != nil
+        warnings = snapshot.complaints.count
+        queues = snapshot.workers.map(QueueSample.init)
+        reasons = snapshot.reasons.filter {
+            $0.reason.row.isAvailable && $0.reason.row.stage != .notice || $0.dropped > 0
+        }
+        connections = ConnectionStage.allCases.map {
+            StageCount(
+                proto: $0.protocolName, state: $0.name.lowercased(), connections: snapshot.connections(in: $0))
+        }
+        let limits = document.engine.limits
+        tables = [
+            TableFill(proto: "tcp", entries: snapshot.entries.tcp, limit: UInt64(limits.tcp)),
+            TableFill(proto: "udp", entries: snapshot.entries.udp, limit: UInt64(limits.udp)),
+            TableFill(proto: "icmp", entries: snapshot.entries.icmp, limit: UInt64(limits.icmp)),
+        ]
+        events = EventCounts(snapshot.accounting.total, isFileInTrouble: snapshot.eventFile.trouble != nil)
+    }
+}
+
+extension QueueSample {
+    fileprivate init(_ worker: WorkerSnapshot) {
+        self.init(number: worker.number)
+        counters = worker.counters
+        turns = worker.turns
+        heldEver = worker.heldEver
+        latency = worker.latency
+        waiting = UInt64(worker.queue.kernel?.waiting ?? 0)
+        length = UInt64(worker.length)
+        overflows = worker.overflows
+        losses = [
+            LossCount(cause: "queue-full", packets: UInt64(worker.queue.kernel?.droppedQueueFull ?? 0)),
+            LossCount(cause: "socket-full", packets: UInt64(worker.queue.droppedSocketFull)),
+            LossCount(cause: "verdict-refused", packets: worker.queue.refusedVerdicts),
+            LossCount(cause: "verdict-unsent", packets: worker.queue.unsentVerdicts),
+            LossCount(cause: "malformed", packets: worker.queue.malformedMessages),
+            LossCount(cause: "undecided", packets: UInt64(worker.orphans)),
+        ]
+    }
+}
+
+extension EventCounts {
+    fileprivate init(_ total: EventTerms, isFileInTrouble: Bool) {
+        self.init()
+        received = total.received
+        written = total.written
+        pending = total.pending
+        lost = total.lost
+        records = total.records
+        self.isFileInTrouble = isFileInTrouble
+    }
+}
+
+extension ConnectionStage {
+    fileprivate var protocolName: String {
+        switch self {
+        case .udp, .udpStream: "udp"
+        case .icmp: "icmp"
+        case .refused: "any"
+        default: "tcp"
+        }
+    }
+}

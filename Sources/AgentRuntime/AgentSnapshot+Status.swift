@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import Glibc
+import NetfilterQueue
+import PacketWire
+
+extension StatusReport {
+    init(_ snapshot: AgentSnapshot) {
+        self.init(agent: AgentIdentity(version: snapshot.version, processIdentifier: getpid()))
+        uptimeSeconds = UInt64(snapshot.uptime.nanoseconds / 1_000_000_000)
+        mode = snapshot.document.mode
+        failure = snapshot.document.failure
+        policy = PolicyStatus(snapshot.policy)
+        queues = snapshot.workers.map(QueueStatus.init)
+        reasons = snapshot.reasons.filter { $0.dropped > 0 }
+        connections = ConnectionCounts(snapshot)
+        hooks = HookCount.all(of: snapshot.workers)
+        if snapshot.workers.contains(where: { $0.counters.fragments > 0 }) {
+            fragmentsVisible = true
+        } else if snapshot.document.queue.family == .ip,
+            hooks.contains(where: { $0.hook == .input || $0.hook == .forward })
+        {
+            fragmentsVisible = false
+        }
+        warnings = snapshot.complaints
+    }
+}
+
+extension PolicyStatus {
+    fileprivate init(_ standing: PolicyStore.Standing) {
+        self.init()
+        files = standing.policy.document.files
+        epoch = standing.policy.epoch
+        ruleCount = UInt32(standing.policy.document.rules.count)
+        builtIn = standing.policy.document.engine.builtInRules
+        loadedAt = standing.loadedAt
+        lastReloadError = standing.lastReloadError
+    }
+}
+
+extension QueueStatus {
+    fileprivate init(_ worker: WorkerSnapshot) {
+        self.init(number: worker.number)
+        packets = worker.counters.inspected
+        passed = worker.counters.passed
+        dropped = worker.counters.dropped.reduce(0, &+)
+        held = worker.heldEver
+        queuedNow = UInt64(worker.queue.kernel?.waiting ?? 0)
+        kernelQueueDrops = UInt64(worker.queue.kernel?.droppedQueueFull ?? 0)
+        kernelSocketDrops = UInt64(worker.queue.droppedSocketFull)
+        refusedVerdicts = worker.queue.refusedVerdicts
+        overflows = worker.overflows
+    }
+}
+
+extension HookCount {
+    fileprivate static func all(of workers: [WorkerSnapshot]) -> [HookCount] {
+        let hooks: [Hook] = [.prerouting, .input, .forward, .output, .postrouting]
+        return hooks.compactMap { hook in
+            let packets = workers.reduce(0) { $0 &+ $1.counters.hooks[Int(hook.rawValue)] }
+            return packets > 0 ? HookCount(hook: hook, packets: packets) : nil
+        }
+    }
+}
+
+extension ConnectionCounts {
+    fileprivate init(_ snapshot: AgentSnapshot) {
+        self.init()
+        for stage in ConnectionStage.allCases where stage.isTCP && snapshot.connections(in: stage) > 0 {
+            tcpStates.append(StateCount(state: stage.name, count: snapshot.connections(in: stage)))
+        }
+        tcp = snapshot.entries.tcp
+        udp = snapshot.entries.udp
+        icmp = snapshot.entries.icmp
+        refused = snapshot.connections(in: .refused)
+        let limits = snapshot.document.engine.limits
+        tcpLimit = UInt64(limits.tcp)
+        udpLimit = UInt64(limits.udp)
+        icmpLimit = UInt64(limits.icmp)
+        fragmentedDatagramsLimit = UInt64(limits.fragmentedDatagrams)
+    }
+}
+
+extension ConnectionStage {
+    fileprivate var isTCP: Bool { rawValue <= ConnectionStage.closed.rawValue }
+}
+
+extension EngineSettings {
+    /// The built-in rules in a few words.
+    fileprivate var builtInRules: [String] {
+        let names: [String] =
+            switch dhcpAndDNS {
+            case .client: ["DHCP and DNS client"]
+            case .dnsOnly: ["DNS client"]
+            case .off: []
+            }
+        return names + (pathMTU ? ["path MTU"] : [])
+    }
+}

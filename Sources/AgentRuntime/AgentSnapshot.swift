@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import AgentMetrics
+import ConnectionTracking
+import EventLog
+import FirewallEngine
+import FirewallPolicy
+import Glibc
+import Locking
+import NetfilterQueue
+import PacketWire
+import Synchronization
+
+/// What the agent counts and how it stands, taken once: status and metrics are two ways to show it.
+///
+/// Each worker's lock is held for the copy of its counters only.
+struct AgentSnapshot {
+    let version: String
+    let uptime: Instant.Span
+    let policy: PolicyStore.Standing
+    let accounting: EventAccounting
+    let eventFile: EventFileState
+    /// In the order of their queues.
+    let workers: [WorkerSnapshot]
+    /// Connections by stage, those that no worker has claimed with them.
+    private let stages: [UInt64]
+    let entries: TableEntries
+    /// What is wrong now.
+    let complaints: [String]
+
+    /// Entries of all workers' tables.
+    struct TableEntries {
+        let tcp: UInt64
+        let udp: UInt64
+        let icmp: UInt64
+    }
+
+    init(_ agent: Agent) {
+        version = agent.options.version
+        uptime = max(.zero, Clocks.monotonic() - agent.startedAt)
+        policy = agent.policies.description
+        // Before the workers: an event that is accounted for was counted by its worker.
+        accounting = agent.log.accounting()
+        eventFile = agent.log.fileState()
+        var stages = [UInt64](repeating: 0, count: ConnectionStage.allCases.count)
+        func add(_ census: ConnectionCensus) {
+            for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
+        }
+        workers = agent.workers.map { worker in
+            let (counters, census) = worker.engine.withLock { ($0.counters, $0.census) }
+            add(census)
+            return WorkerSnapshot(worker, counters)
+        }
+        if let unclaimed = agent.unclaimed.withLock({ $0 }) { add(unclaimed.census) }
+        self.stages = stages
+        entries = TableEntries(
+            tcp: UInt64(agent.shared.total(of: .tcp)), udp: UInt64(agent.shared.total(of: .udp)),
+            icmp: UInt64(agent.shared.total(of: .icmp)))
+        complaints = agent.complaints.withLock { $0 } + (eventFile.trouble.map { [$0.description] } ?? [])
+    }
+
+    var document: PolicyDocument { policy.policy.document }
+
+    func connections(in stage: ConnectionStage) -> UInt64 { stages[Int(stage.rawValue)] }
+
+    /// Where the drops of every reason are.
+    var reasons: [ReasonCount] {
+        DropReason.allCases.map { reason in
+            let place = Int(reason.rawValue)
+            var count = ReasonCount(reason: reason)
+            for worker in workers {
+                count.dropped &+= worker.counters.dropped[place]
+                count.silenced &+= worker.counters.silenced[place]
+                count.lost &+= worker.counters.merged[place]
+            }
+            let terms = accounting[reason, .deny]
+            count.written = terms.written
+            count.lost &+= terms.lost
+            // Counted at different moments, by threads that do not wait for each other: what is not accounted for yet is
+            // on its way.
+            count.pending = count.dropped &- min(count.dropped, count.silenced &+ count.written &+ count.lost)
+            return count
+        }
+    }
+}
+
+/// One worker and its queue.
+struct WorkerSnapshot {
+    let number: UInt16
+    /// How many packets may wait.
+    let length: UInt32
+    let counters: EngineCounters
+    let turns: UInt64
+    let heldEver: UInt64
+    let latency: LatencyHistogram
+    let queue: QueueCounters
+    let overflows: UInt64
+    /// Packets that the run before had received and not decided.
+    let orphans: UInt32
+
+    init(_ worker: Worker, _ counters: EngineCounters) {
+        number = worker.number
+        length = worker.queue.length
+        self.counters = counters
+        turns = worker.turns.load(ordering: .relaxed)
+        heldEver = worker.heldEver.load(ordering: .relaxed)
+        latency = worker.latency.withLock { $0 }
+        queue = worker.queueCounters.withLock { $0 }
+        overflows = worker.overflows.load(ordering: .relaxed)
+        orphans = worker.takeover.withLock { $0.orphans }
+    }
+}
+
+extension ConnectionStage {
+    /// As `portreeve connections` prints it; TCP's are the names of RFC 9293 section 3.3.2.
+    var name: String {
+        switch self {
+        case .synSent: "SYN-SENT"
+        case .synReceived: "SYN-RECEIVED"
+        case .established: "ESTABLISHED"
+        case .finWait1: "FIN-WAIT-1"
+        case .finWait2: "FIN-WAIT-2"
+        case .closeWait: "CLOSE-WAIT"
+        case .closing: "CLOSING"
+        case .lastACK: "LAST-ACK"
+        case .timeWait: "TIME-WAIT"
+        case .closed: "CLOSED"
+        case .udp: "UNANSWERED"
+        case .udpStream: "ANSWERED"
+        case .icmp: "QUERY"
+        case .refused: "REFUSED"
+        }
+    }
+}

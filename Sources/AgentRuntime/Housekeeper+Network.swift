@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import EventLog
+import FirewallEngine
+import FirewallPolicy
+import Locking
+import NetfilterQueue
+import PacketWire
+import PolicyFile
+
+/// What the workers know of the host and the calendar, brought up to date once a second.
+extension Housekeeper {
+    /// Interfaces and addresses; workers are told only when something changed. Where the kernel cannot be asked, what was
+    /// known stays.
+    func refreshNetwork() {
+        guard let now = LocalNetwork.read(), now != network else { return }
+        network = now
+        let table = now.table(policies.current)
+        for worker in workers {
+            worker.engine.withLock { engine in
+                engine.setInterfaces(table)
+                engine.hostAddresses = now.hostAddresses
+            }
+        }
+        log.setInterfaces(InterfaceNames(Dictionary(uniqueKeysWithValues: now.interfaces.map { ($0.index, $0.name) })))
+    }
+
+    func refreshSchedules(_ policy: Policy) {
+        guard !policy.document.schedules.isEmpty else { return }
+        let active = Housekeeper.activeSchedules(policy)
+        for worker in workers { worker.engine.withLock { $0.setActiveSchedules(active, at: Clocks.monotonic()) } }
+    }
+
+    static func activeSchedules(_ policy: Policy) -> UInt64 {
+        guard !policy.document.schedules.isEmpty else { return 0 }
+        return policy.scheduleActivity(SystemTimeZones.zones(of: policy.document), unixTime: Clocks.calendarSeconds())
+    }
+
+    /// Only a policy with incoming Allow rules raises the reasons that need it.
+    func refreshListeningPorts(_ policy: Policy) {
+        guard policy.hasAllowRules(.incoming) else { return }
+        let ports = ListeningSockets.read()
+        for worker in workers { worker.engine.withLock { $0.listeningPorts = ports } }
+    }
+
+    /// A worker that ended though nobody asked it to: the agent ends too, with the failure setting in force, rather than
+    /// leave a queue that nobody reads.
+    func deadWorker() -> AgentError? {
+        for worker in workers {
+            switch worker.standing.withLock({ $0 }) {
+            case .failed(let why): return AgentError("\(why); ending, since its packets would find no reader")
+            case .ended: return AgentError("the worker of queue \(worker.number) ended unexpectedly")
+            case .starting, .running: break
+            }
+        }
+        return nil
+    }
+
+    /// A queue that was taken from its socket, or given to another: its worker would wait for ever.
+    func lostQueue() -> AgentError? {
+        guard let table = try? QueueTable.read() else { return nil }
+        for worker in workers {
+            guard let port = worker.queueCounters.withLock({ $0.kernel?.portID }),
+                table.row(of: worker.number)?.portID != port
+            else { continue }
+            return AgentError("queue \(worker.number) is not bound to this agent any more; ending, to be started anew")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import EventLog
+import FirewallPolicy
+import Glibc
+import Locking
+import Logging
+import NetfilterQueue
+import PacketWire
+import Synchronization
+
+/// The main thread: starts and stops the others, takes signals and errands, and looks after the house once a second.
+///
+/// What it alone reads and changes is here, without locks; the compiler lets no other thread have it, for it is not
+/// `Sendable`. Whoever wants something changed sends it as an errand.
+final class Housekeeper {
+    let agent: Agent
+    /// What was seen last, so that workers are told of changes only.
+    var network = LocalNetwork()
+    /// What tells a queue that no rule feeds from one that is quiet.
+    var feeding: QueueFeeding
+    var losses: LossReports
+    /// Whether the service manager keeps the queues' sockets.
+    var areSocketsKept = false
+    var stateKeeping = StateKeeping(due: Instant(nanoseconds: 0))
+    /// As it was last told.
+    var eventFileTrouble: String?
+    var offload = Offload()
+    /// Complaints that `status` repeats until they are over.
+    var warnings: [String] = []
+    var metrics = MetricsServers()
+    private var control: ControlServer?
+    private var writer: pthread_t?
+
+    init(_ agent: Agent) {
+        self.agent = agent
+        feeding = QueueFeeding(queues: agent.workers.count)
+        losses = LossReports(queues: agent.workers.count)
+    }
+
+    var options: AgentOptions { agent.options }
+    var policies: PolicyStore { agent.policies }
+    var workers: [Worker] { agent.workers }
+    var log: EventLog { agent.log }
+    var logger: Logger { agent.logger }
+    var manager: ServiceManager? { agent.manager }
+
+    func start() throws(AgentError) {
+        keepHouse()
+        startWriter()
+        control = try agent.openControl()
+        for worker in workers {
+            _ = Thread.start(name: "queue \(worker.number)") {
+                worker.run()
+                worker.reportEnded()
+            }
+        }
+        do {
+            try awaitQueues()
+        } catch {
+            stop(isPlanned: false)
+            throw error
+        }
+        reportTakeovers()
+        updateKeptSockets()
+        restoreConnections()
+        resumeOffload(policies.current)
+        for worker in workers { worker.begin() }
+        agent.startWatchdog()
+        tellReady()
+        logger.notice(
+            "ready: \(agent.describeQueues()), policy \(options.policyPath), \(policies.current.document.mode)")
+    }
+
+    /// Ready means: every queue is bound.
+    private func awaitQueues() throws(AgentError) {
+        var problems: [String] = []
+        for worker in workers {
+            while case .starting = worker.standing.withLock({ $0 }) { usleep(1000) }
+            if case .failed(let why) = worker.standing.withLock({ $0 }) { problems.append(why) }
+        }
+        guard problems.isEmpty else { throw AgentError(problems.joined(separator: "\n")) }
+    }
+
+    /// The main thread's loop. Returns what ended the agent, or nil after SIGTERM.
+    func attend(_ signals: Signals) -> AgentError? {
+        while true {
+            switch signals.next() {
+            case .terminate:
+                logger.notice("ending: SIGTERM or SIGINT")
+                return nil
+            case .reload: reloadBySignal()
+            case .none: break
+            }
+            agent.errands.run(by: self)
+            if let dead = deadWorker() ?? lostQueue() { return dead }
+            keepHouse()
+            refreshState()
+        }
+    }
+
+    private func keepHouse() {
+        refreshNetwork()
+        let policy = policies.current
+        refreshSchedules(policy)
+        refreshListeningPorts(policy)
+        refreshOffload()
+        reportLosses()
+        reportEventFile()
+        refreshWarnings(policy)
+        refreshMetrics(policy)
+        refreshUnclaimed()
+        agent.complaints.withLock { $0 = warnings + metrics.complaints }
+    }
+
+    /// - Parameter isPlanned: somebody asked for it, and may start the agent again at once.
+    func stop(isPlanned: Bool) {
+        tellStopping()
+        agent.errands.close()
+        let areKept = isPlanned ? handSocketsOver() : areSocketsKept
+        for worker in workers { worker.stop(leavingQueue: areKept) }
+        for worker in workers {
+            while case .running = worker.standing.withLock({ $0 }) { usleep(1000) }
+        }
+        agent.haveWorkersEnded.store(true, ordering: .relaxed)
+        if isPlanned { handConnectionsOver() }
+        log.stop()
+        if let writer { Thread.join(writer) }
+        reportLostEvents()
+        metrics.stop()
+        control?.stop()
+    }
+
+    private func startWriter() {
+        let log = self.log
+        writer = Thread.start(name: "events") {
+            log.run { LogClock(now: Clocks.monotonic(), offset: Instant.Span(nanoseconds: Clocks.calendarOffset())) }
+        }
+    }
+}
