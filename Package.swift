@@ -82,7 +82,8 @@ let targets: [Target] =
             ], swiftSettings: house),
         .testTarget(
             name: "AgentRuntimeTests",
-            dependencies: ["AgentRuntime", "ConnectionTracking", "PacketWire", "TestSupport"], swiftSettings: house),
+            dependencies: ["AgentRuntime", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport"],
+            swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
         .executableTarget(
             name: "portreeve-bench",

@@ -20,7 +20,7 @@ extension ConnectionReport {
             .init("interface", .text(interface)), .init("queue", queue.map { .count($0) } ?? .null),
         ]
         if let refusal { members.append(.init("refusal", .text(refusal.row.slug))) }
-        if let rule { members.append(.init("rule", .text(rule))) }
+        if let rule { members += rule.members }
         return .object(members)
     }
 
@@ -41,7 +41,27 @@ extension ConnectionReport {
         refusal = try reader.optional("refusal") { name throws(ControlFailure) in
             try reader.word(name, DropReason.init(slug:))
         }
-        rule = try reader.optional("rule", reader.text)
+        rule = try DecidingRule(reader)
+    }
+}
+
+extension DecidingRule {
+    fileprivate var members: [JSONValue.Member] {
+        var members = [JSONValue.Member("rule", .optional(name))]
+        if let place { members.append(.init("rule_place", .text(place))) }
+        if let epoch { members.append(.init("rule_epoch", .count(epoch))) }
+        return members + [.init("rule_standing", .text(standing.rawValue))]
+    }
+
+    fileprivate init?(_ reader: MessageReader) throws(ControlFailure) {
+        let standing = try reader.optional("rule_standing") { name throws(ControlFailure) in
+            try reader.word(name, Standing.init(rawValue:))
+        }
+        guard let standing else { return nil }
+        self.standing = standing
+        name = try reader.optional("rule", reader.text)
+        place = try reader.optional("rule_place", reader.text)
+        epoch = try reader.optional("rule_epoch") { name throws(ControlFailure) in try reader.integer(name) }
     }
 }
 

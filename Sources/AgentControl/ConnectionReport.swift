@@ -27,8 +27,8 @@ package struct ConnectionReport: Hashable, Sendable {
     package var interface = ""
     /// Why it was refused; nil for an admitted connection.
     package var refusal: DropReason?
-    /// Name of the rule that admitted or refused it.
-    package var rule: String?
+    /// What admitted or refused it; nil where no rule did.
+    package var rule: DecidingRule?
     /// Number of the worker's queue; nil while no worker has seen a packet of it since the restart.
     package var queue: UInt16?
 
@@ -40,6 +40,33 @@ package struct ConnectionReport: Hashable, Sendable {
         self.destination = destination
         self.direction = direction
         self.state = state
+    }
+}
+
+/// The rule that admitted or refused a connection, as it stood in the policy of then.
+package struct DecidingRule: Hashable, Sendable {
+    package enum Standing: String, CaseIterable, Sendable {
+        /// Its policy is in force.
+        case inForce = "in-force"
+        /// The policy in force has a rule of this name; it has not been asked about the connection.
+        case earlier
+        /// The policy in force has no rule of this name.
+        case gone
+    }
+
+    /// Nil where the agent has forgotten the names of its policy.
+    package var name: String?
+    /// File and line, or "built-in".
+    package var place: String?
+    /// Of its policy; nil where that is forgotten too.
+    package var epoch: UInt32?
+    package var standing: Standing
+
+    package init(name: String?, place: String?, epoch: UInt32?, standing: Standing) {
+        self.name = name
+        self.place = place
+        self.epoch = epoch
+        self.standing = standing
     }
 }
 

@@ -20,37 +20,69 @@ extension Agent {
         var found: [Connection] = []
         var next: ConnectionIndex?
         var queue: UInt16?
+        var epochs = PolicyEpochs()
         if place < workers.count {
             queue = workers[place].number
-            next = workers[place].engine.withLock { $0.connections(from: index, atMost: count, into: &found) }
+            (next, epochs) = workers[place].engine.withLock {
+                ($0.connections(from: index, atMost: count, into: &found), $0.epochs)
+            }
         } else if place == workers.count, let unclaimed = unclaimed.withLock({ $0 }) {
             next = unclaimed.connections(from: index, atMost: count, into: &found)
         }
-        let rows = found.map { row($0, queue: queue) }.filter { query.filter.admits($0) }
+        let deciding = DecidingRules(epochs, policies.rules)
+        let rows = found.map { connection in
+            var row = ConnectionReport(connection, queue: queue)
+            deciding.name(in: &row, for: connection)
+            return row
+        }.filter { query.filter.admits($0) }
         if let next { return ConnectionPage(rows: rows, next: UInt64(place) << 32 | UInt64(UInt32(bitPattern: next))) }
         return ConnectionPage(rows: rows, next: place < workers.count ? UInt64(place + 1) << 32 : nil)
     }
+}
 
-    private func row(_ c: Connection, queue: UInt16?) -> ConnectionReport {
-        var row = ConnectionReport(
+extension ConnectionReport {
+    fileprivate init(_ c: Connection, queue: UInt16?) {
+        self.init(
             protocolNumber: c.key.protocolNumber, source: c.key.address(of: c.opener),
             destination: c.key.address(of: c.opener.opposite), direction: c.openingDirection, state: c.stage.name)
-        row.isIPv6 = c.key.version == 6
-        row.sourcePortOrIdentifier = c.key.portOrIdentifier(of: c.opener)
-        row.destinationPort =
-            c.key.protocolNumber == IPProtocol.icmp ? 0 : c.key.portOrIdentifier(of: c.opener.opposite)
-        row.idle = max(.zero, Clocks.monotonic() - c.lastSeen)
-        row.age = max(.zero, Clocks.monotonic() - c.openedAt)
-        row.packets = c.trafficOfLow.packets &+ c.trafficOfHigh.packets
-        row.interface = LocalNetwork.name(ofInterface: c.openingInterface) ?? ""
-        row.queue = queue
-        let policy = policies.current
-        var rule = c[decisionOf: c.opener].rule
-        if c.refusal.isRefused {
-            row.refusal = DropReason(rawValue: c.refusal.reason)
-            rule = c.refusal.rule
+        isIPv6 = c.key.version == 6
+        sourcePortOrIdentifier = c.key.portOrIdentifier(of: c.opener)
+        destinationPort = c.key.protocolNumber == IPProtocol.icmp ? 0 : c.key.portOrIdentifier(of: c.opener.opposite)
+        idle = max(.zero, Clocks.monotonic() - c.lastSeen)
+        age = max(.zero, Clocks.monotonic() - c.openedAt)
+        packets = c.trafficOfLow.packets &+ c.trafficOfHigh.packets
+        interface = LocalNetwork.name(ofInterface: c.openingInterface) ?? ""
+        self.queue = queue
+        if c.refusal.isRefused { refusal = DropReason(rawValue: c.refusal.reason) }
+    }
+}
+
+/// Finds the rule that admitted or refused a connection: the one that its policy had, whatever is in force since.
+private struct DecidingRules {
+    private let epochs: PolicyEpochs
+    private let history: RuleHistory
+    private let inForce: Set<String>
+
+    init(_ epochs: PolicyEpochs, _ history: RuleHistory) {
+        self.epochs = epochs
+        self.history = history
+        inForce = history.namesInForce
+    }
+
+    func name(in row: inout ConnectionReport, for c: Connection) {
+        let (rule, generation) =
+            c.refusal.isRefused
+            ? (c.refusal.rule, c.generation)
+            : (c[decisionOf: c.opener].rule, c[decisionOf: c.opener].generation)
+        // Nothing decided since the restart, or no rule did.
+        guard rule >= 0, generation > 0 else { return }
+        let epoch = epochs[generation: generation]
+        guard let epoch, let entry = history.rule(rule, epoch: epoch) else {
+            row.rule = DecidingRule(name: nil, place: nil, epoch: epoch, standing: .gone)
+            return
         }
-        if rule >= 0 && Int(rule) < policy.rules.count { row.rule = policy.rules[Int(rule)].name }
-        return row
+        let standing: DecidingRule.Standing =
+            epoch == history.epoch ? .inForce : inForce.contains(entry.name) ? .earlier : .gone
+        row.rule = DecidingRule(name: entry.name, place: entry.place, epoch: epoch, standing: standing)
     }
 }

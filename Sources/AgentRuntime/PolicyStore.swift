@@ -18,6 +18,7 @@ final class PolicyStore: Sendable {
 
     let path: String
     private let standing: Guarded<Standing>
+    private let history = Guarded(RuleHistory())
     /// The connections that each worker's table can hold.
     private let room: Int
 
@@ -26,10 +27,13 @@ final class PolicyStore: Sendable {
         let policy = try PolicyStore.load(path, epoch: 1)
         standing = Guarded(Standing(policy: policy, loadedAt: Clocks.calendarSeconds()))
         room = Engine.capacity(policy.document.engine.limits)
+        history.withLock { $0.register(policy) }
     }
 
     var current: Policy { standing.withLock { $0.policy } }
     var description: Standing { standing.withLock { $0 } }
+    /// The rules of this policy and of those before it.
+    var rules: RuleHistory { history.withLock { $0 } }
 
     /// Loads the files again; called by one thread only. On any error the old policy stays and the error says what is wrong where.
     func reload() throws(AgentError) -> Policy {
@@ -42,6 +46,7 @@ final class PolicyStore: Sendable {
             standing.withLock { $0.lastReloadError = error.description }
             throw error
         }
+        history.withLock { $0.register(policy) }
         standing.withLock { $0 = Standing(policy: policy, loadedAt: Clocks.calendarSeconds()) }
         return policy
     }

@@ -23,6 +23,7 @@ extension Engine {
         fragments.forgetRules()
         held.forgetRules()
         generation &+= 1
+        epochs.begin(new.epoch, at: generation)
     }
 
     /// Admits connections older than now, as after a start: until now their packets did not come here, or a policy left them

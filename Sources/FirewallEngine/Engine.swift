@@ -21,6 +21,8 @@ public struct Engine: ~Copyable {
     /// The settings that the packet path reads, copied out of the policy at reload.
     var hot: HotSettings
     var generation: UInt32 = 1
+    /// Of which policy a generation was.
+    public internal(set) var epochs = PolicyEpochs()
     var table: ConnectionTable
     var fragments: FragmentTracker
     /// Fragments that wait for their datagram's first one, by ticket.
@@ -66,6 +68,7 @@ public struct Engine: ~Copyable {
             limit: Engine.fragmentedDatagrams(policy.document.engine.limits, workers: workers),
             timeouts: hot.timeouts, seed: seed)
         held = HeldFragments()
+        epochs.begin(policy.epoch, at: generation)
     }
 
     /// The connections that one worker can hold: all of them, for nothing says that they spread evenly. Memory is

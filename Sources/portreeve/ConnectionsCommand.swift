@@ -12,7 +12,9 @@ struct ConnectionsCommand: ParsableCommand {
         commandName: "connections", abstract: "List the connections that the agent knows.",
         discussion: """
             All criteria given must hold. Source is the side that opened the connection. One that is "not claimed yet" \
-            was handed over by an agent with another number of queues, and no packet of it has come since.
+            was handed over by an agent with another number of queues, and no packet of it has come since. RULE is what \
+            admitted or refused it; where another policy is in force since and no packet has come that it judged, with the \
+            rule's place and epoch of then, and whether a rule of that name is gone.
             """)
 
     @OptionGroup var control: ControlOptions
@@ -103,13 +105,27 @@ extension ConnectionReport {
             endpoint(destination.description(isIPv6: isIPv6), destinationPort), direction.word,
             (refusal.map { "refused: \($0.row.slug)" } ?? state) + (queue == nil ? " (not claimed yet)" : ""),
             (age.nanoseconds / 1_000_000_000).lengthText,
-            (idle.nanoseconds / 1_000_000_000).lengthText, packets.grouped, interface, rule ?? "",
+            (idle.nanoseconds / 1_000_000_000).lengthText, packets.grouped, interface, rule?.text ?? "",
         ]
     }
 
     private func endpoint(_ address: String, _ port: UInt16) -> String {
         guard port != 0 else { return address }
         return isIPv6 ? "[\(address)]:\(port)" : "\(address):\(port)"
+    }
+}
+
+extension DecidingRule {
+    /// Its name; where another policy is in force since, what it was there.
+    var text: String {
+        let of = epoch.map { "epoch \($0)" } ?? "an earlier policy"
+        guard let name else { return "(a rule of \(of), forgotten)" }
+        let origin = [place, of].compactMap { $0 }.joined(separator: ", ")
+        return switch standing {
+        case .inForce: name
+        case .earlier: "\(name) (\(origin))"
+        case .gone: "\(name) (\(origin); gone since)"
+        }
     }
 }
 

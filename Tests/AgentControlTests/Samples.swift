@@ -83,7 +83,7 @@ enum Samples {
         report.packets = 12
         report.interface = "eth0"
         report.refusal = .outOfAllowedPolicy
-        report.rule = "No telnet"
+        report.rule = DecidingRule(name: "No telnet", place: "policy.yaml:9", epoch: 4, standing: .earlier)
         report.queue = 2
         return report
     }
