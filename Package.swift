@@ -56,6 +56,10 @@ let targets: [Target] =
         "EventLog", ["Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("PolicyFile", ["CYAML", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + core(
+        "AdministrativeSessions",
+        ["PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        testing: ["PolicyFile", "FirewallPolicy", "PacketWire"])
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
     + core(
         "PacketFilterRules", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
@@ -77,7 +81,8 @@ let targets: [Target] =
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "CServiceShim", "AgentControl", "AgentMetrics", "Locking", "NetfilterQueue", "PolicyFile",
+                logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "Locking",
+                "NetfilterQueue", "PolicyFile",
                 "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(
@@ -95,13 +100,15 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve",
             dependencies: [
-                argumentParser, "CSpawnShim", "AgentControl", "CaptureReplay", "EventReader", "PacketFilterRules",
+                argumentParser, "CSpawnShim", "AdministrativeSessions", "AgentControl", "CaptureReplay", "EventReader",
+                "PacketFilterRules",
                 "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(
             name: "portreeveTests",
             dependencies: [
-                argumentParser, "portreeve", "AgentControl", "EventReader", "PacketFilterRules", "FirewallEngine",
+                argumentParser, "portreeve", "AdministrativeSessions", "AgentControl", "EventReader",
+                "PacketFilterRules", "FirewallEngine",
                 "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
     ]

@@ -22,25 +22,6 @@ package struct AgentIdentity: Hashable, Sendable {
     }
 }
 
-/// How a reload went.
-package struct ReloadReport: Hashable, Sendable {
-    /// False: the old policy is still in force and `diagnostics` say why.
-    package var accepted: Bool
-    /// Epoch of the policy that is in force now.
-    package var epoch: UInt32
-    /// The files that were read, in order.
-    package var files: [String]
-    /// Errors, and warnings of an accepted policy; each as it is printed, located, of one or more lines.
-    package var diagnostics: [String]
-
-    package init(accepted: Bool, epoch: UInt32, files: [String], diagnostics: [String]) {
-        self.accepted = accepted
-        self.epoch = epoch
-        self.files = files
-        self.diagnostics = diagnostics
-    }
-}
-
 extension ControlReply {
     /// The reply in one line, without its line feed.
     package var message: [UInt8] {
@@ -93,21 +74,5 @@ extension ControlReply {
             self = .failure(ControlFailure(code, try reader.text("message")))
         case let word: throw ControlFailure(.malformed, "unknown reply \"\(word)\"")
         }
-    }
-}
-
-extension ReloadReport {
-    fileprivate var members: [JSONValue.Member] {
-        [
-            .init("accepted", .bool(accepted)), .init("epoch", .count(epoch)), .init("files", .texts(files)),
-            .init("diagnostics", .texts(diagnostics)),
-        ]
-    }
-
-    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
-        accepted = try reader.bool("accepted")
-        epoch = try reader.integer("epoch")
-        files = try reader.texts("files")
-        diagnostics = try reader.texts("diagnostics")
     }
 }

@@ -7,7 +7,9 @@ package enum ControlRequest: Hashable, Sendable {
     case status
     case connections(ConnectionQuery)
     /// Load, check and compile the policy files again; on any error the old policy stays.
-    case reload
+    case reload(ReloadRequest)
+    /// Confirm a policy that is on trial.
+    case keep(KeepRequest)
     /// Rules begin to feed the queues: connections older than now are admitted as after a start (POLICY: cold start).
     case coldStart
     /// Close the events file and open it under its name again, after a rotation.
@@ -18,7 +20,12 @@ extension ControlRequest {
     /// The request in one line, without its line feed.
     package var message: [UInt8] {
         var members = [ControlProtocol.marker, JSONValue.Member("request", .text(word))]
-        if case .connections(let query) = self { members += query.members }
+        switch self {
+        case .connections(let query): members += query.members
+        case .reload(let request): members += request.members
+        case .keep(let request): members += request.members
+        case .ping, .status, .coldStart, .reopen: break
+        }
         var bytes: [UInt8] = []
         JSONValue.object(members).append(to: &bytes)
         return bytes
@@ -30,6 +37,7 @@ extension ControlRequest {
         case .status: "status"
         case .connections: "connections"
         case .reload: "reload"
+        case .keep: "keep"
         case .coldStart: "cold-start"
         case .reopen: "reopen"
         }
@@ -42,13 +50,14 @@ extension ControlRequest {
         case "ping": self = .ping
         case "status": self = .status
         case "connections": self = .connections(try ConnectionQuery(reader))
-        case "reload": self = .reload
+        case "reload": self = .reload(try ReloadRequest(reader))
+        case "keep": self = .keep(try KeepRequest(reader))
         case "cold-start": self = .coldStart
         case "reopen": self = .reopen
         case let word:
             throw ControlFailure(
                 .unknownRequest,
-                "unknown request \"\(word)\"; known: ping, status, connections, reload, "
+                "unknown request \"\(word)\"; known: ping, status, connections, reload, keep, "
                     + "cold-start, reopen")
         }
     }

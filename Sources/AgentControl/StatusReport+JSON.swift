@@ -38,6 +38,8 @@ extension PolicyStatus {
         [
             "files": .texts(files), "epoch": .count(epoch), "rules": .count(ruleCount), "built_in": .texts(builtIn),
             "loaded_at": .count(loadedAt), "last_reload_error": .optional(lastReloadError),
+            "fallback": .optional(fallback), "taken_back_in": takenBackIn.map { .count($0) } ?? .null,
+            "copy": .optional(copy),
         ]
     }
 
@@ -48,6 +50,9 @@ extension PolicyStatus {
         builtIn = try reader.texts("built_in")
         loadedAt = try reader.integer("loaded_at")
         lastReloadError = try reader.optional("last_reload_error", reader.text)
+        fallback = try reader.optional("fallback", reader.text)
+        takenBackIn = try reader.optional("taken_back_in") { name throws(ControlFailure) in try reader.integer(name) }
+        copy = try reader.optional("copy", reader.text)
     }
 }
 

@@ -36,6 +36,12 @@ package struct PolicyStatus: Hashable, Sendable {
     package var loadedAt: Int64 = 0
     /// The diagnostics of the last reload, if it was refused; nil once one succeeds.
     package var lastReloadError: String?
+    /// Why this is the last policy that was in force and not the one on the disk; nil where it is that one.
+    package var fallback: String?
+    /// Seconds after which it is taken back unless it is confirmed.
+    package var takenBackIn: Int64?
+    /// Where the agent keeps a copy of the policy in force.
+    package var copy: String?
 
     package init() {}
 }

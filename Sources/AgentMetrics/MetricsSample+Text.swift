@@ -45,6 +45,10 @@ extension MetricsSample {
             "portreeve_policy_last_reload_successful", .gauge,
             "0 while the files on disk are refused and an older policy rules.")
         text.sample(wasLastReloadRefused ? 0 : 1)
+        text.family(
+            "portreeve_policy_fallback", .gauge,
+            "1 while the last policy that was in force rules because the one on disk could not be taken at the start.")
+        text.sample(isPolicyFallback ? 1 : 0)
     }
 
     private func addPackets(_ text: inout ExpositionText) {

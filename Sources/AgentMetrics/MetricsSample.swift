@@ -17,6 +17,8 @@ package struct MetricsSample: Sendable {
     /// Seconds since 1970.
     package var policyLoadedAt: Int64 = 0
     package var wasLastReloadRefused = false
+    /// The policy in force is the last that was, and not the one on the disk.
+    package var isPolicyFallback = false
     /// What `portreeve status` complains about.
     package var warnings = 0
     /// One per worker, by queue number.

@@ -29,7 +29,7 @@ extension Agent {
         } else if place == workers.count, let unclaimed = unclaimed.withLock({ $0 }) {
             next = unclaimed.connections(from: index, atMost: count, into: &found)
         }
-        let deciding = DecidingRules(epochs, policies.rules)
+        let deciding = DecidingRules(epochs, policies.rules, inForce: policies.current.epoch)
         let rows = found.map { connection in
             var row = ConnectionReport(connection, queue: queue)
             deciding.name(in: &row, for: connection)
@@ -61,12 +61,15 @@ extension ConnectionReport {
 private struct DecidingRules {
     private let epochs: PolicyEpochs
     private let history: RuleHistory
-    private let inForce: Set<String>
+    /// The policy in force.
+    private let inForce: UInt32
+    private let namesInForce: Set<String>
 
-    init(_ epochs: PolicyEpochs, _ history: RuleHistory) {
+    init(_ epochs: PolicyEpochs, _ history: RuleHistory, inForce: UInt32) {
         self.epochs = epochs
         self.history = history
-        inForce = history.namesInForce
+        self.inForce = inForce
+        namesInForce = history.names(epoch: inForce)
     }
 
     func name(in row: inout ConnectionReport, for c: Connection) {
@@ -82,7 +85,7 @@ private struct DecidingRules {
             return
         }
         let standing: DecidingRule.Standing =
-            epoch == history.epoch ? .inForce : inForce.contains(entry.name) ? .earlier : .gone
+            epoch == inForce ? .inForce : namesInForce.contains(entry.name) ? .earlier : .gone
         row.rule = DecidingRule(name: entry.name, place: entry.place, epoch: epoch, standing: standing)
     }
 }

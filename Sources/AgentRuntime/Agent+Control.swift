@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import AgentControl
 import EventLog
 import FirewallEngine
@@ -22,7 +23,11 @@ extension Agent {
         case .ping: return .pong(identity)
         case .status: return .status(StatusReport(AgentSnapshot(self)))
         case .connections(let query): return .connections(connections(query))
-        case .reload: return errands.ask { .reloaded($0.reloadReport()) }
+        case .reload(let request):
+            return errands.ask { .reloaded($0.reloadReport(ReloadOrder(request))) }
+        case .keep(let request):
+            let caller = CallerSession(from: request.caller)
+            return errands.ask { .reloaded($0.confirmTrial(by: caller, isForced: request.isForced)) }
         case .coldStart:
             for worker in workers { worker.engine.withLock { $0.beginColdStart(at: Clocks.monotonic()) } }
             return .coldStarted

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import AgentControl
 import ConnectionTracking
 import EventLog
@@ -10,6 +11,7 @@ import Locking
 import Logging
 import NetfilterQueue
 import PacketWire
+import PolicyFile
 import Synchronization
 
 /// What the threads of the agent share: the policy, the workers, the event log, and what the main thread, the housekeeper,
@@ -34,7 +36,26 @@ package final class Agent: Sendable {
 
     /// Loads the policy and says whether it is good.
     package static func check(_ options: AgentOptions) throws(AgentError) {
-        _ = try PolicyStore.load(options.policyPath, epoch: 1)
+        do {
+            _ = try PolicyStore.compile(try PolicyFile.load(options.policyPath), epoch: 1)
+        } catch let error as AgentError {
+            throw error
+        } catch {
+            throw AgentError("\(error)")
+        }
+    }
+
+    /// Says what a start would have for a policy: nil the one on the disk, otherwise why it would be the last that was in
+    /// force.
+    ///
+    /// - Throws: why there would be none.
+    package static func rehearse(_ options: AgentOptions) throws(AgentError) -> String? {
+        let sessions = SessionGuard(present: nil, established: SSHServers.here().sessions)
+        var scratch = Array("/tmp/portreeved-XXXXXX".utf8CString)
+        guard unsafe mkdtemp(&scratch) != nil else { throw AgentError("no temporary directory") }
+        defer { unsafe rmdir(scratch) }
+        let directory = String(decoding: scratch.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return try StartingPolicy(options.keeper, guarding: sessions, scratch: directory).fallback
     }
 
     /// Prints what went wrong on standard error, in the form of the agent's log.
@@ -44,22 +65,46 @@ package final class Agent: Sendable {
         logger.error("\(error)")
     }
 
-    /// Runs until SIGTERM or SIGINT; throws what keeps it from starting or made it end.
+    /// Runs until SIGTERM or SIGINT; throws what keeps it from starting or made it end, and leaves word of it.
     package static func run(_ options: AgentOptions) throws(AgentError) {
+        do {
+            try countStart(options)
+            try live(options)
+            StartCount(path: options.startsPath).forget()
+        } catch {
+            // What made it end again and again is there already.
+            if !error.givesUp || FailureNote(in: options.policyDirectory) == nil {
+                FailureNote.leave(error.description, in: options.policyDirectory)
+            }
+            throw error
+        }
+    }
+
+    /// Without a service manager nobody starts it again.
+    private static func countStart(_ options: AgentOptions) throws(AgentError) {
+        guard ServiceManager() != nil, StartCount(path: options.startsPath).isTooMany() else { return }
+        throw AgentError(
+            "ended unexpectedly \(StartCount.limit) times within \(StartCount.window) s, and is not started again by "
+                + "itself; \"systemctl start portreeved\" tries again", givesUp: true)
+    }
+
+    private static func live(_ options: AgentOptions) throws(AgentError) {
         let signals = Signals()
-        let housekeeper = try Housekeeper(Agent(options))
+        let sessions = SessionGuard(present: nil, established: SSHServers.here().sessions)
+        let start = try StartingPolicy(options.keeper, guarding: sessions)
+        let housekeeper = try Housekeeper(Agent(options, start), start)
         try housekeeper.start()
         let ending = housekeeper.attend(signals)
         housekeeper.stop(isPlanned: ending == nil)
         if let ending { throw ending }
     }
 
-    private init(_ options: AgentOptions) throws(AgentError) {
+    private init(_ options: AgentOptions, _ start: StartingPolicy) throws(AgentError) {
         self.options = options
         logger = Logger(label: "portreeved") { _ in AgentLog() }
         manager = ServiceManager()
         startedAt = Clocks.monotonic()
-        policies = try PolicyStore(path: options.policyPath)
+        policies = PolicyStore(path: options.policyPath, start)
         let policy = policies.current
         var random = SystemRandomNumberGenerator()
         shared = SharedLimits(

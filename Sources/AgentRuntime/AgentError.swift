@@ -3,5 +3,10 @@
 /// Why the agent cannot start or go on: one or more lines, each with the place, what is wrong and the cure.
 package struct AgentError: Error, CustomStringConvertible {
     package let description: String
-    package init(_ description: String) { self.description = description }
+    /// It was started too often in vain, and is not to be started again by itself.
+    package let givesUp: Bool
+    package init(_ description: String, givesUp: Bool = false) {
+        self.description = description
+        self.givesUp = givesUp
+    }
 }

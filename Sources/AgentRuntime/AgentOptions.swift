@@ -7,13 +7,24 @@ package struct AgentOptions: Sendable {
     package var policyPath = "/etc/portreeve/policy.yaml"
     /// Overrides `queue.numbers` of the policy.
     package var queues: ClosedRange<UInt16>?
-    package var controlPath = "/run/portreeve/control.sock"
+    package var controlPath = AgentOptions.defaultControlPath
+    package static let defaultControlPath = "/run/portreeve/control.sock"
+    /// Where the last policy in force is kept, if anywhere else than `policyDirectory` says.
+    package var stateDirectory: String?
+    /// Over restarts, upgrades and boots. An agent with a control socket of its own keeps its policy beside that, for the
+    /// other place is that of the host's agent.
+    package var policyDirectory: String {
+        stateDirectory ?? (controlPath == AgentOptions.defaultControlPath ? "/var/lib/portreeve" : directory)
+    }
+    var keeper: PolicyKeeper { PolicyKeeper(directory: policyDirectory, policyPath: policyPath) }
     /// The connections for the next run, beside the control socket.
     package var statePath: String { directory + "/state" }
     /// What was reported of the queues' losses, for the next run.
     package var lossesPath: String { directory + "/losses" }
+    var startsPath: String { directory + "/starts" }
     private var directory: String {
-        controlPath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        guard let slash = controlPath.lastIndex(of: "/") else { return "." }
+        return slash == controlPath.startIndex ? "/" : String(controlPath[..<slash])
     }
     package var version = Release.version
 

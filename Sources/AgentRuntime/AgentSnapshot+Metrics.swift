@@ -21,6 +21,7 @@ extension MetricsSample {
         policyRules = document.rules.count
         policyLoadedAt = snapshot.policy.loadedAt
         wasLastReloadRefused = snapshot.policy.lastReloadError != nil
+        isPolicyFallback = snapshot.policy.fallback != nil
         warnings = snapshot.complaints.count
         queues = snapshot.workers.map(QueueSample.init)
         reasons = snapshot.reasons.filter {

@@ -15,6 +15,7 @@ extension StatusReport {
         mode = snapshot.document.mode
         failure = snapshot.document.failure
         policy = PolicyStatus(snapshot.policy)
+        policy.copy = snapshot.policyCopy
         queues = snapshot.workers.map(QueueStatus.init)
         reasons = snapshot.reasons.filter { $0.dropped > 0 }
         connections = ConnectionCounts(snapshot)
@@ -39,6 +40,8 @@ extension PolicyStatus {
         builtIn = standing.policy.document.engine.builtInRules
         loadedAt = standing.loadedAt
         lastReloadError = standing.lastReloadError
+        fallback = standing.fallback
+        takenBackIn = standing.takenBackAt.map { max(0, $0 - PendingPolicy.now) }
     }
 }
 

@@ -19,6 +19,8 @@ struct AgentSnapshot {
     let version: String
     let uptime: Instant.Span
     let policy: PolicyStore.Standing
+    /// Where the policy in force is kept.
+    let policyCopy: String
     let accounting: EventAccounting
     let eventFile: EventFileState
     /// In the order of their queues.
@@ -40,6 +42,7 @@ struct AgentSnapshot {
         version = agent.options.version
         uptime = max(.zero, Clocks.monotonic() - agent.startedAt)
         policy = agent.policies.description
+        policyCopy = agent.options.keeper.keptPath
         // Before the workers: an event that is accounted for was counted by its worker.
         accounting = agent.log.accounting()
         eventFile = agent.log.fileState()

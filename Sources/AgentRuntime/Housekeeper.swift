@@ -24,6 +24,13 @@ final class Housekeeper {
     /// Whether the service manager keeps the queues' sockets.
     var areSocketsKept = false
     var stateKeeping = StateKeeping(due: Instant(nanoseconds: 0))
+    let keeper: PolicyKeeper
+    /// The policy that the agent started with, until that is done.
+    private var startingPolicy: StartingPolicy?
+    /// Why the policy in force is not kept; nil where it is.
+    var keepingTrouble: String?
+    /// The policy in force is on trial.
+    var pending: PendingPolicy?
     /// As it was last told.
     var eventFileTrouble: String?
     var offload = Offload()
@@ -33,8 +40,10 @@ final class Housekeeper {
     private var control: ControlServer?
     private var writer: pthread_t?
 
-    init(_ agent: Agent) {
+    init(_ agent: Agent, _ start: StartingPolicy) {
         self.agent = agent
+        keeper = agent.options.keeper
+        startingPolicy = start
         feeding = QueueFeeding(queues: agent.workers.count)
         losses = LossReports(queues: agent.workers.count)
     }
@@ -68,9 +77,19 @@ final class Housekeeper {
         resumeOffload(policies.current)
         for worker in workers { worker.begin() }
         agent.startWatchdog()
+        keepStartingPolicy()
+        FailureNote.remove(in: options.policyDirectory)
         tellReady()
         logger.notice(
             "ready: \(agent.describeQueues()), policy \(options.policyPath), \(policies.current.document.mode)")
+    }
+
+    /// Once it is in force; or, where it is the one that was kept, says so.
+    private func keepStartingPolicy() {
+        guard let start = startingPolicy else { return }
+        startingPolicy = nil
+        if let trouble = start.trouble { note(keepingFailed: trouble) }
+        if let why = start.fallback { report(fallback: why) } else { keep(start.copy, start.policy.epoch) }
     }
 
     /// Ready means: every queue is bound.
@@ -94,6 +113,7 @@ final class Housekeeper {
             case .none: break
             }
             agent.errands.run(by: self)
+            endTrial()
             if let dead = deadWorker() ?? lostQueue() { return dead }
             keepHouse()
             refreshState()
@@ -111,7 +131,9 @@ final class Housekeeper {
         refreshWarnings(policy)
         refreshMetrics(policy)
         refreshUnclaimed()
-        agent.complaints.withLock { $0 = warnings + metrics.complaints }
+        agent.complaints.withLock {
+            $0 = warnings + metrics.complaints + (keepingTrouble.map { [$0] } ?? [])
+        }
     }
 
     /// - Parameter isPlanned: somebody asked for it, and may start the agent again at once.

@@ -34,7 +34,15 @@ package enum PolicyFile {
     }
 
     /// As `load`, with warnings.
-    package static func read(_ path: String, for use: PolicyUse = .queue) -> Outcome {
+    ///
+    /// - Parameters:
+    ///   - path: the policy file.
+    ///   - use: decides which fields of a packet rules may name.
+    ///   - copy: takes everything that is read; whole where the outcome has a document.
+    /// - Returns: the document, unless anything is wrong, and all diagnostics in the order of the files.
+    package static func read(
+        _ path: String, for use: PolicyUse = .queue, copyingTo copy: PolicyCopyWriter? = nil
+    ) -> Outcome {
         var sources: [(name: String, text: [UInt8])] = []
         var unreadable: [Diagnostic] = []
         var names = [path]
@@ -52,8 +60,9 @@ package enum PolicyFile {
             }
         }
         let isIncomplete = unreadable.contains { $0.severity == .error }
-        var outcome = parse(sources, for: use, in: .host, isIncomplete: isIncomplete)
+        var outcome = parse(sources, for: use, in: .host(copyingTo: copy), isIncomplete: isIncomplete)
         if isIncomplete { outcome.document = nil }
+        for source in sources { copy?.add(.file, source.name, source.text) }
         outcome.diagnostics = unreadable + outcome.diagnostics
         return outcome
     }

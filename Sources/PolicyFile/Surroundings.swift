@@ -27,6 +27,21 @@ package struct Surroundings: Sendable {
         })
 }
 
+extension Surroundings {
+    /// This host, with each list file that is read added to the copy.
+    static func host(copyingTo copy: PolicyCopyWriter?) -> Surroundings {
+        guard let copy else { return .host }
+        var surroundings = host
+        let read = host.read
+        surroundings.read = { path throws(FileFault) in
+            let bytes = try read(path)
+            copy.add(.list, path, bytes)
+            return bytes
+        }
+        return surroundings
+    }
+}
+
 /// Why a file could not be read.
 package struct FileFault: Error {
     /// In words that follow the file's name: "No such file or directory".

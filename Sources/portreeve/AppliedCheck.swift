@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import AgentControl
 import FirewallPolicy
 import Glibc
@@ -64,11 +65,11 @@ struct AppliedCheck {
 
 /// The datagram that the rules must see.
 private struct Probe {
-    private let from: InterfaceAddress?
+    private let from: LocalAddress?
 
     /// Chooses an interface whose packets are judged.
     init(_ policy: Policy) {
-        from = InterfaceAddress.all().first {
+        from = LocalAddress.all().first {
             !$0.isIPv6 && $0.carriesMulticast && !$0.isLoopback && !policy.traits(ofInterface: $0.interface).isIgnored
         }
     }

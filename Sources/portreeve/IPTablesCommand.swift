@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import AgentControl
 import ArgumentParser
 import FirewallPolicy
@@ -50,7 +51,10 @@ struct IPTablesCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Take the rules back after so long unless --keep comes.", valueName: "seconds"))
     var confirm: Int64?
 
-    @Flag(help: "Apply although no agent answers or the rules do not fit others.")
+    @Flag(
+        help:
+            "Apply although no agent answers, administrators are shut out, or the rules do not fit others; with --keep, although it is the same session."
+    )
     var force = false
 
     @Option(help: "Print for this family only.")
@@ -140,7 +144,14 @@ extension IPTablesCommand {
         let directory = RollBackDirectory(path: state)
         let lock = try directory.lock()
         defer { lock.release() }
-        if directory.pending != nil {
+        if let pending = directory.pending {
+            guard force || pending.author?.mayBeConfirmed(by: .here) ?? true else {
+                let left = max(0, pending.deadline - PendingRollBack.now)
+                throw fail(
+                    "this is the session that applied the rules: that it goes on does not show that anybody can still get "
+                        + "in; run \"portreeve iptables --keep\" from a new SSH session or at the console within \(left) s"
+                )
+            }
             directory.clear()
             return print("kept: the rules stay")
         }

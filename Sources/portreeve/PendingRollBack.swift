@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import AgentControl
 import Glibc
 import PacketFilterRules
@@ -13,11 +14,14 @@ struct PendingRollBack: Equatable {
     /// suspended machine has not been confirmed.
     var deadline: Int64
     var rules: OwnRulesets
+    /// Who made the change, and may not confirm it; nil where an earlier release wrote the file.
+    var author: CallerSession?
 
-    init(after seconds: Int64, to rules: OwnRulesets) {
+    init(after seconds: Int64, to rules: OwnRulesets, by author: CallerSession) {
         token = "\(getpid())-\(Self.now)"
         deadline = Self.now + seconds
         self.rules = rules
+        self.author = author
     }
 
     static var now: Int64 {
@@ -32,6 +36,7 @@ extension PendingRollBack {
     /// them.
     var text: String {
         var lines = ["token \(token)", "deadline \(deadline)"]
+        if let author { lines.append("author \(author.text)") }
         if let bridge = rules.bridge { lines.append(bridge.text) }
         for family in AddressFamily.allCases {
             guard let own = rules.families[family] else { continue }
@@ -59,6 +64,7 @@ extension PendingRollBack {
         }
         self.token = String(token)
         self.deadline = deadline
+        author = scalars["author"].flatMap { CallerSession(String($0)) }
         rules = OwnRulesets(bridge: BridgeTable(in: text))
         for family in AddressFamily.allCases where text.contains("family \(family.rawValue)\n") {
             rules.families[family] = OwnRules(

@@ -1,24 +1,79 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import AgentControl
 import ArgumentParser
 
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload", abstract: "Have the agent read its policy again.",
-        discussion: "On any error the old policy stays in force, the errors are printed and the exit status is 1.")
+        discussion: """
+            On any error the old policy stays in force and the errors are printed. A policy that would shut out the SSH \
+            session that you are in, or one of another administrator, is refused.
+
+            A safe try from afar: portreeve reload --confirm 60, then, from a new SSH session or at the console, portreeve \
+            reload --keep. Without --keep the old policy is back in force after 60 seconds; a restart in between does not \
+            bring the new one in.
+
+            Exit status: 0 the policy is in force, or kept; 1 it is not; 2 it is not, because it would shut out an \
+            administrator who is connected.
+            """)
 
     @OptionGroup var control: ControlOptions
 
+    @Option(help: ArgumentHelp("Take the policy back after so long unless --keep comes.", valueName: "seconds"))
+    var confirm: Int64?
+
+    @Flag(help: "Confirm a reload --confirm: from another session, or at the console.")
+    var keep = false
+
+    @Flag(help: "Although administrators are shut out; with --keep, although it is the same session.")
+    var force = false
+
+    func validate() throws {
+        if keep && confirm != nil { throw ValidationError("--keep confirms what --confirm tries: give one of them") }
+        if let confirm, !ReloadRequest.confirmRange.contains(confirm) {
+            throw ValidationError("--confirm takes 1 to 86400 seconds")
+        }
+    }
+
     func run() throws {
-        guard case .reloaded(let report) = try control.ask(.reload, timeoutSeconds: 120) else {
+        guard case .reloaded(let report) = try control.ask(request, timeoutSeconds: 120) else {
             throw control.unexpected()
         }
         // Each is located and harmless already, and may have several lines.
         for diagnostic in report.diagnostics { complain(diagnostic) }
-        guard report.accepted else {
-            throw fail("the policy was not changed: epoch \(report.epoch) stays in force")
+        guard report.accepted else { throw refusal(report) }
+        let files = report.files.map(\.harmless).joined(separator: ", ")
+        guard let seconds = report.takenBackIn, let earlier = report.earlierEpoch else {
+            return print(
+                keep ? "kept: epoch \(report.epoch) stays in force" : "epoch \(report.epoch) is in force: \(files)")
         }
-        print("epoch \(report.epoch) is in force: \(report.files.map(\.harmless).joined(separator: ", "))")
+        print("epoch \(report.epoch) is in force for \(seconds) s: \(files)")
+        print(
+            "after that epoch \(earlier) is back in force: confirm with \"portreeve reload --keep\" from a new SSH session "
+                + "or at the console")
+    }
+
+    private var request: ControlRequest {
+        let caller = CallerSession.here.text
+        if keep {
+            var request = KeepRequest()
+            request.caller = caller
+            request.isForced = force
+            return .keep(request)
+        }
+        var request = ReloadRequest()
+        request.caller = caller
+        request.isForced = force
+        request.confirmSeconds = confirm
+        request.sessions = SSHServers.here().sessions.prefix(ReloadRequest.sessionLimit).map(\.text)
+        return .reload(request)
+    }
+
+    private func refusal(_ report: ReloadReport) -> ExitCode {
+        if keep { return ExitCode(1) }
+        return fail(
+            "the policy was not changed: epoch \(report.epoch) stays in force", status: report.shutsOut ? 2 : 1)
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import AgentControl
 import ArgumentParser
 import FirewallPolicy
@@ -65,14 +66,18 @@ struct RuleApplication {
         }
     }
 
-    /// Whoever applies rules over SSH wants to be there afterwards.
+    /// Whoever applies rules over SSH wants to be there afterwards, and so do others.
     private func requireSession(_ document: PolicyDocument) throws {
-        guard let session = PresentSession.here, let refusal = session.refusal(by: document) else { return }
-        let what = "this policy would shut out the SSH session that you are in (\(session.text)): \(refusal)"
-        guard !command.force else { return complain("note: \(what)") }
+        let refusals = SessionGuard(
+            present: CallerSession.here.ssh, established: SSHServers.here().sessions
+        ).refusals(by: document)
+        guard let first = refusals.first else { return }
+        guard !command.force, command.confirm == nil else {
+            return refusals.forEach { complain("note: \($0.sentence)") }
+        }
         throw fail(
-            "\(what)\nnothing was changed: add a rule that lets it pass, such as an allow or force-allow rule for "
-                + "incoming tcp to port \(session.serverPort); --force applies the rules all the same")
+            "\(refusals.map(\.sentence).joined(separator: "\n"))\nnothing was changed: \(first.cure); --confirm 60 tries "
+                + "the rules for a minute, --force applies them all the same")
     }
 
     private func requireAgent() throws {
@@ -95,7 +100,7 @@ struct RuleApplication {
     /// Who takes the rules back waits before they are there.
     private func change(_ rules: NamespaceRules, to target: OwnRulesets, _ directory: RollBackDirectory) throws {
         if let seconds = command.confirm {
-            let pending = PendingRollBack(after: seconds, to: rules.own)
+            let pending = PendingRollBack(after: seconds, to: rules.own, by: .here)
             try directory.set(pending)
             do {
                 let by = try RollBackCommand.arm(directory, token: pending.token, seconds: seconds)
@@ -131,8 +136,8 @@ struct RuleApplication {
     private func reportWhatFollows() {
         if let seconds = command.confirm {
             print(
-                "the rules are taken back in \(seconds) s: confirm from a new session with \"portreeve iptables --keep\""
-            )
+                "the rules are taken back in \(seconds) s: confirm from a new SSH session or at the console with \"portreeve "
+                    + "iptables --keep\"")
         }
         let saved = SavedRules(directory: command.saved).rules.unmarked
         if !saved.isEmpty, saved != (try? NamespaceRules.read().own.unmarked) {

@@ -51,6 +51,16 @@ struct StatusText {
         let policy = report.policy
         let loaded = WallTime(seconds: policy.loadedAt).text
         var lines = [line("policy", "epoch \(policy.epoch), \(policy.ruleCount) rules, loaded \(loaded)")]
+        if let seconds = policy.takenBackIn {
+            lines.append(
+                line(
+                    "",
+                    "taken back in \(seconds) s unless \"portreeve reload --keep\" comes from another session"))
+        }
+        if let why = policy.fallback {
+            lines.append(line("", "this is the last policy that was in force; the one on disk is not:"))
+            lines += why.split(whereSeparator: \.isNewline).map { line("", "  " + $0) }
+        }
         lines += policy.files.map { line("", $0) }
         lines.append(line("", "built-in: \(policy.builtIn.isEmpty ? "none" : policy.builtIn.joined(separator: ", "))"))
         if let error = policy.lastReloadError {

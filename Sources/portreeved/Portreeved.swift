@@ -12,6 +12,13 @@ struct Portreeved: ParsableCommand {
         discussion: """
             SIGHUP loads the policy again and reopens the events file, SIGTERM and SIGINT end the agent with every \
             packet settled. Without rules that feed its queues (portreeve iptables --apply) it sees no packet.
+
+            The last policy in force is kept, whole. Where the one on the disk does not load, would shut out an \
+            administrator who is connected over SSH, or was not confirmed (portreeve reload --confirm), a start takes the \
+            kept one and says so.
+
+            Exit status: 0 it was asked to end; 1 anything else; 69 the service manager started it 5 times within a \
+            minute in vain: it is not to be started again by itself.
             """,
         version: AgentOptions().version)
 
@@ -24,24 +31,41 @@ struct Portreeved: ParsableCommand {
     @Option(help: "The control socket.")
     var control = AgentOptions().controlPath
 
+    @Option(
+        help: ArgumentHelp(
+            "Where the last policy in force is kept; /var/lib/portreeve, or beside the control socket where --control names another.",
+            valueName: "directory"))
+    var state: String?
+
     @Flag(help: "Check the policy and end: 0 if it is good.")
     var check = false
+
+    @Flag(help: "Say which policy a start would have, and end: 0 if there is one.")
+    var checkStart = false
 
     func run() throws {
         var options = AgentOptions()
         options.policyPath = policy
         options.queues = queue?.numbers
         options.controlPath = control
+        options.stateDirectory = state
         do {
             if check {
                 try Agent.check(options)
+            } else if checkStart {
+                try rehearse(options)
             } else {
                 try Agent.run(options)
             }
         } catch {
             Agent.report(error)
-            throw ExitCode.failure
+            throw error.givesUp ? ExitCode(EX_UNAVAILABLE) : ExitCode.failure
         }
+    }
+
+    private func rehearse(_ options: AgentOptions) throws(AgentError) {
+        guard let why = try Agent.rehearse(options) else { return print("a start takes the policy on disk: \(policy)") }
+        print("a start takes the last policy that was in force, because the one on disk cannot be taken:\n\(why)")
     }
 }
 

@@ -21,7 +21,7 @@ struct ControlServerTests {
         case .ping: .pong(Samples.identity)
         case .status: .status(Samples.status)
         case .connections: .connections(ConnectionPage(rows: [Samples.connection()], next: nil))
-        case .reload: .failure(ControlFailure(.unavailable, "starting"))
+        case .reload, .keep: .failure(ControlFailure(.unavailable, "starting"))
         case .coldStart: .coldStarted
         case .reopen: .reopened
         }
@@ -44,7 +44,7 @@ struct ControlServerTests {
         #expect(try await ask(.status) == .status(Samples.status))
         #expect(try await ask(.reopen) == .reopened)
         await #expect(throws: ControlError.refused(ControlFailure(.unavailable, "starting"))) {
-            try await ask(.reload)
+            try await ask(.reload(ReloadRequest()))
         }
         server.stop()
     }

@@ -12,8 +12,10 @@ import Testing
 struct MessageTests {
     @Test(
         "A request survives the way",
-        arguments: [.ping, .status, .connections(ConnectionQuery()), .connections(Samples.query), .reload, .reopen]
-            as [ControlRequest])
+        arguments: [
+            .ping, .status, .connections(ConnectionQuery()), .connections(Samples.query), .reload(ReloadRequest()),
+            .reload(Samples.reload), .keep(KeepRequest()), .keep(Samples.keep), .reopen,
+        ] as [ControlRequest])
     func requests(request: ControlRequest) throws {
         #expect(try ControlRequest(message: request.message) == request)
         #expect(!request.message.contains(UInt8(ascii: "\n")))
@@ -26,7 +28,7 @@ struct MessageTests {
             .connections(ConnectionPage(rows: [], next: nil)),
             .connections(ConnectionPage(rows: [Samples.connection(), Samples.connectionIPv6], next: 1 << 33)),
             .reloaded(ReloadReport(accepted: false, epoch: 3, files: ["a.yaml"], diagnostics: ["a.yaml:1:1: x\n ^"])),
-            .coldStarted, .reopened, .failure(ControlFailure(.busy, "too many")),
+            .reloaded(Samples.trial), .coldStarted, .reopened, .failure(ControlFailure(.busy, "too many")),
         ] as [ControlReply])
     func replies(reply: ControlReply) throws {
         #expect(try ControlReply(message: reply.message) == reply)
@@ -51,6 +53,10 @@ struct MessageTests {
             (#"{"portreeve":1,"request":"connections","first":"198.51.100","last":"::1"}"#, .malformed, "\"first\""),
             (#"{"portreeve":1,"request":"connections","direction":"up"}"#, .malformed, "\"direction\""),
             (#"{"portreeve":1,"request":"connections","refused":1}"#, .malformed, "\"refused\""),
+            (#"{"portreeve":1,"request":"reload","confirm":0}"#, .malformed, "1 to 86400"),
+            (#"{"portreeve":1,"request":"reload","confirm":86401}"#, .malformed, "1 to 86400"),
+            (#"{"portreeve":1,"request":"reload","sessions":"x"}"#, .malformed, "\"sessions\""),
+            (#"{"portreeve":1,"request":"keep","force":1}"#, .malformed, "\"force\""),
         ] as [(String, ControlFailure.Code, String)])
     func refusedRequests(text: String, code: ControlFailure.Code, part: String) {
         let failure = #expect(throws: ControlFailure.self) { try ControlRequest(message: Array(text.utf8)) }

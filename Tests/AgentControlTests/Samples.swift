@@ -23,6 +23,9 @@ enum Samples {
         report.policy.builtIn = ["DHCP and DNS client", "path MTU"]
         report.policy.loadedAt = 1_795_000_000
         report.policy.lastReloadError = "policy.yaml:3:7: unknown key \"actoin\"\n  actoin: deny\n  ^"
+        report.policy.fallback = "policy.yaml:3:7: unknown key \"actoin\"\n  actoin: deny\n  ^"
+        report.policy.takenBackIn = 42
+        report.policy.copy = "/var/lib/portreeve/policy.kept"
         report.queues = [queue(0), queue(3)]
         report.reasons = [count(.outOfConnection), count(.nullIP)]
         report.connections = connections
@@ -94,6 +97,30 @@ enum Samples {
         report.isIPv6 = true
         report.refusal = nil
         report.rule = nil
+        return report
+    }()
+
+    static let reload: ReloadRequest = {
+        var request = ReloadRequest()
+        request.isForced = true
+        request.confirmSeconds = 60
+        request.caller = "terminal 0 login - ssh -"
+        request.sessions = ["198.51.100.7 40112 192.0.2.10 22"]
+        return request
+    }()
+
+    static let keep: KeepRequest = {
+        var request = KeepRequest()
+        request.caller = "terminal 0 login - ssh -"
+        request.isForced = true
+        return request
+    }()
+
+    static let trial: ReloadReport = {
+        var report = ReloadReport(accepted: true, epoch: 3, files: ["a.yaml"], diagnostics: [])
+        report.shutsOut = true
+        report.takenBackIn = 60
+        report.earlierEpoch = 2
         return report
     }()
 

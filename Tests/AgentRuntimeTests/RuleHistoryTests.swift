@@ -29,8 +29,8 @@ struct RuleHistoryTests {
         #expect(history.rule(1, epoch: 1)?.name == "b")
         #expect(history.rule(1, epoch: 1)?.place == "policy.yaml:2")
         #expect(history.rule(1, epoch: 2)?.name == "a")
-        #expect(history.epoch == 2)
-        #expect(history.namesInForce == ["a", "c"])
+        #expect(history.names(epoch: 2) == ["a", "c"])
+        #expect(history.names(epoch: 1) == ["a", "b"])
     }
 
     @Test("A number that the policy does not have, or a policy that is not known, names no rule")

@@ -2,6 +2,7 @@
 """`portreeve connections`: which rule admitted a connection, whatever policy is in force since."""
 
 import json
+import signal
 import unittest
 
 import isolation
@@ -10,7 +11,7 @@ isolation.isolate()
 
 import services
 from agent import Agent
-from lab import Lab
+from lab import Lab, wait_until
 from load import IdleConnections
 
 HEAD = "version: 1\ninterfaces: { ignore: [lo] }\nrules:\n"
@@ -74,11 +75,13 @@ class AdmittingRuleTests(unittest.TestCase):
     def test_a_connection_that_a_policy_of_then_refused(self):
         refusal = SERVICES.replace("Services, action: allow", "No services, action: deny")
         self.reload(PING + refusal)
-        self.assertEqual(self.idle.answering(), 0)
+        # It says something, which is sent again and again.
+        self.idle.process.signal(signal.SIGUSR1)
+        wait_until(lambda: self.row().get("rule_epoch") == 2, "it is refused")
         self.expect("No services", 5, 2, "in-force")
         self.reload(NO_FINGER + PING + refusal.replace("No services", "None"))
-        # What the client sends again is judged by the policy in force.
         self.assertIn(self.row()["rule"], ("No services", "None"))
+        wait_until(lambda: self.row().get("rule") == "None", "it is judged by the policy in force")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,32 @@ class UpgradeTests(System):
         self.assertIn("1:", rest)
 
 
+BAD = "echo 'version: 1\nmode: inlin' >/etc/portreeve/policy.yaml\n"
+# An upgrade that does not fail, and what it said.
+SAID = "dpkg -i /.given/new.deb >/tmp/dpkg 2>&1; cat /tmp/dpkg; dpkg-query -W portreeve\n"
+
+
+class PolicyCheckTests(System):
+    def test_an_upgrade_without_any_good_policy_leaves_what_runs_alone(self):
+        said = inside(f"""{INSTALL} {AGENT} {BAD} rm -f /var/lib/portreeve/policy.kept; {SAID}
+            portreeve status --agent-only; kill $agent""")
+        self.assertIn("policy.yaml:2:7: error: ", said)
+        self.assertIn("portreeve: not restarted, because it would have no policy", said)
+        self.assertIn("portreeve\t1:", said)
+        self.assertIn("mode         inline", said)
+
+    def test_an_upgrade_with_a_bad_policy_says_what_it_falls_back_on(self):
+        said = inside(f"{INSTALL} {AGENT} {BAD} {SAID} kill $agent")
+        self.assertIn("policy.yaml:2:7: error: ", said)
+        self.assertIn("a start takes the last policy that was in force", said)
+        self.assertNotIn("not restarted", said)
+
+    def test_an_upgrade_with_a_good_policy_says_nothing_of_it(self):
+        said = inside(f"{INSTALL} {AGENT} {SAID} kill $agent")
+        self.assertNotIn("a start takes", said)
+        self.assertNotIn("error", said)
+
+
 class RemovalTests(System):
     def test_its_rules_go_first_and_others_stay(self):
         said = inside(f"""{INSTALL}

@@ -72,6 +72,16 @@ class AgentUnitTests(unittest.TestCase):
         self.assertEqual(values["CapabilityBoundingSet"], values["AmbientCapabilities"])
         self.assertEqual(values["CapabilityBoundingSet"], "CAP_NET_ADMIN")
 
+    def test_it_gives_up_by_itself_long_before_systemd_does(self):
+        """Whose limit would refuse the administrator's `systemctl start` too."""
+        values = dict(settings("portreeved.service"))
+        self.assertEqual(values["RestartPreventExitStatus"], "69")
+        self.assertGreaterEqual(int(values["StartLimitBurst"]), 30)
+
+    def test_it_may_keep_its_policy_over_boots(self):
+        values = dict(settings("portreeved.service"))
+        self.assertEqual((values["StateDirectory"], values["StateDirectoryMode"]), ("portreeve", "0750"))
+
     def test_a_restart_keeps_queues_and_state(self):
         values = dict(settings("portreeved.service"))
         self.assertEqual((values["Type"], values["RuntimeDirectoryPreserve"]), ("notify", "restart"))

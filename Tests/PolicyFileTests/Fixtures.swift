@@ -50,11 +50,12 @@ enum Fixtures {
         return String(decoding: try readFile("\(root)/\(file)", atMost: 1 << 20), as: UTF8.self)
     }
 
-    static func write(_ text: String, to path: String) throws {
+    static func write(_ text: String, to path: String) throws { try write(bytes: Array(text.utf8), to: path) }
+
+    static func write(bytes: [UInt8], to path: String) throws {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
         guard descriptor >= 0 else { throw FileFault("not writable") }
         defer { close(descriptor) }
-        let bytes = Array(text.utf8)
         let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
         guard written == bytes.count else { throw FileFault("written in part") }
     }

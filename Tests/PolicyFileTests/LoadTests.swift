@@ -8,7 +8,7 @@ import Testing
 @testable import PolicyFile
 
 /// A directory of its own, removed at the end.
-private struct Folder: ~Copyable {
+struct Folder: ~Copyable {
     let path: String
 
     init() throws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import FirewallPolicy
 import Glibc
 import PacketFilterRules
@@ -10,6 +11,7 @@ import Testing
 @Suite("What a pending roll-back remembers")
 struct PendingRollBackTests {
     private let own = QueueRulePlan(PolicyDocument(), incoming: .prerouting)
+    private let author = CallerSession(ssh: SSHSession("198.51.100.7 40112 192.0.2.10 22"), login: 3, terminal: 0)
 
     @Test("The rules of both families, of one, or none, and a bridge's table, survive the file")
     func survives() throws {
@@ -19,7 +21,7 @@ struct PendingRollBackTests {
             OwnRulesets(families: [.ipv4: own.rules(for: .ipv4)]), OwnRulesets(families: [.ipv6: OwnRules()]),
             OwnRulesets(), OwnRulesets(bridge: table), OwnRulesets(families: own.rulesets.families, bridge: table),
         ] {
-            let pending = PendingRollBack(after: 60, to: rules)
+            let pending = PendingRollBack(after: 60, to: rules, by: author)
             #expect(PendingRollBack(pending.text) == pending)
         }
     }
@@ -36,7 +38,7 @@ struct PendingRollBackTests {
         let scratch = ScratchDirectory()
         let directory = RollBackDirectory(path: scratch.path)
         #expect(directory.pending == nil && directory.outcome == nil)
-        let pending = PendingRollBack(after: 60, to: OwnRulesets())
+        let pending = PendingRollBack(after: 60, to: OwnRulesets(), by: author)
         try directory.set(pending)
         #expect(directory.pending == pending)
         directory.clear()

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-import Glibc
 import NetfilterQueue
 
 /// What the kernel had counted as lost of a queue when it was last reported.
@@ -44,16 +43,6 @@ struct LossFile {
         let lines = losses.sorted { $0.key < $1.key }.map {
             "\($0.key) queue-full \($0.value.queueFull) socket-full \($0.value.socketFull)"
         }
-        replace(with: (["boot \(boot)"] + lines).map { $0 + "\n" }.joined())
-    }
-
-    private func replace(with text: String) {
-        let new = path + ".new"
-        _ = unsafe unlink(new)
-        let descriptor = unsafe open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { return }
-        let isWhole = unsafe Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
-        close(descriptor)
-        if isWhole { _ = unsafe rename(new, path) } else { _ = unsafe unlink(new) }
+        SmallFile.replace(path, with: (["boot \(boot)"] + lines).map { $0 + "\n" }.joined())
     }
 }

@@ -11,6 +11,17 @@ enum SmallFile {
         return forEachChunk(path) { bytes += $0 } ? String(decoding: bytes, as: UTF8.self) : nil
     }
 
+    /// Writes a file whole or not at all, for its owner alone. What cannot be written is not.
+    static func replace(_ path: String, with text: String) {
+        let new = path + ".new"
+        _ = unsafe unlink(new)
+        let descriptor = unsafe open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { return }
+        let isWhole = unsafe Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
+        close(descriptor)
+        if isWhole { _ = unsafe rename(new, path) } else { _ = unsafe unlink(new) }
+    }
+
     /// Reads no further than until `body` returns false. A file that cannot be read has no lines.
     static func forEachLine(_ path: String, _ body: (String) -> Bool) {
         var rest: [UInt8] = []

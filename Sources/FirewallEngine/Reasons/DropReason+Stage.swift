@@ -22,7 +22,7 @@ extension DropReason {
             .connections
         case .invalidPacketInfo, .internalDriverError, .invalidAdapterConfiguration, .outOfMemory: .agent
         case .unsolicitedUDP, .unsolicitedICMP: .unsolicited
-        case .portScan, .osFingerprint, .nullScan, .synfinScan, .xmasScan: .notice
+        case .portScan, .osFingerprint, .nullScan, .synfinScan, .xmasScan, .fallbackPolicy: .notice
         }
     }
 

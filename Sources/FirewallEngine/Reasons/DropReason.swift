@@ -67,7 +67,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case synfinScan
     case xmasScan
     case blockedScanner
+    case fallbackPolicy
 
     /// How many reasons there are; the length of an array of counters.
-    public static let count = 64
+    public static let count = 65
 }

@@ -318,5 +318,11 @@ extension ReasonRow {
             raisedWhen: "traffic of a source under a reconnaissance block; before every rule, not to be bypassed",
             setting: "reconnaissance.block", seen: "queue", advice: "wait, or portreeve unblock ADDRESS",
             isAvailable: false),
+        ReasonRow(
+            .fallbackPolicy, 922, "fallback-policy", "Fallback Policy", .notice,
+            raisedWhen: "started from the last policy that was in force, because the one on disk does not load, would "
+                + "shut out an administrator who is connected, or was not confirmed",
+            setting: nil, seen: "queue",
+            advice: "mend the policy (portreeve check) and put it in force (portreeve reload)"),
     ]
 }

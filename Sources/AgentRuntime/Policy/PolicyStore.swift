@@ -7,27 +7,33 @@ import Locking
 import PolicyFile
 
 /// The policy in force and its history. Loading happens beside the old one: only a policy that loads, checks and
-/// compiles replaces it (DESIGN 1.6).
+/// compiles replaces it (DESIGN 1.6). The main thread changes it, every thread may look.
 final class PolicyStore: Sendable {
     struct Standing {
         var policy: Policy
         /// Seconds since 1970.
         var loadedAt: Int64
         var lastReloadError: String?
+        /// Why it is the last policy that was in force and not the one on the disk.
+        var fallback: String?
+        /// When it is taken back unless it is confirmed, on the clock of `Clocks.sinceBoot`; nil where it is for good.
+        var takenBackAt: Int64?
     }
 
     let path: String
     private let standing: Guarded<Standing>
     private let history = Guarded(RuleHistory())
+    /// No epoch comes twice.
+    private let lastEpoch: Guarded<UInt32>
     /// The connections that each worker's table can hold.
     private let room: Int
 
-    init(path: String) throws(AgentError) {
+    init(path: String, _ start: StartingPolicy) {
         self.path = path
-        let policy = try PolicyStore.load(path, epoch: 1)
-        standing = Guarded(Standing(policy: policy, loadedAt: Clocks.calendarSeconds()))
-        room = Engine.capacity(policy.document.engine.limits)
-        history.withLock { $0.register(policy) }
+        standing = Guarded(Standing(policy: start.policy, loadedAt: start.since, fallback: start.fallback))
+        lastEpoch = Guarded(start.policy.epoch)
+        room = Engine.capacity(start.policy.document.engine.limits)
+        history.withLock { $0.register(start.policy) }
     }
 
     var current: Policy { standing.withLock { $0.policy } }
@@ -35,29 +41,41 @@ final class PolicyStore: Sendable {
     /// The rules of this policy and of those before it.
     var rules: RuleHistory { history.withLock { $0 } }
 
-    /// Loads the files again; called by one thread only. On any error the old policy stays and the error says what is wrong where.
-    func reload() throws(AgentError) -> Policy {
-        let old = current
-        let policy: Policy
-        do {
-            policy = try PolicyStore.load(path, epoch: old.epoch &+ 1)
-            try refuseChangesThatNeedARestart(from: old.document, to: policy.document)
-        } catch {
-            standing.withLock { $0.lastReloadError = error.description }
-            throw error
-        }
-        history.withLock { $0.register(policy) }
-        standing.withLock { $0 = Standing(policy: policy, loadedAt: Clocks.calendarSeconds()) }
-        return policy
-    }
-
-    static func load(_ path: String, epoch: UInt32) throws(AgentError) -> Policy {
+    /// Loads the files again, and changes nothing. The copy takes what is read.
+    func load(copyingTo copy: PolicyCopyWriter?) throws(AgentError) -> Policy {
         let document: PolicyDocument
         do {
-            document = try PolicyFile.load(path)
+            document = try PolicyFile.read(path, copyingTo: copy).get()
         } catch {
             throw AgentError("\(error)")
         }
+        let policy = try PolicyStore.compile(document, epoch: lastEpoch.withLock { $0 } &+ 1)
+        try refuseChangesThatNeedARestart(from: current.document, to: document)
+        return policy
+    }
+
+    /// The policy that is in force from now on, or until `takenBackAt` unless it is confirmed.
+    func put(inForce policy: Policy, takenBackAt: Int64? = nil) {
+        lastEpoch.withLock { $0 = max($0, policy.epoch) }
+        history.withLock { $0.register(policy) }
+        standing.withLock {
+            $0 = Standing(policy: policy, loadedAt: Clocks.calendarSeconds(), takenBackAt: takenBackAt)
+        }
+    }
+
+    /// The circumstances of a policy that is in force again after another.
+    func restore(_ earlier: Standing, refused why: String) {
+        standing.withLock {
+            $0 = earlier
+            $0.lastReloadError = why
+        }
+    }
+
+    func note(refused why: String) { standing.withLock { $0.lastReloadError = why } }
+
+    func noteConfirmed() { standing.withLock { $0.takenBackAt = nil } }
+
+    static func compile(_ document: PolicyDocument, epoch: UInt32) throws(AgentError) -> Policy {
         do {
             return try Policy(document, epoch: epoch)
         } catch {

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-import FirewallPolicy
 import Glibc
-import PacketWire
+package import PacketWire
 
 /// One address of an interface that is up.
-struct InterfaceAddress {
-    var interface: String
-    var address: IPAddress
-    var isIPv6: Bool
-    var isLoopback: Bool
-    var carriesMulticast: Bool
+package struct LocalAddress {
+    package let interface: String
+    package let address: IPAddress
+    package let isIPv6: Bool
+    package let isLoopback: Bool
+    package let carriesMulticast: Bool
 
     /// Those of this network namespace (getifaddrs).
-    static func all() -> [InterfaceAddress] {
-        var found: [InterfaceAddress] = []
+    package static func all() -> [LocalAddress] {
+        var found: [LocalAddress] = []
         var first: UnsafeMutablePointer<ifaddrs>?
         guard unsafe getifaddrs(&first) == 0 else { return found }
         defer { unsafe freeifaddrs(first) }
         var next = unsafe first
         while let entry = unsafe next {
-            if let address = unsafe InterfaceAddress(entry.pointee) { found.append(address) }
+            if let address = unsafe LocalAddress(entry.pointee) { found.append(address) }
             unsafe next = entry.pointee.ifa_next
         }
         return found

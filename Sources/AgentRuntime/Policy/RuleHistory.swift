@@ -37,8 +37,9 @@ struct RuleHistory: Sendable {
         self.rulesKept = rulesKept
     }
 
-    /// Adds the policy that comes into force. The oldest ones go where they are too many.
+    /// Adds the policy that comes into force, unless it is here already. The oldest ones go where they are too many.
     mutating func register(_ policy: Policy) {
+        guard !editions.contains(where: { $0.epoch == policy.epoch }) else { return }
         let rules = policy.rules.map(Entry.init)
         let last = editions.last?.rules
         editions.append(Edition(epoch: policy.epoch, rules: rules == last ? last ?? rules : rules))
@@ -57,8 +58,8 @@ struct RuleHistory: Sendable {
         return edition.rules[Int(index)]
     }
 
-    var epoch: UInt32? { editions.last?.epoch }
-
-    /// The names in the policy in force.
-    var namesInForce: Set<String> { Set(editions.last?.rules.map(\.name) ?? []) }
+    /// The names of a policy's rules.
+    func names(epoch: UInt32) -> Set<String> {
+        Set(editions.last { $0.epoch == epoch }?.rules.map(\.name) ?? [])
+    }
 }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AdministrativeSessions
+import AgentControl
+import ConnectionTracking
+import EventLog
+import FirewallEngine
+import FirewallPolicy
+import Locking
+import Logging
+import PolicyFile
+
+/// Why a policy was not put in force.
+enum ReloadRefusal: Error {
+    case faulty(AgentError)
+    /// It would shut out administrators who are connected.
+    case shutsOut(String)
+
+    var description: String {
+        switch self {
+        case .faulty(let error): error.description
+        case .shutsOut(let text): text
+        }
+    }
+}
+
+extension Housekeeper {
+    /// Without anybody to whom it could be said, and without force.
+    func reloadBySignal() {
+        do {
+            _ = try reload(ReloadOrder())
+        } catch {
+            logger.error("reload refused, the old policy stays in force:\n\(error.description)")
+        }
+        log.reopen()
+    }
+
+    func reloadReport(_ order: ReloadOrder) -> ReloadReport {
+        var diagnostics: [String] = []
+        var shutsOut = false
+        var isAccepted = false
+        do throws(ReloadRefusal) {
+            diagnostics = try reload(order)
+            isAccepted = true
+        } catch {
+            diagnostics = [error.description]
+            if case .shutsOut = error { shutsOut = true }
+        }
+        let policy = policies.current
+        var report = ReloadReport(
+            accepted: isAccepted, epoch: policy.epoch, files: policy.document.files, diagnostics: diagnostics)
+        report.shutsOut = shutsOut
+        report.takenBackIn = pending?.secondsLeft
+        report.earlierEpoch = pending?.previous.policy.epoch
+        return report
+    }
+
+    /// Loads the policy files again and gives the result to every worker. The manager is told before and after.
+    ///
+    /// - Returns: what is worth knowing of the policy that is in force now.
+    private func reload(_ order: ReloadOrder) throws(ReloadRefusal) -> [String] {
+        tellReloading()
+        defer { tellReady() }
+        do throws(ReloadRefusal) {
+            return try adopt(order)
+        } catch {
+            policies.note(refused: error.description)
+            throw error
+        }
+    }
+
+    private func adopt(_ order: ReloadOrder) throws(ReloadRefusal) -> [String] {
+        if let pending {
+            throw .faulty(
+                AgentError(
+                    "an earlier reload waits \(pending.secondsLeft) s more for its confirmation: run \"portreeve reload "
+                        + "--keep\" from another session, or wait until it is taken back"))
+        }
+        let copy = beginCopy()
+        let policy: Policy
+        do {
+            policy = try policies.load(copyingTo: copy)
+        } catch {
+            throw .faulty(error)
+        }
+        let notes = try shuttingOut(by: policy.document, order)
+        if let seconds = order.confirmSeconds {
+            try beginTrial(of: policy, for: seconds, order.author, copy)
+        } else {
+            put(inForce: policy)
+            keep(copy, policy.epoch)
+        }
+        return notes
+    }
+
+    /// What the policy would do to administrators who are connected: it is refused, unless it is forced or takes itself back.
+    private func shuttingOut(by document: PolicyDocument, _ order: ReloadOrder) throws(ReloadRefusal) -> [String] {
+        let own = SSHServers.here().sessions
+        let refusals = SessionGuard(present: order.author.ssh, established: own + order.sessions)
+            .refusals(by: document)
+        guard let first = refusals.first else { return [] }
+        guard order.isForced || order.confirmSeconds != nil else {
+            let cure =
+                "\(first.cure); --confirm 60 tries the policy for a minute, --force puts it in force all the same"
+            throw .shutsOut((refusals.map(\.sentence) + [cure]).joined(separator: "\n"))
+        }
+        return refusals.map { "note: \($0.sentence)" }
+    }
+
+    /// The policy that is in force from now on.
+    func put(inForce policy: Policy, takenBackAt: Int64? = nil) {
+        let tracksMore = policy.tracksMore(than: policies.current)
+        policies.put(inForce: policy, takenBackAt: takenBackAt)
+        log.register(PolicyNames(policy), settings: policy.document.events)
+        agent.shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
+        let interfaces = network.table(policy)
+        let schedules = Housekeeper.activeSchedules(policy)
+        agent.unclaimed.withLock { $0 }?.setTimeouts(policy.document.engine.timeouts)
+        for worker in workers {
+            worker.engine.withLock { engine in
+                engine.adopt(policy, interfaces: interfaces, activeSchedules: schedules)
+                if tracksMore { engine.beginColdStart(at: Clocks.monotonic()) }
+            }
+        }
+        if offload.standing != .unused || !policy.document.offloadedDirections.isEmpty {
+            pauseOffload()
+            resumeOffload(policy)
+            offload.isStale = true
+        }
+        if Housekeeper.keepsSockets(policy) != areSocketsKept { updateKeptSockets() }
+        logger.notice(
+            "policy \(options.policyPath) loaded: epoch \(policy.epoch), \(policy.document.rules.count) rules")
+    }
+}
