@@ -68,7 +68,7 @@ test-package:
 	cat .build/test-package.log; exit $$status
 
 test-swift: deps-build
-	$(SWIFT) test
+	$(PYTHON) Tests/swift_tests.py $(SWIFT) test
 
 # The heap allocations of the packet path, against the numbers in the repository. In a release build: a debug build allocates.
 test-allocations: deps-build

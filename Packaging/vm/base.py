@@ -12,6 +12,9 @@ import re
 import shutil
 import subprocess
 
+# mke2fs and others are not on an ordinary user's path.
+os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
 RELEASE = "bookworm"
 SIZE = "2G"
 PACKAGES = (

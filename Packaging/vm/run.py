@@ -2,8 +2,8 @@
 """run.py PACKAGE.deb [PATTERN...]: installs the package in a virtual Debian machine and tries everything it promises there.
 
 The steps are in guest/. With patterns (`*restart*`) only the steps whose names match are run, besides the installation.
-The last line says how many steps passed, failed and were skipped; the exit status is 1 if one failed. Where qemu cannot be
-installed or Debian's archive cannot be reached, the run counts as skipped.
+The last lines name the steps that failed and say how many passed, failed and were skipped; the exit status is 1 if one failed.
+Where qemu cannot be installed or Debian's archive cannot be reached, the run counts as skipped.
 """
 
 import argparse
@@ -20,6 +20,9 @@ from base import HERE, Broken, Unavailable, base, require
 from machine import QEMU, Machine
 
 PROJECT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(PROJECT, "Tests"))
+
+from closing import close
 
 
 def dependencies(package):
@@ -82,8 +85,8 @@ class Table:
         """The machine ended, or did not end, in the middle of a step."""
         self.rows.append({"step": self.running or "the machine", "result": "failed", "detail": why, "seconds": 0.0})
 
-    def count(self, result):
-        return sum(row["result"] == result for row in self.rows)
+    def steps(self, result):
+        return [row["step"] for row in self.rows if row["result"] == result]
 
     def show(self):
         width = max((len(row["step"]) for row in self.rows), default=0)
@@ -91,11 +94,6 @@ class Table:
         for row in self.rows:
             detail = row["detail"].strip().splitlines()
             print(f"{row['step']:{width}}  {self.MARKS[row['result']]:8}{detail[0] if detail else ''}")
-
-
-def close(passed, failed, skipped):
-    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
-    sys.exit(failed > 0)
 
 
 def main():
@@ -127,13 +125,14 @@ def main():
                     print(table.rows[-1]["detail"])
         except Unavailable as why:
             print(f"skipped: {why}", file=sys.stderr)
-            close(0, 0, 1)
+            close(0, [], 1)
         except Broken as why:
             print(f"no base disk: {why}", file=sys.stderr)
-            close(0, 1, 0)
+            close(0, ["in the virtual machine: its base disk"], 0)
     table.show()
     print(f"after {time.monotonic() - begin:.0f} s:")
-    close(*(table.count(result) for result in ("ok", "failed", "skipped")))
+    failed = [f"in the virtual machine: {step}" for step in table.steps("failed")]
+    close(len(table.steps("ok")), failed, len(table.steps("skipped")))
 
 
 main()

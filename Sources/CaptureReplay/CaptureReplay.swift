@@ -55,6 +55,7 @@ package struct CaptureReplay: ~Copyable {
     package mutating func finish(write: ([UInt8]) -> Void) {
         now = now + policy.document.engine.timeouts.fragmentHold + .seconds(1)
         release()
+        takeEvents()
         folder.flushAll(into: &records)
         writeRecords(write)
         summary.counters = engine?.counters ?? EngineCounters()
@@ -147,16 +148,17 @@ package struct CaptureReplay: ~Copyable {
     }
 
     private mutating func emit(_ write: ([UInt8]) -> Void) {
-        guard engine?.outbox.events.isEmpty == false else { return flush(write) }
+        takeEvents()
+        folder.flush(at: now, into: &records)
+        writeRecords(write)
+    }
+
+    /// Hands what the engine has put into its outbox to the folder.
+    private mutating func takeEvents() {
+        guard engine?.outbox.events.isEmpty == false else { return }
         engine?.exchangeOutbox(&outbox)
         for event in outbox.events { folder.add(event, packet: outbox.bytes(of: event), into: &records) }
         outbox.removeAll()
-        flush(write)
-    }
-
-    private mutating func flush(_ write: ([UInt8]) -> Void) {
-        folder.flush(at: now, into: &records)
-        writeRecords(write)
     }
 
     private mutating func writeRecords(_ write: ([UInt8]) -> Void) {

@@ -2,7 +2,8 @@
 
 import FirewallPolicy
 
-/// A file of addresses: one address, prefix or range in each line; `#` begins a comment, blank lines are nothing.
+/// A file of addresses: one address, prefix or range in each line; `#` or `;` begins a comment, as the lists have it that
+/// others publish; blank lines are nothing. Lines end as any system ends them, and a byte order mark is left out.
 struct AddressFile {
     private var set = AddressRangeSet()
     /// The first wrong lines.
@@ -14,13 +15,18 @@ struct AddressFile {
 
     /// Reads the bytes of a file that the diagnostics call `name`.
     init(name: String, bytes: [UInt8]) {
+        if isUTF16(bytes) {
+            diagnostics.append(
+                Diagnostic(severity: .error, file: name, line: 0, column: 0, found: "UTF-16", expected: "plain text"))
+            return
+        }
         let text = bytes.span
         set.reserve(AddressFile.entries(text))
-        var start = 0
+        var start = bytes.starts(with: byteOrderMark) ? byteOrderMark.count : 0
         var line = 1
         while start < text.count {
             var end = start
-            while end < text.count, text[end] != UInt8(ascii: "\n") { end += 1 }
+            while end < text.count, !AddressFile.endsLine(text[end]) { end += 1 }
             let entry = AddressFile.entry(text, start..<end)
             if !entry.isEmpty {
                 do throws(ScalarFault) {
@@ -30,6 +36,10 @@ struct AddressFile {
                 }
             }
             start = end + 1
+            if end < text.count, text[end] == UInt8(ascii: "\r"), start < text.count, text[start] == UInt8(ascii: "\n")
+            {
+                start += 1
+            }
             line += 1
         }
     }
@@ -42,8 +52,8 @@ struct AddressFile {
         var count = 0
         var isAtStart = true
         for index in text.indices {
-            if isAtStart, text[index] > 0x20, text[index] != UInt8(ascii: "#") { count += 1 }
-            isAtStart = text[index] == UInt8(ascii: "\n")
+            if isAtStart, text[index] > 0x20, !beginsComment(text[index]) { count += 1 }
+            isAtStart = endsLine(text[index])
         }
         return count
     }
@@ -53,12 +63,14 @@ struct AddressFile {
         var start = line.lowerBound
         while start < line.upperBound, isBlank(text[start]) { start += 1 }
         var end = start
-        while end < line.upperBound, text[end] != UInt8(ascii: "#") { end += 1 }
+        while end < line.upperBound, !beginsComment(text[end]) { end += 1 }
         while end > start, isBlank(text[end - 1]) { end -= 1 }
         return start..<end
     }
 
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0d }
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+    private static func endsLine(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r") }
+    private static func beginsComment(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "#") || byte == UInt8(ascii: ";") }
 
     private mutating func report(
         _ fault: ScalarFault, _ name: String, _ line: Int, _ entry: Range<Int>, in bytes: ArraySlice<UInt8>

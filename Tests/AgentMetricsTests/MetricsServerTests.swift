@@ -95,7 +95,7 @@ struct MetricsServerTests {
     func tcp() throws {
         let address = IPAddress(v4: 0x7f00_0001)
         let endpoint = try #require(
-            (20_000...30_000).lazy.compactMap { port -> LoopbackEndpoint? in
+            (20_000...30_000).shuffled().lazy.compactMap { port -> LoopbackEndpoint? in
                 guard let endpoint = LoopbackEndpoint(address: address, port: UInt16(port)),
                     let server = try? MetricsServer(
                         .loopback(endpoint), mark: 1 << 24, sample: { MetricsSample(version: "") })

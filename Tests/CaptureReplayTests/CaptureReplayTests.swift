@@ -56,6 +56,19 @@ struct CaptureReplayTests {
         #expect(summary.counters.dropped[Int(DropReason.deny.rawValue)] == 2)
     }
 
+    @Test("A fragment that is still held at the end is written as it is counted", arguments: [false, true])
+    func heldAtTheEnd(folds: Bool) throws {
+        let whole = PacketBuilder.ipv4(from: "198.18.0.1", to: "198.18.0.2")
+            .udp(40_000, 53).payload([UInt8](repeating: 0, count: 2_000))
+        var capture = CaptureWriter(.raw)
+        capture.add(syn.bytes)
+        capture.add(whole.fragmented(at: 1_480)[1].bytes)
+        let (lines, summary) = try replay(capture, folds: folds)
+        #expect(summary.counters.dropped[Int(DropReason.incompleteDatagram.rawValue)] == 1)
+        #expect(lines.count == 2)
+        #expect(lines.last?.contains(#""reason":"incomplete-datagram""#) == true)
+    }
+
     @Test("Every link type leads to the same verdict", arguments: CaptureWriter.Link.allCases)
     func linkTypes(_ link: CaptureWriter.Link) throws {
         var capture = CaptureWriter(link)

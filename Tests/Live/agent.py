@@ -68,7 +68,7 @@ class Agent:
 
     # Life
 
-    def start(self, seconds=20):
+    def start(self, seconds=30):
         """Starts it and waits until all its queues are bound."""
         self.process = self.namespace.start(
             "env", *self.environment, os.path.join(binaries(), "portreeved"), "--policy", self.policy, "--control",
@@ -100,7 +100,7 @@ class Agent:
             self.write_policy(policy)
         self.process.signal(signal.SIGHUP)
 
-    def await_epoch(self, epoch, seconds=20):
+    def await_epoch(self, epoch, seconds=30):
         """Waits until the policy of that epoch is in force."""
         wait_until(lambda: f"epoch {epoch}," in self.log(), f"epoch {epoch} is in force", seconds, self.process)
 
@@ -150,7 +150,7 @@ class Agent:
         """What `portreeve status --json` says."""
         return json.loads(self.tool("status", "--json", "--agent-only"))
 
-    def settled_report(self, seconds=20):
+    def settled_report(self, seconds=30):
         """The same, once no event is on its way any more."""
         report = {}
 
@@ -185,7 +185,7 @@ class Agent:
         self._read += len(lines) + 1 if lines else 0
         return [json.loads(line) for line in lines.splitlines()]
 
-    def wait_for_events(self, count=1, seconds=5):
+    def wait_for_events(self, count=1, seconds=30):
         """Waits until `count` events came since the last call, folded ones counted as often as they happened; returns
         what came, fewer after the time."""
         found = []

@@ -106,7 +106,7 @@ class Demo:
 
     def command(self, what, words, pattern):
         """Runs a command on the client; `pattern` finds the outcome in what it prints, without one there is none."""
-        output = self.client.status(*words, seconds=20)[1]
+        output = self.client.status(*words, seconds=30)[1]
         found = re.findall(pattern, output) if pattern else []
         outcome = f"{len(found)} × {found[0]}" if len(found) > 1 else found[0] if found else "no answer"
         self.story.tell(what, " ".join(map(str, words)), outcome)

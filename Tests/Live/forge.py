@@ -9,8 +9,8 @@ import ctypes
 import json
 import os
 import socket
-import time
 
+from lab import wait_until
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
@@ -53,16 +53,20 @@ class Injector:
             self.socket.bind((interface, 0))
 
     def send(self, packet):
-        self.socket.send(self.header[0x0800 if packet.name == "IP" else 0x86DD] + bytes(packet))
+        """One packet arrives after the other."""
+        with one_cpu():
+            self.socket.send(self.header[0x0800 if packet.name == "IP" else 0x86DD] + bytes(packet))
 
-    def burst(self, packet, count, first_port=1024):
-        """The IPv4 packet so many times, each from another source port; slow enough for a queue of usual length."""
+    def burst(self, packet, count, receiver, first_port=1024):
+        """The IPv4 packet so many times, each from another source port; never more than the queues of the machine
+        `receiver` have room for."""
         frame = bytearray(self.header[0x0800] + bytes(packet))
-        for number in range(count):
-            frame[34:36] = (first_port + number % 60_000).to_bytes(2, "big")
-            self.socket.send(frame)
-            if number % 250 == 249:
-                time.sleep(0.02)
+        with one_cpu():
+            for number in range(count):
+                frame[34:36] = (first_port + number % 60_000).to_bytes(2, "big")
+                self.socket.send(frame)
+                if number % 250 == 249:
+                    wait_until(lambda: all(row["waiting"] < 1000 for row in receiver.queues().values()), "the queues have room")
 
     def close(self):
         self.socket.close()

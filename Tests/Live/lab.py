@@ -33,8 +33,9 @@ class CommandFailed(Exception):
         self.command, self.status, self.output = command, status, output
 
 
-def wait_until(condition, what, seconds=10.0, process=None):
-    """Asks every 20 ms; returns the first answer that is true. Gives up early if `process` has ended."""
+def wait_until(condition, what, seconds=30.0, process=None):
+    """Asks every 20 ms; returns the first answer that is true. Gives up early if `process` has ended. What comes at once on
+    a machine with nothing else to do may take seconds on another."""
     deadline = time.monotonic() + seconds
     while True:
         answer = condition()
@@ -91,7 +92,7 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         return self.popen.wait()
 
-    def stop(self, seconds=5):
+    def stop(self, seconds=30):
         """SIGTERM, and SIGKILL if that is not heard; returns the exit status."""
         if self.is_running:
             self.signal(signal.SIGTERM)

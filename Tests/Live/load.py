@@ -22,6 +22,8 @@ while not ended:
         slowest = max(slowest, time.monotonic() - begin)
     except OSError as error:
         outcomes[type(error).__name__] += 1
+    if outcomes['complete'] == 1:
+        print('one', flush=True)
 print(json.dumps({'outcomes': outcomes, 'slowest': slowest}), flush=True)
 """
 
@@ -54,6 +56,10 @@ class Connections:
         self.process = namespace.start("/usr/bin/python3", "-c", CONNECTIONS, address, port, patience, name="connections")
         wait_until(lambda: "running" in self.process.output(), "the stream of connections runs", process=self.process)
 
+    def wait_for_one(self):
+        """Waits until a connection was complete."""
+        wait_until(lambda: "one" in self.process.output(), "a connection is complete", process=self.process)
+
     def stop(self):
         """Returns how many ended how: `complete`, `short`, or the name of an error."""
         self.process.signal(signal.SIGTERM)
@@ -78,7 +84,7 @@ class Conversation:
         """In milliseconds."""
         return max(int(line.split()[1]) for line in self.process.output().splitlines() if " " in line)
 
-    def wait_for_progress(self, lines=3, seconds=20):
+    def wait_for_progress(self, lines=3, seconds=30):
         """Waits until so many more lines came back."""
         goal = self.progress + lines
         wait_until(lambda: self.progress >= goal, f"{lines} more lines come back", seconds, self.process)

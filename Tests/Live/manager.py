@@ -125,7 +125,7 @@ class ManagedAgent(Agent):
             environment=environment, descriptors=[descriptor for _, descriptor in kept])
         return self
 
-    def start(self, seconds=20):
+    def start(self, seconds=30):
         self.launch()
         wait_until(lambda: "READY=1" in [line for _, line in self.manager.said[self._heard:]], "READY=1", seconds,
                    self.process)

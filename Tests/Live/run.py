@@ -2,8 +2,8 @@
 """run.py [--bin DIRECTORY] [--jobs N] [PATTERN...]: the live tests, all or those whose name matches a pattern (`*Reload*`).
 
 Without root it makes itself one in a user namespace. Several classes of tests run at a time, each in namespaces of its own:
-most of a test is waiting. The last line says how many tests passed, failed and were skipped; the exit status is 1 if one
-failed. Where no namespaces can be made everything is skipped.
+most of a test is waiting. The last lines name the tests that failed and say how many passed, failed and were skipped; the
+exit status is 1 if one failed. Where no namespaces can be made everything is skipped.
 """
 
 import argparse
@@ -12,55 +12,21 @@ import os
 import sys
 import unittest
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
 import isolation
 import shares
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def close(passed, failed, skipped):
-    """The closing line, and the end."""
-    sys.stderr.flush()
-    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
-    sys.exit(failed > 0)
-
-
-class Counting(unittest.TextTestResult):
-    """Counts a test once, however many of its subtests failed; a class that could not be set up counts as one."""
-
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self.passed, self.failed_tests = 0, set()
-
-    def addSuccess(self, test):
-        super().addSuccess(test)
-        self.passed += 1
-
-    def addFailure(self, test, err):
-        super().addFailure(test, err)
-        self.failed_tests.add(test.id())
-
-    def addError(self, test, err):
-        super().addError(test, err)
-        self.failed_tests.add(test.id())
-
-    def addUnexpectedSuccess(self, test):
-        super().addUnexpectedSuccess(test)
-        self.failed_tests.add(test.id())
-
-    def addSubTest(self, test, subtest, err):
-        super().addSubTest(test, subtest, err)
-        if err is not None:
-            self.failed_tests.add(test.id())
+from closing import Counting, close
 
 
 def classes(suite):
-    """Names of the test classes in `suite`, with the number of their tests."""
+    """Names of the test classes in `suite`, with the number of their tests; without modules that cannot be imported."""
     found = collections.Counter()
     for item in suite:
         if isinstance(item, unittest.TestSuite):
             found.update(classes(item))
-        else:
+        elif not isinstance(item, unittest.loader._FailedTest):
             found[f"{type(item).__module__}.{type(item).__qualname__}"] += 1
     return found
 
@@ -82,19 +48,19 @@ def main():
         with isolation.left_out():
             found = classes(loader.discover(HERE, "test_*.py", HERE))
         options = ["--failfast"] if arguments.failfast else []
-        close(*shares.run([name for name, _ in found.most_common()], [*options, *arguments.patterns], arguments.jobs))
+        passed, failed, skipped = shares.run(
+            [name for name, _ in found.most_common()], [*options, *arguments.patterns], arguments.jobs)
+        close(passed, failed + [error.strip().splitlines()[0] for error in loader.errors], skipped)
     try:
         isolation.isolate()
     except isolation.Unavailable as why:
         print(f"skipped: {why}", file=sys.stderr)
-        close(0, 0, 1)
+        close(0, [], 1)
     if arguments.share:
         suite = loader.loadTestsFromName(arguments.share)
     else:
         suite = loader.discover(HERE, "test_*.py", HERE)
-    outcome = unittest.TextTestRunner(
-        verbosity=2, failfast=arguments.failfast, resultclass=Counting).run(suite)
-    close(outcome.passed, len(outcome.failed_tests), len(outcome.skipped))
+    unittest.TextTestRunner(verbosity=2, failfast=arguments.failfast, resultclass=Counting).run(suite).close()
 
 
 main()

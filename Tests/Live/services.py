@@ -65,7 +65,7 @@ Subsystem sftp internal-sftp
     @property
     def options(self):
         return ["-i", self.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o",
-                "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-F", "none"]
+                "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-F", "none"]
 
     def ssh(self, address, *command):
         """Words that run `command` over ssh."""

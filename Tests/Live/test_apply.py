@@ -57,7 +57,7 @@ class BesideAnAgent(unittest.TestCase):
     def session(self):
         """An open session with the host's port 22: a function that says whether a line comes back."""
         server = self.lab.host.start("/usr/bin/python3", "-u", "-c", SERVER, name="server")
-        wait_until(lambda: self.lab.host.listens(22), "the server listens", 10, server)
+        wait_until(lambda: self.lab.host.listens(22), "the server listens", process=server)
         client = subprocess.Popen(
             ["ip", "netns", "exec", self.lab.client.name, "/usr/bin/python3", "-c", CLIENT, self.lab.host.ip4],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)

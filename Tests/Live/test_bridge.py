@@ -98,7 +98,7 @@ class BridgeTests(unittest.TestCase):
         self.iptables("--apply", "--force")
         rules = self.machine.saved()
         self.machine.policy(BRIDGE)
-        self.iptables("--apply", "--force", "--confirm", 3)
+        self.iptables("--apply", "--force", "--confirm", 10)
         self.assertNotIn("PORTREEVE", self.machine.saved())
         wait_until(lambda: self.table() is None and self.machine.saved() == rules, "all is as it was", 30)
         self.iptables("--apply", "--force")
@@ -142,7 +142,7 @@ class BridgeTests(unittest.TestCase):
         self.addCleanup(agent.wait)
         self.addCleanup(agent.kill)
         status = lambda: self.machine.status(TOOL, "status", "--control", control)[1]
-        wait_until(lambda: "no rule gives packets to a queue" in status(), "the agent answers", 20)
+        wait_until(lambda: "no rule gives packets to a queue" in status(), "the agent answers")
         self.assertIn("applied", self.iptables("--apply", "--confirm", 60))
         self.assertIn("kept", self.iptables("--keep"))
         self.assertIn("this host is protected: frames of bridges at forward", status())

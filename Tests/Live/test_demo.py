@@ -13,6 +13,7 @@ import isolation
 isolation.isolate()
 
 from agent import binaries
+from lab import wait_until
 
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.py")
 
@@ -22,21 +23,21 @@ def processes():
 
 
 def leftovers():
-    """What a demo could leave here: processes, network namespaces, interfaces, rules, and files of a lab."""
+    """What a demo could leave here besides processes: network namespaces, interfaces, rules, and files of a lab."""
     run = lambda *words: subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    return (processes(), run("ip", "netns", "list"), run("ip", "-o", "link"), run("nft", "list", "ruleset"),
-            sorted(os.listdir("/run")))
+    return (run("ip", "netns", "list"), run("ip", "-o", "link"), run("nft", "list", "ruleset"), sorted(os.listdir("/run")))
 
 
 class DemoTests(unittest.TestCase):
     def demo(self, environment):
         """Its output, from its beginning to its end."""
-        before = leftovers()
+        before, running = leftovers(), processes()
         done = subprocess.run(
             [sys.executable, "-B", DEMO, "--bin", binaries()], env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertEqual(leftovers(), before)
+        wait_until(lambda: processes() <= running, "none of its processes is left")
         return done.stdout
 
     def test_as_a_person_runs_it(self):

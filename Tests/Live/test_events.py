@@ -42,10 +42,10 @@ class EventTests(unittest.TestCase):
 
     def drops(self, count):
         """So many packets that no Allow rule admits."""
-        self.injector.burst(IP(src="198.18.1.10", dst=self.host.ip4) / TCP(dport=81), count)
+        self.injector.burst(IP(src="198.18.1.10", dst=self.host.ip4) / TCP(dport=81), count, self.host)
 
     def assert_serves(self):
-        self.client.run("curl", "-sSf", "-m", 5, f"http://{self.host.ip4}/")
+        self.client.run("curl", "-sSf", "-m", 30, f"http://{self.host.ip4}/")
 
     def assert_accounted(self, agent, report, wanted=None):
         """Every packet that a rule gave to the queue was judged or lost to it, and every drop went somewhere."""
@@ -96,7 +96,7 @@ class EventTests(unittest.TestCase):
         # The log looks once a second.
         wait_until(lambda: "No space" in agent.log(), "the agent's own log names it too")
         os.remove(os.path.join(disk, "ballast"))
-        wait_until(lambda: not agent.report()["warnings"], "the trouble is over", 15)
+        wait_until(lambda: not agent.report()["warnings"], "the trouble is over")
         wait_until(lambda: "events are written again" in agent.log(), "the agent's own log says so")
         report = agent.settled_report()
         self.assertEqual(sum(reasons(agent.events()).values()), 6000)
@@ -142,7 +142,7 @@ class EventTests(unittest.TestCase):
                 text += chunk
             return not any(row["pending"] for row in agent.report()["reasons"])
 
-        wait_until(read_all, "the reader gets what waits", 20)
+        wait_until(read_all, "the reader gets what waits")
         while chunk := read(reader):
             text += chunk
         lines = [json.loads(line) for line in text.splitlines()]

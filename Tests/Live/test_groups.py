@@ -12,7 +12,7 @@ import isolation
 isolation.isolate()
 
 from agent import Agent, reasons
-from forge import Injector, inside
+from forge import Injector, inside, one_cpu
 from lab import Lab, wait_until
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
@@ -82,7 +82,7 @@ class GroupTests(unittest.TestCase):
             events.extend(self.agent.events())
             return events and events[-1].get("dest_port") == FENCE
 
-        wait_until(is_reached, "the fence's event", 10, self.agent.process)
+        wait_until(is_reached, "the fence's event", process=self.agent.process)
         return events[:-1]
 
     def assert_refused(self, events, groups):
@@ -136,8 +136,9 @@ class GroupTests(unittest.TestCase):
                     self.assertTrue(self.is_refused(tunnel, forged, own))
 
     def is_refused(self, tunnel, packet, source):
-        os.write(tunnel, packet)
-        events = self.agent.wait_for_events(1, 0.5)
+        with one_cpu():
+            os.write(tunnel, packet)
+            events = self.before_fence()
         return [(event["firewall"]["reason"], event["src_ip"]) for event in events] == [("unsolicited-udp", source)]
 
     @contextlib.contextmanager

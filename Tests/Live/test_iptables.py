@@ -189,7 +189,7 @@ class ConfirmTests(IPTablesTests):
     def test_the_rules_go_back_when_the_session_that_applied_them_is_killed(self):
         self.machine.foreign(DOCKER + UFW)
         before = self.machine.saved()
-        shell, terminal = self.apply_in_a_session(4)
+        shell, terminal = self.apply_in_a_session(10)
         # Its terminal hangs up, and everything in its session is killed.
         os.close(terminal)
         os.killpg(shell, signal.SIGKILL)
@@ -199,13 +199,13 @@ class ConfirmTests(IPTablesTests):
         self.assertIn("too late", self.iptables("--keep", status=1))
 
     def test_a_confirmation_from_another_session_keeps_them(self):
-        shell, terminal = self.apply_in_a_session(5)
+        shell, terminal = self.apply_in_a_session(15)
         os.killpg(shell, signal.SIGKILL)
         os.waitpid(shell, 0)
         os.close(terminal)
         self.assertIn("kept", self.iptables("--keep"))
         # The process that would have taken them back ends by itself.
-        wait_until(lambda: not self.watchers(), "nobody waits any more", 30)
+        wait_until(lambda: not self.watchers(), "nobody waits any more", 60)
         self.assertFalse(self.gone())
         self.assertIn("nothing to keep", self.iptables("--keep", status=1))
 
@@ -213,7 +213,7 @@ class ConfirmTests(IPTablesTests):
         self.iptables("--apply", "--force")
         before = self.machine.saved()
         self.machine.policy("version: 1\nqueue: { numbers: 9 }\n")
-        self.iptables("--apply", "--force", "--hook", "input", "--confirm", 2)
+        self.iptables("--apply", "--force", "--hook", "input", "--confirm", 10)
         self.assertIn("--queue-num 9", self.machine.saved())
         self.await_rules(before)
 

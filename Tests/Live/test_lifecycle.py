@@ -56,7 +56,8 @@ class LifeTests(unittest.TestCase):
     def url(self):
         return f"http://{self.host.ip4}/file"
 
-    def can_connect(self, seconds=2, address=None):
+    def can_connect(self, seconds=30, address=None):
+        """Whether a page comes within that time: a short one where none is expected."""
         address = address or self.host.ip4
         url = f"http://[{address}]/page" if ":" in address else f"http://{address}/page"
         return self.client.status("curl", "-sSf", "-o", "/dev/null", "-m", seconds, url)[0] == 0
@@ -77,7 +78,7 @@ class ReloadTests(LifeTests):
         downloads = Downloads(self.client, self.url, rate="4M")
         streams = [Connections(self.client, address) for address in (self.host.ip4, self.host.ip6)]
         reloads = 0
-        while downloads.are_running:
+        while downloads.are_running or reloads < 8:
             reloads += 1
             policy = OTHER if reloads % 2 else POLICY
             if reloads % 4:
@@ -89,9 +90,7 @@ class ReloadTests(LifeTests):
         for stream in streams:
             outcomes = stream.stop()
             self.assertEqual(set(outcomes), {"complete"}, outcomes)
-            self.assertGreater(outcomes["complete"], 20)
         self.assertTrue(all(got == FILE for got in downloads.finish()))
-        self.assertGreater(reloads, 5)
         self.assert_no_loss(agent)
 
     def test_a_living_connection_that_a_new_policy_refuses(self):
@@ -225,7 +224,7 @@ class EndTests(LifeTests):
         self.assertEqual([conversation.progress for conversation in conversations], stopped)
         agent.start()
         for address, conversation in zip(self.addresses, conversations):
-            self.assertTrue(self.can_connect(10, address), address)
+            self.assertTrue(self.can_connect(address=address), address)
             conversation.wait_for_progress()
             self.assertTrue(conversation.stop())
         self.assert_no_loss(agent)
@@ -237,7 +236,7 @@ class EndTests(LifeTests):
         downloads = Downloads(self.client, self.url, rate="4M")
         agent.kill()
         for address, conversation in zip(self.addresses, conversations):
-            self.assertTrue(self.can_connect(2, address), address)
+            self.assertTrue(self.can_connect(address=address), address)
             conversation.wait_for_progress()
         status, output = agent.tool_status("status")
         self.assertEqual(status, 2)
@@ -245,7 +244,7 @@ class EndTests(LifeTests):
         agent.start()
         for address, conversation in zip(self.addresses, conversations):
             conversation.wait_for_progress()
-            self.assertTrue(self.can_connect(2, address), address)
+            self.assertTrue(self.can_connect(address=address), address)
         self.assertTrue(all(got == FILE for got in downloads.finish()))
         for conversation in conversations:
             self.assertTrue(conversation.stop())
@@ -261,11 +260,11 @@ class EndTests(LifeTests):
                 agent.feed(bypass=bypass)
                 stream = Connections(self.client, self.host.ip4, patience=3)
                 downloads = Downloads(self.client, self.url, rate="4M")
-                time.sleep(0.5)
+                stream.wait_for_one()
                 self.assertEqual(agent.stop(), 0)
                 self.assertIn("ending: SIGTERM", agent.log())
                 self.assertEqual(self.host.queues(), {})
-                self.assertEqual(self.can_connect(1), bypass)
+                self.assertEqual(self.can_connect(30 if bypass else 1), bypass)
                 self.assertEqual(set(stream.stop()), expected)
                 self.assertEqual(agent.events(), [])
                 agent.start()
@@ -281,7 +280,7 @@ class EndTests(LifeTests):
             self.client.status("ping", "-q", "-c", 5, "-i", 0.01, "-W", 1, self.host.ip4)
             return self.host.queues()[0]["waiting"] >= length
 
-        wait_until(is_full, "the queue is full", 30)
+        wait_until(is_full, "the queue is full")
 
     def test_halted_when_open(self):
         """The kernel passes what does not fit the queue of an agent that hangs. What passed goes on when it is back, though
@@ -290,31 +289,32 @@ class EndTests(LifeTests):
         agent.feed(bypass=True)
         older = Conversation(self.client, self.host.ip4)
         self.halt(agent, 16)
-        self.assertTrue(self.can_connect(20))
+        self.assertTrue(self.can_connect())
         younger = Conversation(self.client, self.host.ip4)
         older.wait_for_progress(30)
         agent.process.signal(signal.SIGCONT)
         for conversation in (older, younger):
             conversation.wait_for_progress()
             self.assertTrue(conversation.stop())
-        self.assertTrue(self.can_connect(20))
+        self.assertTrue(self.can_connect())
         self.assertEqual(reasons(agent.events()), {})
 
     def test_a_queue_that_overflows_again_and_again_when_open(self):
         agent = self.agent(FAIL_OPEN + "queue: { length: 16 }\n")
         agent.feed(bypass=True)
         downloads = Downloads(self.client, self.url, rate="8M")
-        halts = 0
+        for _ in range(3):
+            self.halt(agent, 16)
+            agent.process.signal(signal.SIGCONT)
+            wait_until(lambda: self.host.queues()[0]["waiting"] < 16, "it has room again", process=agent.process)
         while downloads.are_running:
-            halts += 1
             agent.process.signal(signal.SIGSTOP)
             time.sleep(0.05)
             agent.process.signal(signal.SIGCONT)
             time.sleep(0.05)
-        self.assertGreater(halts, 5)
         overflows = agent.report()["queues"][0]["overflows"]
         self.assertGreater(overflows, 0)
-        scrape = self.host.run("curl", "-sSf", "-m", 10, "--unix-socket", f"{agent.directory}/metrics.sock",
+        scrape = self.host.run("curl", "-sSf", "-m", 30, "--unix-socket", f"{agent.directory}/metrics.sock",
                                "http://localhost/metrics")
         self.assertRegex(scrape, r'portreeve_queue_overflows_total\{queue="0"\} [1-9]')
         self.assertRegex(agent.tool("status"), r"PASSED UNSEEN\n.* perhaps, \d+ times\n")
@@ -333,8 +333,8 @@ class EndTests(LifeTests):
                     self.client.python(
                         "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
                         f"for _ in range(40000): s.sendto(b'x' * 1000, ('{self.host.ip4}', 9))", seconds=60)
-                wait_until(lambda: self.host.queues()[0]["waiting"] == 0, "all that waited is judged", 30, agent.process)
-                wait_until(lambda: agent.report()["queues"][0]["kernel_socket_drops"] > 0, "the loss is counted", 10)
+                wait_until(lambda: self.host.queues()[0]["waiting"] == 0, "all that waited is judged", process=agent.process)
+                wait_until(lambda: agent.report()["queues"][0]["kernel_socket_drops"] > 0, "the loss is counted")
                 lost = agent.report()["queues"][0]["kernel_socket_drops"]
                 self.assertGreater(lost, 1000)
                 if failure == "closed":
@@ -343,7 +343,7 @@ class EndTests(LifeTests):
                 self.assertEqual(reasons(events), {"internal-driver-error": lost})
                 self.assertEqual({event["firewall"]["action"] for event in events}, {action})
                 self.assertIn(f"queue full 0, socket buffer full {lost}", events[-1]["firewall"]["note"])
-                scrape = self.host.run("curl", "-sSf", "-m", 10, "--unix-socket", f"{agent.directory}/metrics.sock",
+                scrape = self.host.run("curl", "-sSf", "-m", 30, "--unix-socket", f"{agent.directory}/metrics.sock",
                                        "http://localhost/metrics")
                 self.assertIn(f'portreeve_queue_lost_packets_total{{queue="0",cause="socket-full"}} {lost}\n', scrape)
                 self.assertTrue(self.can_connect())
@@ -359,11 +359,15 @@ class EndTests(LifeTests):
         self.client.status("ping", "-q", "-f", "-c", 100, "-W", 1, "-l", 3, self.host.ip4)
         sent = self.host.rule_packets("PREROUTING", "mangle")[0] - before
         agent.process.signal(signal.SIGCONT)
-        events = agent.wait_for_events(sent - 16, 10)
+        wait_until(lambda: self.host.queues()[0]["waiting"] == 0, "all that waited is judged", process=agent.process)
+        # The kernel's own packets, such as neighbour discovery, may have had places too.
+        lost = self.host.queues()[0]["full"]
+        self.assertGreaterEqual(lost, sent - 16)
+        events = agent.wait_for_events(lost)
         self.assertEqual(agent.report()["queues"][0]["overflows"], 0)
-        self.assertEqual(dict(reasons(events)), {"internal-driver-error": sent - 16})
+        self.assertEqual(dict(reasons(events)), {"internal-driver-error": lost})
         self.assertEqual(events[0]["firewall"]["action"], "observed")
-        self.assertIn(f"queue full {sent - 16}", events[0]["firewall"]["note"])
+        self.assertIn(f"queue full {lost}", events[-1]["firewall"]["note"])
         self.assertTrue(self.can_connect())
 
     def test_a_worker_that_hangs_ends_the_agent(self):
@@ -397,7 +401,7 @@ class EndTests(LifeTests):
         self.assertNotRegex(agent.log().rstrip("\n"), "(?m)^(?!<[4-6]>)", "lines without a priority")
         before = len(agent.log())
         agent.reload("version: 1\nrules: 7\nmode: sideways\n")
-        wait_until(lambda: agent.log().count("policy.yaml:") >= 2, "the refusal is in the log", 20, agent.process)
+        wait_until(lambda: agent.log().count("policy.yaml:") >= 2, "the refusal is in the log", process=agent.process)
         refusal = agent.log()[before:]
         self.assertGreater(refusal.count("\n"), 2)
         self.assertNotRegex(refusal.rstrip("\n"), "(?m)^(?!<3>)", "lines of the refusal that are no errors")
@@ -417,8 +421,10 @@ class InterfaceTests(LifeTests):
             self.assertGreaterEqual(self.host.queues()[0]["waiting"], 10)
             routes = [self.host.run("ip", family, "route", "show", "default").split() for family in ("-4", "-6")]
             self.host.run("ip", "link", "set", "eth0", "down")
-        events = agent.wait_for_events(1, 10)
+        wait_until(lambda: agent.report()["queues"][0]["refused_verdicts"] > 0, "verdicts are refused")
+        wait_until(lambda: self.host.queues()[0]["waiting"] == 0, "all that waited is judged")
         refused = agent.report()["queues"][0]["refused_verdicts"]
+        events = agent.wait_for_events(refused)
         self.assertGreater(refused, 0)
         self.assertEqual(reasons(events), {"internal-driver-error": refused})
         self.assertEqual({(event["firewall"]["id"], event["firewall"]["action"]) for event in events}, {(120, "observed")})
@@ -427,7 +433,7 @@ class InterfaceTests(LifeTests):
         for family, route in zip(("-4", "-6"), routes):
             self.host.run("ip", family, "route", "replace", *route)
         for address in self.addresses:
-            wait_until(lambda: self.can_connect(2, address), f"{address} answers", 10, agent.process)
+            wait_until(lambda: self.can_connect(2, address), f"{address} answers", process=agent.process)
         self.assertEqual(agent.events(), [])
 
 
@@ -516,12 +522,14 @@ ORIG_RAX, RAX, RDI, RIP = 15, 10, 14, 16
 def trace(request, data=None):
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     assert libc.ptrace(request, thread, None, data) == 0
-trace(SEIZE)
-trace(INTERRUPT)
-os.waitpid(thread, WALL)
 before = (ctypes.c_ulonglong * 27)()
-trace(GETREGS, ctypes.addressof(before))
-assert before[ORIG_RAX] == 45, 'not in recvfrom'
+while before[ORIG_RAX] != 45:
+    if before[RIP]:
+        trace(DETACH)
+    trace(SEIZE)
+    trace(INTERRUPT)
+    os.waitpid(thread, WALL)
+    trace(GETREGS, ctypes.addressof(before))
 close = (ctypes.c_ulonglong * 27)(*before)
 close[RIP] -= 2
 close[RAX], close[ORIG_RAX] = 3, 2**64 - 1

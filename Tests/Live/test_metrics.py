@@ -64,7 +64,7 @@ class MetricsTests(unittest.TestCase):
         return os.path.join(agent.directory, "metrics.sock")
 
     def scrape(self, agent):
-        return values(self.host.run("curl", "-sSf", "-m", 10, "--unix-socket", self.socket_path(agent),
+        return values(self.host.run("curl", "-sSf", "-m", 30, "--unix-socket", self.socket_path(agent),
                                     "http://localhost/metrics"))
 
     def settled(self, agent):
@@ -76,11 +76,11 @@ class MetricsTests(unittest.TestCase):
             return (total(found, "portreeve_drop_events_pending") == 0
                     and total(found, "portreeve_verdict_latency_seconds_count") == total(found, "portreeve_packets_total"))
 
-        wait_until(is_settled, "no event is pending", 20, agent.process)
+        wait_until(is_settled, "no event is pending", process=agent.process)
         return found
 
     def syns(self, port, count):
-        self.injector.burst(IP(src="198.18.1.10", dst=self.host.ip4) / TCP(sport=40000, dport=port), count)
+        self.injector.burst(IP(src="198.18.1.10", dst=self.host.ip4) / TCP(sport=40000, dport=port), count, self.host)
 
     def assert_adds_up(self, scrape):
         """The accounting of DESIGN 1.3, from nothing but the metrics."""
@@ -101,7 +101,7 @@ class MetricsTests(unittest.TestCase):
         before = self.settled(agent)
         self.syns(81, 137)
         self.syns(23, 41)
-        self.client.run("curl", "-sSf", "-m", 5, f"http://{self.host.ip4}/")
+        self.client.run("curl", "-sSf", "-m", 30, f"http://{self.host.ip4}/")
         wait_until(lambda: total(self.scrape(agent), "portreeve_dropped_packets_total")
                    - total(before, "portreeve_dropped_packets_total") >= 178, "the drops are counted")
         after = self.settled(agent)
@@ -122,7 +122,8 @@ class MetricsTests(unittest.TestCase):
         self.assertGreaterEqual(moved("portreeve_verdicts_total", verdict="accept"), 8)
         self.assertGreaterEqual(total(after, "portreeve_connections", protocol="tcp"), 1)
         self.assertEqual(total(after, "portreeve_queue_lost_packets_total"), 0)
-        self.assertGreater(value(after, "portreeve_verdict_latency_seconds_sum", queue="0"), 0)
+        # The kernel chooses by the addresses which queue all of this comes to.
+        self.assertGreater(total(after, "portreeve_verdict_latency_seconds_sum"), 0)
         self.assert_adds_up(after)
         report = agent.report()
         self.assertEqual(sum(row["dropped"] for row in report["reasons"]), total(after, "portreeve_dropped_packets_total"))
@@ -132,18 +133,18 @@ class MetricsTests(unittest.TestCase):
         unix = ["--unix-socket", self.socket_path(agent), "http://localhost/metrics"]
         tcp = ["http://127.0.0.1:9470/metrics"]
         for where in (unix, tcp):
-            plain = self.host.run("curl", "-sSf", "-m", 10, *where)
+            plain = self.host.run("curl", "-sSf", "-m", 30, *where)
             families = {family.name for family in parse_prometheus(plain)}
-            openmetrics = self.host.run("curl", "-sSf", "-m", 10, "-H", f"Accept: {OPENMETRICS}", *where)
+            openmetrics = self.host.run("curl", "-sSf", "-m", 30, "-H", f"Accept: {OPENMETRICS}", *where)
             self.assertEqual(len(families), len(list(parse_openmetrics(openmetrics))))
             self.assertGreater(len(families), 30)
             if shutil.which("promtool"):
                 lint = subprocess.run(["promtool", "check", "metrics"], input=plain, capture_output=True, text=True)
                 self.assertEqual((lint.returncode, lint.stderr), (0, ""))
         self.assertEqual(os.stat(self.socket_path(agent)).st_mode & 0o777, 0o660)
-        head = self.host.run("curl", "-sS", "-m", 10, "-I", *tcp)
+        head = self.host.run("curl", "-sS", "-m", 30, "-I", *tcp)
         self.assertIn("Content-Type: text/plain; version=0.0.4", head)
-        self.assertEqual(self.host.run("curl", "-sS", "-m", 10, "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", *tcp), "405")
+        self.assertEqual(self.host.run("curl", "-sS", "-m", 30, "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", *tcp), "405")
         agent.stop()
         self.assertFalse(os.path.exists(self.socket_path(agent)))
 
@@ -157,12 +158,12 @@ class MetricsTests(unittest.TestCase):
         wait_until(lambda: any("Address already in use" in warning for warning in agent.report()["warnings"]), "status says so")
         self.assertEqual(value(self.scrape(agent), "portreeve_warnings"), 1)
         other.stop()
-        wait_until(lambda: not agent.report()["warnings"], "it is served", 10)
-        self.host.run("curl", "-sSf", "-m", 10, "http://127.0.0.1:9470/metrics")
+        wait_until(lambda: not agent.report()["warnings"], "it is served")
+        self.host.run("curl", "-sSf", "-m", 30, "http://127.0.0.1:9470/metrics")
         self.assertEqual(agent.log().count("metrics are not served"), 1)
         agent.reload(POLICY.replace("127.0.0.1:9470", '"[::1]:9471"'))
         wait_until(lambda: not self.host.listens(9470) and self.host.listens(9471), "the address changed")
-        self.host.run("curl", "-sSf", "-m", 10, "http://[::1]:9471/metrics")
+        self.host.run("curl", "-sSf", "-m", 30, "http://[::1]:9471/metrics")
 
     def test_a_refused_reload_and_the_epoch_show(self):
         agent = self.agent()
@@ -191,18 +192,18 @@ class MetricsTests(unittest.TestCase):
         for client in clients[500:]:
             send(client, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertLess(len(os.listdir(descriptors)), 200)
-        self.client.run("curl", "-sSf", "-m", 5, f"http://{self.host.ip4}/")
+        self.client.run("curl", "-sSf", "-m", 30, f"http://{self.host.ip4}/")
         self.syns(81, 100)
-        self.assertEqual(len(agent.wait_for_events(100, 10)), 100)
+        self.assertEqual(len(agent.wait_for_events(100)), 100)
         large = self.connect(agent)
         for _ in range(16):
             send(large, b"x" * 65536)
         # A slow client has five seconds, then its place is another's.
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             for client in clients[:500:50]:
                 send(client, b"x")
-            status, _ = self.host.status("curl", "-sSf", "-m", 5, "-o", "/dev/null", "--unix-socket",
+            status, _ = self.host.status("curl", "-sSf", "-m", 30, "-o", "/dev/null", "--unix-socket",
                                          self.socket_path(agent), "http://localhost/metrics")
             if status == 0:
                 break

@@ -57,7 +57,7 @@ class OffloadLab(unittest.TestCase):
 
     def serve(self):
         server = self.lab.host.start("iperf3", "--server")
-        wait_until(lambda: self.lab.host.listens(5201), "iperf3 listens", 10, server)
+        wait_until(lambda: self.lab.host.listens(5201), "iperf3 listens", process=server)
 
     def send(self, amount, address):
         """Bytes that iperf3 received."""
@@ -108,13 +108,13 @@ class OffloadTests(OffloadLab):
     def flow(self, agent, address=None):
         marked = len(self.marks())
         client = self.connect(address)
-        wait_until(lambda: self.lines(client) > 3, "lines come back", 20, client)
+        wait_until(lambda: self.lines(client) > 3, "lines come back", process=client)
         wait_until(lambda: len([mark for mark in self.marks() if mark & INCOMING]) > marked, "the flow is offloaded")
         before = self.judged(agent, "input")
         count = self.lines(client)
-        wait_until(lambda: self.lines(client) > count + 10, "ten lines more", 20, client)
-        # The router may look for its neighbour (RFC 4861 section 7.3.3): that is judged.
-        self.assertLessEqual(self.judged(agent, "input") - before, 3 if address else 0)
+        wait_until(lambda: self.lines(client) > count + 10, "ten lines more", process=client)
+        # Ten lines are ten packets. The router may look for its neighbour (RFC 4861 section 7.3.3): that is judged.
+        self.assertLess(self.judged(agent, "input") - before, 5)
         return client
 
     def test_a_reload_without_the_rule_ends_it_at_once(self):
@@ -126,26 +126,27 @@ class OffloadTests(OffloadLab):
         agent.tool("reload")
         # When reload is over the marks are gone, and so are the flows.
         self.assertFalse(any(mark & INCOMING for mark in self.marks()))
-        counts = [self.lines(client) for client in clients]
         found = []
 
         def both_refused():
             found.extend(e for e in agent.events() if e.get("proto") == "TCP")
             return {event["dest_ip"] for event in found} == set(addresses)
 
-        wait_until(both_refused, "both flows are refused", 20)
+        wait_until(both_refused, "both flows are refused")
         self.assertEqual({event["firewall"].get("rule") for event in found}, {"No bulk"})
+        # What had come before may still be on its way through the client.
         agent.wait_for_events(6)
-        for client, count in zip(clients, counts):
-            self.assertLessEqual(self.lines(client), count + 1)
+        counts = [self.lines(client) for client in clients]
+        agent.wait_for_events(2)
+        self.assertEqual([self.lines(client) for client in clients], counts)
 
     def test_a_reload_with_the_rule_offloads_the_flow_again(self):
         agent = self.agent(POLICY + BULK)
         client = self.flow(agent)
         before = self.judged(agent, "input")
         agent.tool("reload")
-        wait_until(lambda: self.judged(agent, "input") > before, "it is judged again", 10, client)
-        wait_until(lambda: any(mark & INCOMING for mark in self.marks()), "it is offloaded again", 10, client)
+        wait_until(lambda: self.judged(agent, "input") > before, "it is judged again", process=client)
+        wait_until(lambda: any(mark & INCOMING for mark in self.marks()), "it is offloaded again", process=client)
 
     def test_an_agent_that_starts_ends_the_offloads_of_the_one_before(self):
         agent = self.agent(POLICY + BULK)
@@ -216,7 +217,7 @@ class OffloadTests(OffloadLab):
             + "  - { name: Control out, action: bypass, direction: outgoing, protocol: tcp, source: { ports: 21 } }\n"
             + "  - { name: SSH, action: allow, direction: incoming, protocol: tcp, destination: { ports: 22 } }\n")
         server = self.lab.host.start("/usr/bin/python3", "-c", PASSIVE, self.lab.host.ip4, name="ftp")
-        wait_until(lambda: self.lab.host.listens(21), "the server listens", 10, server)
+        wait_until(lambda: self.lab.host.listens(21), "the server listens", process=server)
         self.lab.client.python(
             "import socket, sys, time\n"
             "control = socket.create_connection((sys.argv[1], 21), 10)\n"
@@ -252,11 +253,11 @@ class ForwardedTests(OffloadLab):
     def test_a_direction_that_is_not_offloaded_is_judged(self):
         agent = self.agent(POLICY + BULK)
         client = self.connect()
-        wait_until(lambda: self.lines(client) > 3, "lines come back", 20, client)
+        wait_until(lambda: self.lines(client) > 3, "lines come back", process=client)
         self.assertTrue(all(mark == INCOMING for mark in self.marks()))
         before = self.judged(agent, "forward")
         count = self.lines(client)
-        wait_until(lambda: self.lines(client) > count + 10, "ten lines more", 20, client)
+        wait_until(lambda: self.lines(client) > count + 10, "ten lines more", process=client)
         self.assertGreaterEqual(self.judged(agent, "forward") - before, 10)
 
 

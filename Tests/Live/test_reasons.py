@@ -97,7 +97,7 @@ class Row(typing.NamedTuple):
 
 def table():
     """The rows of Sources/FirewallEngine/Reasons/ReasonRow+All.swift, by slug."""
-    with open(os.path.join(ROOT, "Sources", "FirewallEngine", "ReasonRow+All.swift")) as source:
+    with open(os.path.join(ROOT, "Sources", "FirewallEngine", "Reasons", "ReasonRow+All.swift")) as source:
         text = source.read()
     stages = {"sanity": "V", "fragments": "F", "rules": "R", "tracking": "T", "unsolicited": "U", "connections": "C",
               "agent": "E", "notice": "notice"}
@@ -645,7 +645,7 @@ class ReasonTests(unittest.TestCase):
             return found and found[-1].get("src_port") == port and found[-1].get("dest_port") == FENCE
 
         try:
-            wait_until(is_reached, "the fence's event", 5, self.agent.process)
+            wait_until(is_reached, "the fence's event", process=self.agent.process)
         except TimeoutError:
             self.fail(f"the fence raised no event; before it: {found}\n{self.agent.log()}")
         return found[:-1]
@@ -659,7 +659,7 @@ class ReasonTests(unittest.TestCase):
             steps(scene)
             events = self.fence()
         if case.after:
-            deadline = time.monotonic() + case.after + 3
+            deadline = time.monotonic() + case.after + 30
             while not events and steps is case.raises and time.monotonic() < deadline:
                 time.sleep(0.1)
                 events += self.agent.events()

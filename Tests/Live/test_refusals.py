@@ -27,7 +27,7 @@ ASK = """
 import socket, sys
 address, kind = sys.argv[1], int(sys.argv[2])
 asking = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, kind)
-asking.settimeout(2)
+asking.settimeout(10)
 try:
     asking.connect((address, 113))
     asking.send(b'who is it')

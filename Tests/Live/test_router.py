@@ -9,7 +9,7 @@ isolation.isolate()
 
 import services
 from agent import Agent, reasons
-from lab import CommandFailed, Lab
+from lab import CommandFailed, Lab, wait_until
 
 POLICY = """
 version: 1
@@ -43,12 +43,15 @@ class RouterTests(unittest.TestCase):
         self.addCleanup(lambda: [self.router.run(tool, "-t", "mangle", "-F") for tool in ("iptables", "ip6tables")])
         return agent.feed(incoming="INPUT", forward=True)
 
-    def get(self, namespace, url, seconds=10):
+    def get(self, namespace, url, seconds=30):
         return namespace.run("curl", "-sSf", "-m", seconds, url) == FILE.decode()
 
-    def refused(self, namespace, url):
+    def refused(self, agent, source, namespace, url):
+        """The first event of a connection from that address that is refused; one before may still send its SYN again."""
         with self.assertRaises(CommandFailed):
             namespace.run("curl", "-sSf", "-m", 1, url)
+        return wait_until(
+            lambda: next((event for event in agent.events() if event["src_ip"] == source), None), "the refusal is written")
 
     def test_both_directions_of_a_translating_router(self):
         agent = self.agent("in0")
@@ -60,15 +63,12 @@ class RouterTests(unittest.TestCase):
         self.assertEqual(agent.events(), [])
         self.assertGreater({row["hook"]: row["packets"] for row in agent.report()["hooks"]}["forward"], 50)
 
-        self.refused(self.host, "http://198.18.2.1:8081/")
-        event = agent.wait_for_events()[0]
+        event = self.refused(agent, self.host.ip4, self.host, "http://198.18.2.1:8081/")
         self.assertEqual(
             (event["firewall"]["reason"], event["firewall"]["direction"], event["firewall"]["hook"], event["in_iface"],
              event["out_iface"], event["src_ip"], event["dest_ip"], event["dest_port"]),
             ("out-of-allowed-policy", "incoming", "forward", "out0", "in0", self.host.ip4, self.client.ip4, 81))
-        agent.wait_for_events(9, 0.5)
-        self.refused(self.client, f"http://{self.host.ip4}:81/")
-        event = agent.wait_for_events()[0]
+        event = self.refused(agent, self.client.ip4, self.client, f"http://{self.host.ip4}:81/")
         self.assertEqual(
             (event["firewall"]["reason"], event["firewall"]["direction"], event["in_iface"], event["out_iface"],
              event["src_ip"], event["dest_ip"], event["dest_port"]),
@@ -78,8 +78,7 @@ class RouterTests(unittest.TestCase):
         agent = self.agent("in0, out0")
         self.assertTrue(self.get(self.host, f"http://[{self.client.ip6}]/file"))
         self.assertEqual(agent.events(), [])
-        self.refused(self.host, f"http://[{self.client.ip6}]:81/")
-        event = agent.wait_for_events()[0]
+        event = self.refused(agent, self.host.ip6, self.host, f"http://[{self.client.ip6}]:81/")
         self.assertEqual((event["firewall"]["direction"], event["in_iface"]), ("outgoing", "out0"))
 
     def test_without_inside_interfaces_forwarded_packets_pass(self):
@@ -101,7 +100,7 @@ engine: { built-in-rules: { path-mtu: false }, timeouts: { cold-start: 0s, boot-
             # The client's end still says 1,500, so that its SYN does not give the narrow link away.
             lab.router.run("ip", "link", "set", "in0", "mtu", 1300)
             for address in lab.client_addresses[:6]:
-                lab.client.run("curl", "-sSf", "-m", 20, "-o", "/dev/null", "--interface", address,
+                lab.client.run("curl", "-sSf", "-m", 30, "-o", "/dev/null", "--interface", address,
                                f"http://{lab.host.ip4}/file")
                 self.assertIn("mtu 1300", lab.host.run("ip", "route", "get", address))
             self.assertEqual(agent.events(), [])

@@ -47,7 +47,7 @@ class AgentTests(ToolTests):
 
     def refused_port(self, port):
         """One SYN to a port that the policy refuses."""
-        self.lab.client.status("timeout", "0.5", "nc", "-w", "1", self.lab.host.ip4, port)
+        self.lab.client.status("nc", "-z", "-w", "1", self.lab.host.ip4, port)
 
     def events(self, *words, status=0):
         return self.tool("events", "--file", self.agent.events_file, *words, status=status)

@@ -162,7 +162,7 @@ class Traffic:
             for address in (cls.host.ip4, cls.host.ip6)]
         wait_until(
             lambda: cls.host.run("ss", "-Htno", "sport", "=", ":7001").count("timer:(persist") == len(cls.readers),
-            "the readers' windows are closed", 20)
+            "the readers' windows are closed")
 
     @classmethod
     def feed(cls):
@@ -206,14 +206,16 @@ class Traffic:
         self.connect(50, "-Z", "--parallel-max", 50, "--parallel-immediate")
 
     def connect(self, count, *options):
-        """Fetches a page over so many connections, from all of the client's addresses: the kernel chooses a queue by them."""
+        """Fetches a page over so many connections, from all of the client's addresses: the kernel chooses a queue by them,
+        and does not choose the same for all."""
         before = self.judged()
         for address in self.addresses():
             near = [self.back(address)[:-2] + str(10 + i % CLIENT_ADDRESSES) for i in range(count)]
             transfers = "next\n".join(TRANSFER.format(self.url(address), source) for source in near)
             got = self.client.run("curl", "-sS", "--no-progress-meter", *options, "-K", "-", input=transfers, seconds=90)
             self.assertEqual(collections.Counter(got.splitlines()), {"200, 1 connection": count})
-        self.assertEqual([after > then for after, then in zip(self.judged(), before)], [True] * len(before))
+        busy = sum(after > then for after, then in zip(self.judged(), before))
+        self.assertGreaterEqual(busy, min(2, len(before)))
 
     def test_iperf3_both_ways_and_8_streams(self):
         with services.iperf3(self.host):

@@ -111,14 +111,31 @@ extension PolicyDraft {
         let names = entry.key.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let days = names.compactMap { weekdays.firstIndex(of: $0) }
         guard days.count == names.count, let first = days.first, let last = days.last else {
-            let wrong = names.first { !weekdays.contains($0) } ?? entry.key
             sink.error(
                 at: entry.keyPlace, found: "the day \(quoted(entry.key))",
                 expected: "all, one of \(alternatives(weekdays)), or a range such as mon-fri",
-                suggestion: weekdays.first { wrong.lowercased().hasPrefix($0) }.map { "write \($0)" })
+                suggestion: PolicyDraft.meantDays(entry.key))
             return []
         }
         return (0...(last - first + 7) % 7).map { (first + $0) % 7 }
+    }
+
+    /// The key that a text most likely means: `Mon-Fri`, `monday to friday`, `weekend`.
+    private static func meantDays(_ text: String) -> String? {
+        let text = text.lowercased()
+        switch text {
+        case "weekday", "weekdays", "workdays": return "write mon-fri"
+        case "weekend", "weekends": return "write sat-sun"
+        case "daily", "always", "any", "every", "everyday", "*": return "write all"
+        default: break
+        }
+        if text.contains(",") { return "each day or range of days is a key of its own" }
+        let words = text.replacing("–", with: "-").replacing(" to ", with: "-")
+            .split(separator: "-", omittingEmptySubsequences: false)
+        let days = words.compactMap { word in
+            weekdays.first { word.drop { $0 == " " }.hasPrefix($0) }
+        }
+        return days.count == words.count && 1...2 ~= days.count ? "write \(days.joined(separator: "-"))" : nil
     }
 
     private func times(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> [DayTime] {
@@ -141,6 +158,15 @@ extension PolicyDraft {
 
 let weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
+extension Substring {
+    fileprivate var trimmingBlanks: Substring {
+        var text = self
+        while text.first == " " { text.removeFirst() }
+        while text.last == " " { text.removeLast() }
+        return text
+    }
+}
+
 /// A time such as `08:00-18:00`, in minutes since midnight. One that ends before it begins goes on over midnight into the
 /// next day.
 private struct DayTime {
@@ -153,12 +179,24 @@ private struct DayTime {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2, let start = DayTime.minutes(parts[0]), let end = DayTime.minutes(parts[1]),
             start < 1440
-        else { throw ScalarFault(DayTime.expected) }
+        else { throw ScalarFault(DayTime.expected, suggestion: DayTime.meant(parts)) }
         guard start != end else {
             throw ScalarFault("a time that lasts", suggestion: "the whole day is \"00:00-24:00\"")
         }
         self.start = start
         self.end = end
+    }
+
+    /// Hours of one digit, and hours without minutes.
+    private static func meant(_ parts: [Substring]) -> String? {
+        let clocks = parts.map { part in
+            let numbers = part.split(separator: ":", omittingEmptySubsequences: false)
+                .map { $0.trimmingBlanks }.map { $0.utf8.count == 1 ? "0\($0)" : String($0) }
+            return (numbers.count == 1 ? numbers + ["00"] : numbers).joined(separator: ":")
+        }
+        guard clocks.count == 2, clocks != parts.map(String.init), clocks.allSatisfy({ minutes(Substring($0)) != nil })
+        else { return nil }
+        return "write \"\(clocks.joined(separator: "-"))\""
     }
 
     private static func minutes(_ text: Substring) -> Int? {

@@ -63,8 +63,11 @@ struct PolicyDraft {
             sink.error(at: root.place, found: "no version", expected: PolicyDraft.expectedVersion)
             return
         }
-        guard version.text != "1" || version.scalar?.isPlain != true else { return }
-        sink.mismatch(version, expected: "1, the version of the format that this program reads")
+        let isOne = version.text == "1"
+        if isOne, version.scalar?.isPlain == true { return }
+        sink.mismatch(
+            version, expected: "1, the version of the format that this program reads",
+            suggestion: isOne ? "write it without quotes" : nil)
     }
 
     static let expectedVersion = "version: 1 in every policy file"

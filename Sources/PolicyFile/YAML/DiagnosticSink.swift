@@ -39,6 +39,10 @@ struct DiagnosticSink {
     mutating func mismatch(_ node: YAMLNode, expected: String, suggestion: String? = nil) {
         if case .refused = node.content {
             errorCount += 1
+        } else if let address = node.addressTakenForKey {
+            error(
+                at: node.place, found: "\(quoted(address)), which YAML reads as a mapping", expected: expected,
+                suggestion: QuotingAdvice.quote(address))
         } else {
             error(at: node.place, found: node.found, expected: expected, suggestion: suggestion)
         }

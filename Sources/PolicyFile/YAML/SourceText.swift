@@ -11,10 +11,10 @@ struct SourceText: Sendable {
 
     private static let block = 1_024
 
-    /// A byte order mark is left out.
+    /// The byte order mark of UTF-8 is left out.
     init(name: String, bytes: [UInt8]) {
         self.name = name
-        let bytes = bytes.starts(with: [0xef, 0xbb, 0xbf]) ? Array(bytes.dropFirst(3)) : bytes
+        let bytes = bytes.starts(with: byteOrderMark) ? Array(bytes.dropFirst(byteOrderMark.count)) : bytes
         self.bytes = bytes
         var starts = [0]
         var counts: [Int] = []
@@ -91,12 +91,19 @@ struct SourceExcerpt {
     }
 }
 
+/// What editors of other systems write in front of UTF-8.
+let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
+
+/// Whether the text says by its byte order mark that it is in UTF-16.
+func isUTF16(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0xff, 0xfe]) || bytes.starts(with: [0xfe, 0xff]) }
+
 /// Whether the byte is not the first of its character in UTF-8 (RFC 3629 section 3).
 func isContinuation(_ byte: UInt8) -> Bool { byte & 0xc0 == 0x80 }
 
 extension SourceText {
     /// The first byte that no policy file may hold, and what it is.
     func firstForbiddenByte() -> (offset: Int, found: String)? {
+        if isUTF16(bytes) { return (0, "UTF-16") }
         for index in bytes.indices {
             switch bytes[index] {
             case 0: return (index, "a NUL byte")

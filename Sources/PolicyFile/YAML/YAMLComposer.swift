@@ -83,7 +83,9 @@ struct YAMLComposer: ~Copyable {
         let event = try nextEvent(&sink)
         let place = SourcePlace(source: source, offset: offsets.offset(of: event.character))
         if event.hasTag {
-            sink.error(at: place, found: "a YAML tag", expected: "a value without one")
+            sink.error(
+                at: place, found: "a YAML tag", expected: "a value without one",
+                suggestion: "a criterion is inverted by { not: … }; other values that begin with ! take quotes")
         }
         switch event.kind {
         case .streamStart, .documentEnd: break
@@ -136,7 +138,9 @@ struct YAMLComposer: ~Copyable {
             let startsWithTab = line.drop { $0 == " " }.first == "\t"
             throw abandon(
                 &sink, place, found: "what is not YAML: \(error.problem)\(context)", expected: "YAML 1.1",
-                suggestion: startsWithTab ? "YAML is indented with spaces, not with tabs" : nil)
+                suggestion: startsWithTab
+                    ? "YAML is indented with spaces, not with tabs"
+                    : QuotingAdvice.cure(in: sink.sources[source].bytes, at: place.offset))
         }
     }
 
@@ -171,7 +175,8 @@ extension YAMLComposer {
             let isOpen = frames.contains { $0.anchor == name }
             sink.error(
                 at: place, found: "the alias *\(harmless(name))",
-                expected: isOpen ? "one that does not stand inside what it names" : "one whose anchor stands before it")
+                expected: isOpen ? "one that does not stand inside what it names" : "one whose anchor stands before it",
+                suggestion: isOpen ? nil : "a value that begins with * takes quotes")
             return Sized(node: YAMLNode(content: .refused, place: place))
         }
         aliasedNodes += target.weight
