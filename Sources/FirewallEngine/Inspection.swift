@@ -28,6 +28,10 @@ struct Inspection: BitwiseCopyable {
     var ruling = RuleDecision(outcome: .noMatch, rule: -1, logOnlyRule: -1)
     /// What is to be told of the packet whether it passes or not: traits whose posture row says `log`.
     var notices = ReasonSet()
+    /// All that must be turned for the packet to pass, once that is known, and the Deny rule among it, or -1.
+    var remedy = CauseSet()
+    var remedyRule: Int32 = -1
+    var isExplained = false
     /// Causes that are taken as turned: of each, the packet passes the test. Empty but in a rehearsal (`Engine+Explain`).
     var excused = CauseSet()
     /// The Deny rule among them, or -1.
@@ -52,15 +56,11 @@ struct Inspection: BitwiseCopyable {
     mutating func isSubject(to cause: Cause) -> Bool { !isRehearsal || !excused.contains(cause) }
 }
 
-/// Why a packet must not pass.
+/// Why a packet must not pass. Eight bytes, so that it is returned in a register.
 struct Finding: BitwiseCopyable {
     var reason: DropReason
     /// What decided.
     var cause: Cause
-    /// All that must be turned for the packet to pass, where that is known already.
-    var remedy: CauseSet?
-    /// The Deny rule in it, or -1.
-    var remedyRule: Int32 = -1
     var rule: Int32 = -1
     /// The posture row that decides, where one does.
     var posture = PostureAction.deny

@@ -8,8 +8,8 @@ extension Engine {
     /// The one exit: counts, writes the events, gives the verdict.
     mutating func conclude(_ p: inout Inspection, _ finding: Finding?, _ bytes: RawSpan) -> Decision {
         counters.inspected &+= 1
-        writeNotices(&p, passes: finding == nil, bytes)
-        guard var finding else {
+        if p.ruling.logOnlyRule >= 0 || !p.notices.isEmpty { writeNotices(&p, passes: finding == nil, bytes) }
+        guard let finding else {
             counters.passed &+= 1
             return passed(&p)
         }
@@ -17,7 +17,7 @@ extension Engine {
             counters.passed &+= 1
             counters.refusedButPassed[Int(finding.reason.rawValue)] &+= 1
             if !isSilenced(finding) {
-                explain(&p, &finding, bytes)
+                explain(&p, finding, bytes)
                 emit(&p, finding, action, bytes)
             }
             return Decision(verdict: .pass, reason: finding.reason, rule: finding.rule)
@@ -26,7 +26,7 @@ extension Engine {
         if isSilenced(finding) {
             counters.silenced[Int(finding.reason.rawValue)] &+= 1
         } else {
-            explain(&p, &finding, bytes)
+            explain(&p, finding, bytes)
             emit(&p, finding, .deny, bytes)
         }
         return Decision(verdict: .drop, reason: finding.reason, rule: finding.rule)
@@ -53,7 +53,6 @@ extension Engine {
     /// trait that the packet shows is told whether it passes or not.
     private mutating func writeNotices(_ p: inout Inspection, passes: Bool, _ bytes: RawSpan) {
         if passes, p.ruling.logOnlyRule >= 0 { log(&p, Finding(.logOnly, .none, rule: p.ruling.logOnlyRule), bytes) }
-        if p.notices.isEmpty { return }
         while let reason = p.notices.popFirst() { log(&p, Finding(reason, .none, note: .posture), bytes) }
     }
 
@@ -68,8 +67,8 @@ extension Engine {
         event.policyEpoch = hot.policyEpoch
         event.note = finding.note
         event.cause = finding.cause
-        event.remedy = finding.remedy ?? CauseSet()
-        event.remedyRule = finding.remedyRule
+        event.remedy = p.remedy
+        event.remedyRule = p.remedyRule
         if finding.rule >= 0 && policy.rules[Int(finding.rule)].packetData {
             (event.packetData, event.packetDataCount) = outbox.keep(bytes)
         }

@@ -13,11 +13,11 @@ extension Engine {
     /// So many causes one packet may have; more are taken for none that helps.
     private static var mostCauses: Int { 16 }
 
-    /// Completes a finding with all that must be turned for its packet to pass. The bytes of the packet are needed where
+    /// Finds all that must be turned for a refused packet to pass. The bytes of the packet are needed where
     /// stage V refused it.
-    mutating func explain(_ p: inout Inspection, _ finding: inout Finding, _ bytes: RawSpan = RawSpan()) {
-        guard finding.remedy == nil, !p.isRehearsal else { return }
-        finding.remedy = CauseSet()
+    mutating func explain(_ p: inout Inspection, _ finding: Finding, _ bytes: RawSpan = RawSpan()) {
+        guard !p.isExplained, !p.isRehearsal else { return }
+        p.isExplained = true
         guard finding.cause.isTurnable else { return }
         var again = p
         again.isRehearsal = true
@@ -27,8 +27,8 @@ extension Engine {
             again.excused.insert(obstacle.cause)
             if obstacle.cause == .denyRule { again.excusedRule = obstacle.rule }
             guard let next = rehearse(&again, bytes, from: finding.reason.stage) else {
-                finding.remedy = again.excused
-                finding.remedyRule = again.excusedRule
+                p.remedy = again.excused
+                p.remedyRule = again.excusedRule
                 return
             }
             obstacle = next

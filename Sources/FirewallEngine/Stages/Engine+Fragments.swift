@@ -11,21 +11,21 @@ extension Engine {
         if hot.fragments.row == .log { p.notices.insert(.fragmented) }
         switch fragments.check(p.headers, direction: p.direction, at: p.now, hot.fragments) {
         case .refused(let refusal, let silently, let record):
-            var finding = Finding(refusal, posture: silently ? .denySilent : .deny)
+            let finding = Finding(refusal, posture: silently ? .denySilent : .deny)
             if let record, p.headers.fragment.offset == 0 {
-                explain(&p, &finding)
-                fragments.keep(datagramRefusal(finding), ofFirst: record)
+                explain(&p, finding)
+                fragments.keep(datagramRefusal(&p, finding), ofFirst: record)
             }
             return conclude(&p, finding, bytes)
         case .decided(let verdict):
-            return conclude(&p, finding(verdict), bytes)
+            return conclude(&p, finding(&p, verdict), bytes)
         case .first(let record):
-            guard var finding = judgeFirst(&p) else {
+            guard let finding = judgeFirst(&p) else {
                 fragments.decide(record, .pass)
                 return conclude(&p, nil, bytes)
             }
-            explain(&p, &finding)
-            fragments.decide(record, verdict(finding))
+            explain(&p, finding)
+            fragments.decide(record, verdict(&p, finding))
             return conclude(&p, finding, bytes)
         case .awaitsFirst(let record):
             return settleOrHold(&p, record, bytes)
@@ -129,7 +129,7 @@ extension Engine {
     public mutating func takeRelease(at now: Instant) -> Decision? {
         fragments.expire(at: now)
         guard let release = fragments.takeRelease(), var p = held.take(ticket: release.ticket) else { return nil }
-        var decision = conclude(&p, finding(release.outcome), RawSpan())
+        var decision = conclude(&p, finding(&p, release.outcome), RawSpan())
         decision.ticket = release.ticket
         return decision
     }
@@ -137,35 +137,35 @@ extension Engine {
     /// How many packets wait for their datagram's first fragment; while it is not 0, the queue settles singly.
     public var heldCount: Int { fragments.heldCount }
 
-    private mutating func finding(_ outcome: FragmentOutcome) -> Finding? {
+    private mutating func finding(_ p: inout Inspection, _ outcome: FragmentOutcome) -> Finding? {
         switch outcome {
-        case .decided(let verdict): finding(verdict)
+        case .decided(let verdict): finding(&p, verdict)
         case .refused(let refusal): Finding(refusal)
         }
     }
 
     /// What later fragments are told. In tap mode, or where a failure setting lets the first one pass, they are refused
     /// for its reason and pass as it did.
-    private mutating func verdict(_ finding: Finding) -> DatagramVerdict {
-        .dropped(datagramRefusal(finding))
+    private mutating func verdict(_ p: inout Inspection, _ finding: Finding) -> DatagramVerdict {
+        .dropped(datagramRefusal(&p, finding))
     }
 
-    private mutating func datagramRefusal(_ finding: Finding) -> DatagramRefusal {
+    private mutating func datagramRefusal(_ p: inout Inspection, _ finding: Finding) -> DatagramRefusal {
         DatagramRefusal(
             reason: finding.reason.rawValue, rule: finding.rule, cause: finding.cause.rawValue,
-            remedy: finding.remedy?.rawValue ?? 0, remedyRule: finding.remedyRule, isSilent: isSilenced(finding))
+            remedy: p.remedy.rawValue, remedyRule: p.remedyRule, isSilent: isSilenced(finding))
     }
 
-    private mutating func finding(_ verdict: DatagramVerdict) -> Finding? {
+    private mutating func finding(_ p: inout Inspection, _ verdict: DatagramVerdict) -> Finding? {
         switch verdict {
         case .pass: return nil
         case .dropped(let refusal):
-            var finding = Finding(
+            p.remedy = CauseSet(rawValue: refusal.remedy)
+            p.remedyRule = refusal.remedyRule
+            p.isExplained = true
+            return Finding(
                 DropReason(rawValue: refusal.reason) ?? .internalStatesError, Cause(rawValue: refusal.cause) ?? .none,
                 rule: refusal.rule, posture: refusal.isSilent ? .denySilent : .deny)
-            finding.remedy = CauseSet(rawValue: refusal.remedy)
-            finding.remedyRule = refusal.remedyRule
-            return finding
         }
     }
 }

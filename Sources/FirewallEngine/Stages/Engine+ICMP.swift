@@ -6,14 +6,16 @@ public import PacketWire
 
 extension Engine {
     /// A query or reply of a known exchange: queries open one, replies answer one.
-    mutating func judgeKnownQuery(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        let isReply = p.exchange == .icmpReply
+    mutating func judgeKnownQuery(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ packet: KeyedPacket, isReply: Bool
+    ) -> Finding? {
+        let side = packet.sender
         if table[i].refusal.isRefused && !isReply {
             vacate(&p, i)
-            return judgeUnknown(&p)
+            return judgeUnknown(&p, .icmpRequest, packet)
         }
-        switch stepICMP(&p, i, side) {
-        case .unsolicitedReply: return judgeUnknown(&p)
+        switch stepICMP(&p, i, side, isReply: isReply) {
+        case .unsolicitedReply: return judgeUnknown(&p, .icmpReply, packet)
         case .opening:
             ask(&p)
             if p.ruling.outcome == .bypass { return nil }
@@ -31,8 +33,9 @@ extension Engine {
         return nil
     }
 
-    private mutating func stepICMP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> ICMPStep {
-        let isReply = p.exchange == .icmpReply
+    private mutating func stepICMP(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, isReply: Bool
+    ) -> ICMPStep {
         guard p.isRehearsal else { return ICMPTracker.step(&table[i], isReply: isReply, sender: side, at: p.now) }
         var exchange = table[i]
         return ICMPTracker.step(&exchange, isReply: isReply, sender: side, at: p.now)

@@ -54,31 +54,6 @@ extension Engine {
         return !p.hasFalseSource
     }
 
-    /// Stages R, T, U and C.
-    mutating func judge(_ p: inout Inspection) -> Finding? {
-        guard let i = lookUp(&p) else { return judgeUnknown(&p) }
-        switch p.exchange {
-        case .tcp: return judgeKnownTCP(&p, i, p.packet.sender)
-        case .udp: return judgeKnownUDP(&p, i, p.packet.sender)
-        default: return judgeKnownQuery(&p, i, p.packet.sender)
-        }
-    }
-
-    /// A packet of no known connection: the rules are asked, and what a Bypass rule lets by is asked nothing else.
-    mutating func judgeUnknown(_ p: inout Inspection) -> Finding? {
-        ask(&p)
-        if p.ruling.outcome == .bypass { return nil }
-        switch p.exchange {
-        case .tcp: return judgeUnknownTCP(&p, p.packet)
-        case .udp: return judgeUnknownUDP(&p, p.packet)
-        case .falseSource: return judgeFalseSource(&p)
-        case .icmpRequest: return judgeFirstRequest(&p, p.packet)
-        case .icmpReply, .icmpOther: return judgeUnrelatedICMP(&p)
-        case .icmpError: return judgeICMPError(&p)
-        case .none: return judgeByRulesAlone(&p)
-        }
-    }
-
     /// Finds the interface and the direction; false for a packet that is none of the engine's business.
     private mutating func place(_ p: inout Inspection) -> Bool {
         if p.metadata.hook.isKnown && p.relation == .notAsked { counters.hooks[Int(p.metadata.hook.rawValue)] &+= 1 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
+import FirewallPolicy
 import PacketWire
 
 /// What stages T and U take a packet for.
@@ -19,36 +20,51 @@ enum Exchange: UInt8, BitwiseCopyable {
 }
 
 extension Engine {
-    /// The look-up that every packet takes: says what it is to the trackers, and which known connection has it; nil: none.
-    mutating func lookUp(_ p: inout Inspection) -> ConnectionIndex? {
+    /// Stages R, T, U and C, from the look-up that every packet takes.
+    mutating func judge(_ p: inout Inspection) -> Finding? {
         switch p.headers.transport {
-        case .tcp where hot.tcpEnabled: return lookUp(&p, as: .tcp)
+        case .tcp where hot.tcpEnabled:
+            guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
+            if let i = connection(packet.key, at: p.now) { return judgeKnownTCP(&p, i, packet.sender) }
+            return judgeUnknown(&p, .tcp, packet)
         case .udp where hot.udpEnabled:
-            return p.hasFalseSource ? lookUp(&p, without: .falseSource) : lookUp(&p, as: .udp)
+            guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
+            if p.hasFalseSource { return judgeUnknown(&p, .falseSource) }
+            if let i = connection(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet.sender) }
+            return judgeUnknown(&p, .udp, packet)
         case .icmp: return lookUpICMP(&p)
-        default: return nil
+        default: return judgeUnknown(&p, .none)
         }
     }
 
-    @inline(__always)
-    private mutating func lookUp(_ p: inout Inspection, as exchange: Exchange) -> ConnectionIndex? {
-        guard let packet = ConnectionKey.make(p.headers) else { return nil }
-        p.exchange = exchange
+    private mutating func lookUpICMP(_ p: inout Inspection) -> Finding? {
+        if p.headers.icmp.isError { return judgeUnknown(&p, .icmpError) }
+        guard hot.icmpEnabled, let packet = ConnectionKey.make(p.headers),
+            let query = ICMPQuery(type: p.headers.icmp.type)
+        else { return judgeUnknown(&p, .icmpOther) }
+        if let i = connection(packet.key, at: p.now) { return judgeKnownQuery(&p, i, packet, isReply: query.isReply) }
+        return judgeUnknown(&p, query.isReply ? .icmpReply : .icmpRequest, packet)
+    }
+
+    /// A packet of no known connection: the rules are asked, and what a Bypass rule lets by is asked nothing else.
+    mutating func judgeUnknown(_ p: inout Inspection, _ exchange: Exchange, _ packet: KeyedPacket) -> Finding? {
         p.packet = packet
-        return connection(packet.key, at: p.now)
+        return judgeUnknown(&p, exchange)
     }
 
-    private mutating func lookUp(_ p: inout Inspection, without exchange: Exchange) -> ConnectionIndex? {
+    mutating func judgeUnknown(_ p: inout Inspection, _ exchange: Exchange) -> Finding? {
         p.exchange = exchange
-        return nil
-    }
-
-    private mutating func lookUpICMP(_ p: inout Inspection) -> ConnectionIndex? {
-        if p.headers.icmp.isError { return lookUp(&p, without: .icmpError) }
-        guard hot.icmpEnabled, let query = ICMPQuery(type: p.headers.icmp.type) else {
-            return lookUp(&p, without: .icmpOther)
+        ask(&p)
+        if p.ruling.outcome == .bypass { return nil }
+        switch exchange {
+        case .tcp: return judgeUnknownTCP(&p, p.packet)
+        case .udp: return judgeUnknownUDP(&p, p.packet)
+        case .falseSource: return judgeFalseSource(&p)
+        case .icmpRequest: return judgeFirstRequest(&p, p.packet)
+        case .icmpReply, .icmpOther: return judgeUnrelatedICMP(&p)
+        case .icmpError: return judgeICMPError(&p)
+        case .none: return judgeByRulesAlone(&p)
         }
-        return lookUp(&p, as: query.isReply ? .icmpReply : .icmpRequest)
     }
 
     /// The connection of a key: in the table, or among those that are claimed by the worker to which their packets come.

@@ -24,8 +24,8 @@ extension Engine {
             table[i].count(bytes: p.headers.length, from: opening.opener)
             return nil
         } catch {
-            var finding = Finding(error)
-            rememberRefused(&p, opening, &finding)
+            let finding = Finding(error)
+            rememberRefused(&p, opening, finding)
             return finding
         }
     }
@@ -71,11 +71,11 @@ extension Engine {
     /// Remembers a connection whose refused opening passed all the same (tap, failure open), so that its later packets
     /// report the same reason instead of a new Out Of Connection each. What would let it pass is asked first: afterwards it
     /// is a known one.
-    mutating func rememberRefused(_ p: inout Inspection, _ opening: Connection, _ finding: inout Finding) {
+    mutating func rememberRefused(_ p: inout Inspection, _ opening: Connection, _ finding: Finding) {
         guard !p.isRehearsal, overrides(finding) != nil else { return }
-        explain(&p, &finding)
+        explain(&p, finding)
         var refused = opening
-        refused.refusal = Refusal(finding)
+        refused.refusal = Refusal(finding, remedy: p.remedy)
         _ = try? table.insert(refused, at: p.now)
     }
 
@@ -88,10 +88,10 @@ extension Engine {
 extension Refusal {
     /// What later packets of a refused connection are told. Of more than three causes the others are lost, and what they are
     /// told is that nothing helps.
-    init(_ finding: Finding) {
+    init(_ finding: Finding, remedy: CauseSet = CauseSet()) {
         self.init(reason: finding.reason.rawValue, rule: finding.rule)
         firstCause = finding.cause.rawValue
-        var others = finding.remedy ?? CauseSet()
+        var others = remedy
         others.remove(finding.cause)
         guard let second = others.next(after: .none) else { return }
         secondCause = second.rawValue

@@ -37,8 +37,8 @@ extension Engine {
         let timeout = timeoutOfForgotten(&p)
         if let timeout, !p.isSubject(to: timeout) { return nil }
         let cause = timeout ?? row ?? causeOfAbsence(&p) ?? .noConnection
-        var finding = lackOfRoom(&p, .tcp) ?? Finding(.outOfConnection, cause, posture: action)
-        rememberRefused(&p, midstream(&p, packet, opener: packet.sender), &finding)
+        let finding = lackOfRoom(&p, .tcp) ?? Finding(.outOfConnection, cause, posture: action)
+        rememberRefused(&p, midstream(&p, packet, opener: packet.sender), finding)
         return finding
     }
 

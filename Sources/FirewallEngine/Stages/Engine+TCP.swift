@@ -11,8 +11,8 @@ extension Engine {
         if isOpening && table.standing(of: i).refusal.isRefused { return judgeAgain(&p, i, side) }
         switch standing(&p, i, side) {
         case .bypass: return nil
-        case .refused(var finding):
-            follow(&p, i, side, &finding)
+        case .refused(let finding):
+            follow(&p, i, side, finding)
             return finding
         case .goesOn: break
         }
@@ -29,8 +29,9 @@ extension Engine {
             table[i].lastSeen = p.now
             return finding
         }
+        let packet = KeyedPacket(key: table[i].key, sender: side)
         vacate(&p, i)
-        return judgeUnknown(&p)
+        return judgeUnknown(&p, .tcp, packet)
     }
 
     /// A pure SYN against the opener's direction, or on a connection that is over, is an opening of its own: the rules of its
@@ -38,20 +39,21 @@ extension Engine {
     private mutating func judgeFurtherOpening(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         let isOver = table[i].tcp.phase.isOver
         let refusal = refusalByRules(&p) ?? flagTraits(&p) ?? (isOver ? reopen(&p, i, side) : nil)
-        guard var finding = refusal else { return track(&p, i, side) }
+        guard let finding = refusal else { return track(&p, i, side) }
         guard isOver, !p.isRehearsal, overrides(finding) != nil else {
-            follow(&p, i, side, &finding)
+            follow(&p, i, side, finding)
             return finding
         }
-        explain(&p, &finding)
+        explain(&p, finding)
+        let packet = KeyedPacket(key: table[i].key, sender: side)
         vacate(&p, i)
-        rememberRefusedOpening(&p, p.packet, &finding)
+        rememberRefusedOpening(&p, packet, finding)
         return finding
     }
 
     private mutating func flagTraits(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        guard var finding = flagTraits(&p) else { return nil }
-        follow(&p, i, side, &finding)
+        guard let finding = flagTraits(&p) else { return nil }
+        follow(&p, i, side, finding)
         return finding
     }
 
@@ -64,9 +66,9 @@ extension Engine {
             return nil
         }
         if mayFollowFromUnseen(step, &p, i) { return catchUp(&p, i, side) }
-        var finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
+        let finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
         if !p.isRehearsal { table.recordChange(of: i) }
-        follow(&p, i, side, &finding)
+        follow(&p, i, side, finding)
         return finding
     }
 
@@ -82,10 +84,10 @@ extension Engine {
     /// State follows what the packet really did: one that is refused and passes all the same (tap mode, a failure setting)
     /// moves the windows on. What would let it pass is asked first, of the windows that refused it.
     private mutating func follow(
-        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: inout Finding
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding
     ) {
         guard !p.isRehearsal, overrides(finding) != nil else { return }
-        explain(&p, &finding)
+        explain(&p, finding)
         TCPTracker.follow(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
         seen(&p, i, side)
     }
@@ -97,8 +99,8 @@ extension Engine {
 
     /// What is no opening may still belong to a connection, which needs no Allow rule; a Deny rule is for each packet.
     mutating func judgeUnknownTCP(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        if p.ruling.outcome == .deny, var finding = refusalByRules(&p) {
-            rememberRefusedOpening(&p, packet, &finding)
+        if p.ruling.outcome == .deny, let finding = refusalByRules(&p) {
+            rememberRefusedOpening(&p, packet, finding)
             return finding
         }
         if TCPTracker.isOpening(p.headers.tcp) { return open(&p, packet) }
@@ -106,8 +108,8 @@ extension Engine {
     }
 
     private mutating func open(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        if var finding = refusalByRules(&p) ?? flagTraits(&p) {
-            rememberRefusedOpening(&p, packet, &finding)
+        if let finding = refusalByRules(&p) ?? flagTraits(&p) {
+            rememberRefusedOpening(&p, packet, finding)
             return finding
         }
         var opening = newConnection(&p, packet)
@@ -116,12 +118,12 @@ extension Engine {
     }
 
     private mutating func rememberRefusedOpening(
-        _ p: inout Inspection, _ packet: KeyedPacket, _ finding: inout Finding
+        _ p: inout Inspection, _ packet: KeyedPacket, _ finding: Finding
     ) {
         guard !p.isRehearsal, overrides(finding) != nil, TCPTracker.isOpening(p.headers.tcp) else { return }
         var opening = newConnection(&p, packet)
         opening.tcp = TCPTracker.open(p.headers.tcp, from: packet.sender, at: p.now)
-        rememberRefused(&p, opening, &finding)
+        rememberRefused(&p, opening, finding)
     }
 
     /// Stage T on the flags alone: the strictest posture row of the traits that the segment shows.

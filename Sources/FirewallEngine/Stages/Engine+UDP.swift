@@ -42,7 +42,7 @@ extension Engine {
             guard p.isSubject(to: timeout) else { return nil }
             finding.cause = timeout
         }
-        rememberRefused(&p, opening, &finding)
+        rememberRefused(&p, opening, finding)
         return finding
     }
 }
