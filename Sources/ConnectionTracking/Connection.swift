@@ -86,6 +86,10 @@ public struct Refusal: Hashable, Sendable, BitwiseCopyable {
     public var rule: Int32
     /// 0 is no refusal.
     public var reason: UInt8
+    /// Up to three causes, in the engine's numbering, in the order in which they were found; 0 is none.
+    public var firstCause: UInt8 = 0
+    public var secondCause: UInt8 = 0
+    public var thirdCause: UInt8 = 0
     public init(reason: UInt8, rule: Int32) {
         self.reason = reason
         self.rule = rule

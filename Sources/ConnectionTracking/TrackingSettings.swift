@@ -34,6 +34,9 @@ public struct Timeouts: Hashable, Sendable, BitwiseCopyable {
     public var bootStart = Instant.Span.seconds(20)
     public var coldStart = Instant.Span.minutes(5)
 
+    /// The most that any of them can be.
+    public static let longest = Instant.Span.hours(30 * 24)
+
     public init() {}
 }
 
@@ -108,8 +111,10 @@ public struct TableLimits: Hashable, Sendable, BitwiseCopyable {
 
 /// Fragment checks of `engine.sanity` and `stateful.ip`.
 public struct FragmentSettings: Hashable, Sendable, BitwiseCopyable {
-    /// What happens to every fragment: the stricter of `stateful.ip.fragments` and the anti-evasion row.
-    public var all = PostureAction.allow
+    /// `stateful.ip.fragments: deny`.
+    public var isDenied = false
+    /// The anti-evasion row; of it and the setting the stricter one holds.
+    public var row = PostureAction.allow
     /// Bytes of a first fragment's total length; 0 is off.
     public var minimumSize: UInt32 = 120
     /// Bytes of a later fragment's offset; 0 is off.

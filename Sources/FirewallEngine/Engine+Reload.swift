@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-public import ConnectionTracking
+import ConnectionTracking
 public import FirewallPolicy
 public import PacketWire
 
@@ -48,32 +48,10 @@ extension Engine {
         generation &+= 1
     }
 
-    /// Bounded upkeep between batches: connections and datagrams whose time is over.
-    public mutating func tidy(at now: Instant) {
-        table.expire(at: now, atMost: 64)
-        fragments.expire(at: now)
-    }
-
     public var policyEpoch: UInt32 { hot.policyEpoch }
 
     /// Says what one more interface is: one that came up since the last look at them all.
     public mutating func learnInterface(_ index: UInt32, name: String, isLoopback: Bool) {
         interfaces[index] = KnownInterface(traits: policy.traits(ofInterface: name), isLoopback: isLoopback)
-    }
-
-    /// How many connections are in which stage.
-    public var census: ConnectionCensus { table.census }
-
-    /// Appends up to `limit` connections from an index on; returns where to go on, or nil at the end of the table.
-    public mutating func connections(
-        from index: ConnectionIndex, atMost limit: Int, into list: inout [Connection]
-    ) -> ConnectionIndex? {
-        var next = index
-        for _ in 0..<limit {
-            guard let i = table.first(from: next) else { return nil }
-            list.append(table[i])
-            next = i + 1
-        }
-        return next
     }
 }

@@ -15,15 +15,4 @@ extension Engine {
         restored.refusal.rule = -1
         return (try? table.insert(restored, at: now)) != nil
     }
-
-    /// The connection of a key: in the table, or among those that are claimed by the worker to which their packets come.
-    mutating func connection(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
-        if let index = table.find(key, at: now) { return index }
-        return unclaimed == nil ? nil : claim(key, at: now)
-    }
-
-    private mutating func claim(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
-        guard let claimed = unclaimed?.claim(key, at: now) else { return nil }
-        return try? table.insert(claimed, at: now)
-    }
 }

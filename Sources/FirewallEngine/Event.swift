@@ -34,6 +34,8 @@ public struct Event: Sendable, BitwiseCopyable {
     public var cause = Cause.none
     /// All that has to be turned for this packet to pass; empty where nothing helps.
     public var remedy = CauseSet()
+    /// Index of the Deny rule in `remedy`, where there is one; otherwise, and where its policy is gone, -1.
+    public var remedyRule: Int32 = -1
     /// Bytes of the packet in the batch's copy, where the policy asks for packet data: offset into `Outbox.bytes`, or -1.
     public var packetData: Int32 = -1
     /// How many of them.

@@ -19,9 +19,10 @@ struct HotSettings: BitwiseCopyable {
     let timeouts: Timeouts
     let sanity: SanitySettings
     let fragments: FragmentSettings
-    /// With the switches that stand elsewhere folded in: the stricter one holds.
+    /// Where a row and a switch elsewhere say different things, the stricter one holds.
     let posture: AntiEvasion
-    let checksum: PostureAction
+    let congestionDenied: Bool
+    let verifiesChecksum: Bool
     let examinesFlags: PerDirection<Bool>
     let examinesICMP: PerDirection<Bool>
     let examinesSourceMAC: PerDirection<Bool>
@@ -44,10 +45,9 @@ struct HotSettings: BitwiseCopyable {
         limits = d.stateful.limits
         timeouts = d.engine.timeouts
         sanity = d.engine.sanity
-        var rows = d.engine.antiEvasion
-        if d.stateful.congestionFlagsDenied { rows.congestionFlags = rows.congestionFlags.stricter(than: .deny) }
-        checksum = d.engine.sanity.verifyTCPChecksum ? rows.checksum.stricter(than: .deny) : rows.checksum
-        posture = rows
+        posture = d.engine.antiEvasion
+        congestionDenied = d.stateful.congestionFlagsDenied
+        verifiesChecksum = d.engine.sanity.verifyTCPChecksum
         fragments = HotSettings.fragmentSettings(d)
         examinesFlags = PerDirection { policy.examinesFlags($0) }
         examinesICMP = PerDirection { policy.examinesICMP($0) }
@@ -70,8 +70,8 @@ struct HotSettings: BitwiseCopyable {
 
     private static func fragmentSettings(_ d: PolicyDocument) -> FragmentSettings {
         var s = FragmentSettings()
-        let row = d.engine.antiEvasion.fragments
-        s.all = d.stateful.fragmentsDenied ? row.stricter(than: .deny) : row
+        s.row = d.engine.antiEvasion.fragments
+        s.isDenied = d.stateful.fragmentsDenied
         s.minimumSize = d.engine.sanity.minimumFragmentSize
         s.minimumOffset = d.engine.sanity.minimumFragmentOffset
         s.smallIPv6Denied = d.engine.sanity.denySmallFragments

@@ -19,9 +19,25 @@ struct Inspection: BitwiseCopyable {
     /// From outside, with an address of this host as its source: it is none of the connections that this host has.
     var hasFalseSource = false
     /// What the rules said, once they were asked.
+    /// What stages T and U take the packet for, and its endpoints where it has a state (`Engine+Lookup`).
+    var exchange = Exchange.none
+    var packet = KeyedPacket(
+        key: ConnectionKey(
+            lowAddress: .zero, highAddress: .zero, lowPortOrIdentifier: 0, highPortOrIdentifier: 0, protocolNumber: 0,
+            version: 0, queryType: 0), sender: .low)
     var ruling = RuleDecision(outcome: .noMatch, rule: -1, logOnlyRule: -1)
-    /// The first trait whose posture row says `log`: if the packet passes, an event names it.
-    private(set) var logged: DropReason?
+    /// What is to be told of the packet whether it passes or not: traits whose posture row says `log`.
+    var notices = ReasonSet()
+    /// All that must be turned for the packet to pass, once that is known, and the Deny rule among it, or -1.
+    var remedy = CauseSet()
+    var remedyRule: Int32 = -1
+    var isExplained = false
+    /// Causes that are taken as turned: of each, the packet passes the test. Empty but in a rehearsal (`Engine+Explain`).
+    var excused = CauseSet()
+    /// The Deny rule among them, or -1.
+    var excusedRule: Int32 = -1
+    /// Nothing is to be changed: the packet was judged, and is judged again as if something were otherwise.
+    var isRehearsal = false
     /// The verdict waits for the other workers' tables.
     var mustAsk = false
     /// What another worker said of the connection that an ICMP error quotes.
@@ -36,21 +52,25 @@ struct Inspection: BitwiseCopyable {
 
     var direction: Direction { metadata.direction }
 
-    mutating func log(_ reason: DropReason) {
-        if logged == nil { logged = reason }
-    }
+    /// Whether a test that this cause decides refuses the packet: always, but where the cause is taken as turned.
+    mutating func isSubject(to cause: Cause) -> Bool { !isRehearsal || !excused.contains(cause) }
 }
 
-/// Why a packet must not pass.
+/// Why a packet must not pass. Eight bytes, so that it is returned in a register.
 struct Finding: BitwiseCopyable {
     var reason: DropReason
+    /// What decided.
+    var cause: Cause
     var rule: Int32 = -1
     /// The posture row that decides, where one does.
     var posture = PostureAction.deny
     var note = EventNote.none
 
-    init(_ reason: DropReason, rule: Int32 = -1, posture: PostureAction = .deny, note: EventNote = .none) {
+    init(
+        _ reason: DropReason, _ cause: Cause, rule: Int32 = -1, posture: PostureAction = .deny, note: EventNote = .none
+    ) {
         self.reason = reason
+        self.cause = cause
         self.rule = rule
         self.posture = posture
         self.note = note

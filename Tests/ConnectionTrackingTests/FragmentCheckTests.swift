@@ -12,15 +12,15 @@ struct FragmentCheckTests {
         var bench = FragmentBench()
         let fragment = datagram(2_000).fragment(0..<1_480)
         for action in [PostureAction.allow, .log] {
-            bench.settings.all = action
+            bench.settings.row = action
             #expect(isFirst(bench.check(fragment)))
         }
-        bench.settings.all = .deny
+        bench.settings.row = .deny
         let denied = bench.check(fragment)
-        #expect(denied == .refused(.fragmented, silently: false))
-        bench.settings.all = .denySilent
+        #expect(denied == .refused(.fragmentedByRow, silently: false))
+        bench.settings.row = .denySilent
         let silent = bench.check(fragment)
-        #expect(silent == .refused(.fragmented, silently: true))
+        #expect(silent == .refused(.fragmentedByRow, silently: true))
     }
 
     @Test("Don't Fragment contradicts More Fragments and an offset, and nothing else")
@@ -111,8 +111,8 @@ struct FragmentCheckTests {
         var bench = FragmentBench()
         let tiny = datagram(200).dontFragment().fragment(8..<16)
         #expect(bench.refusal(tiny) == .invalidOffset)
-        bench.settings.all = .deny
-        #expect(bench.refusal(tiny) == .fragmented)
+        bench.settings.row = .deny
+        #expect(bench.refusal(tiny) == .fragmentedByRow)
     }
 
     @Test("fragments that follow a refused first one carry its reason, until an acceptable first one comes")

@@ -40,7 +40,7 @@ struct FragmentDuplicateTests {
     @Test("duplicates carry the verdict that was a drop, too")
     func duplicatesOfDropped() {
         var bench = FragmentBench()
-        let drop = DatagramVerdict.dropped(reason: 21, rule: 4)
+        let drop = DatagramVerdict.dropped(DatagramRefusal(reason: 21, rule: 4))
         let fragments = datagram(2_000).fragmented(at: 1_480)
         for fragment in fragments { #expect(bench.judge(fragment, first: drop) == .decided(drop)) }
         #expect(bench.judge(fragments[1]) == .decided(drop))
@@ -64,7 +64,7 @@ struct FragmentDuplicateTests {
     func firstAgain() {
         var bench = FragmentBench()
         let fragments = datagram(2_000).fragmented(at: 1_480)
-        let drop = DatagramVerdict.dropped(reason: 21, rule: 4)
+        let drop = DatagramVerdict.dropped(DatagramRefusal(reason: 21, rule: 4))
         #expect(bench.judge(fragments[0]) == .decided(.pass))
         #expect(bench.judge(fragments[0], first: drop) == .decided(drop))
         #expect(bench.judge(fragments[1]) == .decided(.pass), "the receiver got only the first one that passed")

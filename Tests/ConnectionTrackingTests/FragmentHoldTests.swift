@@ -9,7 +9,7 @@ import Testing
 struct FragmentHoldTests {
     @Test("fragments before the first are released with its verdict, in the order in which they came")
     func released() {
-        for verdict in [DatagramVerdict.pass, .dropped(reason: 21, rule: 5)] {
+        for verdict in [DatagramVerdict.pass, .dropped(DatagramRefusal(reason: 21, rule: 5))] {
             var bench = FragmentBench()
             let fragments = datagram(4_000).fragmented(at: 1_000)
             var tickets: [UInt32] = []
@@ -57,7 +57,7 @@ struct FragmentHoldTests {
         #expect(bench.tracker.takeRelease() == nil)
         bench.clock.advance(by: .milliseconds(1))
         bench.tracker.expire(at: bench.clock.now)
-        #expect(bench.releases() == [.refused(.incomplete)])
+        #expect(bench.releases() == [.refused(.holdOver)])
         #expect(bench.judge(fragments[0]) == .decided(.pass), "the first one may still come")
         #expect(bench.releases() == [])
     }
@@ -72,14 +72,14 @@ struct FragmentHoldTests {
         for number in UInt32(1)...62 { #expect(bench.judge(rest(number)) == nil) }
         #expect(bench.releases() == [])
         #expect(bench.judge(rest(63)) == nil)
-        #expect(bench.releases() == [.refused(.incomplete), .refused(.incomplete)], "both of the oldest")
+        #expect(bench.releases() == [.refused(.tooManyHeld), .refused(.tooManyHeld)], "both of the oldest")
         #expect(bench.judge(whole.identification(63).fragment(0..<1_480)) == .decided(.pass))
         #expect(bench.releases() == [.decided(.pass)])
         #expect(bench.judge(rest(0)) == nil, "a place was left, and one came free")
         #expect(bench.judge(rest(64)) == nil)
         #expect(bench.releases() == [])
         #expect(bench.judge(rest(65)) == nil)
-        #expect(bench.releases() == [.refused(.incomplete)])
+        #expect(bench.releases() == [.refused(.tooManyHeld)])
     }
 
     @Test("fragments whose first never comes keep no other datagram's from being held")
@@ -104,7 +104,7 @@ struct FragmentHoldTests {
         for number in 0..<FragmentTracker.heldCapacity {
             #expect(bench.judge(whole.identification(UInt32(number)).fragment(1_480..<2_008)) == nil)
         }
-        #expect(bench.judge(whole.identification(999).fragment(1_480..<2_008)) == .refused(.incomplete))
+        #expect(bench.judge(whole.identification(999).fragment(1_480..<2_008)) == .refused(.tooManyHeld))
         #expect(bench.releases().count == FragmentTracker.heldCapacity - FragmentTracker.maximumWaiting)
         #expect(bench.judge(whole.identification(999).fragment(1_480..<2_008)) == nil)
     }
@@ -115,7 +115,7 @@ struct FragmentHoldTests {
         #expect(bench.judge(datagram(2_000).identification(1).fragment(1_480..<2_000)) == nil)
         #expect(bench.judge(datagram(2_000).identification(2).fragment(0..<1_480)) == .decided(.pass))
         #expect(bench.judge(datagram(2_000).identification(3).fragment(0..<1_480)) == .decided(.pass))
-        #expect(bench.releases() == [.refused(.incomplete)])
+        #expect(bench.releases() == [.refused(.noRecord)])
         #expect(bench.tracker.count == 2)
     }
 
@@ -131,8 +131,8 @@ struct FragmentHoldTests {
     @Test("without any record every fragment is incomplete")
     func noRecords() {
         var bench = FragmentBench(limit: 0)
-        #expect(bench.judge(datagram(2_000).fragment(0..<1_480)) == .refused(.incomplete))
-        #expect(bench.judge(datagram(2_000).fragment(1_480..<2_000)) == .refused(.incomplete))
+        #expect(bench.judge(datagram(2_000).fragment(0..<1_480)) == .refused(.noRecord))
+        #expect(bench.judge(datagram(2_000).fragment(1_480..<2_000)) == .refused(.noRecord))
         #expect(bench.judge(datagram(200).fragment(0..<64)) == .refused(.firstTooSmall))
     }
 
@@ -162,6 +162,6 @@ struct FragmentHoldTests {
         bench.clock.advance(by: .seconds(1))
         bench.tracker.expire(at: bench.clock.now)
         #expect(bench.tracker.count == 0)
-        #expect(bench.releases() == [.refused(.incomplete)])
+        #expect(bench.releases() == [.refused(.holdOver)])
     }
 }

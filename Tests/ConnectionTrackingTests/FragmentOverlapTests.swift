@@ -73,7 +73,9 @@ struct FragmentOverlapTests {
     func overlapOfDropped() {
         var bench = FragmentBench()
         let whole = datagram(1_000)
-        #expect(bench.judge(whole.fragment(0..<504), first: .dropped(reason: 21, rule: 3)) != .decided(.pass))
+        #expect(
+            bench.judge(whole.fragment(0..<504), first: .dropped(DatagramRefusal(reason: 21, rule: 3)))
+                != .decided(.pass))
         #expect(bench.judge(whole.fragment(496..<1_000)) == .refused(.overlapping))
     }
 

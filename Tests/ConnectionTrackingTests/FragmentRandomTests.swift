@@ -120,7 +120,8 @@ struct FragmentRandomTests {
             headers.fragment.moreFragments = headers.fragment.offset == 0 || Bool.random(using: &random)
             switch bench.check(headers) {
             case .first(let record):
-                bench.tracker.decide(record, Bool.random(using: &random) ? .pass : .dropped(reason: 1, rule: 1))
+                bench.tracker.decide(
+                    record, Bool.random(using: &random) ? .pass : .dropped(DatagramRefusal(reason: 1, rule: 1)))
             case .awaitsFirst(let record):
                 if let ticket = bench.tracker.hold(record, at: bench.clock.now) { tickets.insert(ticket) }
             case .refused, .decided: break

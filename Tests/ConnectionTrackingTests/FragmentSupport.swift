@@ -29,19 +29,19 @@ struct FragmentBench: ~Copyable {
 
     mutating func judge(_ headers: PacketHeaders, first verdict: DatagramVerdict = .pass) -> FragmentOutcome? {
         switch check(headers) {
-        case .refused(let refusal, _): return .refused(refusal)
+        case .refused(let refusal, _, _): return .refused(refusal)
         case .decided(let verdict): return .decided(verdict)
         case .first(let record):
             tracker.decide(record, verdict)
             return .decided(verdict)
         case .awaitsFirst(let record):
-            return tracker.hold(record, at: clock.now) == nil ? .refused(.incomplete) : nil
+            return tracker.hold(record, at: clock.now) == nil ? .refused(.tooManyHeld) : nil
         }
     }
 
     /// The reason for which a fragment is refused at once.
     mutating func refusal(_ packet: PacketBuilder) -> FragmentRefusal? {
-        if case .refused(let refusal, _) = check(packet) { return refusal }
+        if case .refused(let refusal, _, _) = check(packet) { return refusal }
         return nil
     }
 

@@ -50,11 +50,20 @@ final class EngineUnderTest {
 
     static let interfaceNames: [(index: UInt32, name: String)] = [(1, "lo"), (2, "eth0"), (3, "eth1"), (4, "eth2")]
 
-    init(
+    convenience init(
         _ yaml: String = "", shared: SharedLimits? = nil, workers: Int = 1, startsNow: Bool = false,
         clock: ManualClock = ManualClock()
     ) throws {
-        policy = try EngineUnderTest.policy(yaml, epoch: 1)
+        try self.init(
+            EngineUnderTest.policy(yaml, epoch: 1), shared: shared, workers: workers, startsNow: startsNow, clock: clock
+        )
+    }
+
+    init(
+        _ policy: Policy, shared: SharedLimits? = nil, workers: Int = 1, startsNow: Bool = false,
+        clock: ManualClock = ManualClock()
+    ) throws {
+        self.policy = policy
         self.clock = clock
         let began = startsNow ? clock.now : Instant(nanoseconds: 0)
         engine = Engine(
@@ -67,14 +76,18 @@ final class EngineUnderTest {
     /// The policy of a text without its version line; table limits are small unless the text sets them.
     static func policy(_ yaml: String, epoch: UInt32) throws -> Policy {
         let text = Array(("version: 1\n" + yaml).utf8)
-        var document = try PolicyFile.parse([("test.yaml", text)], for: .replay).get()
+        return try Policy(withSmallTables(PolicyFile.parse([("test.yaml", text)], for: .replay).get()), epoch: epoch)
+    }
+
+    static func withSmallTables(_ document: PolicyDocument) -> PolicyDocument {
+        var document = document
         if document.engine.limits == TableLimits() {
             document.engine.limits.tcp = 2_000
             document.engine.limits.udp = 500
             document.engine.limits.icmp = 100
             document.engine.limits.fragmentedDatagrams = 100
         }
-        return try Policy(document, epoch: epoch)
+        return document
     }
 
     static func limits(of policy: Policy) -> SharedLimits {
@@ -214,6 +227,11 @@ extension EngineUnderTest {
     func rule(of event: Event?) -> String? {
         guard let event, event.rule >= 0 else { return nil }
         return policy.rules[Int(event.rule)].name
+    }
+
+    /// The name of the Deny rule that an event says has to be turned.
+    func remedyRule(of event: Event) -> String? {
+        event.remedyRule < 0 ? nil : policy.rules[Int(event.remedyRule)].name
     }
 
     /// How many events tell of this reason.

@@ -7,7 +7,8 @@ import PacketWire
 enum FragmentCheck {
     static func refusal(of packet: borrowing PacketHeaders, _ settings: FragmentSettings) -> FragmentRefusal? {
         let fragment = packet.fragment
-        if settings.all.drops { return .fragmented }
+        if settings.row.drops { return .fragmentedByRow }
+        if settings.isDenied { return .fragmented }
         if packet.network == .ipv4, fragment.dontFragment { return .invalidOffset }
         if fragment.offset == 0, packet.length < settings.minimumSize { return .firstTooSmall }
         if datagramLength(packet) > maximumLength { return .outOfBounds }

@@ -2,8 +2,9 @@
 
 /// Why a fragment is refused (stage F); the reason's number in brackets.
 public enum FragmentRefusal: UInt8, Error, Sendable, BitwiseCopyable, CaseIterable {
-    /// Fragments are refused altogether (108).
+    /// Fragments are refused altogether (108): by the setting, by the anti-evasion row.
     case fragmented
+    case fragmentedByRow
     /// Don't Fragment together with More Fragments or an offset (109).
     case invalidOffset
     /// (110)
@@ -16,20 +17,54 @@ public enum FragmentRefusal: UInt8, Error, Sendable, BitwiseCopyable, CaseIterab
     case overlapping
     /// IPv6 below the minimum MTU (148).
     case ipv6TooSmall
-    /// The first fragment did not come in time, or there is no room to wait for it (903).
-    case incomplete
+    /// The first fragment did not come within `timeouts.fragmentHold` (903).
+    case holdOver
+    /// The datagram was not complete within `timeouts.fragment` (903).
+    case recordOver
+    /// Too many fragments wait: this datagram's have waited longest (903).
+    case tooManyHeld
+    /// No record is kept of the datagram, or it gave way to those of newer ones (903).
+    case noRecord
+    /// Another datagram of the same identification took its place (903).
+    case superseded
 }
 
 /// What was decided for a datagram by its first fragment.
 public enum DatagramVerdict: Hashable, Sendable, BitwiseCopyable {
     case pass
-    /// A reason and a rule (-1: none) in the numbering of the engine, meaningless here, and whether without an event.
-    case dropped(reason: UInt8, rule: Int32, silently: Bool = false)
+    case dropped(DatagramRefusal)
 
     /// The same without the rule.
     var withoutRule: DatagramVerdict {
-        guard case .dropped(let reason, _, let silently) = self else { return self }
-        return .dropped(reason: reason, rule: -1, silently: silently)
+        guard case .dropped(var refusal) = self else { return self }
+        refusal.rule = -1
+        refusal.remedyRule = -1
+        return .dropped(refusal)
+    }
+}
+
+/// Why a datagram is dropped, in the numbering of the engine, meaningless here.
+public struct DatagramRefusal: Hashable, Sendable, BitwiseCopyable {
+    /// All causes that must be turned for it to pass, one bit each.
+    public var remedy: UInt128
+    /// The rule among these causes, and the one that decided, or -1.
+    public var remedyRule: Int32
+    public var rule: Int32
+    public var reason: UInt8
+    public var cause: UInt8
+    /// Without an event.
+    public var isSilent: Bool
+
+    public init(
+        reason: UInt8, rule: Int32, cause: UInt8 = 0, remedy: UInt128 = 0, remedyRule: Int32 = -1,
+        isSilent: Bool = false
+    ) {
+        self.reason = reason
+        self.rule = rule
+        self.cause = cause
+        self.remedy = remedy
+        self.remedyRule = remedyRule
+        self.isSilent = isSilent
     }
 }
 
@@ -41,8 +76,9 @@ public struct DatagramRecord: Hashable, Sendable, BitwiseCopyable {
 
 /// What is to be done with a fragment.
 public enum FragmentStep: Hashable, Sendable, BitwiseCopyable {
-    /// Drop it; `silently`: count it without an event.
-    case refused(FragmentRefusal, silently: Bool)
+    /// Drop it; `silently`: count it without an event. With a record where its datagram's later fragments share its fate, or
+    /// it shares that of its first.
+    case refused(FragmentRefusal, silently: Bool, record: DatagramRecord? = nil)
     /// It has the transport header: judge it as any packet and tell `FragmentTracker.decide`. Also for a duplicate of the
     /// first fragment, whose headers may be others.
     case first(DatagramRecord)

@@ -30,11 +30,13 @@ extension FragmentTracker {
         let isFirst = packet.fragment.offset == 0
         let key = DatagramKey(packet, direction: direction)
         if let refusal = FragmentCheck.refusal(of: packet, settings) {
-            if isFirst, refusal != .fragmented { noteRefusedFirst(key, refusal, at: now) }
-            return .refused(refusal, silently: refusal == .fragmented && settings.all == .denySilent)
+            let isOfAll = refusal == .fragmented || refusal == .fragmentedByRow
+            let record = isFirst && !isOfAll ? noteRefusedFirst(key, refusal, at: now) : nil
+            let isSilent = refusal == .fragmentedByRow && settings.row == .denySilent
+            return .refused(refusal, silently: isSilent, record: record)
         }
         let piece = FragmentPiece(packet.fragment)
-        guard let index = record(of: key, with: piece, at: now) else { return .refused(.incomplete, silently: false) }
+        guard let index = record(of: key, with: piece, at: now) else { return .refused(.noRecord, silently: false) }
         guard take(piece, into: index) else { return .refused(.overlapping, silently: false) }
         if isFirst, case .firstRefused = records[Int(index)].standing { records[Int(index)].standing = .undecided }
         let step = step(of: index, isFirst: isFirst, at: now)
@@ -53,6 +55,36 @@ extension FragmentTracker {
         release(heldOf: record, .decided(verdict))
     }
 
+    /// What `check` would say of a fragment that it has refused, under other settings: against what was seen of its datagram so
+    /// far, and without noting anything.
+    public mutating func preview(
+        _ packet: borrowing PacketHeaders, direction: Direction, at now: Instant, _ settings: FragmentSettings
+    ) -> FragmentStep {
+        let isFirst = packet.fragment.offset == 0
+        if let refusal = FragmentCheck.refusal(of: packet, settings) { return .refused(refusal, silently: false) }
+        guard let index = find(DatagramKey(packet, direction: direction), at: now) else {
+            let none = DatagramRecord(index: -1, generation: 0)
+            if limit == 0 { return .refused(.noRecord, silently: false) }
+            return isFirst ? .first(none) : .awaitsFirst(none)
+        }
+        guard fits(FragmentPiece(packet.fragment), index) else { return .refused(.overlapping, silently: false) }
+        return step(of: index, isFirst: isFirst, at: now)
+    }
+
+    /// Keeps what a refused first fragment wants for, for the rest of its datagram.
+    public mutating func keep(_ verdict: DatagramRefusal, ofFirst record: DatagramRecord) {
+        guard isCurrent(record), case .firstRefused(let refusal, _) = records[Int(record.index)].standing
+        else { return }
+        records[Int(record.index)].standing = .firstRefused(refusal, verdict)
+    }
+
+    /// What was kept of a refused first fragment; nil where there is none.
+    public func verdict(ofFirst record: DatagramRecord) -> DatagramRefusal? {
+        guard isCurrent(record), case .firstRefused(_, let verdict) = records[Int(record.index)].standing
+        else { return nil }
+        return verdict
+    }
+
     private func step(of index: Int32, isFirst: Bool, at now: Instant) -> FragmentStep {
         let record = records[Int(index)]
         let handle = DatagramRecord(index: index, generation: record.generation)
@@ -61,27 +93,33 @@ extension FragmentTracker {
         case .decided(let verdict): return .decided(verdict)
         case .inherited(let verdict) where now - record.completed < Self.duplicateTime: return .decided(verdict)
         case .undecided, .inherited: return .awaitsFirst(handle)
-        case .firstRefused(let refusal): return .refused(refusal, silently: false)
+        case .firstRefused(let refusal, _): return .refused(refusal, silently: false, record: handle)
         case .condemned: return .refused(.overlapping, silently: false)
         }
     }
 
     /// Notes a piece. False: it overlaps, or contradicts the length; the datagram is condemned.
     private mutating func take(_ piece: FragmentPiece, into index: Int32) -> Bool {
-        let record = records[Int(index)]
-        if case .condemned = record.standing { return false }
-        if coverage.touches(piece.units, in: Int(index)) {
-            guard isDuplicate(piece, of: index) else { return condemn(index) }
-            return true
+        guard fits(piece, index) else {
+            if case .condemned = records[Int(index)].standing { return false }
+            return condemn(index)
         }
-        let end = piece.isLast ? piece.end : record.end
-        let contradictsLast = record.end != .max && (piece.isLast ? piece.end != record.end : piece.end >= record.end)
-        guard !contradictsLast, max(record.highest, piece.end) <= end else { return condemn(index) }
+        if coverage.touches(piece.units, in: Int(index)) { return true }
         coverage.cover(piece.units, in: Int(index))
         records[Int(index)].units += Int32(truncatingIfNeeded: piece.units.count)
-        records[Int(index)].highest = max(record.highest, piece.end)
-        records[Int(index)].end = end
+        records[Int(index)].highest = max(records[Int(index)].highest, piece.end)
+        if piece.isLast { records[Int(index)].end = piece.end }
         return true
+    }
+
+    /// Whether a piece is an exact duplicate, or neither overlaps what was seen nor contradicts the datagram's length.
+    private func fits(_ piece: FragmentPiece, _ index: Int32) -> Bool {
+        let record = records[Int(index)]
+        if case .condemned = record.standing { return false }
+        if coverage.touches(piece.units, in: Int(index)) { return isDuplicate(piece, of: index) }
+        let end = piece.isLast ? piece.end : record.end
+        let contradictsLast = record.end != .max && (piece.isLast ? piece.end != record.end : piece.end >= record.end)
+        return !contradictsLast && max(record.highest, piece.end) <= end
     }
 
     /// The same place, the same length and the same position in the order as a piece seen before.
@@ -98,15 +136,18 @@ extension FragmentTracker {
         return false
     }
 
-    private mutating func noteRefusedFirst(_ key: DatagramKey, _ refusal: FragmentRefusal, at now: Instant) {
-        guard let index = find(key, at: now) ?? begin(key, at: now), !records[Int(index)].isComplete else { return }
+    private mutating func noteRefusedFirst(
+        _ key: DatagramKey, _ refusal: FragmentRefusal, at now: Instant
+    ) -> DatagramRecord? {
+        guard let index = find(key, at: now) ?? begin(key, at: now), !records[Int(index)].isComplete else { return nil }
         switch records[Int(index)].standing {
-        case .condemned, .decided: return
+        case .condemned, .decided: return nil
         case .undecided, .inherited, .firstRefused: break
         }
         records[Int(index)].standing = .firstRefused(refusal)
         let record = DatagramRecord(index: index, generation: records[Int(index)].generation)
         release(heldOf: record, .refused(refusal))
+        return record
     }
 
     private func isWhole(_ index: Int32) -> Bool {

@@ -5,7 +5,7 @@ public import PacketWire
 extension FragmentTracker {
     /// Undertakes to name this fragment's ticket in a release: with the verdict of its datagram, or as incomplete after
     /// `timeouts.fragmentHold`, or before where newer ones need the room. nil: releases have to be taken first; the
-    /// fragment is to be refused as incomplete.
+    /// fragment is to be refused as one too many.
     public mutating func hold(_ record: DatagramRecord, at now: Instant) -> UInt32? {
         guard isCurrent(record), held.count < Self.heldCapacity else { return nil }
         makeRoomToWait()
@@ -23,7 +23,7 @@ extension FragmentTracker {
             waiting += 1
             oldest = position
         }
-        if waiting >= Self.maximumWaiting { release(heldOf: held[oldest].record, .refused(.incomplete)) }
+        if waiting >= Self.maximumWaiting { release(heldOf: held[oldest].record, .refused(.tooManyHeld)) }
     }
 
     /// Packets that are held, including those that `takeRelease` would name now. While there is one its queue has to settle
@@ -44,11 +44,13 @@ extension FragmentTracker {
     public mutating func expire(at now: Instant) {
         for position in held.indices
         where held[position].outcome == nil && now - held[position].since >= timeouts.fragmentHold {
-            held[position].outcome = .refused(.incomplete)
+            held[position].outcome = .refused(.holdOver)
         }
-        for _ in 0..<64 where complete.oldest >= 0 && isOver(complete.oldest, at: now) { discard(complete.oldest) }
+        for _ in 0..<64 where complete.oldest >= 0 && isOver(complete.oldest, at: now) {
+            discard(complete.oldest, .recordOver)
+        }
         for _ in 0..<64 where incomplete.oldest >= 0 && isOver(incomplete.oldest, at: now) {
-            discard(incomplete.oldest)
+            discard(incomplete.oldest, .recordOver)
         }
     }
 

@@ -24,7 +24,7 @@ extension FragmentTracker {
         var oldest = pairs[pair].incomplete.oldest
         while begun &- records[Int(oldest)].serial >= Self.newerDatagramsTolerated {
             let next = records[Int(oldest)].newerOfPair
-            discard(oldest)
+            discard(oldest, .superseded)
             oldest = next
         }
     }

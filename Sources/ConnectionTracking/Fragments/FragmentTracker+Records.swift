@@ -17,7 +17,7 @@ extension FragmentTracker {
         while index >= 0 {
             if records[Int(index)].hash == hash, records[Int(index)].key == key {
                 guard isOver(index, at: now) else { return index }
-                discard(index)
+                discard(index, .recordOver)
                 return nil
             }
             index = records[Int(index)].nextInBucket
@@ -31,7 +31,10 @@ extension FragmentTracker {
             switch records[index].standing {
             case .decided(let verdict): records[index].standing = .decided(verdict.withoutRule)
             case .inherited(let verdict): records[index].standing = .inherited(verdict.withoutRule)
-            case .undecided, .firstRefused, .condemned: break
+            case .firstRefused(let refusal, var verdict):
+                verdict?.remedyRule = -1
+                records[index].standing = .firstRefused(refusal, verdict)
+            case .undecided, .condemned: break
             }
         }
         for position in held.indices {
@@ -54,7 +57,7 @@ extension FragmentTracker {
     /// A new record; the oldest gives way where all are in use.
     mutating func begin(_ key: DatagramKey, at now: Instant) -> Int32? {
         guard limit > 0 else { return nil }
-        while count >= limit { discard(complete.oldest >= 0 ? complete.oldest : incomplete.oldest) }
+        while count >= limit { discard(complete.oldest >= 0 ? complete.oldest : incomplete.oldest, .noRecord) }
         let index = store(Record(key: key, hash: key.hash(seed: seed), generation: 0, began: now))
         count += 1
         let bucket = buckets.index(of: records[Int(index)].hash)
@@ -71,7 +74,7 @@ extension FragmentTracker {
     private mutating func beginAgain(_ index: Int32, with piece: FragmentPiece, at now: Instant) {
         let old = records[Int(index)]
         let isDuplicate = isDuplicate(piece, of: index)
-        release(heldOf: DatagramRecord(index: index, generation: old.generation), .refused(.incomplete))
+        release(heldOf: DatagramRecord(index: index, generation: old.generation), .refused(.superseded))
         Self.unlink(index, from: &complete, in: &records)
         var record = Record(key: old.key, hash: old.hash, generation: old.generation &+ 1, began: now)
         record.nextInBucket = old.nextInBucket
@@ -91,10 +94,10 @@ extension FragmentTracker {
         Self.append(index, to: &complete, in: &records)
     }
 
-    /// Gives up a record; what is held for it is released as incomplete.
-    mutating func discard(_ index: Int32) {
+    /// Gives up a record; what is held for it is released with this refusal.
+    mutating func discard(_ index: Int32, _ refusal: FragmentRefusal) {
         let record = records[Int(index)]
-        release(heldOf: DatagramRecord(index: index, generation: record.generation), .refused(.incomplete))
+        release(heldOf: DatagramRecord(index: index, generation: record.generation), .refused(refusal))
         leavePair(index)
         if record.isComplete {
             Self.unlink(index, from: &complete, in: &records)

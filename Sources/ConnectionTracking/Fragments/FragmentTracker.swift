@@ -33,7 +33,8 @@ public struct FragmentTracker: ~Copyable, Sendable {
         /// The verdict of the complete datagram that a duplicate belongs to, valid for `duplicateTime` after `completed`.
         case inherited(DatagramVerdict)
         case decided(DatagramVerdict)
-        case firstRefused(FragmentRefusal)
+        /// With what its first fragment wants for, in the numbering of the engine; nil until that is known.
+        case firstRefused(FragmentRefusal, DatagramRefusal? = nil)
         case condemned
     }
 

@@ -24,6 +24,17 @@ extension SharedLimits {
         }
     }
 
+    /// The kinds among these of which the computer has as many as its limit says.
+    func exhausted(
+        _ kinds: ComputerCounts.Kinds, of computer: RemoteComputer, generation: UInt16
+    ) -> ComputerCounts.Kinds {
+        let computer = hashed(computer)
+        let limits = limitsPerComputer
+        return shards[Self.shard(of: computer)].withLock { counts in
+            counts.generation == generation ? counts.exhausted(computer, limits: limits).intersection(kinds) : []
+        }
+    }
+
     /// Counts a connection without asking for limits. False: there was no room for a further computer.
     func count(_ kinds: ComputerCounts.Kinds, of computer: RemoteComputer, generation: UInt16) -> Bool {
         guard !kinds.isEmpty else { return true }

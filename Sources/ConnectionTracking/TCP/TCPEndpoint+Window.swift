@@ -11,10 +11,17 @@ extension TCPEndpoint {
 
     /// Whether a segment of this side lies where `receiver` may expect it.
     func mayPlace(_ s: TCPFields, before receiver: TCPEndpoint) -> Bool {
-        guard s.dataLength <= Self.longestSegment else { return false }
+        fault(ofPlacing: s, before: receiver) == nil
+    }
+
+    /// The test that a segment of this side fails by where it lies; nil: `receiver` may expect it there.
+    @inline(__always)
+    func fault(ofPlacing s: TCPFields, before receiver: TCPEndpoint) -> TCPFault? {
+        guard s.dataLength <= Self.longestSegment else { return .aboveCeiling }
         let dataEnd = s.sequence &+ s.dataLength
-        return !dataEnd.isBefore(lowest(within: receiver.reach)) && isBelowCeiling(s, dataEnd, receiver)
-            && !isBeyondFIN(s, dataEnd)
+        if dataEnd.isBefore(lowest(within: receiver.reach)) { return .belowReach }
+        if !isBelowCeiling(s, dataEnd, receiver) { return .aboveCeiling }
+        return isBeyondFIN(s, dataEnd) ? .pastFIN : nil
     }
 
     /// A FIN may stand just past the window, which counts data only.
@@ -37,13 +44,19 @@ extension TCPEndpoint {
         return dataEnd.isAfter(takesSpace ? end &- 1 : end)
     }
 
-    /// Whether this side may acknowledge what the segment acknowledges, also selectively (RFC 2018). Duplicate
-    /// blocks (RFC 2883) lie below the acknowledgement and can be of any age.
+    /// Whether this side may acknowledge what the segment acknowledges.
     func mayAcknowledge(_ s: TCPFields, sentBy sender: TCPEndpoint) -> Bool {
+        fault(ofAcknowledging: s, sentBy: sender) == nil
+    }
+
+    /// The test that a segment of this side fails by what it acknowledges, also selectively (RFC 2018); nil: it may. Duplicate
+    /// blocks (RFC 2883) lie below the acknowledgement and can be of any age.
+    @inline(__always)
+    func fault(ofAcknowledging s: TCPFields, sentBy sender: TCPEndpoint) -> TCPFault? {
         let limit = sender.limitOfAcknowledgement
-        return !s.acknowledgement.isAfter(limit)
-            && !s.acknowledgement.isBefore(sender.lowest(within: reach))
-            && !(s.sackBlockCount > 0 && s.sackHighest.isAfter(limit))
+        if s.acknowledgement.isAfter(limit) { return .acknowledgesUnsent }
+        if s.acknowledgement.isBefore(sender.lowest(within: reach)) { return .acknowledgesTooOld }
+        return s.sackBlockCount > 0 && s.sackHighest.isAfter(limit) ? .selectivelyAcknowledgesUnsent : nil
     }
 }
 

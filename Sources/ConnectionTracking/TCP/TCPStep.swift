@@ -40,6 +40,8 @@ public struct TCPStep: Equatable, Sendable, BitwiseCopyable {
     public var refusal: TCPRefusal?
     /// What the segment would be refused for if its posture row said `deny` instead of `log`.
     public var logged: TCPRefusal?
+    /// The test that decided `refusal`, where no row did.
+    public var fault: TCPFault?
     /// The row that decided `refusal` or `logged`, where one did.
     public var row: TCPPostureRow?
     /// The entry is a new connection from here on, with `TCPState.opener` as its opener: what was counted for the old one
@@ -50,9 +52,10 @@ public struct TCPStep: Equatable, Sendable, BitwiseCopyable {
 
     static let passed = TCPStep()
 
-    static func refused(_ refusal: TCPRefusal) -> TCPStep {
+    static func refused(_ refusal: TCPRefusal, _ fault: TCPFault) -> TCPStep {
         var step = TCPStep()
         step.refusal = refusal
+        step.fault = fault
         return step
     }
 

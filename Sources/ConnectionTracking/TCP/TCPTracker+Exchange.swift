@@ -10,8 +10,8 @@ extension TCPTracker {
     ) -> TCPStep {
         var sender = state[side]
         var receiver = state[side.opposite]
-        guard sender.mayPlace(s, before: receiver) else { return .refused(.invalidSequence) }
-        guard sender.mayAcknowledge(s, sentBy: receiver) else { return .refused(.invalidACK) }
+        if let fault = sender.fault(ofPlacing: s, before: receiver) { return .refused(.invalidSequence, fault) }
+        if let fault = sender.fault(ofAcknowledging: s, sentBy: receiver) { return .refused(.invalidACK, fault) }
         var step = TCPStep.passed
         if let row = sender.timestampFault(of: s, at: now, window: posture.pawsWindow) {
             step = .judged(row, as: .invalidSequence, by: posture)
@@ -62,7 +62,7 @@ extension TCPTracker {
     }
 
     /// The refusal of a segment that fits neither an opening nor, since there are none, windows.
-    static func faultWithoutWindows(
+    static func refusalWithoutWindows(
         _ state: TCPState, _ s: TCPFields, from side: Side
     ) -> TCPRefusal {
         guard side != state.handshake.opener else { return .invalidACK }

@@ -96,7 +96,7 @@ extension TCPTracker {
     ) -> TCPStep {
         guard let isn = state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) else {
             let responder = state.handshake.opener.opposite
-            return state.isLateSYNACK(s, from: responder) ? .passed : .refused(.invalidACK)
+            return state.isLateSYNACK(s, from: responder) ? .passed : .refused(.invalidACK, .outsideOpening)
         }
         var step = TCPStep.passed
         if s.dataLength > 0, !state.handshake.offer.marks.contains(.fastOpen) {
@@ -118,7 +118,7 @@ extension TCPTracker {
             return .judged(.splitHandshake, as: .invalidFlags, by: posture)
         }
         guard let isn = state.handshake.answer.isn(acknowledgedBy: s.acknowledgement) else {
-            return .refused(.invalidACK)
+            return .refused(.invalidACK, .outsideOpening)
         }
         guard state.handshake.offer.has(s.sequence) else {
             guard state.handshake.stage == .crossed else { return .passed }
@@ -147,10 +147,12 @@ extension TCPTracker {
         if state.handshake.stage == .none {
             if state.isUnlearnt, state.phase != .closed { return .passed }
             if state.isUnlearnt { return adoptAnew(&state, s, from: side, opener: side.opposite, at: now) }
-            return sender.mayAcknowledge(s, sentBy: receiver) ? .passed : .refused(.invalidACK)
+            return sender.fault(ofAcknowledging: s, sentBy: receiver).map { .refused(.invalidACK, $0) } ?? .passed
         }
-        if state.hasWindows, !sender.mayPlace(s, before: receiver) { return .refused(.invalidSequence) }
-        if state.phase.isOver { return .refused(.packetOnClosedConnection) }
+        if state.hasWindows, let fault = sender.fault(ofPlacing: s, before: receiver) {
+            return .refused(.invalidSequence, fault)
+        }
+        if state.phase.isOver { return .refused(.packetOnClosedConnection, .closed) }
         return .judged(.splitHandshake, as: .invalidFlags, by: posture)
     }
 

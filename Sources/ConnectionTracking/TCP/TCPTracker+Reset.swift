@@ -20,7 +20,7 @@ extension TCPTracker {
         }
         guard state.hasWindows else {
             let isAnswer = side != state.handshake.opener && s.flags.contains(.ack)
-            return .refused(isAnswer && state.phase == .synSent ? .invalidACK : .invalidSequence)
+            return .refused(isAnswer && state.phase == .synSent ? .invalidACK : .invalidSequence, .outsideOpening)
         }
         return resetInWindow(&state, s, from: side)
     }
@@ -81,7 +81,7 @@ extension TCPTracker {
         let lowest = isQuiet(state) ? receiver.acknowledged : sender.lowest(within: receiver.reach)
         // One past the window stands what follows a probe of a closed one, or a FIN.
         let isInside = !s.sequence.isBefore(lowest) && !s.sequence.isAfter(sender.ceiling &+ 1)
-        return isInside ? .passed : .refused(.invalidSequence)
+        return isInside ? .passed : .refused(.invalidSequence, .resetOutsideWindow)
     }
 
     /// Whether nothing is in flight, so that each side's next expected sequence number is known for certain. Otherwise a

@@ -22,10 +22,13 @@ public enum TCPTracker {
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
         _ posture: AntiEvasion, unseenBytes: UInt32 = 0
     ) -> TCPStep {
-        guard state.isConsistent else { return .refused(.internalStatesError) }
+        guard state.isConsistent else { return .refused(.internalStatesError, .inconsistent) }
         let isOver = state.phase.isOver
         var step = judge(&state, s, from: side, at: now, posture, unseenBytes)
-        if isOver, step.refusal != nil, step.row == nil { step.refusal = .packetOnClosedConnection }
+        if isOver, step.refusal != nil, step.row == nil {
+            step.refusal = .packetOnClosedConnection
+            step.fault = .closed
+        }
         return step
     }
 
@@ -57,7 +60,8 @@ public enum TCPTracker {
             return step
         }
         guard state.hasWindows else {
-            return straggler(&state, s, from: side) ?? .refused(faultWithoutWindows(state, s, from: side))
+            return straggler(&state, s, from: side)
+                ?? .refused(refusalWithoutWindows(state, s, from: side), .outsideOpening)
         }
         if state.isUnlearnt, !state[side].marks.contains(.reset) {
             learn(&state, s, from: side, at: now)
@@ -68,7 +72,8 @@ public enum TCPTracker {
                 return adoptAnew(&state, s, from: side, opener: state.opener, at: now)
             }
             let isOfOpening = state.handshake.stage != .completed
-            return (isOfOpening ? straggler(&state, s, from: side) : nil) ?? .refused(.packetOnClosedConnection)
+            return (isOfOpening ? straggler(&state, s, from: side) : nil)
+                ?? .refused(.packetOnClosedConnection, .closed)
         }
         let step = exchange(&state, s, from: side, at: now, posture, unseenBytes)
         return step.refusal == nil ? step : straggler(&state, s, from: side) ?? step
@@ -83,8 +88,10 @@ public enum TCPTracker {
     /// Every segment after the first SYN has ACK (RFC 9293 section 3.10.7.4 discards others). One without any flag comes
     /// here only if the posture lets it; its receiver discards it too.
     private static func withoutACK(_ state: TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
-        guard s.flags.isDisjoint(with: .ruleFlags) else { return .refused(.invalidFlags) }
-        let isInside = state.hasWindows && state[side].mayPlace(s, before: state[side.opposite])
-        return isInside || !state.hasWindows ? .passed : .refused(.invalidSequence)
+        guard s.flags.isDisjoint(with: .ruleFlags) else { return .refused(.invalidFlags, .noAcknowledgement) }
+        guard state.hasWindows, let fault = state[side].fault(ofPlacing: s, before: state[side.opposite]) else {
+            return .passed
+        }
+        return .refused(.invalidSequence, fault)
     }
 }

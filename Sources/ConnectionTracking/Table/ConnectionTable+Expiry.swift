@@ -26,7 +26,7 @@ extension ConnectionTable {
             budget -= 1
             let index = wheel[slot]
             if isExpired(index, at: now) {
-                remove(index)
+                forget(index)
             } else {
                 unlinkFromWheel(index)
                 linkIntoWheel(index, noEarlierThan: 2)
@@ -43,7 +43,7 @@ extension ConnectionTable {
         var index = wheel[wheel.dueSlot]
         for _ in 0..<16 where index >= 0 {
             let next = entries[Int(index)].nextInSlot
-            if isExpired(index, at: now) { remove(index) }
+            if isExpired(index, at: now) { forget(index) }
             index = next
         }
     }

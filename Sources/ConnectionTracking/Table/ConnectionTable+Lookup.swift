@@ -8,7 +8,7 @@ extension ConnectionTable {
         let index = locate(key)
         guard index >= 0 else { return nil }
         guard isExpired(index, at: now) else { return index }
-        remove(index)
+        forget(index)
         return nil
     }
 

@@ -53,6 +53,7 @@ public struct ConnectionTable: ~Copyable, Sendable {
     var over = EntryList()
     var incomingUDP = EntryList()
     var incomingICMP = EntryList()
+    var forgottenConnections = ForgottenConnections()
     /// How many connections are in which stage.
     public internal(set) var census = ConnectionCensus()
     let seed: (UInt64, UInt64)

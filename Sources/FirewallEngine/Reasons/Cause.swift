@@ -38,6 +38,10 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case smallIPv6Fragment
     /// The first fragment did not come in time.
     case fragmentHold
+    /// The datagram was not complete in time.
+    case fragmentTimeout
+    /// A datagram of the same identification has begun.
+    case datagramSuperseded
     /// Too many fragments wait for their first one.
     case fragmentsHeld
     /// No record of another fragmented datagram is kept.
@@ -114,23 +118,27 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
 
 /// A set of causes, one bit each. Fixed size, no references.
 public struct CauseSet: Hashable, Sendable, BitwiseCopyable {
-    private var low: UInt64 = 0
-    private var high: UInt64 = 0
+    /// Bit n stands for the cause with the raw value n.
+    public var rawValue: UInt128
 
-    public init() {}
+    public init(rawValue: UInt128 = 0) { self.rawValue = rawValue }
 
-    public var isEmpty: Bool { low | high == 0 }
+    public var isEmpty: Bool { rawValue == 0 }
 
-    public mutating func insert(_ cause: Cause) {
-        let bit = UInt64(cause.rawValue)
-        if bit < 64 { low |= 1 << bit } else { high |= 1 << (bit - 64) }
-    }
+    public mutating func insert(_ cause: Cause) { rawValue |= 1 << UInt128(cause.rawValue) }
 
-    public func contains(_ cause: Cause) -> Bool {
-        let bit = UInt64(cause.rawValue)
-        return (bit < 64 ? low >> bit : high >> (bit - 64)) & 1 != 0
-    }
+    public mutating func remove(_ cause: Cause) { rawValue &= ~(1 << UInt128(cause.rawValue)) }
+
+    public mutating func formUnion(_ other: CauseSet) { rawValue |= other.rawValue }
+
+    public func contains(_ cause: Cause) -> Bool { rawValue >> UInt128(cause.rawValue) & 1 != 0 }
 
     /// In the order of the packet's way.
     public var causes: [Cause] { Cause.allCases.filter(contains) }
+
+    /// The first member after this one, in the order of the packet's way; the first of all after `none`.
+    public func next(after cause: Cause) -> Cause? {
+        let rest = (rawValue >> UInt128(cause.rawValue)) >> 1
+        return rest == 0 ? nil : Cause(rawValue: cause.rawValue + 1 + UInt8(rest.trailingZeroBitCount))
+    }
 }

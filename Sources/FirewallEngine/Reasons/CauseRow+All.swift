@@ -41,6 +41,10 @@ extension CauseRow {
             "an IPv6 fragment is below 1,280 bytes"),
         CauseRow(
             .fragmentHold, "fragment-hold", "engine.timeouts.fragment-hold", "its first fragment did not come in time"),
+        CauseRow(
+            .fragmentTimeout, "fragment-timeout", "engine.timeouts.fragment", "its datagram was not complete in time"),
+        CauseRow(
+            .datagramSuperseded, "datagram-superseded", .nothing, "another datagram has taken its identification"),
         CauseRow(.fragmentsHeld, "fragments-held", .nothing, "too many fragments wait for their first one"),
         CauseRow(
             .fragmentedDatagrams, "fragmented-datagrams", "engine.limits.fragmented-datagrams",

@@ -44,7 +44,17 @@ extension Cause {
     /// Its row of the table.
     public var row: CauseRow { CauseRow.all[Int(rawValue)] }
 
-    public var isTurnable: Bool { row.remedy != .nothing }
+    /// Whether an administrator can turn it: its row has a remedy. Asked for every refused packet, hence not of the table.
+    public var isTurnable: Bool {
+        switch self {
+        case .none, .malformed, .invalidSource, .multicastSource, .fragmentFlags, .fragmentBeyondDatagram,
+            .fragmentOverlap, .fragmentsHeld, .datagramSuperseded, .noConnection, .noAcknowledgement, .belowReach,
+            .aboveCeiling, .pastFIN, .acknowledgesUnsent, .acknowledgesTooOld, .selectivelyAcknowledgesUnsent,
+            .resetOutsideWindow, .outsideOpening, .closedConnection, .inconsistentEntry:
+            false
+        default: true
+        }
+    }
 
     /// The full path of the setting that decided, where one did.
     public var setting: String? {

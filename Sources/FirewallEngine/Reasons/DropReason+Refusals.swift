@@ -38,14 +38,14 @@ extension DropReason {
     /// The stage F reason of a refused fragment.
     init(_ refusal: FragmentRefusal) {
         switch refusal {
-        case .fragmented: self = .fragmented
+        case .fragmented, .fragmentedByRow: self = .fragmented
         case .invalidOffset: self = .invalidFragmentOffset
         case .firstTooSmall: self = .firstFragmentTooSmall
         case .outOfBounds: self = .fragmentOutOfBounds
         case .offsetTooSmall: self = .fragmentOffsetTooSmall
         case .overlapping: self = .overlappingFragment
         case .ipv6TooSmall: self = .ipv6FragmentTooSmall
-        case .incomplete: self = .incompleteDatagram
+        case .holdOver, .recordOver, .tooManyHeld, .noRecord, .superseded: self = .incompleteDatagram
         }
     }
 

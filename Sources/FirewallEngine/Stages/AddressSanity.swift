@@ -11,14 +11,21 @@ enum AddressSanity {
         bits >> 28 >= 0xe || (bits >> 24 == 127 && !onLoopback)
     }
 
-    /// Whether an IPv6 address stands in a refused set. The unspecified address is none of these: it is Null IP's.
-    static func refusesIPv6(_ a: IPAddress, _ s: SanitySettings) -> Bool {
-        if a == .zero || isNAT64(a) { return false }
-        return (s.denyBogon && isBogon(a))
-            || (s.denyReserved && isReserved(a))
-            || (s.denySiteLocal && a.high >> 54 == 0xfec0 >> 6)
-            || (s.deny6to4Bogon && is6to4Bogon(a))
+    /// The refused sets in which an IPv6 address stands, each by its setting. The unspecified address is in none of these: it
+    /// is Null IP's.
+    @inline(__always)
+    static func refusedSets(_ a: IPAddress, _ s: SanitySettings) -> CauseSet {
+        var sets = CauseSet()
+        if a == .zero || isNAT64(a) { return sets }
+        if s.denyBogon, isBogon(a) { sets.insert(.ipv6Bogon) }
+        if s.denyReserved, isReserved(a) { sets.insert(.ipv6Reserved) }
+        if s.denySiteLocal, a.high >> 54 == 0xfec0 >> 6 { sets.insert(.ipv6SiteLocal) }
+        if s.deny6to4Bogon, is6to4Bogon(a) { sets.insert(.ipv6SixToFour) }
+        return sets
     }
+
+    /// What `refusedSets` may say, in the order in which they are named.
+    static let causes: [Cause] = [.ipv6Bogon, .ipv6Reserved, .ipv6SiteLocal, .ipv6SixToFour]
 
     /// 64:ff9b::/96 (RFC 6052) and 64:ff9b:1::/48 (RFC 8215) lie in 0000::/8 and are in daily use.
     private static func isNAT64(_ a: IPAddress) -> Bool {

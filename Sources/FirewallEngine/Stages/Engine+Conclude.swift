@@ -8,21 +8,25 @@ extension Engine {
     /// The one exit: counts, writes the events, gives the verdict.
     mutating func conclude(_ p: inout Inspection, _ finding: Finding?, _ bytes: RawSpan) -> Decision {
         counters.inspected &+= 1
+        if p.ruling.logOnlyRule >= 0 || !p.notices.isEmpty { writeNotices(&p, passes: finding == nil, bytes) }
         guard let finding else {
             counters.passed &+= 1
-            logPassed(&p, bytes)
             return passed(&p)
         }
         if let action = overrides(finding) {
             counters.passed &+= 1
             counters.refusedButPassed[Int(finding.reason.rawValue)] &+= 1
-            if !isSilenced(finding) { emit(&p, finding, action, bytes) }
+            if !isSilenced(finding) {
+                explain(&p, finding, bytes)
+                emit(&p, finding, action, bytes)
+            }
             return Decision(verdict: .pass, reason: finding.reason, rule: finding.rule)
         }
         counters.dropped[Int(finding.reason.rawValue)] &+= 1
         if isSilenced(finding) {
             counters.silenced[Int(finding.reason.rawValue)] &+= 1
         } else {
+            explain(&p, finding, bytes)
             emit(&p, finding, .deny, bytes)
         }
         return Decision(verdict: .drop, reason: finding.reason, rule: finding.rule)
@@ -45,10 +49,11 @@ extension Engine {
             || (finding.rule >= 0 && finding.reason.stage == .rules && !policy.rules[Int(finding.rule)].log)
     }
 
-    /// A Log Only rule, or a posture row that says `log`, speaks only of a packet that passes.
-    private mutating func logPassed(_ p: inout Inspection, _ bytes: RawSpan) {
-        if p.ruling.logOnlyRule >= 0 { log(&p, Finding(.logOnly, rule: p.ruling.logOnlyRule), bytes) }
-        if let reason = p.logged { log(&p, Finding(reason, note: .posture), bytes) }
+    /// What is told of a packet beside its verdict. A Log Only rule speaks of a packet that finally passes (POLICY.md); a
+    /// trait that the packet shows is told whether it passes or not.
+    private mutating func writeNotices(_ p: inout Inspection, passes: Bool, _ bytes: RawSpan) {
+        if passes, p.ruling.logOnlyRule >= 0 { log(&p, Finding(.logOnly, .none, rule: p.ruling.logOnlyRule), bytes) }
+        while let reason = p.notices.popFirst() { log(&p, Finding(reason, .none, note: .posture), bytes) }
     }
 
     private mutating func log(_ p: inout Inspection, _ finding: Finding, _ bytes: RawSpan) {
@@ -61,6 +66,9 @@ extension Engine {
         event.rule = finding.rule
         event.policyEpoch = hot.policyEpoch
         event.note = finding.note
+        event.cause = finding.cause
+        event.remedy = p.remedy
+        event.remedyRule = p.remedyRule
         if finding.rule >= 0 && policy.rules[Int(finding.rule)].packetData {
             (event.packetData, event.packetDataCount) = outbox.keep(bytes)
         }

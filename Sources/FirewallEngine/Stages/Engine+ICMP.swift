@@ -5,32 +5,22 @@ import FirewallPolicy
 public import PacketWire
 
 extension Engine {
-    /// Errors belong to the connection that they quote; queries open an exchange, replies answer one; anything else that
-    /// comes in answers nothing.
-    mutating func judgeICMP(_ p: inout Inspection) -> Finding? {
-        if p.headers.icmp.isError { return judgeICMPError(&p) }
-        guard hot.icmpEnabled, let packet = ConnectionKey.make(p.headers),
-            let query = ICMPQuery(type: p.headers.icmp.type)
-        else { return judgeUnrelatedICMP(&p) }
-        if let i = connection(packet.key, at: p.now) { return judgeKnownQuery(&p, i, packet.sender, query) }
-        return query.isReply ? judgeUnrelatedICMP(&p) : judgeFirstRequest(&p, packet)
-    }
-
-    private mutating func judgeKnownQuery(
-        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ query: ICMPQuery
+    /// A query or reply of a known exchange: queries open one, replies answer one.
+    mutating func judgeKnownQuery(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ packet: KeyedPacket, isReply: Bool
     ) -> Finding? {
-        if table[i].refusal.isRefused && !query.isReply {
-            let packet = KeyedPacket(key: table[i].key, sender: side)
-            table.remove(i)
-            return judgeFirstRequest(&p, packet)
+        let side = packet.sender
+        if table[i].refusal.isRefused && !isReply {
+            vacate(&p, i)
+            return judgeUnknown(&p, .icmpRequest, packet)
         }
-        switch ICMPTracker.step(&table[i], isReply: query.isReply, sender: side, at: p.now) {
-        case .unsolicitedReply: return judgeUnrelatedICMP(&p)
+        switch stepICMP(&p, i, side, isReply: isReply) {
+        case .unsolicitedReply: return judgeUnknown(&p, .icmpReply, packet)
         case .opening:
-            p.ruling = policy.classify(subject(&p))
+            ask(&p)
             if p.ruling.outcome == .bypass { return nil }
             if let finding = refusalByRules(&p) ?? unsolicitedICMP(&p) { return finding }
-            ICMPTracker.admit(&table[i], requestOf: side, at: p.now)
+            if !p.isRehearsal { ICMPTracker.admit(&table[i], requestOf: side, at: p.now) }
             return nil
         case .belongs: break
         }
@@ -39,36 +29,45 @@ extension Engine {
         case .refused(let finding): return finding
         case .goesOn: break
         }
-        table[i].count(bytes: p.headers.length, from: side)
+        if !p.isRehearsal { table[i].count(bytes: p.headers.length, from: side) }
         return nil
     }
 
-    private mutating func judgeFirstRequest(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        p.ruling = policy.classify(subject(&p))
-        if p.ruling.outcome == .bypass { return nil }
-        var opening = newConnection(&p, packet)
-        ICMPTracker.admit(&opening, requestOf: packet.sender, at: p.now)
-        return admitDatagram(&p, opening, unsolicited: .unsolicitedICMP, admitsAllowed: hot.icmpAdmitsAllowed)
+    private mutating func stepICMP(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, isReply: Bool
+    ) -> ICMPStep {
+        guard p.isRehearsal else { return ICMPTracker.step(&table[i], isReply: isReply, sender: side, at: p.now) }
+        var exchange = table[i]
+        return ICMPTracker.step(&exchange, isReply: isReply, sender: side, at: p.now)
     }
 
-    /// What answers nothing: incoming, only Force Allow (or the setting `admit: allow`) lets it in.
-    private mutating func judgeUnrelatedICMP(_ p: inout Inspection) -> Finding? {
-        p.ruling = policy.classify(subject(&p))
-        if p.ruling.outcome == .bypass { return nil }
-        return refusalByRules(&p) ?? unsolicitedICMP(&p)
+    mutating func judgeFirstRequest(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
+        var opening = newConnection(&p, packet)
+        ICMPTracker.admit(&opening, requestOf: packet.sender, at: p.now)
+        return admitDatagram(
+            &p, opening, Finding(.unsolicitedICMP, .icmpAdmit), admitsAllowed: hot.icmpAdmitsAllowed)
+    }
+
+    /// What answers nothing: incoming, only Force Allow (or the setting `admit: allow`) lets it in. The late answer of an
+    /// exchange that was forgotten was refused by the timeout.
+    mutating func judgeUnrelatedICMP(_ p: inout Inspection) -> Finding? {
+        guard var finding = refusalByRules(&p) ?? unsolicitedICMP(&p) else { return nil }
+        if finding.reason != .deny, let timeout = timeoutOfForgotten(&p) {
+            guard p.isSubject(to: timeout) else { return nil }
+            finding.cause = timeout
+        }
+        return finding
     }
 
     private mutating func unsolicitedICMP(_ p: inout Inspection) -> Finding? {
-        guard hot.icmpEnabled, p.direction == .incoming, p.ruling.outcome != .forceAllow, !hot.icmpAdmitsAllowed else {
-            return nil
-        }
-        return lackOfRoom(p.headers.quoted.trackedProtocol) ?? Finding(.unsolicitedICMP)
+        guard hot.icmpEnabled, p.direction == .incoming, p.ruling.outcome != .forceAllow, !hot.icmpAdmitsAllowed,
+            p.isSubject(to: .icmpAdmit)
+        else { return nil }
+        return lackOfRoom(&p, p.headers.quoted.trackedProtocol) ?? Finding(.unsolicitedICMP, .icmpAdmit)
     }
 
     /// An error passes as a packet of the connection that it quotes; rules still apply to it, but it needs no Allow.
-    private mutating func judgeICMPError(_ p: inout Inspection) -> Finding? {
-        p.ruling = policy.classify(subject(&p))
-        if p.ruling.outcome == .bypass { return nil }
+    mutating func judgeICMPError(_ p: inout Inspection) -> Finding? {
         guard let finding = refusalByRules(&p) ?? unsolicitedICMP(&p) else { return nil }
         if finding.reason == .deny { return quotesBypassed(&p, before: finding.rule) ? nil : finding }
         return isRelated(&p) || p.mustAsk ? nil : finding
@@ -82,7 +81,7 @@ extension Engine {
     private mutating func isRelated(_ p: inout Inspection) -> Bool {
         guard p.headers.quotesItsDestination else { return false }
         if p.relation == .related || relation(of: p.headers.quoted, at: p.now) == .related { return true }
-        let quoted = policy.classify(quotedSubject(&p))
+        let quoted = ruling(on: quotedSubject(&p))
         if quoted.outcome == .bypass { return true }
         guard !p.headers.quoted.isLaterFragment else { return false }
         if !isStateful(p.headers.quoted.protocolNumber, .ipv4)
@@ -90,14 +89,14 @@ extension Engine {
         {
             return quoted.outcome != .deny && quoted.outcome != .implicitDeny
         }
-        p.mustAsk = hasOtherWorkers && p.relation == .notAsked && !p.headers.fragment.isFragment
+        p.mustAsk = hasOtherWorkers && !p.isRehearsal && p.relation == .notAsked && !p.headers.fragment.isFragment
         return false
     }
 
     /// Whether a Bypass rule lets the quoted packet by that ranks before a Deny rule. Of one priority, Bypass is asked first.
     mutating func quotesBypassed(_ p: inout Inspection, before deny: Int32) -> Bool {
         guard p.headers.icmp.isError, p.headers.quotesItsDestination else { return false }
-        let quoted = policy.classify(quotedSubject(&p))
+        let quoted = ruling(on: quotedSubject(&p))
         return quoted.outcome == .bypass
             && policy.rules[Int(quoted.rule)].priority >= policy.rules[Int(deny)].priority
     }

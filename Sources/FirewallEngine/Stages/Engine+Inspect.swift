@@ -33,7 +33,7 @@ extension Engine {
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
         if isOwnGroupPacket(&p) { return passUntouched() }
-        if let finding = cut(&p) ?? sanity(&p, bytes) { return conclude(&p, finding, bytes) }
+        if let finding = cut(&p) ?? SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judge(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
@@ -52,16 +52,6 @@ extension Engine {
         }
         p.hasFalseSource = p.headers.sourceMAC != .none || p.metadata.checksumNotVerified
         return !p.hasFalseSource
-    }
-
-    /// Stages R, T, U and C.
-    mutating func judge(_ p: inout Inspection) -> Finding? {
-        switch p.headers.transport {
-        case .tcp where hot.tcpEnabled: judgeTCP(&p)
-        case .udp where hot.udpEnabled: judgeUDP(&p)
-        case .icmp: judgeICMP(&p)
-        default: judgeByRulesAlone(&p)
-        }
     }
 
     /// Finds the interface and the direction; false for a packet that is none of the engine's business.
@@ -88,7 +78,7 @@ extension Engine {
     /// What the kernel delivered cannot be judged at all: no packet, or a hook that says nothing about the direction.
     private mutating func unusable(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         let isEmpty = bytes.byteCount == 0 && p.metadata.hook != .none
-        return isEmpty || p.metadata.hook == .unknown ? Finding(.invalidPacketInfo) : nil
+        return isEmpty || p.metadata.hook == .unknown ? Finding(.invalidPacketInfo, .malformed) : nil
     }
 
     private mutating func decode(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
@@ -96,7 +86,7 @@ extension Engine {
             try p.headers.decodePacket(bytes, etherType: p.metadata.etherType, PacketTraits(p.metadata))
         } catch {
             complete(&p)
-            return Finding(DropReason(error))
+            return Finding(DropReason(error), .malformed)
         }
         complete(&p)
         return nil
@@ -106,7 +96,7 @@ extension Engine {
         do {
             try p.headers.decodeFrame(frame, PacketTraits(p.metadata))
         } catch {
-            return Finding(DropReason(error))
+            return Finding(DropReason(error), .malformed)
         }
         return nil
     }
@@ -121,9 +111,10 @@ extension Engine {
 
     /// A live packet whose headers, TCP options or quoted packet the copy range cut off cannot be judged; a capture's is
     /// judged on what is there. Nothing is missing from a later fragment.
-    private mutating func cut(_ p: inout Inspection) -> Finding? {
-        guard p.headers.isCut, p.metadata.hook != .none, p.headers.fragment.offset == 0 else { return nil }
-        return Finding(.invalidPacketInfo)
+    mutating func cut(_ p: inout Inspection) -> Finding? {
+        guard p.headers.isCut, p.metadata.hook != .none, p.headers.fragment.offset == 0, p.isSubject(to: .copyRange)
+        else { return nil }
+        return Finding(.invalidPacketInfo, .copyRange)
     }
 
     private mutating func passUntouched() -> Decision {

@@ -21,37 +21,37 @@ extension Engine {
         ruleKnown(&p, i, side)
         switch p.ruling.outcome {
         case .bypass: return .bypass
-        case .deny: return .refused(Finding(.deny, rule: p.ruling.rule))
+        case .deny: return .refused(Finding(.deny, .denyRule, rule: p.ruling.rule))
         default: break
         }
         let refusal = table.standing(of: i).refusal
-        guard refusal.isRefused else { return .goesOn }
+        guard refusal.isRefused, let cause = refusal.cause(for: &p) else { return .goesOn }
         table[i].lastSeen = p.now
         let reason = DropReason(rawValue: refusal.reason) ?? .internalStatesError
-        return .refused(Finding(reason, rule: refusal.rule, note: .refusedConnection))
+        return .refused(Finding(reason, cause, rule: refusal.rule, note: .refusedConnection))
     }
 
     /// Judges a connection's opening by the policy now in force, with what is stored of it.
     mutating func rejudgeIfOutdated(_ i: ConnectionIndex) {
         guard table.standing(of: i).generation != generation else { return }
         table[i].generation = generation
-        let finding = openingFinding(policy.classify(openingSubject(table[i])), table[i])
-        table[i].refusal = finding.map { Refusal(reason: $0.reason.rawValue, rule: $0.rule) } ?? .none
+        let finding = openingFinding(ruling(on: openingSubject(table[i])), table[i])
+        table[i].refusal = finding.map { Refusal($0) } ?? .none
         table.recordChange(of: i)
     }
 
     /// Whether an opening with this ruling is refused: by a rule, or for want of what admits a datagram.
-    private mutating func openingFinding(_ ruling: RuleDecision, _ c: Connection) -> Finding? {
+    mutating func openingFinding(_ ruling: RuleDecision, _ c: Connection) -> Finding? {
         switch ruling.outcome {
-        case .deny: return Finding(.deny, rule: ruling.rule)
-        case .implicitDeny: return Finding(.outOfAllowedPolicy)
+        case .deny: return Finding(.deny, .denyRule, rule: ruling.rule)
+        case .implicitDeny: return Finding(.outOfAllowedPolicy, .noAllowRule)
         case .bypass, .forceAllow, .undetermined: return nil
         case .allow, .noMatch: break
         }
         guard c.openingDirection == .incoming else { return nil }
         switch c.key.protocolNumber {
-        case IPProtocol.udp: return hot.udpAdmitsAllowed ? nil : Finding(.unsolicitedUDP)
-        case IPProtocol.icmp: return hot.icmpAdmitsAllowed ? nil : Finding(.unsolicitedICMP)
+        case IPProtocol.udp: return hot.udpAdmitsAllowed ? nil : Finding(.unsolicitedUDP, .udpAdmit)
+        case IPProtocol.icmp: return hot.icmpAdmitsAllowed ? nil : Finding(.unsolicitedICMP, .icmpAdmit)
         default: return nil
         }
     }
@@ -82,48 +82,5 @@ extension Engine {
         s.activeSchedules = activeSchedules
         s.hasInterface = c.openingInterface != 0
         return s
-    }
-
-    /// Puts an admitted opening into the table, with what the rules said of it.
-    mutating func insert(_ p: inout Inspection, _ opening: Connection) -> Finding? {
-        do {
-            let i = try table.insert(opening, at: p.now)
-            cache(&p, i, opening.opener)
-            table[i].count(bytes: p.headers.length, from: opening.opener)
-            return nil
-        } catch {
-            let finding = Finding(DropReason(error))
-            rememberRefused(&p, opening, finding)
-            return finding
-        }
-    }
-
-    /// Where the table is full and that is to stop nothing, a packet of no known connection may be one of those that found no
-    /// room: it is refused for that, and passes. Not where every new one would find room in the place of an older one:
-    /// otherwise a flood to an open port would open the others.
-    mutating func lackOfRoom(_ kind: TrackedProtocol) -> Finding? {
-        guard hot.engineFailsOpen, shared.total(of: kind) >= shared.limit(of: kind), !table.canMakeRoom(for: kind)
-        else {
-            return nil
-        }
-        return Finding(DropReason(.tableFull(kind)))
-    }
-
-    /// Remembers a connection whose refused opening passed all the same (tap, failure open), so that its later packets
-    /// report the same reason instead of a new Out Of Connection each.
-    mutating func rememberRefused(_ p: inout Inspection, _ opening: Connection, _ finding: Finding) {
-        guard overrides(finding) != nil else { return }
-        var refused = opening
-        refused.refusal = Refusal(reason: finding.reason.rawValue, rule: finding.rule)
-        _ = try? table.insert(refused, at: p.now)
-    }
-
-    /// A new entry for the connection that this packet opens.
-    mutating func newConnection(_ p: inout Inspection, _ packet: KeyedPacket) -> Connection {
-        var c = Connection(
-            key: packet.key, opener: packet.sender, openingDirection: p.direction, at: p.now,
-            openingInterface: p.interface, openingMAC: p.headers.sourceMAC)
-        c.generation = generation
-        return c
     }
 }

@@ -11,54 +11,101 @@ extension Engine {
     /// whose opening did; otherwise the posture rows for RST, FIN and outgoing packets decide, and everything else is Out Of
     /// Connection.
     mutating func judgeOutOfConnection(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        if mayBelongToOlder(&p), let opener = openerByRules(&p, packet.sender) {
+        if isInGrace(&p), let opener = openerOfOlder(&p) {
             if let finding = flagTraits(&p) { return finding }
             return adopt(&p, packet, opener: opener)
         }
-        if let finding = refusalByRules(&p) ?? flagTraits(&p) { return finding }
-        let action = outOfConnectionAction(&p)
-        if action.drops {
-            let finding = lackOfRoom(.tcp) ?? Finding(.outOfConnection, posture: action)
-            rememberRefused(&p, midstream(&p, packet, opener: packet.sender), finding)
+        if var finding = refusalByRules(&p) {
+            guard let cause = causeOfAbsence(&p) else { return finding }
+            guard p.isSubject(to: cause) else { return nil }
+            finding.cause = cause
             return finding
         }
-        if action == .log { p.log(.outOfConnection) }
-        guard p.direction == .outgoing, p.headers.tcp.dataLength > 0 else { return nil }
-        return adopt(&p, packet, opener: packet.sender)
+        if let finding = flagTraits(&p) { return finding }
+        let (action, row) = outOfConnectionRow(&p)
+        guard action.drops else {
+            if action == .log { p.notices.insert(.outOfConnection) }
+            guard p.direction == .outgoing, p.headers.tcp.dataLength > 0 else { return nil }
+            return adopt(&p, packet, opener: packet.sender)
+        }
+        return refuseOutOfConnection(&p, packet, action, row)
     }
 
+    private mutating func refuseOutOfConnection(
+        _ p: inout Inspection, _ packet: KeyedPacket, _ action: PostureAction, _ row: Cause?
+    ) -> Finding? {
+        let timeout = timeoutOfForgotten(&p)
+        if let timeout, !p.isSubject(to: timeout) { return nil }
+        let cause = timeout ?? row ?? causeOfAbsence(&p) ?? .noConnection
+        let finding = lackOfRoom(&p, .tcp) ?? Finding(.outOfConnection, cause, posture: action)
+        rememberRefused(&p, midstream(&p, packet, opener: packet.sender), finding)
+        return finding
+    }
+
+    /// Why no connection is known of a segment that would pass as one of a connection: it was forgotten, or is older than the
+    /// agent and comes after the time in which those are admitted. nil: that is not all that it lacks.
+    private mutating func causeOfAbsence(_ p: inout Inspection) -> Cause? {
+        if let timeout = timeoutOfForgotten(&p) { return timeout }
+        guard p.now - clock.agentStarted < Timeouts.longest else { return nil }
+        return openerOfOlder(&p) == nil ? nil : .coldStart
+    }
+
+    /// Whether connections older than the agent, or whose opening passed unseen, are admitted now.
+    private mutating func isInGrace(_ p: inout Inspection) -> Bool {
+        p.now < graceEnds || mayHaveMissedPackets(at: p.now) || !p.isSubject(to: .coldStart)
+    }
+
+    /// The opener of the older connection that this segment may be of; nil: of none.
+    ///
     /// Only a first SYN and some RSTs lack ACK (RFC 9293 sections 3.5.2 and 3.10.7.4); what else lacks it belongs to no
     /// connection, known or not.
-    private mutating func mayBelongToOlder(_ p: inout Inspection) -> Bool {
-        guard !p.headers.tcp.flags.isDisjoint(with: .ack | .rst) else { return false }
-        return p.now < graceEnds || mayHaveMissedPackets(at: p.now)
+    private mutating func openerOfOlder(_ p: inout Inspection) -> Side? {
+        guard !p.headers.tcp.flags.isDisjoint(with: .ack | .rst) else { return nil }
+        return openerByRules(&p, p.packet.sender)
     }
 
-    /// The strictest row that speaks of this packet; none speaks of the rest, which is refused.
-    private mutating func outOfConnectionAction(_ p: inout Inspection) -> PostureAction {
+    /// The strictest row that speaks of this packet, and that row where it drops the packet; none speaks of the rest, which is
+    /// refused.
+    private mutating func outOfConnectionRow(_ p: inout Inspection) -> (action: PostureAction, cause: Cause?) {
         var action: PostureAction?
-        func consider(_ row: PostureAction) { action = action.map { row.stricter(than: $0) } ?? row }
-        if p.headers.tcp.flags.contains(.rst) { consider(hot.posture.rstOutOfConnection) }
-        if p.headers.tcp.flags.contains(.fin) { consider(hot.posture.finOutOfConnection) }
-        if p.direction == .outgoing { consider(hot.posture.outgoingOutOfConnection) }
-        return action ?? .deny
+        var cause: Cause?
+        func consider(_ row: PostureAction, _ its: Cause, _ isSubject: Bool) {
+            let row = row.drops && !isSubject ? .allow : row
+            if cause == nil, row.drops { cause = its }
+            action = action.map { row.stricter(than: $0) } ?? row
+        }
+        let rows = hot.posture
+        if p.headers.tcp.flags.contains(.rst) {
+            consider(rows.rstOutOfConnection, .rstOutOfConnectionRow, p.isSubject(to: .rstOutOfConnectionRow))
+        }
+        if p.headers.tcp.flags.contains(.fin) {
+            consider(rows.finOutOfConnection, .finOutOfConnectionRow, p.isSubject(to: .finOutOfConnectionRow))
+        }
+        if p.direction == .outgoing {
+            consider(
+                rows.outgoingOutOfConnection, .outgoingOutOfConnectionRow, p.isSubject(to: .outgoingOutOfConnectionRow))
+        }
+        return (action ?? .deny, cause)
     }
 
     /// The side whose SYN the rules would have admitted: the sender's own direction first, then the other.
     private mutating func openerByRules(_ p: inout Inspection, _ side: Side) -> Side? {
         var s = subject(&p)
         s.flags = .syn
-        if admits(s) { return side }
+        if admits(&p, s) { return side }
         s.direction = s.direction.opposite
         swap(&s.source, &s.destination)
         swap(&s.sourcePort, &s.destinationPort)
         s.sourceMAC = p.headers.destinationMAC
         s.destinationMAC = p.headers.sourceMAC
-        return admits(s) ? side.opposite : nil
+        return admits(&p, s) ? side.opposite : nil
     }
 
-    private mutating func admits(_ s: RuleSubject) -> Bool {
-        switch policy.classify(s).outcome {
+    private mutating func admits(_ p: inout Inspection, _ s: RuleSubject) -> Bool {
+        let outcome = ruling(on: s).outcome
+        if outcome == .deny, !p.isSubject(to: .denyRule) { return true }
+        if outcome == .implicitDeny, !p.isSubject(to: .noAllowRule) { return true }
+        return switch outcome {
         case .forceAllow, .allow, .noMatch: true
         case .bypass, .deny, .implicitDeny, .undetermined: false
         }

@@ -5,9 +5,31 @@ import FirewallPolicy
 import PacketWire
 
 extension Engine {
+    /// The one question to the rules: what they say of this subject.
+    mutating func ruling(on subject: RuleSubject) -> RuleDecision { policy.classify(subject) }
+
+    /// Asks the rules about this packet as it is.
+    mutating func ask(_ p: inout Inspection) { ask(&p, subject(&p)) }
+
+    /// Asks them about this packet, seen so.
+    mutating func ask(_ p: inout Inspection, _ subject: RuleSubject) {
+        p.ruling = ruling(on: subject)
+        if p.isRehearsal { turnRules(&p) }
+    }
+
+    /// A rule that is taken as turned forces the packet to be allowed, as does one that is added where none matches.
+    private mutating func turnRules(_ p: inout Inspection) {
+        let isTurned =
+            switch p.ruling.outcome {
+            case .deny: !p.isSubject(to: .denyRule)
+            case .implicitDeny: !p.isSubject(to: .noAllowRule)
+            default: false
+            }
+        if isTurned { p.ruling.outcome = .forceAllow }
+    }
+
     /// What has no state: other protocols, ICMPv6, and everything whose stateful inspection is off.
     mutating func judgeByRulesAlone(_ p: inout Inspection) -> Finding? {
-        p.ruling = policy.classify(subject(&p))
         guard let finding = refusalByRules(&p) else { return nil }
         let isExcused = finding.reason == .deny && quotesBypassed(&p, before: finding.rule)
         return isExcused ? nil : finding
@@ -24,7 +46,7 @@ extension Engine {
     /// The finding of a ruling that drops a packet of no known connection.
     mutating func refusalByRules(_ p: inout Inspection) -> Finding? {
         switch p.ruling.outcome {
-        case .deny: Finding(.deny, rule: p.ruling.rule)
+        case .deny: Finding(.deny, .denyRule, rule: p.ruling.rule)
         case .implicitDeny: implicitDeny(&p)
         case .bypass, .forceAllow, .allow, .noMatch, .undetermined: nil
         }
@@ -34,16 +56,18 @@ extension Engine {
     private mutating func implicitDeny(_ p: inout Inspection) -> Finding {
         let couldBeLocal = p.direction == .incoming && p.metadata.hook != .forward && p.metadata.hook != .none
         return Finding(
-            couldBeLocal && listeningPorts.contains(p.headers) ? .outOfAllowedPolicyOpenPort : .outOfAllowedPolicy)
+            couldBeLocal && listeningPorts.contains(p.headers) ? .outOfAllowedPolicyOpenPort : .outOfAllowedPolicy,
+            .noAllowRule)
     }
 
     /// The rules' answer for a packet of a known connection: cached, or asked again where what they look at differs.
     mutating func ruleKnown(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
         if let cached = cachedRuling(&p, i, side) {
             p.ruling = cached
+            if p.isRehearsal { turnRules(&p) }
             return
         }
-        p.ruling = policy.classify(subject(&p))
+        ask(&p)
         cache(&p, i, side)
     }
 
@@ -60,7 +84,7 @@ extension Engine {
     /// Keeps the answer for this side; where the flags in the packet led to another answer than the one kept, that one
     /// stays, for it is the one of most packets.
     mutating func cache(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
-        guard mayBeCached(&p, i) else { return }
+        guard !p.isRehearsal, mayBeCached(&p, i) else { return }
         var cached = table.decision(of: i, for: side)
         let isCurrent = isCurrent(cached, &p)
         let agrees =

@@ -5,13 +5,7 @@ import FirewallPolicy
 import PacketWire
 
 extension Engine {
-    mutating func judgeTCP(_ p: inout Inspection) -> Finding? {
-        guard let packet = ConnectionKey.make(p.headers) else { return judgeByRulesAlone(&p) }
-        if let i = connection(packet.key, at: p.now) { return judgeKnownTCP(&p, i, packet.sender) }
-        return judgeUnknownTCP(&p, packet)
-    }
-
-    private mutating func judgeKnownTCP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+    mutating func judgeKnownTCP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         let isOpening = TCPTracker.isOpening(p.headers.tcp)
         rejudgeIfOutdated(i)
         if isOpening && table.standing(of: i).refusal.isRefused { return judgeAgain(&p, i, side) }
@@ -30,14 +24,14 @@ extension Engine {
 
     /// A pure SYN for a refused entry is an opening of its own: it replaces the entry, unless the rules drop it.
     private mutating func judgeAgain(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        p.ruling = policy.classify(subject(&p))
+        ask(&p)
         if let finding = refusalByRules(&p), overrides(finding) == nil {
             table[i].lastSeen = p.now
             return finding
         }
         let packet = KeyedPacket(key: table[i].key, sender: side)
-        table.remove(i)
-        return judgeUnknownTCP(&p, packet)
+        vacate(&p, i)
+        return judgeUnknown(&p, .tcp, packet)
     }
 
     /// A pure SYN against the opener's direction, or on a connection that is over, is an opening of its own: the rules of its
@@ -46,25 +40,15 @@ extension Engine {
         let isOver = table[i].tcp.phase.isOver
         let refusal = refusalByRules(&p) ?? flagTraits(&p) ?? (isOver ? reopen(&p, i, side) : nil)
         guard let finding = refusal else { return track(&p, i, side) }
-        guard isOver, overrides(finding) != nil else {
+        guard isOver, !p.isRehearsal, overrides(finding) != nil else {
             follow(&p, i, side, finding)
             return finding
         }
+        explain(&p, finding)
         let packet = KeyedPacket(key: table[i].key, sender: side)
-        table.remove(i)
+        vacate(&p, i)
         rememberRefusedOpening(&p, packet, finding)
         return finding
-    }
-
-    private mutating func reopen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        do {
-            try table.reopen(i, opener: side, direction: p.direction, at: p.now)
-        } catch {
-            return Finding(DropReason(error))
-        }
-        table[i].openingInterface = p.interface
-        table[i].openingMAC = p.headers.sourceMAC
-        return nil
     }
 
     private mutating func flagTraits(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
@@ -75,37 +59,47 @@ extension Engine {
 
     /// One step of the state machine, and what follows from it for the table and the limits.
     private mutating func track(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        let step = table.stepTCP(
-            i, p.headers.tcp, from: side, at: p.now, hot.posture, unseenBytes: p.unseenBytes)
+        let step = p.isRehearsal ? rehearseStep(&p, i, side) : step(&p, i, side)
         guard let refusal = step.refusal else {
-            if let logged = step.logged { p.log(DropReason(logged)) }
+            if let logged = step.logged { p.notices.insert(DropReason(logged)) }
             seen(&p, i, side)
             return nil
         }
         if mayFollowFromUnseen(step, &p, i) { return catchUp(&p, i, side) }
-        let finding = Finding(DropReason(refusal), posture: step.isSilent ? .denySilent : .deny)
-        table.recordChange(of: i)
+        let finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
+        if !p.isRehearsal { table.recordChange(of: i) }
         follow(&p, i, side, finding)
         return finding
     }
 
+    private mutating func step(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> TCPStep {
+        table.stepTCP(i, p.headers.tcp, from: side, at: p.now, hot.posture, unseenBytes: p.unseenBytes)
+    }
+
+    private mutating func rehearseStep(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> TCPStep {
+        var state = table[i].tcp
+        return step(&p, &state, side)
+    }
+
     /// State follows what the packet really did: one that is refused and passes all the same (tap mode, a failure setting)
-    /// moves the windows on.
-    private mutating func follow(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding) {
-        guard overrides(finding) != nil else { return }
+    /// moves the windows on. What would let it pass is asked first, of the windows that refused it.
+    private mutating func follow(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding
+    ) {
+        guard !p.isRehearsal, overrides(finding) != nil else { return }
+        explain(&p, finding)
         TCPTracker.follow(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
         seen(&p, i, side)
     }
 
     mutating func seen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
+        if p.isRehearsal { return }
         table.noteSeen(i, from: side, direction: p.direction, bytes: p.headers.length, at: p.now)
     }
 
-    private mutating func judgeUnknownTCP(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        p.ruling = policy.classify(subject(&p))
-        if p.ruling.outcome == .bypass { return nil }
-        if p.ruling.outcome == .deny {
-            let finding = refusalByRules(&p)
+    /// What is no opening may still belong to a connection, which needs no Allow rule; a Deny rule is for each packet.
+    mutating func judgeUnknownTCP(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
+        if p.ruling.outcome == .deny, let finding = refusalByRules(&p) {
             rememberRefusedOpening(&p, packet, finding)
             return finding
         }
@@ -124,9 +118,9 @@ extension Engine {
     }
 
     private mutating func rememberRefusedOpening(
-        _ p: inout Inspection, _ packet: KeyedPacket, _ finding: Finding?
+        _ p: inout Inspection, _ packet: KeyedPacket, _ finding: Finding
     ) {
-        guard let finding, TCPTracker.isOpening(p.headers.tcp) else { return }
+        guard !p.isRehearsal, overrides(finding) != nil, TCPTracker.isOpening(p.headers.tcp) else { return }
         var opening = newConnection(&p, packet)
         opening.tcp = TCPTracker.open(p.headers.tcp, from: packet.sender, at: p.now)
         rememberRefused(&p, opening, finding)
@@ -143,8 +137,11 @@ extension Engine {
         for trait in FlagTraits.each where traits.contains(trait) {
             let action = hot.posture.action(trait)
             let reason: DropReason = trait == .congestion ? .ceFlags : .invalidFlags
-            if action.drops { return Finding(reason, posture: action) }
-            if action == .log { p.log(reason) }
+            if action.drops, p.isSubject(to: Cause(trait)) { return Finding(reason, Cause(trait), posture: action) }
+            if trait == .congestion, hot.congestionDenied, p.isSubject(to: .congestionSetting) {
+                return Finding(reason, .congestionSetting)
+            }
+            if action == .log { p.notices.insert(reason) }
         }
         return nil
     }

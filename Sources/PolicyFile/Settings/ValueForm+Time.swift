@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import ConnectionTracking
 import PacketWire
 
 extension ValueForm where Value == Instant.Span {
@@ -13,11 +14,9 @@ extension ValueForm where Value == Instant.Span {
     }
 
     /// A timeout of the engine.
-    static let timeout = time(.seconds(1)...longest)
+    static let timeout = time(.seconds(1)...Timeouts.longest)
     /// A timeout of the engine that may also be none at all.
-    static let timeoutOrNone = time(.zero...longest)
-
-    private static let longest = Instant.Span.hours(30 * 24)
+    static let timeoutOrNone = time(.zero...Timeouts.longest)
 }
 
 extension ValueForm where Value == Instant.Span? {

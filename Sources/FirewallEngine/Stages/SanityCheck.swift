@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+import PacketWire
+
+/// Stage V after decoding: what the headers say must make sense before any rule is asked. Rules cannot bypass it.
+///
+/// It needs headers and settings and no engine: what the kernel discards before any hook is judged by the same check. Both come
+/// `inout` so that their addresses are passed (see `Inspection`); neither is changed but for the packet's notices.
+enum SanityCheck {
+    static func finding(_ p: inout Inspection, _ bytes: RawSpan, _ hot: inout HotSettings) -> Finding? {
+        switch p.headers.network {
+        case .ipv4: return findingOfIPv4(&p, &hot) ?? findingOfPayload(&p, bytes, &hot)
+        case .ipv6: return findingOfIPv6(&p, &hot) ?? findingOfPayload(&p, bytes, &hot)
+        default: return nil
+        }
+    }
+
+    private static func findingOfIPv4(_ p: inout Inspection, _ hot: inout HotSettings) -> Finding? {
+        let source = p.headers.source.v4
+        if AddressSanity.refusesIPv4Source(source, onLoopback: p.isLoopback) {
+            return Finding(.invalidIP, .invalidSource)
+        }
+        if source == 0 || p.headers.destination.v4 == 0, !hot.sanity.allowNullIP, !isDHCP(&p),
+            p.isSubject(to: .nullAddress)
+        {
+            return Finding(.nullIP, .nullAddress)
+        }
+        return findingOfSameAddresses(&p, &hot)
+    }
+
+    private static func findingOfIPv6(_ p: inout Inspection, _ hot: inout HotSettings) -> Finding? {
+        if hot.sanity.blockIPv6, p.isSubject(to: .ipv6Blocked) { return Finding(.ipv6Packet, .ipv6Blocked) }
+        if p.headers.hasRoutingHeaderZero, hot.sanity.denyRoutingHeader0, p.isSubject(to: .routingHeader0) {
+            return Finding(.ipv6RoutingHeader0, .routingHeader0)
+        }
+        if p.headers.source.high >> 56 == 0xff { return Finding(.ipv6SourceIsMulticast, .multicastSource) }
+        return (isNeighbourDiscoveryOrMLD(&p) ? nil : findingOfIPv6Addresses(&p, &hot))
+            ?? findingOfSameAddresses(&p, &hot)
+    }
+
+    private static func findingOfIPv6Addresses(_ p: inout Inspection, _ hot: inout HotSettings) -> Finding? {
+        if !p.isLoopback {
+            var refusing = AddressSanity.refusedSets(p.headers.source, hot.sanity)
+            refusing.formUnion(AddressSanity.refusedSets(p.headers.destination, hot.sanity))
+            if !refusing.isEmpty,
+                let cause = AddressSanity.causes.first(where: { refusing.contains($0) && p.isSubject(to: $0) })
+            {
+                return Finding(.invalidIPv6Address, cause)
+            }
+        }
+        if !hot.sanity.allowNullIP, p.headers.source == .zero || p.headers.destination == .zero,
+            p.isSubject(to: .nullAddress)
+        {
+            return Finding(.nullIP, .nullAddress)
+        }
+        return nil
+    }
+
+    private static func findingOfSameAddresses(_ p: inout Inspection, _ hot: inout HotSettings) -> Finding? {
+        guard hot.sanity.blockSameSourceDestination, !p.isLoopback, p.headers.source == p.headers.destination,
+            p.isSubject(to: .sameAddresses)
+        else { return nil }
+        return Finding(.sameSourceAndDestinationIP, .sameAddresses)
+    }
+
+    private static func findingOfPayload(
+        _ p: inout Inspection, _ bytes: RawSpan, _ hot: inout HotSettings
+    ) -> Finding? {
+        if p.headers.hasNoPayload, hot.sanity.dropZeroPayload, !p.metadata.isSegmentationOffload,
+            p.isSubject(to: .zeroPayload)
+        {
+            return Finding(.ipZeroPayload, .zeroPayload)
+        }
+        return findingOfChecksum(&p, bytes, &hot)
+    }
+
+    private static func findingOfChecksum(
+        _ p: inout Inspection, _ bytes: RawSpan, _ hot: inout HotSettings
+    ) -> Finding? {
+        let row = hot.posture.checksum
+        guard row != .allow || hot.verifiesChecksum, p.headers.transport == .tcp, !p.metadata.checksumNotReady,
+            !p.metadata.isSegmentationOffload, !p.headers.fragment.isFragment,
+            !TransportChecksum.isValid(bytes, p.headers)
+        else { return nil }
+        if row.drops, p.isSubject(to: .checksumRow) { return Finding(.invalidChecksum, .checksumRow, posture: row) }
+        if hot.verifiesChecksum, p.isSubject(to: .checksumSetting) {
+            return Finding(.invalidChecksum, .checksumSetting)
+        }
+        if row == .log { p.notices.insert(.invalidChecksum) }
+        return nil
+    }
+
+    /// A DHCP client speaks from 0.0.0.0 before it has an address (RFC 2131 section 4.1).
+    private static func isDHCP(_ p: inout Inspection) -> Bool {
+        guard p.headers.transport == .udp, p.headers.destination.v4 != 0 else { return false }
+        switch (p.headers.sourcePort, p.headers.destinationPort) {
+        case (68, 67), (67, 68): return true
+        default: return false
+        }
+    }
+
+    /// MLD and neighbour discovery (types 130–136 and 143; RFC 2710, 3810, 4861) use the unspecified address and any
+    /// address that is being tried.
+    private static func isNeighbourDiscoveryOrMLD(_ p: inout Inspection) -> Bool {
+        let type = p.headers.icmp.type
+        return p.headers.transport == .icmpv6 && ((type >= 130 && type <= 136) || type == 143)
+    }
+}
