@@ -39,6 +39,12 @@ struct ExplanationTests {
         #expect(fate != .pass, "everything turned")
     }
 
+    @Test("The cause is one that the table lists for the reason", arguments: refusals)
+    func isListed(_ reasonCase: ReasonCase) throws {
+        let event = try explained(reasonCase)
+        #expect(event.reason.causes.contains(event.cause), "\(event.cause) of \(event.reason)")
+    }
+
     /// What a packet was found to want for is its cause, and the first that is named.
     @Test("A cause that can be turned is named", arguments: refusals)
     func isConsistent(_ reasonCase: ReasonCase) throws {
@@ -76,4 +82,22 @@ struct ExplanationTests {
 
     /// What the copy range cut off is not there to be judged.
     private static func cannotBeReplayed(_ event: Event) -> Bool { event.remedy.contains(.copyRange) }
+}
+
+@Suite("Each cause that the table lists is raised")
+struct CauseCoverageTests {
+    @Test("By a case of its reason")
+    func covered() throws {
+        var raised: [DropReason: Set<Cause>] = [:]
+        for reasonCase in ReasonCase.all.filter({ $0.action == .deny }) + ReasonCase.explained {
+            let engine = try EngineUnderTest(reasonCase.policy)
+            try reasonCase.scene(engine)
+            _ = try reasonCase.raises(engine)
+            for event in engine.events { raised[event.reason, default: []].insert(event.cause) }
+        }
+        for row in ReasonRow.all where row.isAvailable && row.stage != .notice {
+            let missing = Set(row.reason.causes).subtracting(raised[row.reason] ?? [])
+            #expect(missing.isEmpty, "\(row.slug): \(missing)")
+        }
+    }
 }

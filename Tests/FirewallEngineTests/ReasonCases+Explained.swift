@@ -12,9 +12,9 @@ extension ReasonCase {
     private static let noTelnet =
         "rules: [{ name: No telnet, action: deny, direction: incoming, protocol: any, frame: any }]"
 
-    static let explained: [ReasonCase] = severalCauses + forgotten + misnamed + fragmentsOfRefused
+    static let explained: [ReasonCase] = severalCauses + forgotten + tests + misnamed + fragmentsOfRefused + shortages
 
-    private static func only(
+    static func only(
         _ reason: DropReason, _ what: String, _ policy: String = "",
         scene: @escaping @Sendable (EngineUnderTest) throws -> Void = { _ in },
         raises: @escaping @Sendable (EngineUnderTest) throws -> Fate
@@ -61,53 +61,29 @@ extension ReasonCase {
         ) { $0.receives(PacketBuilder.toHost.udp(1, 2).payload(count: 600).fragment(0..<304)) },
     ]
 
-    private static let forgotten: [ReasonCase] = [
-        halfClosed(by: .peer, "close-wait"), halfClosed(by: .host, "fin-wait-2"),
-        only(
-            .outOfAllowedPolicy, "the late answer to a connection that went out, where little may come in",
-            "rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }]"
-        ) {
-            let talk = TCPTalk($0, hostPort: 2_000, peerPort: 443)
-            talk.open(by: .host)
-            $0.waits(.hours(3))
-            return talk.send(.peer, data: 5)
-        },
-        only(
-            .outOfAllowedPolicy, "a late answer to a datagram, where little may come in",
-            "rules: [{ name: Web, action: allow, direction: incoming, protocol: udp, destination: { ports: 80 } }]",
-            scene: { $0.sends(.fromHost.udp(5_000, 999)) }
-        ) {
-            $0.waits(.seconds(20))
-            return $0.receives(.toHost.udp(999, 5_000))
-        },
-        only(.unsolicitedICMP, "a late reply", scene: { $0.sends(.fromHost.echoRequest(id: 7, seq: 1)) }) {
-            $0.waits(.seconds(60))
-            return $0.receives(.toHost.echoReply(id: 7, seq: 1))
-        },
-        only(.unsolicitedUDP, "a stream that paused") {
-            $0.sends(.fromHost.udp(5_000, 999))
-            $0.receives(.toHost.udp(999, 5_000))
-            $0.waits(.minutes(3))
-            return $0.receives(.toHost.udp(999, 5_000))
-        },
-        only(.outOfConnection, "outside the window of a connection that was forgotten") {
+    private static let tests: [ReasonCase] = [
+        only(.invalidSequence, "past the FIN") {
             let talk = TCPTalk($0)
             talk.open()
-            $0.waits(.hours(3))
-            return talk.deliver(talk.segment(.peer, data: 1, by: 8_000 << 7), from: .peer)
+            talk.send(.peer, [.fin, .ack])
+            return talk.send(.peer, data: 1)
+        },
+        only(.invalidSequence, "a RST that is none of the opening's", scene: { $0.receives(.toHost.syn(40_000, 80)) }) {
+            $0.receives(.toHost.tcp(40_000, 80, .rst, seq: 900_000))
+        },
+        only(.invalidACK, "of a SYN that was not sent", scene: { $0.sends(.fromHost.syn(2_000, 443)) }) {
+            $0.receives(.toHost.tcp(443, 2_000, [.syn, .ack], seq: 5, ack: 77))
+        },
+        only(.invalidACK, "a SACK block of what was never sent") {
+            let talk = TCPTalk($0)
+            talk.open()
+            let (peer, host) = (talk.peer, talk.host)
+            return $0.receives(
+                .toHost.tcp(
+                    peer.port, host.port, .ack, seq: peer.next, ack: peer.expected,
+                    options: [.sack([(peer.expected &+ 1_000, peer.expected &+ 2_000)])]))
         },
     ]
-
-    private static func halfClosed(by party: TCPTalk.Party, _ timeout: String) -> ReasonCase {
-        only(.outOfConnection, "a half-close idle for 130 s: \(timeout)") {
-            let talk = TCPTalk($0)
-            talk.open()
-            talk.send(party, [.fin, .ack])
-            talk.send(party == .peer ? .host : .peer, .ack)
-            $0.waits(.seconds(130))
-            return talk.send(.peer, .ack)
-        }
-    }
 
     private static let misnamed: [ReasonCase] = [
         only(.invalidFlags, "PSH without ACK in a connection") {
@@ -139,5 +115,44 @@ extension ReasonCase {
             $0.receives(whole.fragment(0..<64))
             return $0.receives(whole.fragment(64..<608))
         }.with { $0.rule = "No telnet" },
+    ]
+
+    private static let service =
+        "rules: [{ name: DNS, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 53 } }]"
+    private static let datagram = PacketBuilder.toHost.udp(5_000, 53).payload(count: 600)
+
+    private static func later(_ number: UInt32) -> PacketBuilder { datagram.identification(number).fragment(304..<608) }
+    private static func first(_ number: UInt32) -> PacketBuilder { datagram.identification(number).fragment(0..<304) }
+
+    private static let shortages: [ReasonCase] = [
+        only(.incompleteDatagram, "one too many that wait", service) {
+            let other = PacketBuilder.ipv4(from: .other, to: .host).udp(5_000, 53).payload(count: 600)
+            for number in UInt32(1)...33 {
+                $0.receives(later(number))
+                $0.receives(other.identification(number).fragment(304..<608))
+            }
+            return $0.released.last ?? .hold
+        },
+        only(
+            .incompleteDatagram, "its record gave way", service + "\nengine: { limits: { fragmented-datagrams: 2 } }"
+        ) {
+            $0.receives(later(1))
+            $0.receives(first(2))
+            $0.receives(first(3))
+            return $0.released.last ?? .hold
+        },
+        only(.incompleteDatagram, "64 newer datagrams have begun", service) {
+            $0.receives(later(1))
+            for number in 2...65 { $0.receives(first(UInt32(number))) }
+            return $0.released.last ?? .hold
+        },
+        only(
+            .incompleteDatagram, "the datagram's own time is over",
+            service + "\nengine: { timeouts: { fragment: 1s, fragment-hold: 60s } }"
+        ) {
+            $0.receives(later(1))
+            $0.waits(.seconds(1))
+            return $0.released.last ?? .hold
+        },
     ]
 }

@@ -36,7 +36,7 @@ extension Engine {
     ) -> Finding? {
         let timeout = timeoutOfForgotten(&p)
         if let timeout, !p.isSubject(to: timeout) { return nil }
-        let cause = timeout ?? row ?? causeOfAbsence(&p) ?? .noConnection
+        let cause = timeout ?? row ?? causeOfAbsence(&p) ?? causeOfNoOpener(&p)
         let finding = lackOfRoom(&p, .tcp) ?? Finding(.outOfConnection, cause, posture: action)
         rememberRefused(&p, midstream(&p, packet, opener: packet.sender), finding)
         return finding
@@ -48,6 +48,12 @@ extension Engine {
         if let timeout = timeoutOfForgotten(&p) { return timeout }
         guard p.now - clock.agentStarted < Timeouts.longest else { return nil }
         return openerOfOlder(&p) == nil ? nil : .coldStart
+    }
+
+    /// Why a segment that the rules pass is of no older connection: no rule would admit the opening of one, or it is of none.
+    private mutating func causeOfNoOpener(_ p: inout Inspection) -> Cause {
+        let mayBeOfOlder = !p.headers.tcp.flags.isDisjoint(with: .ack | .rst)
+        return mayBeOfOlder && p.now - clock.agentStarted < Timeouts.longest ? .noAllowRule : .noConnection
     }
 
     /// Whether connections older than the agent, or whose opening passed unseen, are admitted now.
