@@ -140,8 +140,8 @@ def add_reasons(page, rows):
     for row in rows:
         page.text(".TP", f"{row['id']} \\fB{plain(row['reason'])}\\fR", plain(f"{row['name']} (stage {row['stage']})."))
         page.text(plain(f"Raised when: {row['raised_when']}."))
-        if row["setting"]:
-            page.text(".br", plain(f"Changed by: {row['setting']}."))
+        for cause in row["causes"]:
+            page.text(".br", plain(f"{cause['sentence'][0].upper()}{cause['sentence'][1:]}: {cause['turned_by']}."))
         if row["advice"]:
             page.text(".br", plain(f"Advice: {row['advice']}."))
         if not row["available"]:

@@ -6,6 +6,8 @@ package enum ControlRequest: Hashable, Sendable {
     case ping
     case status
     case connections(ConnectionQuery)
+    /// The settings of the policy in force.
+    case settings
     /// Load, check and compile the policy files again; on any error the old policy stays.
     case reload(ReloadRequest)
     /// Confirm a policy that is on trial.
@@ -24,7 +26,7 @@ extension ControlRequest {
         case .connections(let query): members += query.members
         case .reload(let request): members += request.members
         case .keep(let request): members += request.members
-        case .ping, .status, .coldStart, .reopen: break
+        case .ping, .status, .settings, .coldStart, .reopen: break
         }
         var bytes: [UInt8] = []
         JSONValue.object(members).append(to: &bytes)
@@ -36,6 +38,7 @@ extension ControlRequest {
         case .ping: "ping"
         case .status: "status"
         case .connections: "connections"
+        case .settings: "settings"
         case .reload: "reload"
         case .keep: "keep"
         case .coldStart: "cold-start"
@@ -50,6 +53,7 @@ extension ControlRequest {
         case "ping": self = .ping
         case "status": self = .status
         case "connections": self = .connections(try ConnectionQuery(reader))
+        case "settings": self = .settings
         case "reload": self = .reload(try ReloadRequest(reader))
         case "keep": self = .keep(try KeepRequest(reader))
         case "cold-start": self = .coldStart
@@ -57,8 +61,8 @@ extension ControlRequest {
         case let word:
             throw ControlFailure(
                 .unknownRequest,
-                "unknown request \"\(word)\"; known: ping, status, connections, reload, keep, "
-                    + "cold-start, reopen")
+                "unknown request \"\(word)\"; known: ping, status, connections, settings, reload, "
+                    + "keep, cold-start, reopen")
         }
     }
 }

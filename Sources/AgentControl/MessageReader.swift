@@ -49,6 +49,11 @@ struct MessageReader {
         return number
     }
 
+    func members(_ name: String) throws(ControlFailure) -> [JSONValue.Member] {
+        guard case .object(let members) = object[name] else { throw wrong(name, "an object") }
+        return members
+    }
+
     func list(_ name: String) throws(ControlFailure) -> [JSONValue] {
         guard let list = object[name]?.asList else { throw wrong(name, "a list") }
         return list

@@ -4,8 +4,10 @@ import AdministrativeSessions
 import AgentControl
 import EventLog
 import FirewallEngine
+import FirewallPolicy
 import Glibc
 import Locking
+import PolicyFile
 
 extension Agent {
     func openControl() throws(AgentError) -> ControlServer {
@@ -23,6 +25,10 @@ extension Agent {
         case .ping: return .pong(identity)
         case .status: return .status(StatusReport(AgentSnapshot(self)))
         case .connections(let query): return .connections(connections(query))
+        case .settings:
+            let policy = policies.current
+            return .settings(
+                SettingsReport(policyEpoch: policy.epoch, values: PolicyFile.values(of: policy.document)))
         case .reload(let request):
             return errands.ask { .reloaded($0.reloadReport(ReloadOrder(request))) }
         case .keep(let request):

@@ -21,6 +21,7 @@ struct ControlServerTests {
         case .ping: .pong(Samples.identity)
         case .status: .status(Samples.status)
         case .connections: .connections(ConnectionPage(rows: [Samples.connection()], next: nil))
+        case .settings: .settings(SettingsReport(policyEpoch: 1, values: [:]))
         case .reload, .keep: .failure(ControlFailure(.unavailable, "starting"))
         case .coldStart: .coldStarted
         case .reopen: .reopened

@@ -15,6 +15,7 @@ struct MessageTests {
         arguments: [
             .ping, .status, .connections(ConnectionQuery()), .connections(Samples.query), .reload(ReloadRequest()),
             .reload(Samples.reload), .keep(KeepRequest()), .keep(Samples.keep), .reopen,
+            .settings, .coldStart,
         ] as [ControlRequest])
     func requests(request: ControlRequest) throws {
         #expect(try ControlRequest(message: request.message) == request)
@@ -28,7 +29,9 @@ struct MessageTests {
             .connections(ConnectionPage(rows: [], next: nil)),
             .connections(ConnectionPage(rows: [Samples.connection(), Samples.connectionIPv6], next: 1 << 33)),
             .reloaded(ReloadReport(accepted: false, epoch: 3, files: ["a.yaml"], diagnostics: ["a.yaml:1:1: x\n ^"])),
-            .reloaded(Samples.trial), .coldStarted, .reopened, .failure(ControlFailure(.busy, "too many")),
+            .reloaded(Samples.trial), .coldStarted, .reopened,
+            .settings(SettingsReport(policyEpoch: 7, values: ["engine.timeouts.closed": "10s", "a.b": "\"x\""])),
+            .failure(ControlFailure(.busy, "too many")),
         ] as [ControlReply])
     func replies(reply: ControlReply) throws {
         #expect(try ControlReply(message: reply.message) == reply)
