@@ -39,7 +39,7 @@ extension Housekeeper {
 
     /// Only a policy with incoming Allow rules raises the reasons that need it.
     func refreshListeningPorts(_ policy: Policy) {
-        guard policy.hasAllowRules(.incoming) else { return }
+        guard policy.isRestrictive(.incoming) else { return }
         let ports = ListeningSockets.read()
         for worker in workers { worker.engine.withLock { $0.listeningPorts = ports } }
     }

@@ -34,7 +34,7 @@ extension Housekeeper {
         var named: [(name: String, by: String)] = []
         named += d.interfaces.ignore.map { ($0, "interfaces.ignore") }
         named += d.interfaces.inside.map { ($0, "interfaces.inside") }
-        for rule in d.rules {
+        for rule in d.rules where rule.isEnabled {
             named += (rule.interfaces?.value ?? []).map { ($0, "rule \"\(rule.name)\" (\(rule.position.place))") }
         }
         return named.filter { !$0.name.contains(where: { "*?[".contains($0) }) && !present.contains($0.name) }

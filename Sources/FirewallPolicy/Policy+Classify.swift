@@ -5,14 +5,14 @@ public import ConnectionTracking
 extension Policy {
     /// What the rules say about a subject (POLICY.md, rule semantics): for priority 4, 3, 2, 1, 0 the first of Bypass, Log
     /// Only (4 only, noted in passing), Force Allow, Deny, Allow (0 only) that matches; without a match the direction's
-    /// implicit deny, if an Allow rule made it restrictive. Costs no heap allocation.
+    /// implicit deny, if it is restrictive. Costs no heap allocation.
     public func classify(_ subject: RuleSubject) -> RuleDecision {
         subject.direction.isIncoming ? incoming.decide(subject, lists) : outgoing.decide(subject, lists)
     }
 
-    /// Whether an Allow rule of this direction exists, be its schedule on or off: what no Allow or Force Allow rule admits
-    /// is then refused.
-    public func hasAllowRules(_ direction: Direction) -> Bool { self[direction].hasAllowRules }
+    /// Whether what no Allow or Force Allow rule of this direction admits is refused: because an Allow rule exists, be its
+    /// schedule on or off, or because the policy's `default` says so.
+    public func isRestrictive(_ direction: Direction) -> Bool { self[direction].isRestrictive }
 
     /// Whether a rule of this direction looks at TCP flags, so that packets of one connection can differ in their decision.
     public func examinesFlags(_ direction: Direction) -> Bool { self[direction].examinesFlags }

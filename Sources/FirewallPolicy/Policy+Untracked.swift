@@ -26,7 +26,7 @@ extension Policy {
 }
 
 extension Rule {
-    fileprivate var bypassesTCP: Bool { action == .bypass && mayMatchTCP }
+    fileprivate var bypassesTCP: Bool { isEnabled && action == .bypass && mayMatchTCP }
 
     private var mayMatchTCP: Bool {
         guard let protocols else { return true }
@@ -35,7 +35,7 @@ extension Rule {
     }
 }
 
-/// Which packets a Bypass rule lets by: the rule without name, place and offload, and what its lists hold.
+/// Which packets a Bypass rule lets by: the rule without name, comment, place and offload, and what its lists hold.
 private struct Bypass: Hashable {
     var rule: Rule
     var addresses: [[AddressRange]]
@@ -54,6 +54,7 @@ private struct Bypass: Hashable {
         timeZone = schedule?.timeZone
         self.rule.schedule = schedule.map { _ in 0 }
         self.rule.name = ""
+        self.rule.comment = nil
         self.rule.offload = false
         self.rule.position = SourcePosition(file: "", line: 0, column: 0)
     }

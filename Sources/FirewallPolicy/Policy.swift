@@ -43,6 +43,7 @@ public final class Policy: Sendable {
             guard document.hasReferences(of: rule) else {
                 throw .danglingReference(rule: rule.name, rule.position)
             }
+            guard rule.isEnabled else { continue }
             guard let interfaces = patterns.register(rule.interfaces?.value ?? []) else {
                 throw .tooManyInterfacePatterns(rule.position)
             }
@@ -50,8 +51,8 @@ public final class Policy: Sendable {
             if rule.direction == .incoming { incoming.append(compiled) } else { outgoing.append(compiled) }
         }
         interfacePatterns = patterns
-        self.incoming = DirectionRules(incoming, lists)
-        self.outgoing = DirectionRules(outgoing, lists)
+        self.incoming = DirectionRules(incoming, lists, unmatched: document.unmatched.incoming)
+        self.outgoing = DirectionRules(outgoing, lists, unmatched: document.unmatched.outgoing)
     }
 }
 

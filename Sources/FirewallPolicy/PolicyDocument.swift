@@ -14,6 +14,7 @@ public struct PolicyDocument: Sendable {
     public var macLists: [NamedList<[MACAddress]>] = []
     public var schedules: [Schedule] = []
     public var rules: [Rule] = []
+    public var unmatched = UnmatchedSettings()
     public var stateful = StatefulSettings()
     public var engine = EngineSettings()
     public var reconnaissance = ReconnaissanceSettings()
@@ -28,7 +29,9 @@ public struct PolicyDocument: Sendable {
 
 extension PolicyDocument {
     /// The directions in which a rule offloads flows to the kernel.
-    public var offloadedDirections: Set<Direction> { Set(rules.filter(\.offload).map(\.direction)) }
+    public var offloadedDirections: Set<Direction> {
+        Set(rules.filter { $0.offload && $0.isEnabled }.map(\.direction))
+    }
 }
 
 public enum Mode: UInt8, Sendable, BitwiseCopyable { case inline, tap }
@@ -39,6 +42,23 @@ public enum FailureMode: UInt8, Sendable, BitwiseCopyable { case closed, open }
 public struct FailureSettings: Hashable, Sendable, BitwiseCopyable {
     public var engine = FailureMode.closed
     public var sanity = FailureMode.closed
+    public init() {}
+}
+
+/// What becomes of a packet that no rule decides about.
+public enum UnmatchedDecision: UInt8, Sendable, BitwiseCopyable {
+    /// It is refused if an Allow rule of its direction exists, else it passes.
+    case byRules
+    /// It passes, also beside Allow rules.
+    case allow
+    /// It is refused as if an Allow rule existed.
+    case deny
+}
+
+/// `default` of the policy file.
+public struct UnmatchedSettings: Hashable, Sendable, BitwiseCopyable {
+    public var incoming = UnmatchedDecision.byRules
+    public var outgoing = UnmatchedDecision.byRules
     public init() {}
 }
 
@@ -53,6 +73,9 @@ public struct InterfaceSettings: Hashable, Sendable {
 public struct NamedList<Values: Sendable>: Sendable {
     public var name: String?
     public var values: Values
+    /// For the printer, where the list was written with the names of others or of services: these, and the values that were
+    /// written as such.
+    public var written: (names: [String], literals: Values)?
     /// The file of `addresses-file`, for the printer.
     public var file: String?
     public var position: SourcePosition

@@ -50,6 +50,11 @@ public struct Rule: Hashable, Sendable {
     /// Index into `PolicyDocument.schedules`.
     public var schedule: Int?
     public var log = true
+    /// False: the rule is read and checked, and never matches. It has no part in what the policy is otherwise: an Allow rule
+    /// that is off restricts nothing.
+    public var isEnabled = true
+    /// What its author has to say about it.
+    public var comment: String?
     public var packetData = false
     public var offload = false
     public var position: SourcePosition

@@ -3,9 +3,9 @@
 /// What the rules say about a packet; the stateful checks come after.
 public enum RuleOutcome: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case bypass, forceAllow, deny, allow
-    /// No rule decides, and the packet passes: no Allow rule restricts its direction, or it is ICMPv6.
+    /// No rule decides, and the packet passes: nothing restricts its direction, or it is ICMPv6.
     case noMatch
-    /// An Allow rule exists for the direction and neither it nor another rule admits the packet.
+    /// An Allow rule exists for the direction, or `default` refuses, and no rule admits the packet.
     case implicitDeny
     /// The transport fields, which this packet does not have, decide.
     case undetermined

@@ -76,7 +76,7 @@ extension PolicyDocument {
     /// The names and globs of the only interfaces on which flows are offloaded in a direction; empty where it is all of them.
     /// The rules that offload in one direction agree about it.
     fileprivate func offloadInterfaces(_ direction: Direction) -> [String] {
-        rules.first { $0.offload && $0.direction == direction }?.interfaces?.value ?? []
+        rules.first { $0.offload && $0.isEnabled && $0.direction == direction }?.interfaces?.value ?? []
     }
 }
 

@@ -32,6 +32,8 @@ extension CanonicalPrinter {
         case .interfaces: rule.interfaces.map { text($0, ValueForm.interfaces.print) }
         case .schedule: rule.schedule.map { yamlText(document.schedules[$0].name) }
         case .log: rule.log ? nil : "false"
+        case .isEnabled: rule.isEnabled ? nil : "false"
+        case .comment: rule.comment.map(yamlText)
         case .packetData: rule.packetData ? "true" : nil
         case .offload: rule.offload ? "true" : nil
         }
@@ -46,17 +48,17 @@ extension CanonicalPrinter {
         if let addresses = criteria.addresses {
             let list = document.addressLists[addresses.value]
             parts.append(
-                "addresses: " + text(addresses) { _ in list.name.map(yamlText) ?? flowSequence(list.values.texts) })
+                "addresses: " + text(addresses) { _ in list.name.map(yamlText) ?? flowSequence(list.items(\.texts)) })
         }
         if let ports = criteria.ports {
             let list = document.portLists[ports.value]
             parts.append(
-                "ports: " + text(ports) { _ in list.name.map(yamlText) ?? flowSequence(list.values.map(\.text)) })
+                "ports: " + text(ports) { _ in list.name.map(yamlText) ?? flowSequence(list.items(\.texts)) })
         }
         if let macs = criteria.macs {
             let list = document.macLists[macs.value]
             parts.append(
-                "macs: " + text(macs) { _ in list.name.map(yamlText) ?? flowSequence(list.values.map(\.description)) })
+                "macs: " + text(macs) { _ in list.name.map(yamlText) ?? flowSequence(list.items(\.texts)) })
         }
         return parts.isEmpty ? nil : "{ \(parts.joined(separator: ", ")) }"
     }

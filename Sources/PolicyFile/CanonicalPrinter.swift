@@ -55,11 +55,11 @@ struct CanonicalPrinter {
             if let file = list.file {
                 printList(list.name, "{ addresses-file: \(yamlText(file)) }", [])
             } else {
-                printList(list.name, "addresses", list.values.texts)
+                printList(list.name, "addresses", list.items(\.texts))
             }
         }
-        for list in document.portLists { printList(list.name, "ports", list.values.map(\.text)) }
-        for list in document.macLists { printList(list.name, "macs", list.values.map(\.description)) }
+        for list in document.portLists { printList(list.name, "ports", list.items(\.texts)) }
+        for list in document.macLists { printList(list.name, "macs", list.items(\.texts)) }
         if text.count == start { text.removeLast(start - header) }
     }
 
@@ -69,7 +69,7 @@ struct CanonicalPrinter {
         guard values.count > 8 else { return line(2, "\(yamlText(name)): { \(kind): \(flowSequence(values)) }") }
         line(2, "\(yamlText(name)):")
         line(4, "\(kind):")
-        for value in values { line(6, "- \(plainOrQuoted(value))") }
+        for value in values { line(6, "- \(value)") }
     }
 
     private mutating func printSchedules() {
@@ -111,9 +111,23 @@ struct CanonicalPrinter {
     }
 }
 
-/// Values of a list inside brackets.
-func flowSequence(_ values: [String]) -> String {
-    "[" + values.map(plainOrQuoted).joined(separator: ", ") + "]"
+/// Items of a list inside brackets.
+func flowSequence(_ items: [String]) -> String { "[" + items.joined(separator: ", ") + "]" }
+
+extension NamedList {
+    /// Its items as they were written, names first; without names its values.
+    func items(_ texts: (Values) -> [String]) -> [String] {
+        guard let written else { return texts(values).map(plainOrQuoted) }
+        return written.names.map(yamlText) + texts(written.literals).map(plainOrQuoted)
+    }
+}
+
+extension [PortRange] {
+    var texts: [String] { map(\.text) }
+}
+
+extension [MACAddress] {
+    var texts: [String] { map(\.description) }
 }
 
 /// Addresses and ports need quotes only where a colon stands in them.

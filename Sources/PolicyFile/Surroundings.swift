@@ -9,12 +9,17 @@ package struct Surroundings: Sendable {
     /// Whether the host knows rules for this time zone (an IANA name).
     package var knowsTimeZone: @Sendable (_ name: String) -> Bool
 
+    /// The names that the host has for ports.
+    package var services: @Sendable () -> ServiceNames
+
     package init(
         read: @escaping @Sendable (_ path: String) throws(FileFault) -> [UInt8],
-        knowsTimeZone: @escaping @Sendable (_ name: String) -> Bool
+        knowsTimeZone: @escaping @Sendable (_ name: String) -> Bool,
+        services: @escaping @Sendable () -> ServiceNames = { ServiceNames() }
     ) {
         self.read = read
         self.knowsTimeZone = knowsTimeZone
+        self.services = services
     }
 
     /// This host. List files may be 64 MiB long: three million addresses.
@@ -24,6 +29,10 @@ package struct Surroundings: Sendable {
             guard let path = TimeZoneName.named(name).zoneinfoPath else { return false }
             guard let bytes = try? readFile(path, atMost: 1 << 20) else { return false }
             return (try? TimeZoneRules(tzif: bytes)) != nil
+        },
+        services: {
+            guard let bytes = try? readFile("/etc/services", atMost: 4 << 20) else { return ServiceNames() }
+            return ServiceNames(bytes)
         })
 }
 

@@ -24,13 +24,27 @@ struct CheckCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Say nothing when the policy is clean.")
     var quiet = false
 
+    @Flag(
+        name: .customLong("print"),
+        help: "Print the whole policy, drop-in files included, as one text in canonical form.")
+    var prints = false
+
+    @Flag(help: "With --print: settings that have their default too.")
+    var complete = false
+
+    func validate() throws {
+        if complete && !prints { throw ValidationError("--complete says how much --print prints") }
+    }
+
     func run() throws {
         let file = file ?? policy.path
         let outcome = PolicyFile.read(file)
         for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
         guard let document = outcome.document else { throw ExitCode(1) }
         let warnings = outcome.diagnostics.count
-        if !quiet {
+        if prints {
+            print(PolicyFile.canonical(document, complete: complete), terminator: "")
+        } else if !quiet {
             let files = document.files.count
             print(
                 "\(file.harmless): \(document.rules.count) rule\(document.rules.count == 1 ? "" : "s") in \(files) "

@@ -40,6 +40,10 @@ struct RandomPolicies {
             sketch.document.engine.dhcpAndDNS = random.pick([.client, .dnsOnly])
             sketch.document.engine.pathMTU = true
         }
+        if random.oneIn(4) {
+            sketch.document.unmatched.incoming = random.pick([.allow, .deny])
+            sketch.document.unmatched.outgoing = random.pick([.byRules, .allow, .deny])
+        }
         return sketch.document
     }
 
@@ -61,6 +65,7 @@ struct RandomPolicies {
                 random.oneIn(3) ? ["eth0", "wg0"] : [random.pick(RandomPolicies.interfaces)])
         }
         if random.oneIn(10) { rule.schedule = random.pick([0, 1]) }
+        rule.isEnabled = !random.oneIn(12)
         sketch.document.rules.append(rule)
     }
 

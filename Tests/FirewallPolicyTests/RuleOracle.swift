@@ -15,7 +15,9 @@ struct RuleOracle {
     private enum Field { case absent, unknown, present }
 
     func decide(_ subject: RuleSubject) -> RuleDecision {
-        let rules = policy.rules.indices.filter { policy.rules[$0].direction == subject.direction }
+        let rules = policy.rules.indices.filter {
+            policy.rules[$0].direction == subject.direction && policy.rules[$0].isEnabled
+        }
         var possible: [RuleOutcome] = []
         var logOnly: Int32 = -1
         for priority in [4, 3, 2, 1, 0] as [UInt8] {
@@ -53,7 +55,12 @@ struct RuleOracle {
 
     private func withoutMatch(_ subject: RuleSubject, _ rules: [Rule], _ logOnly: Int32) -> RuleDecision {
         let pass = RuleDecision(outcome: .noMatch, logOnlyRule: logOnly)
-        guard rules.contains(where: { $0.action == .allow }) else { return pass }
+        let unmatched = policy.document.unmatched
+        switch subject.direction == .incoming ? unmatched.incoming : unmatched.outgoing {
+        case .allow: return pass
+        case .byRules: guard rules.contains(where: { $0.action == .allow }) else { return pass }
+        case .deny: break
+        }
         let isIP = subject.network == .ipv4 || subject.network == .ipv6
         if !isIP, !rules.contains(where: coversOtherFrames) { return pass }
         if subject.network == .ipv6 {

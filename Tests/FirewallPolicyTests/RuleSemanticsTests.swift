@@ -72,8 +72,37 @@ struct RuleOrderTests {
         #expect(try sketch.outcome(.tcp(to: 80)) == .allow)
         #expect(try sketch.outcome(.udp(to: 80).outgoing) == .noMatch)
         let policy = try sketch.policy()
-        #expect(policy.hasAllowRules(.incoming))
-        #expect(!policy.hasAllowRules(.outgoing))
+        #expect(policy.isRestrictive(.incoming))
+        #expect(!policy.isRestrictive(.outgoing))
+    }
+
+    @Test("`default` decides in place of the Allow rules, for its direction", arguments: [false, true])
+    func unmatched(hasAllowRule: Bool) throws {
+        var sketch = PolicySketch()
+        if hasAllowRule { sketch.rule(.allow) { $0.protocols = Criterion(.number(IPProtocol.tcp)) } }
+        for (decision, outcome) in [
+            (UnmatchedDecision.byRules, hasAllowRule ? RuleOutcome.implicitDeny : .noMatch), (.allow, .noMatch),
+            (.deny, .implicitDeny),
+        ] {
+            sketch.document.unmatched.incoming = decision
+            #expect(try sketch.outcome(.udp(to: 80)) == outcome)
+            #expect(try sketch.outcome(.udp(to: 80).outgoing) == .noMatch)
+            #expect(try sketch.outcome(.icmpv6(type: 128)) == .noMatch)
+            #expect(try sketch.outcome(.tcp(to: 80)) == (hasAllowRule ? .allow : outcome))
+        }
+        sketch.document.unmatched.outgoing = .deny
+        #expect(try sketch.outcome(.udp(to: 80).outgoing) == .implicitDeny)
+    }
+
+    @Test("A rule that is off does not match, and the next one decides")
+    func disabled() throws {
+        var sketch = PolicySketch()
+        sketch.rule(.deny, priority: 3) { $0.isEnabled = false }
+        let forced = sketch.rule(.forceAllow)
+        sketch.rule(.allow) { $0.isEnabled = false }
+        #expect(try sketch.decide(.tcp(to: 80)) == RuleDecision(outcome: .forceAllow, rule: forced))
+        #expect(try sketch.outcome(.udp(to: 80)) == .forceAllow)
+        #expect(try !sketch.policy().isRestrictive(.incoming))
     }
 
     @Test("An Allow rule whose schedule is off admits nothing, and the direction stays restrictive")

@@ -10,7 +10,7 @@ import isolation
 isolation.isolate()
 
 from agent import Agent, reasons, thread_named
-from forge import Injector
+from forge import Injector, one_cpu
 from lab import Lab, wait_until
 from scapy.layers.inet import IP, TCP, UDP
 
@@ -35,9 +35,9 @@ class SettingTests(unittest.TestCase):
     def setUp(self):
         self.addCleanup(self.host.flush_rules)
 
-    def agent(self, settings="", **options):
+    def agent(self, settings="", policy=POLICY, **options):
         agent = Agent(
-            self.host, f"{POLICY}{settings}\n", name=os.path.basename(self.lab.file("agent")), **options).start()
+            self.host, f"{policy}{settings}\n", name=os.path.basename(self.lab.file("agent")), **options).start()
         self.addCleanup(agent.stop)
         return agent
 
@@ -116,6 +116,38 @@ class SettingTests(unittest.TestCase):
                 events = agent.events()
                 self.assertEqual(len(events), lines)
                 self.assertEqual(reasons(events), {"deny": 20})
+
+    def syn(self, port):
+        self.injector.send(IP(src=self.client.ip4, dst=self.host.ip4) / TCP(sport=1023, dport=port))
+
+    def test_default(self):
+        """What no rule decides about, with an Allow rule beside it and without one; what a rule denies comes after it."""
+        web = "  - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }\n"
+        for settings, refused in (
+                ("", False), (web, True), ("default: { incoming: deny }", True), (web + "default: { incoming: allow }", False),
+                (web.replace("allow, direction", "allow, enabled: false, direction"), False),
+                ("default: { outgoing: deny }", False)):
+            with self.subTest(settings):
+                self.host.flush_rules()
+                agent = self.agent(settings).feed()
+                with one_cpu():
+                    self.syn(81)
+                    self.telnet()
+                wanted = {"deny": 1, "out-of-allowed-policy": 1} if refused else {"deny": 1}
+                self.assertEqual(reasons(agent.wait_for_events(2 if refused else 1)), wanted)
+                agent.stop()
+
+    def test_a_rule_that_is_off(self):
+        for state, wanted in (("true", {"deny": 1}), ("false", {"unsolicited-udp": 1})):
+            with self.subTest(state):
+                self.host.flush_rules()
+                agent = self.agent(policy=POLICY.replace("packet-data: true", f"enabled: {state}")).feed()
+                with one_cpu():
+                    self.telnet()
+                    if state == "false":
+                        self.datagram()
+                self.assertEqual(reasons(agent.wait_for_events()), wanted)
+                agent.stop()
 
     def test_ignore(self):
         for settings, silenced in (("events: { ignore: [unsolicited-udp] }", 3), ("", 0)):

@@ -264,6 +264,21 @@ class CheckTests(ToolTests):
         self.assertIn("3 rules in 1 file, no warnings", self.check(POLICY))
         self.assertEqual(self.check(POLICY, "--quiet"), "")
 
+    def test_the_whole_policy_is_printed_as_it_was_meant(self):
+        """Names stay names, drop-in files are in it, and what is printed is read and printed as the same."""
+        policy = POLICY.replace("{ ports: 80 }", "{ ports: [https, web, 8080] }") + "lists: { web: { ports: [http, 81] } }\n"
+        directory = self.lab.file("printed")
+        os.makedirs(os.path.join(directory, "policy.d"))
+        path = self.lab.file(os.path.join(directory, "policy.yaml"), policy)
+        self.lab.file(os.path.join(directory, "policy.d", "a.yaml"), "version: 1\nmode: tap\n")
+        text = self.tool("check", path, "--print")
+        self.assertIn("mode: tap\n", text)
+        self.assertIn("  web: { ports: [http, 81] }\n", text)
+        self.assertIn("destination: { ports: [https, web, 8080] }\n", text)
+        self.assertNotIn("timeouts", text)
+        self.assertIn("established: 3h\n", self.tool("check", path, "--print", "--complete"))
+        self.assertEqual(self.tool("check", self.lab.file("again.yaml", text), "--print"), text)
+
     def test_every_error_is_said_at_once_with_its_place(self):
         output = self.check("version: 1\nmode: inlin\nqueue: { length: many }\n", status=1)
         self.assertRegex(output, r"checked\S*\.yaml:2:7: error: ")

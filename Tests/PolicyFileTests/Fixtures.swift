@@ -34,7 +34,10 @@ enum Fixtures {
     static func surroundings(of folder: String) -> Surroundings {
         Surroundings(
             read: { path throws(FileFault) in try readFile("\(root)/\(folder)/\(path)", atMost: 1 << 20) },
-            knowsTimeZone: { ["Europe/Berlin", "America/New_York"].contains($0) })
+            knowsTimeZone: { ["Europe/Berlin", "America/New_York"].contains($0) },
+            services: {
+                ServiceNames(Array("ssh 22/tcp\ndomain 53/udp\nhttp 80/tcp\nhttps 443/tcp\n9pfs 564/tcp\n".utf8))
+            })
     }
 
     /// A policy whose first line is `# replay` is read for replay.

@@ -9,9 +9,9 @@ struct DirectionRules: Sendable {
     private let deciding: RankedRules
     /// In the order of the files.
     private let logOnly: RankedRules
-    /// Whether an Allow rule makes the direction restrictive. One whose schedule is off still does: else the end of office
-    /// hours would open the host.
-    let hasAllowRules: Bool
+    /// Whether what no rule admits is refused. By the rules it is if one is an Allow rule, also one whose schedule is off:
+    /// else the end of office hours would open the host.
+    let isRestrictive: Bool
     /// Whether any rule can match a frame that is not IP. Only then the implicit deny covers such frames: on an IP queue
     /// there are none, and a replayed capture is not to show its ARP frames as refused.
     private let coversOtherFrames: Bool
@@ -20,12 +20,12 @@ struct DirectionRules: Sendable {
     let examinesSourceMAC: Bool
     let examinesDestinationMAC: Bool
 
-    init(_ rules: [CompiledRule], _ lists: RuleLists) {
+    init(_ rules: [CompiledRule], _ lists: RuleLists, unmatched: UnmatchedDecision) {
         let deciding = rules.filter { $0.action != .logOnly }
             .sorted { ($1.priority, $0.action.rawValue, $0.index) < ($0.priority, $1.action.rawValue, $1.index) }
         self.deciding = RankedRules(deciding, lists)
         logOnly = RankedRules(rules.filter { $0.action == .logOnly }, lists)
-        hasAllowRules = deciding.contains { $0.action == .allow }
+        isRestrictive = unmatched == .byRules ? deciding.contains { $0.action == .allow } : unmatched == .deny
         let ip = CompiledRule.bit(.ipv4) | CompiledRule.bit(.ipv6)
         coversOtherFrames = rules.contains { $0.networks & ~ip != 0 }
         examinesFlags = rules.contains { $0.tests.contains(.flags) }
@@ -56,7 +56,7 @@ struct DirectionRules: Sendable {
 
     /// The outcome when no rule matches. ICMPv6 is exempt from the implicit deny.
     private func unmatched(_ subject: RuleSubject) -> RuleOutcome {
-        hasAllowRules && !subject.isICMPv6 && (subject.isIP || coversOtherFrames) ? .implicitDeny : .noMatch
+        isRestrictive && !subject.isICMPv6 && (subject.isIP || coversOtherFrames) ? .implicitDeny : .noMatch
     }
 
     private func firstLogOnly(_ subject: RuleSubject, _ lists: RuleLists) -> Int32 {
@@ -79,7 +79,7 @@ extension DirectionRules {
         var search = FirstCertainMatch()
         deciding.search(&search, subject, lists)
         guard search.certain != .max else {
-            let mayBeICMPv6 = hasAllowRules && subject.protocolIsUnknown
+            let mayBeICMPv6 = isRestrictive && subject.protocolIsUnknown
             if mayBeICMPv6 || search.mayBeOther(than: nil) { return RuleDecision(outcome: .undetermined) }
             return RuleDecision(outcome: unmatched(subject), logOnlyRule: firstCertainLogOnly(subject, lists))
         }

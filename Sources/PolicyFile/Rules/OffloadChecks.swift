@@ -34,7 +34,7 @@ extension PolicyDraft {
     func checkOffloads(_ sink: inout DiagnosticSink) {
         for (rule, place) in offloads {
             for other in document.rules {
-                guard other.direction == rule.direction else { continue }
+                guard other.isEnabled, other.direction == rule.direction else { continue }
                 if other.offload, other.interfaces != rule.interfaces {
                     sink.error(
                         at: place,

@@ -28,9 +28,9 @@ extension PolicyDraft {
         return criteria
     }
 
-    /// A list by name, a literal, or a sequence of both. What is not one named list becomes an unnamed one.
-    private mutating func listCriterion(
-        _ node: YAMLNode, _ kind: ListKind, _ sink: inout DiagnosticSink
+    /// A list by name, a value, or a sequence of both. What is not one named list becomes an unnamed one.
+    private mutating func listCriterion<Value>(
+        _ node: YAMLNode, _ form: ListForm<Value>, _ sink: inout DiagnosticSink
     ) -> Criterion<Int>? {
         guard let operand = operand(node, &sink) else { return nil }
         let items: [YAMLNode]
@@ -41,119 +41,61 @@ extension PolicyDraft {
         }
         guard !items.isEmpty else {
             sink.mismatch(
-                operand.node, expected: kind.expected,
+                operand.node, expected: form.kind.expected,
                 suggestion: operand.node.isNothing ? nil : "an empty sequence matches nothing")
             return nil
         }
         let errors = sink.errorCount
-        let index = listIndex(items, kind, at: operand.node.place, &sink)
+        let index = listIndex(items, form, at: operand.node.place, &sink)
         guard let index, sink.errorCount == errors else { return nil }
-        if kind == .ports, operand.isInverted, document.portLists[index].values == [PortRange(first: 0, last: .max)] {
+        if form.kind == .ports, operand.isInverted,
+            document.portLists[index].values == [PortRange(first: 0, last: .max)]
+        {
             sink.error(at: operand.node.place, found: "not all ports, which nothing matches", expected: "a criterion")
         }
         return Criterion(index, isInverted: operand.isInverted)
     }
 
-    private mutating func listIndex(
-        _ items: [YAMLNode], _ kind: ListKind, at place: SourcePlace, _ sink: inout DiagnosticSink
+    private mutating func listIndex<Value>(
+        _ items: [YAMLNode], _ form: ListForm<Value>, at place: SourcePlace, _ sink: inout DiagnosticSink
     ) -> Int? {
-        if items.count == 1, let name = items[0].text, kind.takesForName(name) {
-            return namedList(items[0], name, kind, &sink)
+        if items.count == 1, let name = items[0].text, takesForName(name, form.kind),
+            lists[name] != nil || form.service(serviceNames, name) == nil
+        {
+            return namedList(items[0], name, form.kind, &sink)
         }
-        let position = sink.position(of: place)
-        switch kind {
-        case .addresses:
-            var set = AddressRangeSet()
-            for item in items {
-                guard sink.hasRoom else { break }
-                for range in values(of: item, kind, in: document.addressLists, &sink, literal: addressRange) {
-                    set.insert(range)
-                }
-            }
-            document.addressLists.append(NamedList(name: nil, values: set.takeRanges(), position: position))
-            return document.addressLists.count - 1
-        case .ports:
-            let values = items.flatMap {
-                self.values(of: $0, kind, in: document.portLists, &sink, literal: PortSyntax.range)
-            }
-            document.portLists.append(NamedList(name: nil, values: PortSyntax.joined(values), position: position))
-            return document.portLists.count - 1
-        case .macs:
-            let values = items.flatMap {
-                self.values(of: $0, kind, in: document.macLists, &sink, literal: MACSyntax.address)
-            }
-            document.macLists.append(NamedList(name: nil, values: values.sortedSet(), position: position))
-            return document.macLists.count - 1
-        }
+        var parts = ListParts<Value>()
+        for item in items where sink.hasRoom { add(item, to: &parts, form, &sink) }
+        let list = parts.list(name: nil, at: sink.position(of: place), normalize: form.normalize)
+        document[keyPath: form.lists].append(list)
+        return document[keyPath: form.lists].count - 1
     }
 
-    /// The values that one item of a sequence stands for.
-    private mutating func values<Value>(
-        of item: YAMLNode, _ kind: ListKind, in lists: [NamedList<[Value]>], _ sink: inout DiagnosticSink,
-        literal: (String) throws(ScalarFault) -> Value
-    ) -> [Value] {
-        guard let text = item.text else {
-            sink.mismatch(item, expected: kind.expected)
-            return []
-        }
+    /// One item of a sequence.
+    private mutating func add<Value>(
+        _ item: YAMLNode, to parts: inout ListParts<Value>, _ form: ListForm<Value>, _ sink: inout DiagnosticSink
+    ) {
+        guard let text = item.text else { return sink.mismatch(item, expected: form.kind.expected) }
         guard text != "any" else {
-            sink.error(at: item.place, found: "any among others", expected: "any alone, or what is meant")
-            return []
+            return sink.error(at: item.place, found: "any among others", expected: "any alone, or what is meant")
         }
-        if kind.takesForName(text) {
-            guard let index = namedList(item, text, kind, &sink) else { return [] }
-            guard takeCopy(of: lists[index].values.count, at: item, &sink) else { return [] }
-            return lists[index].values
+        guard takesForName(text, form.kind) else {
+            if let value = sink.value(of: item, { () throws(ScalarFault) in try form.parse(text) }) {
+                parts.literals.append(value)
+            }
+            return
         }
-        return sink.value(of: item) { () throws(ScalarFault) in try literal(text) }.map { [$0] } ?? []
-    }
-
-    /// Every mixture has its own copy of the lists in it; a great one belongs in a list of its own.
-    private mutating func takeCopy(of count: Int, at node: YAMLNode, _ sink: inout DiagnosticSink) -> Bool {
-        copiedValues += count
-        guard copiedValues > PolicyDraft.maximumCopiedValues else { return true }
-        sink.error(
-            at: node.place, found: "more than \(PolicyDraft.maximumCopiedValues) values of lists in mixtures",
-            expected: "the list alone", suggestion: "write a rule for each list")
-        return false
-    }
-
-    private func namedList(
-        _ node: YAMLNode, _ name: String, _ kind: ListKind, _ sink: inout DiagnosticSink
-    ) -> Int? {
-        if let entry = lists[name] {
-            if entry.kind == kind { return entry.index }
-            sink.error(
-                at: node.place, found: "the list \(quoted(name)), which holds \(entry.kind.noun)",
-                expected: "a list of \(kind.noun)")
-            return nil
-        }
-        if isIncomplete { return nil }
-        let known = sink.hasRoom ? document.listNames(of: kind) : []
-        let hint = kind == .addresses && name.contains(".") ? "host names are not looked up" : nil
-        sink.error(
-            at: node.place, found: "the undefined list \(quoted(name))",
-            expected: "a name under lists, or \(kind.literal)",
-            suggestion: meant(name, among: known) ?? hint)
-        return nil
-    }
-}
-
-extension PolicyDocument {
-    /// Names to compare a misspelt one with; no more than that takes a moment. Named lists stand before literals.
-    fileprivate func listNames(of kind: ListKind) -> [String] {
-        switch kind {
-        case .addresses: addressLists.prefix(1_000).compactMap(\.name)
-        case .ports: portLists.prefix(1_000).compactMap(\.name)
-        case .macs: macLists.prefix(1_000).compactMap(\.name)
-        }
+        guard !parts.names.contains(text), let values = values(named: text, by: item, form, &sink) else { return }
+        parts.names.append(text)
+        parts.named += values
     }
 }
 
 extension ListKind {
-    fileprivate var expected: String { "any, the name of a list, \(literal), or a sequence of these" }
+    var expected: String { "any, the name of a list, \(literal), or a sequence of these" }
 
-    fileprivate var literal: String {
+    /// What may stand in a list in place of another list's name.
+    var literal: String {
         switch self {
         case .addresses: AddressSyntax.expected
         case .ports: PortSyntax.expected
@@ -161,10 +103,5 @@ extension ListKind {
         }
     }
 
-    fileprivate var noun: String { self == .macs ? "MAC addresses" : rawValue }
-
-    /// Whether the text names a list and is no literal of this kind.
-    fileprivate func takesForName(_ text: String) -> Bool {
-        isName(text) && (self != .macs || MACAddress(parsing: text) == nil)
-    }
+    var noun: String { self == .macs ? "MAC addresses" : rawValue }
 }

@@ -12,6 +12,17 @@ struct ListEntry: Sendable {
     /// Index into the document's lists of this kind.
     var index: Int
     var place: SourcePlace
+    /// Items that name other lists, or services; settled once all lists are known.
+    var references: [YAMLNode] = []
+    var state = State.read
+
+    enum State: Hashable {
+        case read
+        /// Its references are being followed.
+        case open
+        /// Has its values. Lists of lists are one level higher than the highest list in them.
+        case settled(levels: Int)
+    }
 }
 
 extension PolicyDraft {
@@ -65,61 +76,59 @@ extension PolicyDraft {
     }
 
     private mutating func define(_ entry: YAMLEntry, as part: YAMLEntry, _ sink: inout DiagnosticSink) {
-        let position = sink.position(of: entry.keyPlace)
         switch part.key {
-        case "ports":
-            let values = literals(part.value, PortSyntax.expected, &sink, PortSyntax.range)
-            lists[entry.key] = ListEntry(kind: .ports, index: document.portLists.count, place: entry.keyPlace)
-            document.portLists.append(
-                NamedList(name: entry.key, values: PortSyntax.joined(values), position: position))
-        case "macs":
-            let values = literals(part.value, MACSyntax.expected, &sink, MACSyntax.address)
-            lists[entry.key] = ListEntry(kind: .macs, index: document.macLists.count, place: entry.keyPlace)
-            document.macLists.append(NamedList(name: entry.key, values: values.sortedSet(), position: position))
+        case "ports": define(entry, part.value, .ports, &sink)
+        case "macs": define(entry, part.value, .macs, &sink)
         case "addresses-file":
             let (file, ranges) = readAddressFile(part.value, &sink)
             lists[entry.key] = ListEntry(kind: .addresses, index: document.addressLists.count, place: entry.keyPlace)
+            let position = sink.position(of: entry.keyPlace)
             document.addressLists.append(NamedList(name: entry.key, values: ranges, file: file, position: position))
-        default:
-            let values = literals(part.value, AddressSyntax.expected, &sink, addressRange)
-            var set = AddressRangeSet()
-            for range in values { set.insert(range) }
-            lists[entry.key] = ListEntry(kind: .addresses, index: document.addressLists.count, place: entry.keyPlace)
-            document.addressLists.append(NamedList(name: entry.key, values: set.takeRanges(), position: position))
+        default: define(entry, part.value, .addresses, &sink)
         }
     }
 
-    /// The values of one scalar or of a sequence of them.
-    private func literals<Value>(
-        _ node: YAMLNode, _ expected: String, _ sink: inout DiagnosticSink,
-        _ parse: (String) throws(ScalarFault) -> Value
-    ) -> [Value] {
-        let nodes: [YAMLNode]
-        switch node.content {
-        case .sequence(let items): nodes = items
-        case .scalar where !node.isNothing: nodes = [node]
-        default:
-            sink.mismatch(node, expected: expected, suggestion: node.isNothing ? "[] is none" : nil)
-            return []
-        }
-        var values: [Value] = []
-        values.reserveCapacity(nodes.count)
-        for node in nodes where sink.hasRoom {
-            guard let text = node.text else {
-                sink.mismatch(node, expected: expected)
+    private mutating func define<Value>(
+        _ entry: YAMLEntry, _ node: YAMLNode, _ form: ListForm<Value>, _ sink: inout DiagnosticSink
+    ) {
+        var list = ListEntry(kind: form.kind, index: document[keyPath: form.lists].count, place: entry.keyPlace)
+        var parts = ListParts<Value>()
+        for item in items(of: node, form.kind, &sink) where sink.hasRoom {
+            guard let text = item.text else {
+                sink.mismatch(item, expected: form.kind.literal)
                 continue
             }
-            let value = sink.value(of: node) { () throws(ScalarFault) in
-                do throws(ScalarFault) {
-                    return try parse(text)
-                } catch {
-                    guard isName(text), !text.contains(".") else { throw error }
-                    throw ScalarFault(error.expected, suggestion: "names do not stand in a list: write the values")
-                }
+            guard text != "any" else {
+                sink.error(
+                    at: item.place, found: "any in a list", expected: "values",
+                    suggestion: "a rule without the criterion matches any")
+                continue
             }
-            if let value { values.append(value) }
+            guard takesForName(text, form.kind) else {
+                if let value = sink.value(of: item, { () throws(ScalarFault) in try form.parse(text) }) {
+                    parts.literals.append(value)
+                }
+                continue
+            }
+            if !parts.names.contains(text) {
+                parts.names.append(text)
+                list.references.append(item)
+            }
         }
-        return values
+        lists[entry.key] = list
+        let position = sink.position(of: entry.keyPlace)
+        document[keyPath: form.lists].append(parts.list(name: entry.key, at: position, normalize: form.normalize))
+    }
+
+    /// The items of one scalar or of a sequence of them.
+    private func items(of node: YAMLNode, _ kind: ListKind, _ sink: inout DiagnosticSink) -> [YAMLNode] {
+        switch node.content {
+        case .sequence(let items): return items
+        case .scalar where !node.isNothing: return [node]
+        default:
+            sink.mismatch(node, expected: kind.literal, suggestion: node.isNothing ? "[] is none" : nil)
+            return []
+        }
     }
 
     private func readAddressFile(

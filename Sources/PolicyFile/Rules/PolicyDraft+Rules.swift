@@ -27,7 +27,7 @@ extension PolicyDraft {
         check(draft, &sink)
         guard sink.errorCount == errorsBefore else { return }
         document.rules.append(draft.rule)
-        if draft.rule.offload { offloads.append((draft.rule, draft.place(of: .offload))) }
+        if draft.rule.offload, draft.rule.isEnabled { offloads.append((draft.rule, draft.place(of: .offload))) }
     }
 
     private func ruleValues(_ entries: [YAMLEntry], _ sink: inout DiagnosticSink) -> [RuleKey: YAMLNode] {
@@ -77,6 +77,10 @@ extension PolicyDraft {
         case .icmp: draft.rule.icmp = icmp(node, of: draft, &sink)
         case .interfaces: draft.rule.interfaces = interfaces(node, &sink)
         case .schedule: draft.rule.schedule = schedule(node, &sink)
+        case .isEnabled: if let isOn = ValueForm.flag.read(node, &sink) { draft.rule.isEnabled = isOn }
+        case .comment:
+            draft.rule.comment = node.text
+            if node.text == nil { sink.mismatch(node, expected: "a text") }
         case .log: if let log = ValueForm.flag.read(node, &sink) { draft.rule.log = log }
         case .packetData: if let data = ValueForm.flag.read(node, &sink) { draft.rule.packetData = data }
         case .offload: if let offload = ValueForm.flag.read(node, &sink) { draft.rule.offload = offload }

@@ -15,6 +15,8 @@ struct PolicyDraft {
     var antiEvasion = AntiEvasionDraft()
     var schedules: [ScheduleDraft] = []
     var lists: [String: ListEntry] = [:]
+    /// The host's names for ports.
+    let serviceNames: ServiceNames
     var rules: [YAMLNode] = []
     /// Places of the rules by name.
     var ruleNames: [String: SourcePlace] = [:]
@@ -31,6 +33,7 @@ struct PolicyDraft {
     init(use: PolicyUse, surroundings: Surroundings) {
         self.use = use
         self.surroundings = surroundings
+        serviceNames = surroundings.services()
     }
 
     static let keys = ["version"] + Setting.all.map(\.key) + ["lists", "schedules", "rules"]
@@ -84,6 +87,7 @@ struct PolicyDraft {
     /// What depends on all files: schedules, rules, and settings that contradict each other.
     mutating func finish(_ sink: inout DiagnosticSink) {
         document.schedules = schedules.map { $0.schedule }
+        settleLists(&sink)
         for node in rules where sink.hasRoom { readRule(node, &sink) }
         finishAntiEvasion(&sink)
         checkSettings(&sink)

@@ -7,6 +7,8 @@ enum RuleKey: String, CaseIterable {
     case name, action, priority, direction, frame
     case protocols = "protocol"
     case source, destination, flags, icmp, interfaces, schedule, log
+    case isEnabled = "enabled"
+    case comment
     case packetData = "packet-data"
     case offload
 
@@ -24,6 +26,8 @@ enum RuleKey: String, CaseIterable {
         case "type", "code": "\(quoted(key)) belongs inside icmp"
         case "iif", "oif", "interface", "in-interface", "out-interface": "write interfaces: […]"
         case "not": "\"not\" stands inside one criterion"
+        case "disabled", "disable", "active", "enable": "write enabled: false, or leave it out"
+        case "description", "note", "remark": "write comment: …"
         default: nil
         }
     }

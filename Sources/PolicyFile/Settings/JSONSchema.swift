@@ -101,7 +101,8 @@ private enum Schema {
         case .icmp: criterion(icmp)
         case .interfaces: criterion(ValueForm.interfaces.schema)
         case .schedule: text
-        case .log, .packetData, .offload: ValueForm.flag.schema
+        case .log, .isEnabled, .packetData, .offload: ValueForm.flag.schema
+        case .comment: #"{"type":["string","integer","number","boolean"]}"#
         }
     }
 

@@ -33,6 +33,13 @@ extension Setting {
                 .unavailable("ignore", "reconnaissance detection is", off: "[]"),
                 .unavailable("block", "blocking scanners is", off: "off"),
             ]),
+        .section(
+            "default",
+            [
+                Setting("incoming", \.unmatched.incoming, .unmatched),
+                Setting("outgoing", \.unmatched.outgoing, .unmatched),
+                .unavailable("reply", "answering what is refused is", off: "none"),
+            ]),
         .section("events", events),
         .section("queue", queue),
         .section("metrics", [Setting("listen", \.metrics.listen, .loopbackEndpoint)]),
@@ -180,6 +187,12 @@ extension Setting {
 
 extension ValueForm where Value == FailureMode {
     fileprivate static let failureMode = ValueForm.words(["closed": .closed, "open": .open])
+}
+
+extension ValueForm where Value == UnmatchedDecision {
+    fileprivate static let unmatched = ValueForm.words(
+        ["by-rules": .byRules, "allow": .allow, "deny": .deny],
+        advice: ["drop": "write deny", "reject": "write deny", "accept": "write allow", "pass": "write allow"])
 }
 
 extension ValueForm where Value == Bool {

@@ -139,6 +139,13 @@ extension Setting {
         "reconnaissance.detect.xmas-scan": "Report TCP packets with FIN, PSH and URG.",
         "reconnaissance.ignore": "Lists or addresses of which no scan is reported.",
         "reconnaissance.block": "How long everything from a scanner is dropped.",
+        "default.incoming": """
+        What becomes of incoming packets that no rule decides about: by-rules refuses them once an Allow rule of the direction \
+        exists (Out Of Allowed Policy); deny, as if one existed; allow passes them also beside Allow rules. The checks of \
+        state and sanity are the same in all three.
+        """,
+        "default.outgoing": "The same for outgoing packets.",
+        "default.reply": "How a packet that is refused so is answered.",
         "events.file.path": """
         Where the events go. The packaged unit may write below /var/log/portreeve only: another place needs a drop-in with \
         ReadWritePaths=.
