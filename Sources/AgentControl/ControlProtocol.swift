@@ -17,6 +17,13 @@ package enum ControlProtocol {
     package static let version: Int64 = 1
     /// Where the agent listens unless told otherwise.
     package static let defaultPath = "/run/portreeve/control.sock"
+    /// Where the agent with this control socket keeps what outlives it, unless told otherwise: the host's agent in the place
+    /// that its unit makes for it, another beside its socket.
+    package static func stateDirectory(control path: String) -> String {
+        if path == defaultPath { return "/var/lib/portreeve" }
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
     /// Bytes of a request, without its line feed.
     package static let requestLimit = 64 << 10
     /// Bytes of a reply, without its line feed.

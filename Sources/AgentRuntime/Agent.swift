@@ -74,7 +74,7 @@ package final class Agent: Sendable {
         } catch {
             // What made it end again and again is there already.
             if !error.givesUp || FailureNote(in: options.policyDirectory) == nil {
-                FailureNote.leave(error.description, in: options.policyDirectory)
+                FailureNote(at: Clocks.calendarSeconds(), text: error.description).leave(in: options.policyDirectory)
             }
             throw error
         }

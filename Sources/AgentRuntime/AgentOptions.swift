@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import AgentControl
+import PolicyFile
 
 /// How the agent is started.
 package struct AgentOptions: Sendable {
     package var policyPath = "/etc/portreeve/policy.yaml"
     /// Overrides `queue.numbers` of the policy.
     package var queues: ClosedRange<UInt16>?
-    package var controlPath = AgentOptions.defaultControlPath
-    package static let defaultControlPath = "/run/portreeve/control.sock"
+    package var controlPath = ControlProtocol.defaultPath
     /// Where the last policy in force is kept, if anywhere else than `policyDirectory` says.
     package var stateDirectory: String?
-    /// Over restarts, upgrades and boots. An agent with a control socket of its own keeps its policy beside that, for the
-    /// other place is that of the host's agent.
-    package var policyDirectory: String {
-        stateDirectory ?? (controlPath == AgentOptions.defaultControlPath ? "/var/lib/portreeve" : directory)
-    }
+    /// Over restarts, upgrades and boots.
+    package var policyDirectory: String { stateDirectory ?? ControlProtocol.stateDirectory(control: controlPath) }
     var keeper: PolicyKeeper { PolicyKeeper(directory: policyDirectory, policyPath: policyPath) }
     /// The connections for the next run, beside the control socket.
     package var statePath: String { directory + "/state" }

@@ -10,6 +10,7 @@ import Glibc
 import Locking
 import NetfilterQueue
 import PacketWire
+import PolicyFile
 import Synchronization
 
 /// What the agent counts and how it stands, taken once: status and metrics are two ways to show it.

@@ -8,6 +8,7 @@ import Locking
 import Logging
 import NetfilterQueue
 import PacketWire
+import PolicyFile
 import Synchronization
 
 /// The main thread: starts and stops the others, takes signals and errands, and looks after the house once a second.

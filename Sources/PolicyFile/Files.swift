@@ -53,7 +53,7 @@ func namesInDirectory(_ path: String) throws(FileFault) -> [String]? {
 
 extension FileFault {
     /// In the C library's words.
-    package init(errno code: Int32) {
+    init(errno code: Int32) {
         self.init(unsafe String(cString: strerror(code)))
     }
 }

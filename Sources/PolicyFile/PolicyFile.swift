@@ -20,6 +20,8 @@ package enum PolicyFile {
     package struct Outcome: Sendable {
         package var document: PolicyDocument?
         package var diagnostics: [Diagnostic]
+        /// The settings as far as they could be read, for who has to do with something where nothing is right.
+        package var attempt = PolicyDocument()
 
         /// The document, or all diagnostics as an error.
         package func get() throws(PolicyFileError) -> PolicyDocument {
@@ -96,7 +98,8 @@ package enum PolicyFile {
             }
         }
         draft.finish(&sink)
-        return Outcome(document: sink.errorCount == 0 ? draft.document : nil, diagnostics: sink.sorted())
+        return Outcome(
+            document: sink.errorCount == 0 ? draft.document : nil, diagnostics: sink.sorted(), attempt: draft.document)
     }
 }
 

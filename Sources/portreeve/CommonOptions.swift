@@ -15,7 +15,7 @@ struct ControlOptions: ParsableArguments {
         do {
             return try ControlClient(path: path, timeoutSeconds: timeoutSeconds).request(request)
         } catch {
-            throw fail("\(error)")
+            throw fail(explaining(error))
         }
     }
 

@@ -10,11 +10,13 @@ struct EventsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Show the firewall events.",
         discussion: """
-            Reads the events file that the policy names, or FILE. All criteria given must hold. Times are 2026-11-21, \
+            Reads the events file that the policy in force names, or FILE. What is wrong with the policy on disk, or with \
+            the agent, is said on standard error and keeps nothing back. All criteria given must hold. Times are 2026-11-21, \
             "2026-11-21 09:15", 2026-11-21T09:15:02Z, or a length of time ago: 90s, 15m, 2h, 1d.
             """)
 
     @OptionGroup var policy: PolicyOptions
+    @OptionGroup var control: ControlOptions
 
     @Option(help: "The events file.")
     var file: String?
@@ -48,7 +50,7 @@ struct EventsCommand: ParsableCommand {
 
     func run() throws {
         let query = try query(now: .now)
-        let path = try file ?? policy.load().events.path
+        let path = file ?? pathOfPolicy()
         do {
             var reader = try LineReader(path: path)
             var listing = EventListing(query: query, asJSON: json)
@@ -62,6 +64,12 @@ struct EventsCommand: ParsableCommand {
         } catch let error as ReadError {
             throw fail("events file: \(error); the agent makes it when it starts; --file names another")
         }
+    }
+
+    private func pathOfPolicy() -> String {
+        let known = KnownPolicy.inForce(policy, control)
+        known.complainOfTroubles()
+        return known.document.events.path
     }
 
     func validate() throws {

@@ -63,17 +63,26 @@ struct HostProtection {
         return "\(what) at \(hooks.joined(separator: ", "))"
     }
 
-    /// What the rules are measured by: the files of the policy in force, or as much of it as the report says where they
-    /// cannot be read any more.
+    /// What the rules are measured by: the agent's copy of the policy in force; where that is out of reach, its files, or as
+    /// much of them as can be read.
     private static func policy(of report: StatusReport) -> PolicyDocument {
         var document = PolicyDocument()
-        if let path = report.policy.files.first, let read = try? PolicyFile.load(path) { document = read }
+        if let path = report.policy.files.first {
+            document = copy(report, path) ?? PolicyFile.read(path).attempt
+        }
         document.mode = report.mode
         document.failure = report.failure
         if let first = report.queues.map(\.number).min(), let last = report.queues.map(\.number).max() {
             document.queue.numbers = first...last
         }
         return document
+    }
+
+    private static func copy(_ report: StatusReport, _ policyPath: String) -> PolicyDocument? {
+        guard let directory = report.policy.copy?.split(separator: "/").dropLast().joined(separator: "/") else {
+            return nil
+        }
+        return PolicyKeeper(directory: "/" + directory, policyPath: policyPath).copy(ofEpoch: report.policy.epoch)
     }
 
     /// One sentence for the screen.

@@ -167,6 +167,7 @@ extension IPTablesCommand {
         let replaced = try RuleChange(target: OwnRulesets()).make(from: rules)
         directory.clear()
         let wasSaved = try SavedRules(directory: saved).remove()
+        KnownPolicy.inForce(policy, control).complainOfTroubles()
         switch (replaced.isEmpty, wasSaved) {
         case (true, false): print("there were no rules to remove")
         case (true, true): print("removed: the saved rules; none were in place")
@@ -176,7 +177,9 @@ extension IPTablesCommand {
     }
 
     private func check() throws {
-        let inspection = try NamespaceRules.read().inspection(of: policy.load())
+        let known = KnownPolicy.inForce(policy, control)
+        known.complainOfTroubles()
+        let inspection = try NamespaceRules.read().inspection(of: known.document)
         let findings = inspection.findings
         for finding in findings { complain(finding.screenText) }
         if let pending = RollBackDirectory(path: state).pending {

@@ -48,16 +48,21 @@ struct StatusCommand: ParsableCommand {
     }
 
     private func reportAbsence() -> ExitCode {
-        let (state, sentence) = Self.withoutAgent()
+        let failure = control.failure
+        let (state, sentence) = Self.withoutAgent(failure)
         if json {
-            let object: JSONValue = ["agent": .null, "control": .text(control.path), "protection": .text(state)]
+            let object: JSONValue = [
+                "agent": .null, "control": .text(control.path), "protection": .text(state),
+                "failure": .optional(failure?.text), "failed_at": failure?.at.map { .count($0) } ?? .null,
+            ]
             print(object.printed)
         }
+        if let failure { complain(failure.sentence) }
         return fail("no agent is running at \(control.path.harmless): \(sentence)", status: 2)
     }
 
     /// What the rules in place make of a host without an agent, in a word and in a sentence.
-    private static func withoutAgent() -> (String, String) {
+    private static func withoutAgent(_ failure: AgentFailure?) -> (String, String) {
         let rules: NamespaceRules
         do {
             rules = try NamespaceRules.read()
@@ -67,32 +72,38 @@ struct StatusCommand: ParsableCommand {
                 "whether this host is not protected or shut cannot be told, because its rules cannot be read: \(error)"
             )
         }
+        let start = failure == nil ? "start portreeved" : "mend what keeps portreeved from starting"
         switch rules.inspection(of: .init()).protection {
         case .noRules:
             return ("none", "this host is not protected; no rule gives packets to a queue, all packets pass unchecked")
         case .unprotected:
             return (
                 "open",
-                "this host is not protected; its rules have --queue-bypass, all packets pass unchecked; start portreeved"
+                "this host is not protected; its rules have --queue-bypass, all packets pass unchecked; \(start)"
             )
         case .shut:
             return (
                 "shut",
-                "this host is shut; its rules give packets to a queue that nobody reads, and they are dropped; start "
-                    + "portreeved, or run \"portreeve iptables --remove\""
+                "this host is shut; its rules give packets to a queue that nobody reads, and they are dropped; \(start), "
+                    + "or run \"portreeve iptables --remove\""
             )
         case .mixed:
             return (
                 "mixed",
                 "this host is partly shut and partly not protected; of the rules that give packets to a queue some have "
-                    + "--queue-bypass and some have not; start portreeved, or run \"portreeve iptables --check\""
+                    + "--queue-bypass and some have not; \(start), or run \"portreeve iptables --check\""
             )
         case .read(let queues):
+            let range = "\(queues.lowerBound)" + (queues.count > 1 ? "-\(queues.upperBound)" : "")
+            if failure != nil {
+                return (
+                    "waiting",
+                    "this host is shut; its packets wait in queue \(range), which the service manager keeps for the agent; "
+                        + "\(start), or run \"portreeve iptables --remove\""
+                )
+            }
             return (
-                "other",
-                "but a program reads queue \(queues.lowerBound)"
-                    + (queues.count > 1 ? "-\(queues.upperBound)" : "")
-                    + "; name the control socket of that agent with --control"
+                "other", "but a program reads queue \(range); name the control socket of that agent with --control"
             )
         }
     }

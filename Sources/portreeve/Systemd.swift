@@ -25,6 +25,21 @@ enum Systemd {
         _ = try? Program.run("systemctl", ["--quiet", "stop", unit])
     }
 
+    /// Properties of a unit; nil where systemd cannot be asked or does not know it.
+    static func facts(of unit: String, _ names: [String]) -> [String: String]? {
+        guard runsHere,
+            let result = try? Program.run(
+                "systemctl", ["show", unit, "-p", (names + ["LoadState"]).joined(separator: ",")]),
+            result.status == 0
+        else { return nil }
+        let pairs = result.output.split(separator: "\n").compactMap { line -> (String, String)? in
+            let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
+        }
+        let facts = Dictionary(pairs, uniquingKeysWith: { $1 })
+        return facts["LoadState"] == "loaded" ? facts : nil
+    }
+
     /// What `systemctl is-enabled` says of a unit; nil where that cannot be asked.
     static func enablement(of unit: String) -> String? {
         guard runsHere, let result = try? Program.run("systemctl", ["is-enabled", unit]) else { return nil }

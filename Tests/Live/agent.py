@@ -142,7 +142,7 @@ class Agent:
     def _words(self, *words):
         control, policy = ["--control", self.control], ["--policy", self.policy]
         options = {"status": control, "connections": control, "reload": control, "reopen": control,
-                   "check": [self.policy], "events": policy,
+                   "check": [self.policy], "events": control + policy,
                    "iptables": control + policy + ["--state", f"{self.directory}/rules", "--saved", self.directory]}
         return [os.path.join(binaries(), "portreeve"), *map(str, words), *options.get(words[0], [])]
 
