@@ -82,7 +82,7 @@ extension Engine {
             seen(&p, i, side)
             return nil
         }
-        if mayFollowFromUnseen(step, &p, i) { return catchUp(&p, i, side) }
+        if mayFollowFromUnseen(step, &p, i) || isOfOlderOpening(step, &p, i, side) { return catchUp(&p, i, side) }
         let finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
         if !p.isRehearsal { table.recordChange(of: i) }
         follow(&p, i, side, finding)
