@@ -84,7 +84,8 @@ package struct CaptureReplay: ~Copyable {
         metadata.outInterface = metadata.inInterface
         metadata.fullLength = fullLength - UInt32(header.length)
         let packet = bytes.extracting(header.length..<bytes.byteCount)
-        metadata.isSegmentationOffload = CaptureReplay.isSegmentationOffload(packet, metadata.fullLength, link)
+        metadata.isSegmentationOffload = SegmentationOffload.shows(
+            in: packet, fullLength: metadata.fullLength, etherType: link == .ethernet ? nil : metadata.etherType)
         guard place(packet, link, &metadata) else {
             summary.ofOthers += 1
             return
@@ -95,14 +96,6 @@ package struct CaptureReplay: ~Copyable {
             _ = engine?.inspect(packet, metadata, at: now)
         }
         release()
-    }
-
-    /// Captured before a device cut it into segments: too long for any link, and its total length is 0 (Linux's BIG TCP,
-    /// and older drivers).
-    private static func isSegmentationOffload(_ packet: RawSpan, _ fullLength: UInt32, _ link: LinkType) -> Bool {
-        let start = link == .ethernet ? 14 : 0
-        guard fullLength > 9216, packet.byteCount >= start + 4 else { return false }
-        return packet.byte(at: start) >> 4 == 4 && packet.bigEndian16(at: start + 2) == 0
     }
 
     /// The index that stands for the loopback interface; captures have no indices of their own.

@@ -29,4 +29,9 @@ public struct ConnectionKey: Hashable, Sendable, BitwiseCopyable {
         self.version = version
         self.queryType = queryType
     }
+
+    /// Whether an endpoint speaks to itself: nothing tells then which of the two sent a packet.
+    public var isOfOneEndpoint: Bool {
+        lowPortOrIdentifier == highPortOrIdentifier && lowAddress.isSame(as: highAddress)
+    }
 }

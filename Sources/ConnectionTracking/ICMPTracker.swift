@@ -24,6 +24,8 @@ public struct ICMPState: Hashable, Sendable, BitwiseCopyable {
     var requesters: UInt8 = 0
     public init() {}
 
+    fileprivate func hasAsked(_ sides: UInt8) -> Bool { requesters & sides != 0 }
+
     fileprivate static func bit(_ side: Side) -> UInt8 { side == .low ? 1 : 2 }
 }
 
@@ -51,12 +53,17 @@ public enum ICMPTracker {
     public static func step(
         _ connection: inout Connection, isReply: Bool, sender: Side, at now: Instant
     ) -> ICMPStep {
-        let asker = isReply ? sender.opposite : sender
-        guard connection.icmp.requesters & ICMPState.bit(asker) != 0 else {
+        guard connection.icmp.hasAsked(askers(connection, isReply: isReply, sender: sender)) else {
             return isReply ? .unsolicitedReply : .opening
         }
         if !isReply { connection.lastSeen = now }
         return .belongs
+    }
+
+    /// Who may have asked what this answers, or who asks. An address that speaks to itself is both.
+    private static func askers(_ connection: Connection, isReply: Bool, sender: Side) -> UInt8 {
+        if connection.key.isOfOneEndpoint { return ICMPState.bit(.low) | ICMPState.bit(.high) }
+        return ICMPState.bit(isReply ? sender.opposite : sender)
     }
 
     /// Notes that the rules admitted a request of this side.

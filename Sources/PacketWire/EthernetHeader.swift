@@ -12,7 +12,7 @@ public enum EtherType {
     public static let serviceVLAN: UInt16 = 0x88a8
     public static let oldServiceVLAN: UInt16 = 0x9100
 
-    static func isVLAN(_ type: UInt16) -> Bool {
+    package static func isVLAN(_ type: UInt16) -> Bool {
         type == vlan || type == serviceVLAN || type == oldServiceVLAN
     }
 }

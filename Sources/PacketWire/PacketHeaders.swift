@@ -5,7 +5,8 @@
 /// After `decode` returned without error: `network`, addresses and lengths are consistent with the bytes present; when
 /// `transport` is not `.none` the fixed header of that protocol is complete and its own length fields are consistent.
 /// Where `isCut` is set, decoding stopped at the cut: `network` is `.none` if the fixed IP header is not all there, and
-/// TCP options behind the cut have their initial values.
+/// TCP options behind the cut have their initial values, except that a SYN is taken to offer Fast Open and the greatest
+/// window scale.
 /// After a `DecodeError` the fields decoded before the malformation are set and the rest has its initial value, so
 /// that the event can say whose packet it was. Nothing is said about checksums (`TransportChecksum`), and nothing
 /// about whether addresses make sense: that is `FirewallEngine`'s sanity stage.

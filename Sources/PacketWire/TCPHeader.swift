@@ -40,8 +40,10 @@ extension PacketHeaders {
         tcp.dataOffset = UInt16(truncatingIfNeeded: data)
         tcp.dataLength = UInt32(truncatingIfNeeded: packet.end - data)
         guard headerLength > TCPField.minimumLength else { return }
-        if data > packet.present { isCut = true }
         tcp.decodeOptions(bytes, from: start + TCPField.minimumLength, to: min(data, packet.present))
+        guard data > packet.present else { return }
+        isCut = true
+        if tcp.flags.contains(.syn) { tcp.assumeOptions() }
     }
 
     private mutating func decodeTCPFixedHeader(_ bytes: RawSpan, at start: Int) {

@@ -55,6 +55,13 @@ extension TCPFields {
         }
     }
 
+    /// Takes what decides how the rest of the connection is read for offered, where a SYN's options are not all at hand.
+    /// Without it the windows of a connection that has them scaled would be taken for a few hundred bytes.
+    mutating func assumeOptions() {
+        if windowScale == TCPFields.noWindowScale { windowScale = Option.maximumWindowScale }
+        fastOpen = true
+    }
+
     private mutating func decodeOption(_ kind: UInt8, _ bytes: RawSpan, at offset: Int, _ length: Int) {
         let value = offset + Option.headLength
         switch (kind, length) {

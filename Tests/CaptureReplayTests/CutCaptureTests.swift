@@ -14,17 +14,47 @@ import Testing
 struct CutCaptureTests {
     /// The reasons of stages V and F that a capture raises under a policy without rules.
     private func malformations(_ capture: CaptureWriter) throws -> Set<DropReason> {
+        try refusals(capture).filter { [.sanity, .fragments].contains($0.stage) }
+    }
+
+    private func counts(_ capture: CaptureWriter) throws -> [UInt64] {
         var replay = CaptureReplay(
             policy: try Policy(PolicyDocument(), epoch: 1), local: [], folds: false, zones: CalendarZones())
         let path = try capture.path()
         defer { unsafe unlink(path) }
         try replay.run(path) { _ in }
         replay.finish { _ in }
-        let dropped = replay.summary.counters.dropped
-        return Set(
-            DropReason.allCases.filter { reason in
-                [.sanity, .fragments].contains(reason.stage) && dropped[Int(reason.rawValue)] > 0
-            })
+        return replay.summary.counters.dropped
+    }
+
+    @Test(
+        "A SYN cut within its options may have offered any window scale, and Fast Open",
+        arguments: [54, 55, 58, 60, 64, 68, 70, 73], [true, false])
+    func cutOptions(_ snap: Int, _ isAnswerCut: Bool) throws {
+        let options: [TCPOption] = [
+            .mss(1460), .sackPermitted, .timestamps(1, echo: 0), .noOperation, .windowScale(9), .fastOpen(cookie: []),
+        ]
+        let client = PacketBuilder.ipv4(from: "198.18.0.1", to: "198.18.0.2")
+        let server = PacketBuilder.ipv4(from: "198.18.0.2", to: "198.18.0.1")
+        var capture = CaptureWriter(.ethernet)
+        func add(_ packet: PacketBuilder, isCut: Bool = true) {
+            let frame = capture.frame(of: packet)
+            capture.addRaw(Array(frame.prefix(isCut ? snap : .max)), wireLength: frame.count)
+        }
+        add(client.tcp(40_000, 80, .syn, seq: 0, window: 64_000, options: options).payload(count: 10))
+        add(
+            server.tcp(80, 40_000, [.syn, .ack], seq: 0, ack: 11, window: 64_000, options: options), isCut: isAnswerCut)
+        add(client.tcp(40_000, 80, .ack, seq: 11, ack: 1, window: 500))
+        for part in UInt32(0)..<100 {
+            add(server.tcp(80, 40_000, .ack, seq: 1 + 1_400 * part, ack: 11, window: 500).payload(count: 1_400))
+        }
+        add(client.tcp(40_000, 80, .ack, seq: 11, ack: 140_001, window: 500))
+        #expect(try refusals(capture).isEmpty)
+    }
+
+    private func refusals(_ capture: CaptureWriter) throws -> Set<DropReason> {
+        let dropped = try counts(capture)
+        return Set(DropReason.allCases.filter { dropped[Int($0.rawValue)] > 0 })
     }
 
     @Test(

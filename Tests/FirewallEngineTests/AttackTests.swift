@@ -115,7 +115,7 @@ struct AttackTests {
         for flags in [.psh, .urg, .psh | .urg] as [TCPFlags] {
             let engine = try EngineUnderTest(AttackTests.web, startsNow: true)
             let scan = PacketBuilder.toHost.tcp(1, 80, flags, seq: 1, ack: 0)
-            #expect(engine.receives(scan) == .drop(.outOfConnection))
+            #expect(engine.receives(scan) == .drop(.invalidFlags))
             #expect(engine.receives(PacketBuilder.toHost.tcp(2, 80, flags | .ack, seq: 1, ack: 1)) == .pass)
             #expect(engine.receives(PacketBuilder.toHost.tcp(3, 80, .rst, seq: 1, ack: 0)) == .pass)
         }

@@ -30,6 +30,12 @@ extension ReasonCase {
         ReasonCase(
             .invalidFragmentOffset, "Don't Fragment with an offset", bare, whole.dontFragment().fragment(304..<608),
             but: whole.fragment(304..<608)),
+        ReasonCase(
+            .invalidFragmentOffset, "a first fragment of IPv6 that is no multiple of eight bytes long", bare,
+            whole6.fragment(0..<1_244), but: whole6.fragment(0..<1_240)),
+        ReasonCase(
+            .invalidFragmentOffset, "one of IPv6 in the middle", bare, whole6.fragment(1_240..<2_484),
+            but: whole6.fragment(1_240..<3_007, more: false)),
         ReasonCase(.firstFragmentTooSmall, "116 bytes", bare, whole.fragment(0..<96), but: whole.fragment(0..<104)),
         ReasonCase(
             .fragmentOutOfBounds, "ending at 65,536", bare,

@@ -184,17 +184,31 @@ extension ReasonCase {
 
     private static let checked = stateless + "\nengine: { sanity: { verify-tcp-checksum: true } }"
 
-    static let payloads: [ReasonCase] = [
+    private static let empty = stateless + "\nengine: { sanity: { drop-zero-payload: false } }"
+
+    /// Where a packet without payload may pass, one of a protocol with a header may not.
+    private static let emptyTransports: [ReasonCase] = [
+        ("TCP", PacketBuilder.toHost, 6, PacketBuilder.toHost, 253), ("UDP", .toHost6, 17, .toHost6, 59),
+        ("ICMP", .toHost, 1, .toHost6, 1), ("ICMPv6", .toHost6.destinationOptions(), 58, .toHost, 58),
+    ].map { (name: String, bad: PacketBuilder, number: UInt8, good: PacketBuilder, other: UInt8) in
         ReasonCase(
-            .ipZeroPayload, "an IPv4 header", PacketBuilder.toHost, but: PacketBuilder.toHost.payload("a")),
-        ReasonCase(
-            .ipZeroPayload, "nothing after No Next Header", PacketBuilder.toHost6.destinationOptions().noNextHeader(),
-            but: PacketBuilder.toHost6.destinationOptions().upperLayer(253).payload("a")),
-        ReasonCase(
-            .invalidChecksum, "one bit wrong", checked, raises: { $0.receives(tcp.transportChecksum(1)) },
-            spares: { $0.receives(tcp.transportChecksum(1)) { $0.checksumNotReady = true } }),
-        ReasonCase(
-            .invalidChecksum, "by the posture", stateless + "\nengine: { anti-evasion: { checksum: deny } }",
-            PacketBuilder.toHost6.tcp(1, 2, .ack).transportChecksum(1), but: PacketBuilder.toHost6.tcp(1, 2, .ack)),
-    ]
+            .unreadableProtocolHeader, "no byte of \(name)", empty, bad.upperLayer(number),
+            but: good.upperLayer(other))
+    }
+
+    static let payloads: [ReasonCase] =
+        emptyTransports + [
+            ReasonCase(
+                .ipZeroPayload, "an IPv4 header", PacketBuilder.toHost, but: PacketBuilder.toHost.payload("a")),
+            ReasonCase(
+                .ipZeroPayload, "nothing after No Next Header",
+                PacketBuilder.toHost6.destinationOptions().noNextHeader(),
+                but: PacketBuilder.toHost6.destinationOptions().upperLayer(253).payload("a")),
+            ReasonCase(
+                .invalidChecksum, "one bit wrong", checked, raises: { $0.receives(tcp.transportChecksum(1)) },
+                spares: { $0.receives(tcp.transportChecksum(1)) { $0.checksumNotReady = true } }),
+            ReasonCase(
+                .invalidChecksum, "by the posture", stateless + "\nengine: { anti-evasion: { checksum: deny } }",
+                PacketBuilder.toHost6.tcp(1, 2, .ack).transportChecksum(1), but: PacketBuilder.toHost6.tcp(1, 2, .ack)),
+        ]
 }

@@ -17,9 +17,17 @@ extension ReasonCase {
     static let flags: [ReasonCase] = [
         ReasonCase(.invalidFlags, "none", "", syn([]), but: syn(.syn)),
         ReasonCase(.invalidFlags, "only ECN bits", "", syn([.ece, .cwr]), but: syn([.syn, .ece, .cwr])),
-        ReasonCase(.invalidFlags, "SYN and FIN", "", syn([.syn, .fin]), but: syn(.fin)),
+        ReasonCase(.invalidFlags, "SYN and FIN", "", syn([.syn, .fin]), but: syn([.fin, .ack])),
         ReasonCase(.invalidFlags, "SYN and RST", "", syn([.syn, .rst]), but: syn(.rst)),
         ReasonCase(.invalidFlags, "RST and FIN", "", syn([.rst, .fin]), but: syn([.rst, .ack])),
+        ReasonCase(
+            .invalidFlags, "a FIN without ACK", "", syn([.fin, .urg, .psh]), but: syn([.fin, .urg, .psh, .ack])),
+        ReasonCase(
+            .invalidFlags, "PSH alone, where all that is out of connection passes",
+            "engine: { anti-evasion: { outgoing-out-of-connection: allow } }",
+            raises: { $0.sends(.fromHost.tcp(80, 40_000, .psh).payload("a")) },
+            spares: { $0.sends(.fromHost.tcp(80, 40_000, .ack).payload("a")) }
+        ).with { $0.direction = .outgoing },
         ReasonCase(.invalidFlags, "all six", "", syn(.ruleFlags), but: syn(.syn)),
         ReasonCase(
             .invalidFlags, "a SYN with data", "", syn(.syn).payload("GET /"),

@@ -193,6 +193,32 @@ struct ColdStartTests {
         #expect(engine.connections == 0)
     }
 
+    @Test(
+        "So is one whose SYN came again when the answer to the first was under way",
+        arguments: [(TCPTalk.Party.peer, 0), (.peer, 1_000), (.host, 1_000)])
+    func repeatedSYN(_ first: TCPTalk.Party, _ bytes: Int) throws {
+        let engine = try EngineUnderTest(ColdStartTests.web, startsNow: true)
+        let talk = older(engine)
+        let syn = talk.segment(.peer, .syn, by: -1)
+        #expect(talk.deliver(syn, from: .peer) == .pass)
+        #expect(talk.send(first, data: bytes) == .pass)
+        talk.exchange()
+        #expect(talk.deliver(syn, from: .peer) == .pass)
+        talk.exchange()
+        talk.close()
+        #expect(engine.events.isEmpty)
+        #expect(try engine.onlyConnection().openingDirection == .incoming)
+    }
+
+    @Test("But nothing that follows no SYN that was seen, and afterwards nothing", arguments: [(0, 1 << 20), (300, 0)])
+    func foreignToRepeatedSYN(_ seconds: Int64, _ shift: Int) throws {
+        let engine = try EngineUnderTest(ColdStartTests.web, startsNow: true)
+        engine.waits(.seconds(seconds))
+        let talk = older(engine)
+        #expect(talk.deliver(talk.segment(.peer, .syn, by: -1), from: .peer) == .pass)
+        #expect(talk.deliver(talk.segment(.peer, by: shift), from: .peer) == .drop(.invalidACK))
+    }
+
     @Test("Only while it lasts", arguments: [(300_000, false), (299_999, true)])
     func duration(_ milliseconds: Int64, _ passes: Bool) throws {
         let engine = try EngineUnderTest(startsNow: true)

@@ -162,14 +162,16 @@ struct TCPDecodeTests {
             options(.sack([(1, 2), (3, 4)])).sackDigest == options(.noOperation, .sack([(1, 2), (3, 4)])).sackDigest)
     }
 
-    @Test("cut options: those at hand count, the packet is marked")
+    @Test("cut options: those at hand count, the packet is marked; what a SYN may offer behind the cut, it offers")
     func cutOptions() throws {
         let bytes = packet.tcp(1, 2, [.syn], options: [.mss(1460), .windowScale(7)]).payload(count: 9).bytes
         let headers = try PacketHeaders(decoding: Array(bytes.prefix(46)), fullLength: bytes.count)
         #expect(headers.isCut)
         #expect(headers.transport == .tcp)
         #expect(headers.tcp.maximumSegmentSize == 1460)
-        #expect(headers.tcp.windowScale == TCPFields.noWindowScale)
+        #expect(headers.tcp.windowScale == 14 && headers.tcp.fastOpen)
         #expect(headers.tcp.dataLength == 9)
+        let later = try PacketHeaders(decoding: Array(bytes.prefix(47)), fullLength: bytes.count)
+        #expect(later.tcp.windowScale == 7 && later.tcp.fastOpen && later.isCut)
     }
 }

@@ -10,6 +10,7 @@ enum FragmentCheck {
         if settings.row.drops { return .fragmentedByRow }
         if settings.isDenied { return .fragmented }
         if packet.network == .ipv4, fragment.dontFragment { return .invalidOffset }
+        if packet.network == .ipv6, fragment.moreFragments, fragment.dataLength % 8 != 0 { return .unevenLength }
         if fragment.offset == 0, packet.length < settings.minimumSize { return .firstTooSmall }
         if datagramLength(packet) > maximumLength { return .outOfBounds }
         if fragment.offset != 0, fragment.offset < settings.minimumOffset { return .offsetTooSmall }

@@ -7,6 +7,8 @@ public enum FragmentRefusal: UInt8, Error, Sendable, BitwiseCopyable, CaseIterab
     case fragmentedByRow
     /// Don't Fragment together with More Fragments or an offset (109).
     case invalidOffset
+    /// IPv6, not the last, and no multiple of eight bytes long: its receiver discards it (RFC 8200 section 4.5) (109).
+    case unevenLength
     /// (110)
     case firstTooSmall
     /// The datagram would be longer than 65,535 bytes (111).

@@ -30,6 +30,16 @@ extension TCPTracker {
         return state
     }
 
+    /// Whether a segment with ACK and without SYN or RST may follow the SYN of the opening under way, although nothing that
+    /// was seen has answered that: the opener sends, or is acknowledged to have sent, at most an unscaled window after it.
+    public static func mayFollowRepeatedSYN(_ state: TCPState, _ s: TCPFields, from side: Side) -> Bool {
+        guard state.isHalfOpen, !state.hasWindows, s.flags.contains(.ack), s.flags.isDisjoint(with: .syn | .rst) else {
+            return false
+        }
+        let ofOpener = side == state.handshake.opener ? s.sequence : s.acknowledgement
+        return state.handshake.offer.isn(before: ofOpener, within: UInt32(UInt16.max)) != nil
+    }
+
     /// Learns both sides' bounds from the first segment with ACK of a connection that was taken over with another. An
     /// opening that is under way goes on.
     static func learn(_ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant) {

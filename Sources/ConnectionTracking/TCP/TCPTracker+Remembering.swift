@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-import PacketWire
+public import PacketWire
 
-/// Connections that an earlier run of the agent knew, and of which only that is known.
+/// Connections of which only that they are established is known, such as those that an earlier run of the agent knew.
 extension TCPTracker {
     /// The state of an established connection whose windows are to be learnt from the next segment. Unlike one that is
     /// adopted from a segment, it was admitted by its handshake: it keeps the time of an established connection although
     /// nobody was heard yet.
-    static func remember(opener: Side, at now: Instant) -> TCPState {
+    public static func remember(opener: Side, at now: Instant) -> TCPState {
         var state = TCPState()
         state.opener = opener
         state.phase = .established

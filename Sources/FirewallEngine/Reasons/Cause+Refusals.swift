@@ -59,6 +59,7 @@ extension Cause {
         case .fragmented: self = .fragmentsSetting
         case .fragmentedByRow: self = .fragmentsRow
         case .invalidOffset: self = .fragmentFlags
+        case .unevenLength: self = .fragmentLength
         case .firstTooSmall: self = .minimumFragmentSize
         case .outOfBounds: self = .fragmentBeyondDatagram
         case .offsetTooSmall: self = .minimumFragmentOffset

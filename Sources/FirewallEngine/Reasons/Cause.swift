@@ -31,6 +31,7 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case fragmentsSetting
     case fragmentsRow
     case fragmentFlags
+    case fragmentLength
     case minimumFragmentSize
     case fragmentBeyondDatagram
     case minimumFragmentOffset

@@ -29,6 +29,8 @@ extension CauseRow {
         CauseRow(.fragmentsRow, "fragments-row", "engine.anti-evasion.fragments", "fragments are refused"),
         CauseRow(.fragmentFlags, "fragment-flags", .nothing, "a fragment says that it must not be fragmented"),
         CauseRow(
+            .fragmentLength, "fragment-length", .nothing, "it is not the last one and no multiple of eight bytes long"),
+        CauseRow(
             .minimumFragmentSize, "minimum-fragment-size", "engine.sanity.minimum-fragment-size",
             "the first fragment is below the minimum"),
         CauseRow(.fragmentBeyondDatagram, "fragment-beyond-datagram", .nothing, "it ends beyond the longest datagram"),

@@ -39,7 +39,7 @@ extension DropReason {
     init(_ refusal: FragmentRefusal) {
         switch refusal {
         case .fragmented, .fragmentedByRow: self = .fragmented
-        case .invalidOffset: self = .invalidFragmentOffset
+        case .invalidOffset, .unevenLength: self = .invalidFragmentOffset
         case .firstTooSmall: self = .firstFragmentTooSmall
         case .outOfBounds: self = .fragmentOutOfBounds
         case .offsetTooSmall: self = .fragmentOffsetTooSmall

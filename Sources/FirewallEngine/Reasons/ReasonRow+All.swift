@@ -58,7 +58,8 @@ extension ReasonRow {
             setting: "stateful.ip.fragments", seen: "queue", advice: "allow fragments or fix the path MTU"),
         ReasonRow(
             .invalidFragmentOffset, 109, "invalid-fragment-offset", "Invalid Fragment Offset", .fragments,
-            raisedWhen: "DF together with MF or with a non-zero offset",
+            raisedWhen: "a non-last IPv6 fragment whose length is no multiple of 8; "
+                + "DF together with MF or with a non-zero offset",
             setting: nil, seen: "queue", advice: "capture the traffic; a broken or hostile sender"),
         ReasonRow(
             .firstFragmentTooSmall, 110, "first-fragment-too-small", "First Fragment Too Small", .fragments,

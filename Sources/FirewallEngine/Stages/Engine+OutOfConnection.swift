@@ -21,7 +21,7 @@ extension Engine {
             finding.cause = cause
             return finding
         }
-        if let finding = flagTraits(&p) { return finding }
+        if let finding = flagTraits(&p) ?? lackOfACK(&p) { return finding }
         let (action, row) = outOfConnectionRow(&p)
         guard action.drops else {
             if action == .log { p.notices.insert(.outOfConnection) }
@@ -29,6 +29,14 @@ extension Engine {
             return adopt(&p, packet, opener: packet.sender)
         }
         return refuseOutOfConnection(&p, packet, action, row)
+    }
+
+    /// A segment after the SYN without ACK, RST excepted, is nonsense in every connection, so also in none. One without any
+    /// flag is here only because its row lets it pass.
+    private mutating func lackOfACK(_ p: inout Inspection) -> Finding? {
+        let flags = p.headers.tcp.flags
+        guard flags.isDisjoint(with: .ack | .rst | .syn), !flags.isDisjoint(with: .ruleFlags) else { return nil }
+        return Finding(.invalidFlags, .noAcknowledgement)
     }
 
     private mutating func refuseOutOfConnection(

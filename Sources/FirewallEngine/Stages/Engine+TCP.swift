@@ -16,6 +16,7 @@ extension Engine {
             return finding
         case .goesOn: break
         }
+        if p.isLoopback, table[i].key.isOfOneEndpoint { return judgeOfOneEndpoint(&p, i, side) }
         if isOpening && TCPTracker.needsAdmission(table[i].tcp, p.headers.tcp, from: side) {
             return judgeFurtherOpening(&p, i, side)
         }
@@ -51,6 +52,22 @@ extension Engine {
         return finding
     }
 
+    /// A segment of a port that has connected to itself: nothing tells which side sent it, so no window is known. Its entry
+    /// lasts as that of any connection until it closes.
+    private mutating func judgeOfOneEndpoint(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+        if let finding = flagTraits(&p) { return finding }
+        guard !p.isRehearsal else { return nil }
+        if p.headers.tcp.flags.contains(.syn) {
+            table[i].tcp = TCPTracker.open(p.headers.tcp, from: side, at: p.now)
+        } else if !p.headers.tcp.flags.isDisjoint(with: .fin | .rst) {
+            table[i].tcp.phase = .closed
+        } else if table[i].tcp.isHalfOpen {
+            table[i].tcp = TCPTracker.remember(opener: side, at: p.now)
+        }
+        seen(&p, i, side)
+        return nil
+    }
+
     private mutating func flagTraits(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         guard let finding = flagTraits(&p) else { return nil }
         follow(&p, i, side, finding)
@@ -65,7 +82,7 @@ extension Engine {
             seen(&p, i, side)
             return nil
         }
-        if mayFollowFromUnseen(step, &p, i) { return catchUp(&p, i, side) }
+        if mayFollowFromUnseen(step, &p, i) || isOfOlderOpening(step, &p, i, side) { return catchUp(&p, i, side) }
         let finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
         if !p.isRehearsal { table.recordChange(of: i) }
         follow(&p, i, side, finding)

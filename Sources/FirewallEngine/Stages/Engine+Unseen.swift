@@ -27,6 +27,13 @@ extension Engine {
         return step.refusal != .packetOnClosedConnection && step.row != .invalidTimestamps && step.row != .pawsZero
     }
 
+    /// Whether a segment that fits no opening under way is of the one before it: the SYN that was seen only repeated an
+    /// earlier one, whose answer came before the agent.
+    func isOfOlderOpening(_ step: TCPStep, _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Bool {
+        p.now < graceEnds && step.fault == .outsideOpening
+            && TCPTracker.mayFollowRepeatedSYN(table[i].tcp, p.headers.tcp, from: side)
+    }
+
     /// Learns the connection's windows anew from this segment. A RST that is out of the windows known passes and changes
     /// nothing: its receiver knows better whether to believe it (RFC 5961 section 3).
     mutating func catchUp(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {

@@ -73,7 +73,21 @@ enum SanityCheck {
         {
             return Finding(.ipZeroPayload, .zeroPayload)
         }
+        if lacksTransportHeader(&p) { return Finding(.unreadableProtocolHeader, .malformed) }
         return findingOfChecksum(&p, bytes, &hot)
+    }
+
+    /// Whether the protocol is one whose header is read here, and not one byte of it is there. Of fragments stage F judges.
+    private static func lacksTransportHeader(_ p: inout Inspection) -> Bool {
+        guard p.headers.hasNoPayload, !p.headers.fragment.isFragment, !p.metadata.isSegmentationOffload else {
+            return false
+        }
+        return switch p.headers.protocolNumber {
+        case IPProtocol.tcp, IPProtocol.udp: true
+        case IPProtocol.icmp: p.headers.network == .ipv4
+        case IPProtocol.icmpv6: p.headers.network == .ipv6
+        default: false
+        }
     }
 
     private static func findingOfChecksum(
