@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import ConnectionTracking
 import EventLog
 import FirewallEngine
@@ -8,6 +9,13 @@ import Locking
 import Logging
 import NetfilterQueue
 import PacketWire
+
+/// What the author of the policy in force hardly meant.
+struct Remarks {
+    var lines: [String] = []
+    fileprivate(set) var epoch: UInt32?
+    fileprivate(set) var due = Instant(nanoseconds: 0)
+}
 
 extension Housekeeper {
     /// Looks for what keeps the agent from doing its work although it runs. Each complaint is logged, and reported as
@@ -25,6 +33,18 @@ extension Housekeeper {
             event.policyEpoch = policy.epoch
             log.report(event, detail: warning)
         }
+    }
+
+    /// Where SSH servers listen may change at any time, but is looked up in all processes.
+    private static let remarksEvery = Instant.Span.minutes(1)
+
+    /// What is to be said of the policy in force; logged when it begins.
+    func refreshRemarks(_ policy: Policy) {
+        let now = Clocks.monotonic()
+        guard remarks.epoch != policy.epoch || remarks.due <= now else { return }
+        let lines = policy.document.remarks(sshPorts: SSHServers.here().ports).map(\.line)
+        for line in lines where !remarks.lines.contains(line) { logger.warning("\(line)") }
+        remarks = Remarks(lines: lines, epoch: policy.epoch, due: now + Self.remarksEvery)
     }
 
     /// Interfaces that the policy calls by their full name and that the host does not have. Globs may match nothing.

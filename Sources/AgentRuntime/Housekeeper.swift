@@ -37,6 +37,7 @@ final class Housekeeper {
     var offload = Offload()
     /// Complaints that `status` repeats until they are over.
     var warnings: [String] = []
+    var remarks = Remarks()
     var metrics = MetricsServers()
     private var control: ControlServer?
     private var writer: pthread_t?
@@ -132,8 +133,9 @@ final class Housekeeper {
         refreshWarnings(policy)
         refreshMetrics(policy)
         refreshUnclaimed()
+        refreshRemarks(policy)
         agent.complaints.withLock {
-            $0 = warnings + metrics.complaints + (keepingTrouble.map { [$0] } ?? [])
+            $0 = warnings + remarks.lines + metrics.complaints + (keepingTrouble.map { [$0] } ?? [])
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AdministrativeSessions
 import ArgumentParser
 import FirewallPolicy
 import PolicyFile
@@ -9,7 +10,8 @@ struct CheckCommand: ParsableCommand {
         commandName: "check", abstract: "Read a policy and say what is wrong with it.",
         discussion: """
             Reads FILE and the drop-in files beside it (policy.d/*.yaml) as the agent would, without an agent. Everything \
-            that is wrong is said at once, each with file, line and column. Exit status: 0 clean, 1 errors, 2 warnings \
+            that is wrong is said at once, each with file, line and column; and what its author hardly means, such as a deny \
+            rule that outranks an allow rule, or no way in for SSH, as a warning with its cure. Exit status: 0 clean, 1 errors, 2 warnings \
             only and --strict.
             """)
 
@@ -41,7 +43,9 @@ struct CheckCommand: ParsableCommand {
         let outcome = PolicyFile.read(file)
         for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
         guard let document = outcome.document else { throw ExitCode(1) }
-        let warnings = outcome.diagnostics.count
+        let remarks = document.remarks(sshPorts: SSHServers.here().ports)
+        for remark in remarks { complain(Self.line(remark, file)) }
+        let warnings = outcome.diagnostics.count + remarks.count
         if prints {
             print(PolicyFile.canonical(document, complete: complete), terminator: "")
         } else if !quiet {
@@ -52,5 +56,11 @@ struct CheckCommand: ParsableCommand {
                     + "warning\(warnings == 1 ? "" : "s")")
         }
         if strict && warnings > 0 { throw ExitCode(2) }
+    }
+
+    /// As a diagnostic of the file is printed.
+    private static func line(_ remark: PolicyRemark, _ file: String) -> String {
+        let place = remark.position.map { "\($0.file):\($0.line):\($0.column)" } ?? file
+        return "\(place): warning: \(remark.text): \(remark.cure)".harmless
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import AgentControl
+import ConnectionTracking
 import FirewallPolicy
 import PacketFilterRules
 import PolicyFile
@@ -38,19 +39,28 @@ struct HostProtection {
     }
 
     private init(_ report: StatusReport, _ rules: NamespaceRules) {
-        let inspection = rules.inspection(of: Self.policy(of: report))
-        let refusals = inspection.findings.filter { $0.severity == .refusal }
+        let policy = Self.policy(of: report)
+        let inspection = rules.inspection(of: policy)
+        let refusals = inspection.findings.filter { $0.severity == .refusal }.map(\.text) + Self.openness(policy)
         if inspection.feeds.isEmpty {
             self.init(
                 state: .unprotected,
                 details: [#"no rule gives packets to a queue; run "portreeve iptables --apply""#])
         } else if !refusals.isEmpty {
-            self.init(state: .partly, details: refusals.map(\.text))
+            self.init(state: .partly, details: refusals)
         } else {
             let misfits = inspection.findings.filter { $0.severity == .misfit }.map(\.text)
             self.init(
                 state: report.mode == .tap ? .tap : .protected, details: [Self.places(inspection.feeds)] + misfits)
         }
+    }
+
+    /// A policy by which everything comes in protects nothing.
+    private static func openness(_ policy: PolicyDocument) -> [String] {
+        guard policy.mode == .inline, policy.queue.family == .ip,
+            !policy.rules.contains(where: { $0.direction == .incoming })
+        else { return [] }
+        return policy.remarks().filter { $0.kind == .open }.map(\.line)
     }
 
     /// "IPv4 and IPv6 at input, output".

@@ -14,7 +14,12 @@ struct RuleApplication {
         let document = try command.policy.load()
         if !command.force { try requireAgent() }
         // A session to this host does not depend on frames that pass through.
-        if document.queue.family == .ip { try requireSession(document) }
+        if document.queue.family == .ip {
+            try requireSession(document)
+            for remark in document.remarks(sshPorts: SSHServers.here().ports) {
+                complain("note: \(remark.line.harmless)")
+            }
+        }
         let directory = RollBackDirectory(path: command.state)
         let lock = try directory.lock()
         defer { lock.release() }

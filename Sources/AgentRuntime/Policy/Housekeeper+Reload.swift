@@ -83,7 +83,10 @@ extension Housekeeper {
         } catch {
             throw .faulty(error)
         }
-        let notes = try shuttingOut(by: policy.document, order)
+        let servers = SSHServers.here()
+        let notes =
+            try shuttingOut(by: policy.document, servers, order)
+            + policy.document.remarks(sshPorts: servers.ports).map { "warning: \($0.line)" }
         if let seconds = order.confirmSeconds {
             try beginTrial(of: policy, for: seconds, order.author, copy)
         } else {
@@ -94,9 +97,10 @@ extension Housekeeper {
     }
 
     /// What the policy would do to administrators who are connected: it is refused, unless it is forced or takes itself back.
-    private func shuttingOut(by document: PolicyDocument, _ order: ReloadOrder) throws(ReloadRefusal) -> [String] {
-        let own = SSHServers.here().sessions
-        let refusals = SessionGuard(present: order.author.ssh, established: own + order.sessions)
+    private func shuttingOut(
+        by document: PolicyDocument, _ servers: SSHServers, _ order: ReloadOrder
+    ) throws(ReloadRefusal) -> [String] {
+        let refusals = SessionGuard(present: order.author.ssh, established: servers.sessions + order.sessions)
             .refusals(by: document)
         guard let first = refusals.first else { return [] }
         guard order.isForced || order.confirmSeconds != nil else {

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import PacketWire
+
+/// The packets that a rule matches, with its lists in place of their names, so far as two rules can be compared by them.
+struct RuleExtent {
+    let rule: Rule
+    private let sources: Criterion<[AddressRange]>?
+    private let destinations: Criterion<[AddressRange]>?
+    private let sourcePorts: Criterion<[PortRange]>?
+    var destinationPorts: Criterion<[PortRange]>?
+
+    init(_ rule: Rule, _ document: PolicyDocument) {
+        self.rule = rule
+        func addresses(_ list: Criterion<Int>?) -> Criterion<[AddressRange]>? {
+            list.map { Criterion(document.addressLists[$0.value].values, isInverted: $0.isInverted) }
+        }
+        func ports(_ list: Criterion<Int>?) -> Criterion<[PortRange]>? {
+            list.map { Criterion(document.portLists[$0.value].values, isInverted: $0.isInverted) }
+        }
+        sources = addresses(rule.source.addresses)
+        destinations = addresses(rule.destination.addresses)
+        sourcePorts = ports(rule.source.ports)
+        destinationPorts = ports(rule.destination.ports)
+    }
+
+    /// Whether every packet that the other rule matches is surely matched by this one, at any time. Of criteria that are hard
+    /// to compare only equal ones count, so that "no" may be wrong and "yes" is not.
+    func covers(_ other: RuleExtent) -> Bool {
+        let (mine, theirs) = (rule, other.rule)
+        return mine.direction == theirs.direction && mine.schedule == nil && covers(frameOf: theirs)
+            && covers(protocolsOf: theirs)
+            && Self.covers(sources, other.sources) { $0.cover($1) }
+            && Self.covers(destinations, other.destinations) { $0.cover($1) }
+            && Self.covers(sourcePorts, other.sourcePorts) { $0.cover($1) }
+            && Self.covers(destinationPorts, other.destinationPorts) { $0.cover($1) }
+            && Self.covers(mine.source.macs, theirs.source.macs, by: ==)
+            && Self.covers(mine.destination.macs, theirs.destination.macs, by: ==)
+            && Self.covers(mine.flags, theirs.flags, by: ==)
+            && Self.covers(mine.icmp, theirs.icmp) { $0.type == $1.type && ($0.code == nil || $0.code == $1.code) }
+            && Self.covers(mine.interfaces, theirs.interfaces, by: ==)
+    }
+
+    private static func covers<Value: Hashable>(
+        _ mine: Criterion<Value>?, _ theirs: Criterion<Value>?, by test: (Value, Value) -> Bool
+    ) -> Bool {
+        guard let mine else { return true }
+        guard let theirs else { return false }
+        if mine.isInverted || theirs.isInverted { return mine == theirs }
+        return test(mine.value, theirs.value)
+    }
+
+    private func covers(frameOf other: Rule) -> Bool {
+        let (mine, theirs) = (rule.frame, other.frame)
+        if mine.isInverted || theirs.isInverted { return mine == theirs }
+        switch (mine.value, theirs.value) {
+        case (.any, _), (.ip, .ip), (.ip, .ipv4), (.ip, .ipv6): return true
+        default: return mine.value == theirs.value
+        }
+    }
+
+    private func covers(protocolsOf other: Rule) -> Bool {
+        // Neighbour discovery and MLD are stopped only by a rule that names ICMPv6.
+        if case .number(IPProtocol.icmpv6)? = other.protocols?.value, rule.protocols?.value != other.protocols?.value {
+            return false
+        }
+        return Self.covers(rule.protocols, other.protocols) { mine, theirs in
+            switch (mine, theirs) {
+            case (.tcpAndUDP, .number(let number)): number == IPProtocol.tcp || number == IPProtocol.udp
+            default: mine == theirs
+            }
+        }
+    }
+
+    /// Whether it matches packets to this TCP port, whatever else it asks for.
+    func includes(tcpPort port: UInt16) -> Bool {
+        let hasProtocol =
+            rule.protocols.map { criterion in
+                let isTCP = criterion.value == .tcpAndUDP || criterion.value == .number(IPProtocol.tcp)
+                return isTCP != criterion.isInverted
+            } ?? true
+        let hasPort =
+            destinationPorts.map { criterion in
+                criterion.value.contains { $0.first <= port && port <= $0.last } != criterion.isInverted
+            } ?? true
+        return hasProtocol && hasPort
+    }
+}
+
+extension [AddressRange] {
+    /// Both are sorted and disjoint.
+    fileprivate func cover(_ others: [AddressRange]) -> Bool {
+        !others.isEmpty
+            && others.allSatisfy { other in contains { $0.first <= other.first && other.last <= $0.last } }
+    }
+}
+
+extension [PortRange] {
+    fileprivate func cover(_ others: [PortRange]) -> Bool {
+        !others.isEmpty
+            && others.allSatisfy { other in contains { $0.first <= other.first && other.last <= $0.last } }
+    }
+}
