@@ -40,6 +40,9 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
         low.marks.contains(.silent) && high.marks.contains(.silent)
     }
 
+    /// Taken over, and not yet known as well as a connection whose opening was seen.
+    var isUnsettled: Bool { low.marks.contains(.unsettled) || high.marks.contains(.unsettled) }
+
     /// Whether this SYN+ACK may be a late copy of the one that made the windows, although the record of it is lost or, for a
     /// connection taken over, never was.
     func isLateSYNACK(_ s: TCPFields, from side: Side) -> Bool {

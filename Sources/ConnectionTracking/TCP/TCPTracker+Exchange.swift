@@ -29,7 +29,7 @@ extension TCPTracker {
 
     /// Whether a connection that was taken over should learn nothing from this segment. The guess at its windows can admit
     /// a good part of the sequence space; what is 16 MiB from all that was seen may be a forgery.
-    private static func isFarFetched(_ s: TCPFields, from sender: TCPEndpoint, to receiver: TCPEndpoint) -> Bool {
+    static func isFarFetched(_ s: TCPFields, from sender: TCPEndpoint, to receiver: TCPEndpoint) -> Bool {
         let distance: UInt32 = 1 << 24
         return !s.sequence.isWithin(2 * distance, from: sender.end &- distance)
             || !s.acknowledgement.isWithin(2 * distance, from: receiver.end &- distance)

@@ -45,6 +45,10 @@ extension TCPTracker {
         return .passed
     }
 
+    private static func isFarFetched(_ s: TCPFields, from side: Side, in state: TCPState) -> Bool {
+        isFarFetched(s, from: state[side], to: state[side.opposite])
+    }
+
     private static func responderSegment(
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep? {
@@ -52,8 +56,10 @@ extension TCPTracker {
         guard state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) != nil else {
             return isOfWindows ? nil : challenge(&state, s)
         }
-        // A forged SYN must not keep the windows of a living connection from what belongs to them.
-        if isOfWindows, !state.isHalfOpen, state.handshake.stage == .syn { return nil }
+        // A forged SYN must not keep the windows of a living connection from what belongs to them; but guessed windows admit
+        // by chance what answers a real one.
+        let isByChance = state.isUnsettled && isFarFetched(s, from: state.handshake.opener.opposite, in: state)
+        if isOfWindows, !state.isHalfOpen, state.handshake.stage == .syn, !isByChance { return nil }
         switch state.handshake.stage {
         case .syn: return earlyAnswer(&state, s)
         case .crossed: return crossedAnswer(&state, s, at: now, posture)
