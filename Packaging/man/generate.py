@@ -149,17 +149,11 @@ def add_reasons(page, rows):
 
 
 def value_text(schema):
-    """What a value may be, in a few words."""
-    if "anyOf" in schema:
-        texts = [value_text(each) for each in schema["anyOf"] if each.get("type") not in ("array", "object", ["object", "null"])]
-        return " | ".join(dict.fromkeys(filter(None, texts)))
-    if "enum" in schema:
-        return " | ".join(schema["enum"]) if len(schema["enum"]) < 12 else "a name"
-    if "const" in schema:
-        return str(schema["const"])
-    if "minimum" in schema and "maximum" in schema:
-        return f"{schema['minimum']} to {schema['maximum']}"
-    return {"boolean": "true | false", "integer": "a number"}.get(schema.get("type"), "")
+    """What a value may be, in the words of the parser's own messages."""
+    parts = [schema, *schema.get("anyOf", [])]
+    texts = [part["errorMessage"].removeprefix("expected ") for part in parts if "errorMessage" in part]
+    mapping = " or a mapping" if any("properties" in part for part in schema.get("anyOf", [])) else ""
+    return texts[0] + mapping if texts else ""
 
 
 def add_settings(page, schema, path):
@@ -171,12 +165,12 @@ def add_settings(page, schema, path):
         if "description" in value:
             page.text(".TP", f"\\fB{plain(name)}\\fR", plain(value["description"]))
             facts = []
-            if value_text(value):
+            if "$comment" in value:
+                facts.append(f"For now {value['$comment']}.")
+            elif value_text(value):
                 facts.append(f"Values: {value_text(value)}.")
             if "default" in value:
                 facts.append(f"Default: {json.dumps(value['default']).replace(chr(34), '')}.")
-            if "$comment" in value:
-                facts.append(f"For now {value['$comment']}.")
             if facts:
                 page.text(".br", plain(" ".join(facts)))
         for inner in [value, *value.get("anyOf", [])]:

@@ -133,8 +133,9 @@ extension Rule {
 extension FrameMatch {
     static let form = ValueForm<FrameMatch>.scalar(
         "any, ip, ipv4, ipv6, arp or an EtherType such as 0x88cc",
-        schema:
-            #"{"anyOf":[{"enum":["any","ip","ipv4","ipv6","arp"]},{"type":"integer"},{"type":"string","pattern":"^0x[0-9a-fA-F]+$"}]}"#,
+        schema: SchemaText.anyOf(
+            SchemaText.words(["any", "ip", "ipv4", "ipv6", "arp"]), SchemaText.number(0x600...0xffff),
+            SchemaText.text("0x0*(?:[6-9a-fA-F][0-9a-fA-F]{2}|[1-9a-fA-F][0-9a-fA-F]{3})")),
         print: \.text,
         parse: { scalar throws(ScalarFault) in
             let words: [String: FrameMatch] = ["ip": .ip, "ipv4": .ipv4, "ipv6": .ipv6, "arp": .arp]
@@ -167,8 +168,8 @@ extension ProtocolMatch {
 
     static let form = ValueForm<ProtocolMatch>.scalar(
         expected,
-        schema:
-            #"{"anyOf":[{"enum":["any","tcp+udp",\#(ProtocolNames.all.map { jsonText($0.name) }.joined(separator: ","))]},{"type":"integer","minimum":0,"maximum":255}]}"#,
+        schema: SchemaText.anyOf(
+            SchemaText.words(["tcp+udp"] + ProtocolNames.all.map(\.name)), SchemaText.number(0...255)),
         print: \.text,
         parse: { scalar throws(ScalarFault) in
             if scalar.text == "tcp+udp" { return .tcpAndUDP }
@@ -199,9 +200,9 @@ extension TCPFlags {
         let several = ValueForm.oneOrSeveral(
             ValueForm<TCPFlags>.words(names), expected: "a sequence of fin, syn, rst, psh, ack and urg")
         return ValueForm<TCPFlags>(
-            read: { node, sink in several.read(node, &sink).map { TCPFlags($0) } },
-            print: { flags in several.print(names.map(\.value).filter { flags.contains($0) }) },
-            schema: several.schema)
+            several.expected, schema: several.schema,
+            print: { flags in several.print(names.map(\.value).filter { flags.contains($0) }) }
+        ) { node, sink in several.read(node, &sink).map { TCPFlags($0) } }
     }()
 }
 
@@ -212,7 +213,7 @@ extension ValueForm where Value == UInt8 {
         let others = isV6 ? ICMPTypeNames.v4 : ICMPTypeNames.v6
         let expected = "the name of an \(isV6 ? "ICMPv6" : "ICMP") type, or its number, 0 to 255"
         return .scalar(
-            expected, schema: #"{"anyOf":[{"type":"string"},{"type":"integer","minimum":0,"maximum":255}]}"#,
+            expected, schema: SchemaText.anyOf(SchemaText.words(names.map(\.name)), SchemaText.number(0...255)),
             print: { number in names.first { $0.number == number }?.name ?? String(number) },
             parse: { scalar throws(ScalarFault) in
                 if let known = names.first(where: { $0.name == scalar.text }) { return known.number }

@@ -220,5 +220,8 @@ extension Setting {
             if case .sequence(let items) = node.content, items.isEmpty || items.map(\.text) == ["21"] { return }
             guard node.text != "21" else { return }
             sink.mismatch(node, expected: "[21]: following FTP is not available in this version")
-        }, print: { _ in nil }, schema: #"{"type":"array","items":{"type":"integer"}}"#)
+        }, print: { _ in nil },
+        schema: SchemaText.unavailable(
+            "[21]: following FTP is not available in this version",
+            SchemaText.values("[]", "[21]", #"["21"]"#, "21", #""21""#)))
 }

@@ -67,7 +67,8 @@ extension Setting {
         read: { node, path, draft, sink in draft.readAntiEvasion(node, path, &sink) },
         print: { printed($0.engine.antiEvasion) },
         schema:
-            #"{"anyOf":[{"enum":["normal","strict"]},\#(objectSchema(antiEvasionKeys, under: "engine.anti-evasion"))]}"#
+            SchemaText.anyOf(
+                ValueForm<Bool>.strictness.schema, objectSchema(antiEvasionKeys, under: "engine.anti-evasion"))
     )
 
     /// What a mapping may hold.
@@ -87,7 +88,8 @@ extension Setting {
                     draft.places[path] = node.place
                     guard row.field == \.evasiveRetransmit, action != .allow else { return }
                     sink.mismatch(node, expected: "allow: comparing retransmits is not available in this version")
-                }, print: { _ in nil }, schema: ValueForm.posture.schema)
+                }, print: { _ in nil },
+                schema: row.field == \.evasiveRetransmit ? SchemaText.values(#""allow""#) : ValueForm.posture.schema)
         }
         + [
             Setting(
@@ -96,6 +98,19 @@ extension Setting {
                     if let span = ValueForm.pawsWindow.read(node, &sink) { draft.antiEvasion.pawsWindow = span }
                 }, print: { _ in nil }, schema: ValueForm.pawsWindow.schema)
         ]
+
+    /// What both postures have in a row; nil for other settings. `name` is the full one.
+    static func valuesOfPostures(_ name: String) -> String? {
+        let section = "engine.anti-evasion."
+        guard name.hasPrefix(section) else { return nil }
+        let values = [AntiEvasion.normal, .strict].map { posture -> String? in
+            if name == section + "paws-window" { return ValueForm.pawsWindow.print(posture.pawsWindow) }
+            let row = AntiEvasion.rows.first { section + $0.key == name }
+            return row.map { ValueForm.posture.print(posture[keyPath: $0.field]) }
+        }
+        guard let normal = values[0], let strict = values[1] else { return nil }
+        return "normal: \(normal); strict: \(strict)."
+    }
 
     /// A posture by its name, or a mapping from the posture that needs fewer rows.
     private static func printed(_ value: AntiEvasion) -> String {

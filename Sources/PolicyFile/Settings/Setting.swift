@@ -49,7 +49,22 @@ extension Setting {
                 if case .sequence(let items) = node.content, items.isEmpty, off == "[]" || off == "off" { return }
                 guard node.text != off else { return }
                 sink.mismatch(node, expected: expected)
-            }, print: { _ in nil }, schema: #"{"$comment":\#(jsonText(expected))}"#)
+            }, print: { _ in nil },
+            schema: SchemaText.unavailable(expected, switchedOff(off)))
+    }
+}
+
+extension Setting {
+    /// What leaves it switched off, as any reader may have it.
+    private static func switchedOff(_ off: String) -> String {
+        var values = [jsonText(off)]
+        switch off {
+        case "off": values += ["false", "[]"]
+        case "[]": values = ["[]"]
+        case "true", "false": values.append(off)
+        default: if Int(off) != nil { values.append(off) }
+        }
+        return SchemaText.values(values)
     }
 }
 

@@ -8,7 +8,8 @@ extension ValueForm where Value == [String] {
 extension ValueForm where Value == String {
     /// The name of an interface, or a glob. The kernel allows 15 bytes without white space, `/` and `:`.
     static let interface = ValueForm.scalar(
-        "the name of an interface, or a glob such as eth*", schema: #"{"type":"string","minLength":1}"#,
+        "the name of an interface, or a glob such as eth*",
+        schema: SchemaText.anyOf(SchemaText.text(SchemaPattern.interface), #"{"type":["integer","boolean"]}"#),
         print: yamlText,
         parse: { scalar throws(ScalarFault) in
             let name = scalar.text
@@ -29,7 +30,7 @@ extension ValueForm where Value == String {
 
     /// A file by its absolute path.
     static let absolutePath = ValueForm.scalar(
-        "an absolute path", schema: #"{"type":"string","pattern":"^/"}"#, print: yamlText,
+        "an absolute path", schema: SchemaText.text(SchemaPattern.absolutePath), print: yamlText,
         parse: { scalar throws(ScalarFault) in
             guard scalar.text.hasPrefix("/") else {
                 throw ScalarFault("an absolute path", suggestion: "begin it with /")

@@ -6,7 +6,8 @@ extension ValueForm where Value == ClosedRange<UInt16> {
     /// Queue numbers: `0`, or `0-3` for several workers.
     static let queueNumbers = ValueForm.scalar(
         expectedQueues,
-        schema: #"{"anyOf":[{"type":"integer","minimum":0},{"type":"string","pattern":"^[0-9]+(-[0-9]+)?$"}]}"#,
+        schema: SchemaText.anyOf(
+            #"{"type":"integer","minimum":0,"maximum":65535}"#, SchemaText.text(SchemaPattern.ports)),
         print: { $0.count == 1 ? "\"\($0.lowerBound)\"" : "\"\($0.lowerBound)-\($0.upperBound)\"" },
         parse: { scalar throws(ScalarFault) in
             let parts = scalar.text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
@@ -25,7 +26,7 @@ extension ValueForm where Value == CopyRange {
     /// How much of each packet the kernel copies. Less than the longest IPv4 and TCP headers together would leave
     /// decoding without what it needs.
     static let copyRange = ValueForm.scalar(
-        expectedCopy, schema: #"{"anyOf":[{"const":"full"},{"type":"integer","minimum":128,"maximum":65531}]}"#,
+        expectedCopy, schema: SchemaText.anyOf(SchemaText.words(["full"]), SchemaText.number(128...65_531)),
         print: { range in
             switch range {
             case .full: "full"
@@ -44,7 +45,8 @@ private let expectedCopy = "full, or a number of bytes, 128 to 65531"
 extension ValueForm where Value == UInt32 {
     /// Mark bits that Portreeve may use: one for each direction, one for its own traffic and at least one for the epoch.
     static let markMask = ValueForm.scalar(
-        expectedMask, schema: #"{"anyOf":[{"type":"integer"},{"type":"string","pattern":"^0x[0-9a-fA-F]{1,8}$"}]}"#,
+        expectedMask,
+        schema: SchemaText.anyOf(SchemaText.number(15...UInt64(UInt32.max)), SchemaText.text("0x0*[0-9a-fA-F]{1,8}")),
         print: { "0x" + String($0, radix: 16) },
         parse: { scalar throws(ScalarFault) in
             let mask: UInt32

@@ -6,15 +6,16 @@ extension ValueForm where Value == [UInt16] {
     /// Reasons by their slugs or numbers (REASONS.md), without order.
     static let reasons: ValueForm = {
         let several = ValueForm.oneOrSeveral(.reason, expected: "a sequence of reasons such as unsolicited-udp")
-        return ValueForm(
-            read: { node, sink in several.read(node, &sink).map { Set($0).sorted() } }, print: several.print,
-            schema: several.schema)
+        return ValueForm(several.expected, schema: several.schema, print: several.print) { node, sink in
+            several.read(node, &sink).map { Set($0).sorted() }
+        }
     }()
 }
 
 extension ValueForm where Value == UInt16 {
     fileprivate static let reason = ValueForm.scalar(
-        expectedReason, schema: #"{"anyOf":[{"enum":[\#(slugs)]},{"type":"integer"}]}"#,
+        expectedReason,
+        schema: SchemaText.values(ReasonRow.all.map { "\(jsonText($0.slug)),\($0.number),\"\($0.number)\"" }),
         print: { DropReason(number: $0)?.row.slug ?? String($0) },
         parse: { scalar throws(ScalarFault) in
             if let reason = DropReason(slug: scalar.text) { return reason.row.number }
@@ -28,4 +29,3 @@ extension ValueForm where Value == UInt16 {
 }
 
 private let expectedReason = "the slug or the number of a reason (portreeve reasons lists them)"
-private let slugs = ReasonRow.all.map { jsonText($0.slug) }.joined(separator: ",")

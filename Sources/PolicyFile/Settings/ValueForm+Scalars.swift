@@ -29,7 +29,7 @@ extension ValueForm {
         let values = words.map(\.value)
         let expected = alternatives(names)
         return .scalar(
-            expected, schema: #"{"enum":[\#(names.map(jsonText).joined(separator: ","))]}"#,
+            expected, schema: SchemaText.words(names),
             print: { value in values.firstIndex(of: value).map { names[$0] } ?? "" },
             parse: { scalar throws(ScalarFault) in
                 guard let index = names.firstIndex(of: scalar.text) else {
@@ -50,7 +50,7 @@ extension ValueForm where Value == UInt32 {
     static func number(_ range: ClosedRange<UInt32>, _ expected: String) -> ValueForm {
         .scalar(
             expected,
-            schema: #"{"type":"integer","minimum":\#(range.lowerBound),"maximum":\#(range.upperBound)}"#,
+            schema: SchemaText.number(UInt64(range.lowerBound)...UInt64(range.upperBound)),
             print: { String($0) },
             parse: { scalar throws(ScalarFault) in
                 try decimal(scalar.text, in: range, expected: expected)
@@ -62,9 +62,9 @@ extension ValueForm where Value == UInt32? {
     /// A decimal number, or a word that stands for no limit.
     static func number(_ range: ClosedRange<UInt32>, of things: String, or word: String) -> ValueForm {
         let expected = "\(word), or a number of \(things), \(range.lowerBound) to \(range.upperBound)"
-        let schema = ValueForm<UInt32>.number(range, of: things).schema
+        let schema = SchemaText.number(UInt64(range.lowerBound)...UInt64(range.upperBound))
         return .scalar(
-            expected, schema: #"{"anyOf":[{"const":\#(jsonText(word))},\#(schema)]}"#,
+            expected, schema: SchemaText.anyOf(SchemaText.words([word]), schema),
             print: { $0.map { String($0) } ?? word },
             parse: { scalar throws(ScalarFault) in
                 if scalar.text == word { return nil }

@@ -7,7 +7,7 @@ extension ValueForm where Value == Instant.Span {
     /// A length of time: a decimal number and a unit, or `0`.
     static func time(_ range: ClosedRange<Instant.Span>) -> ValueForm {
         .scalar(
-            expectedTime(range, or: nil), schema: timeSchema, print: timeText,
+            expectedTime(range, or: nil), schema: timeSchema(range), print: timeText,
             parse: { scalar throws(ScalarFault) in
                 try parseTime(scalar.text, in: range, expected: expectedTime(range, or: nil))
             })
@@ -24,7 +24,7 @@ extension ValueForm where Value == Instant.Span? {
     static func time(_ range: ClosedRange<Instant.Span>, or word: String) -> ValueForm {
         .scalar(
             expectedTime(range, or: word),
-            schema: #"{"anyOf":[{"const":\#(jsonText(word))},\#(timeSchema)]}"#,
+            schema: SchemaText.anyOf(SchemaText.words([word]), timeSchema(range)),
             print: { $0.map(timeText) ?? word },
             parse: { scalar throws(ScalarFault) in
                 if scalar.text == word { return nil }
@@ -33,7 +33,16 @@ extension ValueForm where Value == Instant.Span? {
     }
 }
 
-private let timeSchema = #"{"anyOf":[{"const":0},{"type":"string","pattern":"^[0-9]+(us|ms|s|m|h|d)$"}]}"#
+/// For each unit the numbers of it that lie in the range.
+private func timeSchema(_ range: ClosedRange<Instant.Span>) -> String {
+    let patterns = timeUnits.compactMap { unit -> String? in
+        let first = (range.lowerBound.nanoseconds + unit.nanoseconds - 1) / unit.nanoseconds
+        let last = range.upperBound.nanoseconds / unit.nanoseconds
+        return first <= last ? SchemaPattern.decimal(UInt64(first)...UInt64(last)) + unit.name : nil
+    }
+    let text = SchemaText.text(patterns.joined(separator: "|"))
+    return range.contains(.zero) ? SchemaText.anyOf(SchemaText.values("0", #""0""#), text) : text
+}
 
 /// Units in nanoseconds, the longest first.
 private let timeUnits: [(name: String, nanoseconds: Int64)] = [

@@ -7,8 +7,21 @@ struct ValueForm<Value: Equatable & Sendable>: Sendable {
     let read: @Sendable (YAMLNode, inout DiagnosticSink) -> Value?
     /// As the canonical printer writes it: one line of YAML that may stand inside `{}`.
     let print: @Sendable (Value) -> String
-    /// A JSON Schema (draft 2020-12) as JSON text.
+    /// What a value is, in words that follow "expected".
+    let expected: String
+    /// What the schema of the policy says of it.
     let schema: String
+
+    /// `schema` is that of the values alone.
+    init(
+        _ expected: String, schema: String, print: @escaping @Sendable (Value) -> String,
+        read: @escaping @Sendable (YAMLNode, inout DiagnosticSink) -> Value?
+    ) {
+        self.expected = expected
+        self.schema = SchemaText.explained(schema, expected)
+        self.print = print
+        self.read = read
+    }
 }
 
 /// Why a scalar is not the value that its place asks for.
@@ -28,14 +41,13 @@ extension ValueForm {
         _ expected: String, schema: String, print: @escaping @Sendable (Value) -> String,
         parse: @escaping @Sendable (YAMLScalar) throws(ScalarFault) -> Value
     ) -> ValueForm {
-        ValueForm(
-            read: { node, sink in
-                guard let scalar = node.scalar, !node.isNothing else {
-                    sink.mismatch(node, expected: expected)
-                    return nil
-                }
-                return sink.value(of: node) { () throws(ScalarFault) in try parse(scalar) }
-            }, print: print, schema: schema)
+        ValueForm(expected, schema: schema, print: print) { node, sink in
+            guard let scalar = node.scalar, !node.isNothing else {
+                sink.mismatch(node, expected: expected)
+                return nil
+            }
+            return sink.value(of: node) { () throws(ScalarFault) in try parse(scalar) }
+        }
     }
 
     /// A sequence of scalars; one alone may stand without brackets.
@@ -43,22 +55,22 @@ extension ValueForm {
         _ element: ValueForm<Element>, expected: String
     ) -> ValueForm where Value == [Element] {
         ValueForm(
-            read: { node, sink in
-                switch node.content {
-                case .scalar where !node.isNothing: return element.read(node, &sink).map { [$0] }
-                case .sequence(let nodes):
-                    var values: [Element] = []
-                    for node in nodes where sink.hasRoom {
-                        if let value = element.read(node, &sink) { values.append(value) }
-                    }
-                    return values.count == nodes.count ? values : nil
-                default:
-                    sink.mismatch(node, expected: expected, suggestion: node.isNothing ? "[] is none" : nil)
-                    return nil
+            expected, schema: SchemaText.oneOrSeveral(element.schema),
+            print: { "[" + $0.map(element.print).joined(separator: ", ") + "]" }
+        ) { node, sink in
+            switch node.content {
+            case .scalar where !node.isNothing: return element.read(node, &sink).map { [$0] }
+            case .sequence(let nodes):
+                var values: [Element] = []
+                for node in nodes where sink.hasRoom {
+                    if let value = element.read(node, &sink) { values.append(value) }
                 }
-            },
-            print: { "[" + $0.map(element.print).joined(separator: ", ") + "]" },
-            schema: #"{"anyOf":[\#(element.schema),{"type":"array","items":\#(element.schema)}]}"#)
+                return values.count == nodes.count ? values : nil
+            default:
+                sink.mismatch(node, expected: expected, suggestion: node.isNothing ? "[] is none" : nil)
+                return nil
+            }
+        }
     }
 }
 
