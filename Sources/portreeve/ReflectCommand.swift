@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ArgumentParser
+import Glibc
+import PacketWire
+import PathProbe
+
+struct ReflectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reflect", abstract: "Answer the probes of `portreeve scan`.",
+        discussion: """
+            Waits for a scan that has the key, listens on the ports that it asks for, answers its probes and nothing else, \
+            and says what it saw. The ports are closed when the scan's control connection ends, when it was silent for a \
+            minute, or after the time of --lease. Whatever does not authenticate gets not one byte, and no answer is longer \
+            than its request. An ordinary user can run it; ports below 1024 then are refused, one by one, and the rest goes on.
+
+            With --stdio it serves one scan on its standard input and output, as `portreeve scan --control-via ssh` starts it.
+            """)
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("An address of this host where probes are awaited, or any. Repeatable.", valueName: "address"))
+    var listen: [String] = []
+
+    @Option(help: ArgumentHelp("The port of the control channel, on the same addresses.", valueName: "port"))
+    var controlPort = Reflector.defaultControlPort
+
+    @Option(help: ArgumentHelp("The file of the pre-shared key.", valueName: "file"))
+    var key: String?
+
+    @Flag(help: "Serve one scan on standard input and output, which are trusted.")
+    var stdio = false
+
+    @Option(help: ArgumentHelp("Who may ask for a lease: an address or prefix. Repeatable.", valueName: "prefix"))
+    var allow: [String] = []
+
+    @Option(help: ArgumentHelp("Ports that one scan may have.", valueName: "count"))
+    var maxPorts = ReflectorLimits().probes
+
+    @Option(help: ArgumentHelp("Scans at a time.", valueName: "count"))
+    var maxScans = ReflectorLimits().leases
+
+    @Option(help: ArgumentHelp("After how long a scan's ports are closed in any case.", valueName: "seconds"))
+    var lease = 3_600
+
+    @Option(help: ArgumentHelp("Write a new key to a file, and end.", valueName: "file"))
+    var newKey: String?
+
+    func validate() throws {
+        guard newKey == nil else { return }
+        guard !listen.isEmpty else { throw ValidationError("--listen: name the addresses where probes are awaited, or any") }
+        guard stdio != (key != nil) else {
+            throw ValidationError("either --key FILE for scans over the network, or --stdio for one that is trusted")
+        }
+        guard (1...86_400).contains(lease) else { throw ValidationError("--lease: expected 1 to 86400 seconds") }
+        guard (1...1_048_576).contains(maxPorts), (1...1_024).contains(maxScans), controlPort > 0 else {
+            throw ValidationError("expected --max-ports up to 1048576, --max-scans up to 1024, --control-port above 0")
+        }
+    }
+
+    func run() throws {
+        do {
+            if let newKey { return try KeyFile.create(newKey) }
+            let reflector = try Reflector(try options()) { complain($0.harmless) }
+            if stdio {
+                try reflector.serve(input: STDIN_FILENO, output: STDOUT_FILENO)
+            } else {
+                for address in try addresses() { try listen(reflector, address.with(port: controlPort)) }
+            }
+            try reflector.run()
+        } catch let fault as KeyFile.Fault {
+            throw fail("\(fault)")
+        } catch let fault as SystemFault {
+            throw fail("\(fault)")
+        }
+    }
+
+    private func listen(_ reflector: Reflector, _ endpoint: Endpoint) throws {
+        do throws(SystemFault) {
+            try reflector.listen(endpoint)
+        } catch {
+            throw fail("\(endpoint): \(error)")
+        }
+        complain("\(endpoint): awaiting scans")
+    }
+
+    private func addresses() throws -> [Endpoint] {
+        try listen.flatMap { text -> [Endpoint] in
+            if text == "any" { return [.any(isIPv6: false), .any(isIPv6: true)] }
+            guard let endpoint = Endpoint(address: text) else {
+                throw ValidationError("--listen: found \"\(text)\", expected an address of this host, or any")
+            }
+            return [endpoint]
+        }
+    }
+
+    private func options() throws -> ReflectorOptions {
+        var options = ReflectorOptions(addresses: try addresses(), key: try key.map { try KeyFile.read($0) })
+        options.peers = try allow.map { text in
+            guard let prefix = AddressPrefix(parsing: text) else {
+                throw ValidationError("--allow: found \"\(text)\", expected an address or a prefix such as 192.0.2.0/24")
+            }
+            return prefix
+        }
+        options.limits.probes = maxPorts
+        options.limits.leases = maxScans
+        options.limits.lease = .seconds(Int64(lease))
+        return options
+    }
+}
