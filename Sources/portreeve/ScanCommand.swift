@@ -20,6 +20,9 @@ struct ScanCommand: ParsableCommand {
     @Argument(help: "The reflector's host: a name or an address.")
     var host: String?
 
+    @Option(help: ArgumentHelp("Tests with what is expected of each, in place of -t and -u.", valueName: "file"))
+    var plan: String?
+
     @OptionGroup var probes: ProbeOptions
     @OptionGroup var pace: PaceOptions
 
@@ -44,11 +47,16 @@ struct ScanCommand: ParsableCommand {
     @Flag(help: "Print one JSON object for each probe.")
     var json = false
 
+    @Flag(help: "Print the kinds of results, and what they mean.")
+    var categories = false
+
     @Flag(help: "Say what would be probed and how long it may take, and send nothing.")
     var dryRun = false
 
     func run() throws {
-        let plan = ScanPlan(try tests())
+        guard !categories else { return ScanText.showCategories(json: json) }
+        let file = try plan.map { try PlannedFile.load($0) }
+        let plan = ScanPlan(try file.map { try PlannedFile.tests(of: $0, probes) } ?? tests())
         var options = try pace.options()
         if options.seed == 0 { options.seed = UInt64.random(in: 1...UInt64(UInt32.max)) }
         guard !dryRun else { return describe(plan, options) }
@@ -57,7 +65,7 @@ struct ScanCommand: ParsableCommand {
             let poller = try Poller()
             var session = ScanSession(poller, options)
             session.hearsSignals = true
-            session.channel = try connection()?.open(poller)
+            session.channel = try connection(file?.reflector)?.open(poller)
             let meter = ProgressMeter()
             result = try session.run(plan) { meter.show($0) }
             meter.clear()
@@ -77,6 +85,13 @@ struct ScanCommand: ParsableCommand {
         throw ExitCode(report.exitStatus)
     }
 
+    func validate() throws {
+        guard plan != nil else { return }
+        guard probes.tcp == nil, probes.udp == nil, probes.expect == nil, target == nil else {
+            throw ValidationError("--plan takes the place of -t, -u, --expect and --target")
+        }
+    }
+
     private func tests() throws -> [PlannedTest] {
         guard let name = target ?? host ?? server.flatMap({ HostName.split($0)?.host }) else {
             throw ValidationError("name the reflector's host, or with --target a host without one")
@@ -85,8 +100,10 @@ struct ScanCommand: ParsableCommand {
         return try probes.tests(of: try probes.resolve(name), hasReflector: target == nil)
     }
 
-    private func connection() throws -> ReflectorConnection? {
-        guard target == nil, let name = server ?? host else { return nil }
+    /// Nil without a reflector.
+    private func connection(_ planned: String?) throws -> ReflectorConnection? {
+        guard target == nil else { return nil }
+        guard let name = server ?? host ?? planned else { throw ValidationError("name the reflector's host") }
         if let controlVia {
             guard let connection = ReflectorConnection.program(controlVia, host: name) else {
                 throw ValidationError("--control-via: found \"\(controlVia)\", expected ssh or exec:COMMAND")

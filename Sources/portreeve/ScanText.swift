@@ -29,6 +29,16 @@ enum ScanText {
         print(summary(report, options))
     }
 
+    static func showCategories(json: Bool) {
+        guard !json else { return ResultRow.all.forEach { print($0.json) } }
+        var table = TextTable([.text("RESULT"), .text("DETAIL"), .text("PROTO"), .text("MEANING")])
+        for row in ResultRow.all {
+            let protocols = row.transports.map(\.rawValue).joined(separator: " ")
+            table.add([row.category.rawValue, row.detail, protocols, row.meaning])
+        }
+        print(table.lines().joined(separator: "\n"))
+    }
+
     private static func details(_ group: ScanReport.Group) -> String {
         let shown = group.details.prefix(3).joined(separator: " ")
         return group.details.count > 3 ? "\(shown) …" : shown

@@ -26,8 +26,8 @@ struct path_endpoint {
 /// A non-blocking socket, closed on exec: TCP, or UDP.
 int path_socket(bool is_ipv6, bool is_tcp);
 
-/// What every probe's socket has: ICMP errors with their senders (IP_RECVERR; on IPv6 sockets both families'), and no delay
-/// of small segments.
+/// What every probe's socket has: ICMP errors with their senders (IP_RECVERR; on IPv6 sockets both families'), no delay of
+/// small segments, and a small send buffer.
 int path_prepare_probe(int socket, bool is_ipv6, bool is_tcp);
 
 /// IP_BIND_ADDRESS_NO_PORT is not set: the port is known before the first packet.

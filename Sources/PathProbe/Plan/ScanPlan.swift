@@ -100,7 +100,11 @@ package struct ScanPlan: Sendable {
     }
 
     /// What the reflector is asked for, scripts first, each request within its bounds.
-    package var requests: [ProbeRequest] {
+    ///
+    /// All payloads are keyed ones or scripts by then (`resolved`).
+    ///
+    /// - Parameter source: the address that this host sends to a target from: a script may be played from there.
+    package func requests(source: (Endpoint) -> Endpoint?) -> [ProbeRequest] {
         var scripts: [PayloadScript] = []
         var requests: [ProbeRequest] = []
         var first = 0
@@ -108,7 +112,7 @@ package struct ScanPlan: Sendable {
             defer { first += test.ports.count }
             var id: Int?
             switch test.payload {
-            case .none: continue
+            case .none, .bytes: continue
             case .keyed: break
             case .script(let script):
                 id = scripts.firstIndex(of: script)
@@ -118,19 +122,31 @@ package struct ScanPlan: Sendable {
                     requests.append(.script(id: scripts.count - 1, transport: test.transport, script.steps))
                 }
             }
-            requests += openings(test, first: first, script: id)
+            let origin = id == nil ? nil : test.source ?? source(test.target.with(port: 9))
+            requests += openings(test, first: first, script: id, from: origin)
         }
         return requests
     }
 
-    private func openings(_ test: PlannedTest, first: Int, script: Int?) -> [ProbeRequest] {
+    /// With scripts in the place of bytes that the reflector answers.
+    package func resolved(_ key: SecretKey) -> ScanPlan {
+        var plan = self
+        for index in plan.tests.indices {
+            guard case .bytes(let bytes) = plan.tests[index].payload else { continue }
+            let answer = key.derived(for: "portreeve answer", bytes).authenticate(bytes).prefix(bytes.count)
+            plan.tests[index].payload = .script(PayloadScript(asking: bytes, expecting: Array(answer)))
+        }
+        return plan
+    }
+
+    private func openings(_ test: PlannedTest, first: Int, script: Int?, from origin: Endpoint?) -> [ProbeRequest] {
         let ports = test.ports.ports
         return stride(from: 0, to: ports.count, by: Reflector.portsOfOneRequest).map { start in
             let part = ports[start..<min(start + Reflector.portsOfOneRequest, ports.count)]
             return .open(
                 Opening(
                     test.transport, isIPv6: test.target.isIPv6, ports: PortSet(ports: part), first: first + start,
-                    script: script, sources: test.source.map { [$0] } ?? []))
+                    script: script, sources: origin.map { [$0] } ?? []))
         }
     }
 

@@ -8,6 +8,8 @@ package struct ProbeJob: Sendable {
         /// Of so many bytes, with the session's key.
         case keyed(length: Int)
         case script(PayloadScript)
+        /// Bytes that the reflector answers with as many others, which only it can make (32 at most).
+        case bytes([UInt8])
         /// No reflector is there: a handshake, or a datagram of so many bytes that only an ICMP error can answer.
         case none(length: Int)
     }

@@ -18,6 +18,7 @@ package struct ScanSession {
 
     /// Ports that the reflector cannot listen on are not probed: something else has them, and would answer.
     package func run(_ plan: ScanPlan, progress: @escaping (ScanProgress) -> Void) throws -> ScanResult {
+        let plan = (channel?.session ?? offline).map { plan.resolved($0.key) } ?? plan
         let jobs = plan.jobs
         let refused = try open(plan)
         let scanner = try Scanner(
@@ -38,7 +39,8 @@ package struct ScanSession {
     private func open(_ plan: ScanPlan) throws(ControlFault) -> [Int: String] {
         var reasons: [Int: String] = [:]
         guard let channel else { return reasons }
-        for request in plan.requests {
+        let context = ProbeContext(poller, ports: LocalPorts(), session: nil)
+        for request in plan.requests(source: { context.source(to: $0) }) {
             let answer = try channel.ask(request)
             switch (request, answer) {
             case (.script, .scripted): break

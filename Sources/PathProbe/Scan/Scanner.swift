@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+internal import CPathShim
 internal import PacketWire
 
 /// Makes the probes of a scan: so many at a time, paced, each once, the silent ones again at the end.
@@ -49,6 +50,7 @@ package final class Scanner {
         self.progress = progress
         context = ProbeContext(poller, ports: LocalPorts(options.sourcePorts), session: session)
         pacer = Pacer(perSecond: options.datagramsPerSecond)
+        _ = path_raise_descriptor_limit()
         signals = hearsSignals ? try SignalSource(poller) : nil
     }
 
@@ -89,6 +91,8 @@ package final class Scanner {
         while left > 0 {
             let next = launch(at: Poller.now)
             report(since: passBegan)
+            // Those that could not even be sent are done already.
+            guard left > 0 else { break }
             try poller.turn(until: next)
             if signals?.received != nil { interrupt(.bySignal) }
             if let fault = channel?.fault { interrupt(.controlLost(fault.description)) }

@@ -75,7 +75,11 @@ final class TCPProbe: PollSource {
                 Classifier.deadline(
                     unsent: talk?.outgoing.count ?? 0, hasAnswer: talk?.isInsideMessage ?? false,
                     isAcknowledged: isAcknowledged), at: now)
-        case .trailing: open(at: now)
+        case .trailing:
+            noteErrors()
+            if !awaitsEnd { return open(at: now) }
+            if let fault, let verdict = verdict(on: fault) { return conclude(verdict, at: now) }
+            conclude(Classifier.deadline(unsent: 0, hasAnswer: false, isAcknowledged: isAcknowledged), at: now)
         case .over: break
         }
     }
@@ -103,7 +107,7 @@ final class TCPProbe: PollSource {
         evidence.handshake = now - began
         local = socket?.local
         switch job.payload {
-        case .none: return conclude((.open, .connected), at: now)
+        case .none, .bytes: return conclude((.open, .connected), at: now)
         case .keyed(let length):
             let (request, reply) = context.keyed(job, length: length, attempt: attempt)
             self.request = request
@@ -141,7 +145,7 @@ final class TCPProbe: PollSource {
         }
         guard phase != .over else { return }
         if phase == .talking, talk?.isComplete ?? false { trail(at: now) }
-        if phase == .trailing, isClosed || fault != nil { return open(at: now) }
+        if phase == .trailing { return endTrail(at: now) }
         guard phase == .talking else { return }
         if let fault, let verdict = verdict(on: fault) { return conclude(verdict, at: now) }
         if isClosed { return conclude(Classifier.end(hasAnswer: talk?.isInsideMessage ?? false), at: now) }
@@ -214,9 +218,17 @@ final class TCPProbe: PollSource {
         setDeadline(at: now)
     }
 
+    /// Whether this side had the last word: then the other end's close says that it came.
+    private var awaitsEnd: Bool { if case .script(let script) = job.payload { script.steps.last?.sender == .client } else { false } }
+
+    private func endTrail(at now: Instant) {
+        if isClosed || (fault != nil && !awaitsEnd) { return open(at: now) }
+        if let fault, let verdict = verdict(on: fault) { conclude(verdict, at: now) }
+    }
+
     private func trail(at now: Instant) {
         phase = .trailing
-        context.poller.schedule(token, at: now + Self.trail)
+        context.poller.schedule(token, at: now + (awaitsEnd ? job.deadlines.receive : Self.trail))
         isWatchedForRoom = false
         if let socket { try? context.poller.watch(socket.descriptor, for: .readable, token, isNew: false) }
     }

@@ -86,6 +86,7 @@ final class UDPProbe: PollSource {
         let bytes: [UInt8]
         switch job.payload {
         case .none(let length): bytes = [UInt8](repeating: 0, count: length)
+        case .bytes(let payload): bytes = payload
         case .script(let script): bytes = script.steps[step].bytes
         case .keyed(let length):
             let pair = context.keyed(job, length: length, attempt: attempt * Self.numbersOfAttempt + copiesOfStep)
@@ -160,12 +161,13 @@ final class UDPProbe: PollSource {
     }
 
     private func note(_ fault: SystemFault, _ icmp: ICMPEvidence?, at now: Instant) {
-        guard refusal == nil, fault.number != EAGAIN else { return }
+        // A smaller MTU on the way: the next copy is sent in fragments that fit (RFC 1191, RFC 8201).
+        guard refusal == nil, fault.number != EMSGSIZE else { return }
         let verdict = Classifier.datagram(fault, icmp, target: job.target, isOwn: context.isOwn)
         if evidence.fault == nil { evidence.fault = fault }
         evidence.icmp = icmp
         refusal = verdict
-        if verdict.category == .payloadSend { conclude(verdict, at: now) }
+        if verdict.category != .payloadRefused { conclude(verdict, at: now) }
     }
 
     private func receive(at now: Instant) {
@@ -175,6 +177,7 @@ final class UDPProbe: PollSource {
             do throws(SystemFault) {
                 (length, from, _) = try unsafe socket.receiveDatagram(into: &Self.buffer)
             } catch {
+                if error.number != EAGAIN, error.number != EINTR { note(error, nil, at: now) }
                 return
             }
             take(unsafe Array(Self.buffer[..<min(length, Self.buffer.count)]), from: from, at: now)
@@ -207,7 +210,7 @@ final class UDPProbe: PollSource {
 
     private func isExpected(_ bytes: [UInt8]) -> Bool {
         switch job.payload {
-        case .none: true
+        case .none, .bytes: true
         case .keyed: answers.contains(bytes)
         case .script(let script): step + 1 < script.steps.count && script.steps[step + 1].bytes == bytes
         }
@@ -221,7 +224,7 @@ final class UDPProbe: PollSource {
     private func advance(at now: Instant) {
         evidence.isFlapping = refusal != nil
         switch job.payload {
-        case .none: conclude((.open, .replied), at: now)
+        case .none, .bytes: conclude((.open, .replied), at: now)
         case .keyed: conclude((.open, .answered), at: now)
         case .script(let script):
             step += 2

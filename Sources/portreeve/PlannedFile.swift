@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ArgumentParser
+import PacketWire
+import PathProbe
+import PolicyFile
+
+/// The plan of a scan or of a reflector that works offline.
+enum PlannedFile {
+    /// The plan, or the end of the program with everything that is wrong with it.
+    static func load(_ path: String) throws -> PlanFile {
+        let outcome = PlanFile.read(path)
+        for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
+        guard let plan = outcome.plan else { throw ExitCode(64) }
+        return plan
+    }
+
+    /// Its tests, one for each target and protocol, with names looked up. The options stand for what the plan leaves open.
+    static func tests(of plan: PlanFile, _ options: ProbeOptions) throws -> [PlannedTest] {
+        var tests: [PlannedTest] = []
+        for entry in plan.tests {
+            for target in entry.targets {
+                let address = try resolve(target, entry, options)
+                if let source = entry.source, source.isIPv6 != address.isIPv6 {
+                    throw fail(
+                        "\(entry.name ?? target): found the source \(source.host) for the target \(address.host), expected "
+                            + "addresses of one family", status: 64)
+                }
+                tests += entry.transports.compactMap { transport in
+                    entry.payloads[transport].map { payload in
+                        PlannedTest(
+                            name: entry.name, target: address, transport, ports: entry.ports, source: entry.source,
+                            payload: payload,
+                            deadlines: ProbeDeadlines(entry.timeout ?? .milliseconds(Int64(options.timeout))),
+                            expectation: entry.expectation)
+                    }
+                }
+            }
+        }
+        return tests
+    }
+
+    private static func resolve(_ target: String, _ entry: PlannedEntry, _ options: ProbeOptions) throws -> Endpoint {
+        let family: HostName.Family = entry.family.map { $0 == 6 ? .v6 : .v4 } ?? options.family
+        switch HostName.resolve(target, family) {
+        case .success(let endpoint): return endpoint
+        case .failure(let reason): throw fail("\(target.harmless): \(reason)", status: 64)
+        }
+    }
+}
