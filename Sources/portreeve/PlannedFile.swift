@@ -40,6 +40,22 @@ enum PlannedFile {
         return tests
     }
 
+    /// Nil where there is a control channel. Without one a payload of one's own is played only with addresses that the plan names:
+    /// nothing else tells the reflector who may play it.
+    static func sessions(of plan: PlanFile, _ key: String?, _ isOffline: Bool) throws -> OfflineSessions? {
+        guard isOffline, let key else { return nil }
+        for entry in plan.tests where entry.source == nil && !entry.payloads.values.allSatisfy(\.isKeyed) {
+            throw fail(
+                "\(entry.name ?? entry.targets.joined(separator: ", ")): found a payload without a source, expected source: "
+                    + "and the address that probes come from, because the reflector is offline", status: 64)
+        }
+        do throws(KeyFile.Fault) {
+            return OfflineSessions(try KeyFile.read(key), plan: plan.text)
+        } catch {
+            throw fail("\(error)", status: 64)
+        }
+    }
+
     private static func resolve(_ target: String, _ entry: PlannedEntry, _ options: ProbeOptions) throws -> Endpoint {
         let family: HostName.Family = entry.family.map { $0 == 6 ? .v6 : .v4 } ?? options.family
         switch HostName.resolve(target, family) {

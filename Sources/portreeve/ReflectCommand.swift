@@ -31,6 +31,12 @@ struct ReflectCommand: ParsableCommand {
     @Flag(help: "Serve one scan on standard input and output, which are trusted.")
     var stdio = false
 
+    @Flag(help: "Without a control channel: listen on the ports of --plan, for scans that have it and the key.")
+    var offline = false
+
+    @Option(help: ArgumentHelp("With --offline: the plan, the same file as the scan's.", valueName: "file"))
+    var plan: String?
+
     @Option(help: ArgumentHelp("Who may ask for a lease: an address or prefix. Repeatable.", valueName: "prefix"))
     var allow: [String] = []
 
@@ -43,16 +49,31 @@ struct ReflectCommand: ParsableCommand {
     @Option(help: ArgumentHelp("After how long a scan's ports are closed in any case.", valueName: "seconds"))
     var lease = 3_600
 
+    @Option(help: ArgumentHelp("After how long a scan that says nothing has lost its ports.", valueName: "seconds"))
+    var silence = 60
+
+    @Option(help: "Print the rules that let a scan's ports (-t, -u) and the control channel in, and end.")
+    var printRules: ReflectRules.Form?
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("With --print-rules: TCP ports.", valueName: "ports"))
+    var tcp: String?
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("With --print-rules: UDP ports.", valueName: "ports"))
+    var udp: String?
+
     @Option(help: ArgumentHelp("Write a new key to a file, and end.", valueName: "file"))
     var newKey: String?
 
     func validate() throws {
-        guard newKey == nil else { return }
+        guard newKey == nil, printRules == nil else { return }
         guard !listen.isEmpty else { throw ValidationError("--listen: name the addresses where probes are awaited, or any") }
         guard stdio != (key != nil) else {
             throw ValidationError("either --key FILE for scans over the network, or --stdio for one that is trusted")
         }
-        guard (1...86_400).contains(lease) else { throw ValidationError("--lease: expected 1 to 86400 seconds") }
+        guard offline == (plan != nil), !offline || !stdio else { throw ValidationError("--offline and --plan go together") }
+        guard (1...86_400).contains(lease), (1...86_400).contains(silence) else {
+            throw ValidationError("--lease, --silence: expected 1 to 86400 seconds")
+        }
         guard (1...1_048_576).contains(maxPorts), (1...1_024).contains(maxScans), controlPort > 0 else {
             throw ValidationError("expected --max-ports up to 1048576, --max-scans up to 1024, --control-port above 0")
         }
@@ -60,8 +81,10 @@ struct ReflectCommand: ParsableCommand {
 
     func run() throws {
         do {
+            if let printRules { return print(try rules().text(printRules), terminator: "") }
             if let newKey { return try KeyFile.create(newKey) }
             let reflector = try Reflector(try options()) { complain($0.harmless) }
+            if offline { return try serveOffline(reflector) }
             if stdio {
                 try reflector.serve(input: STDIN_FILENO, output: STDOUT_FILENO)
             } else {
@@ -73,6 +96,29 @@ struct ReflectCommand: ParsableCommand {
         } catch let fault as SystemFault {
             throw fail("\(fault)")
         }
+    }
+
+    private func rules() throws -> ReflectRules {
+        func ports(_ list: String?, _ option: String) throws -> PortSet {
+            do throws(PortSet.Fault) {
+                return try list.map { list throws(PortSet.Fault) in try PortSet(parsing: list) } ?? PortSet()
+            } catch {
+                throw ValidationError("\(option): \(error)")
+            }
+        }
+        return ReflectRules(
+            controlPort: controlPort, tcp: try ports(tcp, "-t"), udp: try ports(udp, "-u"), sources: allow)
+    }
+
+    /// Says at the end what arrived.
+    private func serveOffline(_ reflector: Reflector) throws {
+        guard let plan else { return }
+        let file = try PlannedFile.load(plan)
+        guard let sessions = try PlannedFile.sessions(of: file, key, true) else { return }
+        let tests = ScanPlan(try PlannedFile.tests(of: file, ProbeOptions.parse([])))
+        for port in reflector.serve(tests, sessions) { complain("port \(port.port): \(port.reason)") }
+        try reflector.run()
+        for line in reflector.offlineRecords { print(line) }
     }
 
     private func listen(_ reflector: Reflector, _ endpoint: Endpoint) throws {
@@ -105,6 +151,7 @@ struct ReflectCommand: ParsableCommand {
         options.limits.probes = maxPorts
         options.limits.leases = maxScans
         options.limits.lease = .seconds(Int64(lease))
+        options.limits.silence = .seconds(Int64(silence))
         return options
     }
 }

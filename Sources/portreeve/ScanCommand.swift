@@ -38,6 +38,9 @@ struct ScanCommand: ParsableCommand {
             valueName: "program"))
     var controlVia: String?
 
+    @Flag(help: "Without a control channel: the reflector was given the same plan and key, with its own --offline.")
+    var offline = false
+
     @Option(help: ArgumentHelp("Probe a host without a reflector.", valueName: "host"))
     var target: String?
 
@@ -65,6 +68,7 @@ struct ScanCommand: ParsableCommand {
             let poller = try Poller()
             var session = ScanSession(poller, options)
             session.hearsSignals = true
+            session.offline = try file.flatMap { try PlannedFile.sessions(of: $0, key, offline) }
             session.channel = try connection(file?.reflector)?.open(poller)
             let meter = ProgressMeter()
             result = try session.run(plan) { meter.show($0) }
@@ -86,6 +90,7 @@ struct ScanCommand: ParsableCommand {
     }
 
     func validate() throws {
+        guard !offline || (plan != nil && key != nil) else { throw ValidationError("--offline needs --plan and --key") }
         guard plan != nil else { return }
         guard probes.tcp == nil, probes.udp == nil, probes.expect == nil, target == nil else {
             throw ValidationError("--plan takes the place of -t, -u, --expect and --target")
@@ -102,7 +107,7 @@ struct ScanCommand: ParsableCommand {
 
     /// Nil without a reflector.
     private func connection(_ planned: String?) throws -> ReflectorConnection? {
-        guard target == nil else { return nil }
+        guard target == nil, !offline else { return nil }
         guard let name = server ?? host ?? planned else { throw ValidationError("name the reflector's host") }
         if let controlVia {
             guard let connection = ReflectorConnection.program(controlVia, host: name) else {

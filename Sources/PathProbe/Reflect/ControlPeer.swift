@@ -143,9 +143,11 @@ final class ControlPeer: PollSource {
             answer(.ready)
         case .alive: answer(.alive(lease.currentCounters()))
         case .witness(let from, let strangersFrom):
-            let records = lease.records.dropFirst(from).prefix(Reflector.recordsOfOneAnswer)
-            let strangers = lease.strangers.dropFirst(strangersFrom).prefix(Reflector.strangersOfOneAnswer)
-            let more = from + records.count < lease.records.count || strangersFrom + strangers.count < lease.strangers.count
+            let all = lease.records(of: lease.session)
+            let records = all.dropFirst(from).prefix(Reflector.recordsOfOneAnswer)
+            let others = lease.strangers(from: strangersFrom)
+            let strangers = others.prefix(Reflector.strangersOfOneAnswer)
+            let more = from + records.count < all.count || strangers.count < others.count
             answer(.witness(records: Array(records), strangers: Array(strangers), more: more))
         case .end:
             lease.end()

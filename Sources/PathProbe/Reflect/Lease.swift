@@ -7,8 +7,11 @@ internal import PacketWire
 /// Ports are opened by `open` alone, which only the control channel calls (or, offline, the start): nothing that arrives at
 /// a port opens another.
 final class Lease {
+    /// Of the scan that the lease was given to; offline, of all that know the plan, and then scripts are played under it.
     let session: UInt64
-    let key: SecretKey
+    private let offline: OfflineSessions?
+    private var books: [UInt64: ProbeBook] = [:]
+    private var probes = 0
     private let poller: Poller
     private let options: ReflectorOptions
     /// Where the scan's control connection comes from; scripts may be played from there.
@@ -16,10 +19,8 @@ final class Lease {
     private var listeners: [ListenerKey: PortListener] = [:]
     private var openings: [Opening] = []
     private var scripts: [Int: PayloadScript] = [:]
-    private(set) var records: [WitnessRecord] = []
-    /// Attempts of each probe that were answered, a bit each.
-    private var answered: [UInt16] = []
-    private(set) var strangers: [Stranger] = []
+    private var strangers: [Stranger] = []
+    private var shownStrangers: [Stranger] = []
     private var counters = ReflectorCounters()
     private let countersAtStart = KernelCounters.now()
     private var connections: [ObjectIdentifier: Reflection] = [:]
@@ -32,8 +33,20 @@ final class Lease {
 
     init(session: UInt64, key: SecretKey, client: Endpoint?, poller: Poller, options: ReflectorOptions) {
         self.session = session
-        self.key = key
+        offline = nil
+        books[session] = ProbeBook(key: key)
         self.client = client
+        self.poller = poller
+        self.options = options
+        answerAllowance = Allowance(perSecond: options.limits.answersPerSecond)
+    }
+
+    /// A lease for whoever has the key and the plan, without a control channel.
+    init(_ offline: OfflineSessions, poller: Poller, options: ReflectorOptions) {
+        session = 0
+        self.offline = offline
+        books[0] = ProbeBook(key: offline.planKey)
+        client = nil
         self.poller = poller
         self.options = options
         answerAllowance = Allowance(perSecond: options.limits.answersPerSecond)
@@ -54,10 +67,8 @@ final class Lease {
         guard end <= limits.probes, openings.count < 4_096, opening.script.map({ scripts[$0] != nil }) ?? true else {
             return nil
         }
-        if records.count < end {
-            records += [WitnessRecord](repeating: WitnessRecord(), count: end - records.count)
-            answered += [UInt16](repeating: 0, count: end - answered.count)
-        }
+        probes = max(probes, end)
+        books[session]?.grow(to: probes)
         openings.append(opening)
         return opening.ports.ports.compactMap { port in
             listen(opening.transport, isIPv6: opening.isIPv6, port).map { RefusedPort(port: port, reason: $0) }
@@ -115,28 +126,40 @@ extension Lease {
     /// The probe that these bytes are a whole request of; nil for anything else, which is counted and never answered.
     /// Proving costs, so what can be seen without is looked at first.
     func request(in bytes: some RandomAccessCollection<UInt8>) -> ProbePayload? {
-        guard let payload = ProbePayload(unproven: bytes), isKnown(payload), payload.isProven(by: bytes, key) else {
+        guard let payload = ProbePayload(unproven: bytes), isKnown(payload), let key = key(of: payload.session),
+            payload.isProven(by: bytes, key)
+        else {
             counters.unauthenticated += 1
             return nil
+        }
+        if books[payload.session] == nil {
+            var book = ProbeBook(key: key)
+            book.grow(to: probes)
+            books[payload.session] = book
         }
         return payload
     }
 
-    /// Whether the payload claims to be a request of this session for a probe of it.
+    /// Whether the payload claims to be a request of a session for a probe of it.
     func isKnown(_ payload: ProbePayload) -> Bool {
-        payload.direction == .request && payload.session == session && payload.probe < UInt64(records.count)
+        payload.direction == .request && payload.probe < UInt64(probes)
+            && (books[payload.session] != nil || offline != nil) && (payload.session != 0 || offline == nil)
+    }
+
+    private func key(of session: UInt64) -> SecretKey? {
+        if let book = books[session] { return book.key }
+        guard let offline, books.count <= OfflineSessions.most else { return nil }
+        return offline.key(of: session)
+    }
+
+    /// What answers a proven request.
+    func answer(to request: ProbePayload) -> [UInt8] {
+        books[request.session].map { request.answer.encoded($0.key) } ?? []
     }
 
     /// True the first time that this attempt of the probe is seen: then it may be answered.
     func claim(_ payload: ProbePayload) -> Bool {
-        let index = Int(payload.probe)
-        let bit: UInt16 = 1 << UInt16(payload.attempt)
-        guard answered[index] & bit == 0 else {
-            records[index].marks.insert(.repeated)
-            return false
-        }
-        answered[index] |= bit
-        return true
+        books[payload.session]?.claim(Int(payload.probe), payload.attempt) ?? false
     }
 
     /// False where answers come too fast; the answer is left out then.
@@ -146,28 +169,52 @@ extension Lease {
         return false
     }
 
-    func note(_ probe: Int, _ change: (inout WitnessRecord) -> Void) {
-        guard records.indices.contains(probe) else { return }
-        change(&records[probe])
+    func note(_ probe: ProbeName, _ change: (inout WitnessRecord) -> Void) {
+        books[probe.session]?.note(probe.number, change)
     }
+
+    /// What was seen of a session's probes.
+    func records(of session: UInt64) -> [WitnessRecord] { books[session]?.records ?? [] }
+    var sessions: [UInt64] { books.keys.sorted() }
 
     func noteStranger(_ stranger: Stranger) {
         if strangers.count < limits.strangers { strangers.append(stranger) }
     }
 
+    /// What the scan is told of, page by page: the first one looks at the connections that are still there, too.
+    func strangers(from start: Int) -> ArraySlice<Stranger> {
+        if start == 0 {
+            shownStrangers = (strangers + connections.values.compactMap(\.stranger)).suffix(limits.strangers)
+        }
+        return shownStrangers.dropFirst(start)
+    }
+
     /// The script that is played at the port with a peer from this address, and the probe that it belongs to.
-    func script(_ transport: Transport, at port: UInt16, with peer: Endpoint) -> (probe: Int, script: PayloadScript)? {
+    func script(_ transport: Transport, at port: UInt16, with peer: Endpoint) -> (probe: ProbeName, script: PayloadScript)? {
         for opening in openings where opening.transport == transport && opening.isIPv6 == peer.isIPv6 {
             guard let id = opening.script, let script = scripts[id], let index = opening.ports.index(of: port) else {
                 continue
             }
             let known = opening.sources + (client.map { [$0] } ?? [])
             if known.contains(where: { $0.address == peer.address && $0.isIPv6 == peer.isIPv6 }) {
-                return (opening.first + index, script)
+                return (ProbeName(session: session, number: opening.first + index), script)
             }
         }
         return nil
     }
+}
+
+/// A probe of one of the sessions.
+struct ProbeName: Hashable {
+    var session: UInt64
+    var number: Int
+
+    init(session: UInt64, number: Int) {
+        self.session = session
+        self.number = number
+    }
+
+    init(_ payload: ProbePayload) { self.init(session: payload.session, number: Int(payload.probe)) }
 }
 
 /// So many in a second, with as many saved up at most.

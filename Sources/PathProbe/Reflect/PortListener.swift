@@ -82,18 +82,18 @@ final class PortListener: PollSource {
 
     /// As long as the request, to where it came from, from where it went to.
     private func answer(_ request: ProbePayload, _ peer: Endpoint, _ local: Endpoint, at now: Instant) {
-        let probe = Int(request.probe)
+        let probe = ProbeName(request)
         lease.note(probe) { record in
             record.marks.formUnion([.arrived, .proven])
             record.bytesIn += request.length
             record.peer = peer
         }
         guard lease.claim(request), lease.mayAnswer(at: now) else { return }
-        send(request.answer.encoded(lease.key), for: probe, to: peer, from: local)
+        send(lease.answer(to: request), for: probe, to: peer, from: local)
     }
 
     private func converse(
-        _ bytes: ArraySlice<UInt8>, _ probe: Int, _ script: PayloadScript, _ peer: Endpoint, _ local: Endpoint,
+        _ bytes: ArraySlice<UInt8>, _ probe: ProbeName, _ script: PayloadScript, _ peer: Endpoint, _ local: Endpoint,
         at now: Instant
     ) {
         let reply = conversations.reply(to: bytes, from: peer, script)
@@ -107,7 +107,7 @@ final class PortListener: PollSource {
         send(answer, for: probe, to: peer, from: local)
     }
 
-    private func send(_ answer: [UInt8], for probe: Int, to peer: Endpoint, from local: Endpoint) {
+    private func send(_ answer: [UInt8], for probe: ProbeName, to peer: Endpoint, from local: Endpoint) {
         guard let sent = try? socket.send(answer, to: peer, from: local.isAny ? nil : local) else { return }
         lease.note(probe) { record in
             record.marks.insert(.answered)

@@ -13,7 +13,7 @@ final class Reflection: PollSource {
     private let poller: Poller
     private var token: Poller.Token = 0
     private var script: ScriptPosition?
-    private var probe: Int?
+    private var probe: ProbeName?
     private var received: [UInt8] = []
     private var bytesIn = 0
     private var outgoing: ArraySlice<UInt8> = []
@@ -51,6 +51,12 @@ final class Reflection: PollSource {
         if script != nil { play() }
     }
 
+    /// What is known of it, while that is not whose probe it is.
+    var stranger: Stranger? {
+        guard probe == nil else { return nil }
+        return Stranger(transport: .tcp, port: port, peer: peer, bytesIn: bytesIn, wasReset: false)
+    }
+
     /// At the end of the lease.
     func close() {
         guard phase != .closed else { return }
@@ -63,9 +69,9 @@ final class Reflection: PollSource {
         guard phase != .closed else { return }
         if let probe {
             if wasReset { lease.note(probe) { $0.marks.insert(.reset) } }
-        } else {
-            lease.noteStranger(
-                Stranger(transport: .tcp, port: port, peer: peer, bytesIn: bytesIn, wasReset: wasReset))
+        } else if var stranger {
+            stranger.wasReset = wasReset
+            lease.noteStranger(stranger)
         }
         close()
         lease.leave(self)
@@ -131,7 +137,7 @@ final class Reflection: PollSource {
 
     private func answer(at now: Instant) {
         guard let request = lease.request(in: received) else { return finish(wasReset: false) }
-        let probe = Int(request.probe)
+        let probe = ProbeName(request)
         self.probe = probe
         arrived()
         lease.note(probe) { record in
@@ -139,7 +145,7 @@ final class Reflection: PollSource {
             record.bytesIn += received.count
         }
         guard lease.claim(request), lease.mayAnswer(at: now) else { return finish(wasReset: false) }
-        outgoing = request.answer.encoded(lease.key)[...]
+        outgoing = lease.answer(to: request)[...]
         received = []
         phase = .answering
         write()

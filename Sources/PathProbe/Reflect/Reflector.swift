@@ -25,6 +25,8 @@ package final class Reflector {
     private let report: (String) -> Void
     private var isEnding = false
     private var standardPeer: ControlPeer?
+    private var offlineLease: Lease?
+    private var offlineEnds: Instant?
 
     /// `report` gets a line about each thing that the operator may want to know.
     package init(_ options: ReflectorOptions, report: @escaping (String) -> Void) throws(SystemFault) {
@@ -49,10 +51,45 @@ package final class Reflector {
         try peer.start()
     }
 
+    /// Listens on all ports of a plan, for scans that have it and the key, until `lease` is over. Returns the ports that it could
+    /// not have.
+    package func serve(_ plan: ScanPlan, _ sessions: OfflineSessions) -> [RefusedPort] {
+        let lease = Lease(sessions, poller: poller, options: options)
+        offlineLease = lease
+        offlineEnds = Poller.now + options.limits.lease
+        var refused: [RefusedPort] = []
+        for request in plan.resolved(sessions.planKey).requests(source: { _ in nil }) {
+            switch request {
+            case .script(let id, let transport, let steps):
+                if let script = try? PayloadScript(steps, over: transport) { _ = lease.add(script, as: id) }
+            case .open(let opening):
+                refused += lease.open(opening)
+                    ?? opening.ports.ports.map { RefusedPort(port: $0, reason: "more than a lease may have") }
+            default: break
+            }
+        }
+        report("\(lease.openPorts) ports listen, offline")
+        return refused
+    }
+
+    /// What an offline reflector saw, a JSON text for each probe that came.
+    package var offlineRecords: [String] {
+        guard let lease = offlineLease else { return [] }
+        return lease.sessions.flatMap { session in
+            lease.records(of: session).enumerated().compactMap { number, record in
+                record.marks.contains(.arrived) ? record.line(session: session, probe: number) : nil
+            }
+        }
+    }
+
     /// Serves until a signal asks it to end, or the one scan has gone.
     package func run() throws(SystemFault) {
         let signals = try SignalSource(poller)
-        while !isEnding, signals.received == nil { try poller.turn() }
+        while !isEnding, signals.received == nil {
+            if let offlineEnds, Poller.now >= offlineEnds { break }
+            try poller.turn(until: offlineEnds)
+        }
+        offlineLease?.end()
         for peer in peers.values { peer.close() }
         peers = [:]
         for door in doors { door.close() }

@@ -6,8 +6,8 @@ package struct ScanSession {
     package var options: ScanOptions
     /// Nil without a reflector, or offline.
     package var channel: ControlChannel?
-    /// Offline both sides make the session's key from what they were given.
-    package var offline: (number: UInt64, key: SecretKey)?
+    /// Without a control channel, and yet with a reflector that has the same plan and key.
+    package var offline: OfflineSessions?
     package var hearsSignals = false
 
     package init(_ poller: Poller, _ options: ScanOptions, channel: ControlChannel? = nil) {
@@ -18,11 +18,11 @@ package struct ScanSession {
 
     /// Ports that the reflector cannot listen on are not probed: something else has them, and would answer.
     package func run(_ plan: ScanPlan, progress: @escaping (ScanProgress) -> Void) throws -> ScanResult {
-        let plan = (channel?.session ?? offline).map { plan.resolved($0.key) } ?? plan
+        let plan = (channel?.session?.key ?? offline?.planKey).map { plan.resolved($0) } ?? plan
         let jobs = plan.jobs
         let refused = try open(plan)
         let scanner = try Scanner(
-            poller, options, channel: channel, session: channel?.session ?? offline, hearsSignals: hearsSignals,
+            poller, options, channel: channel, session: try channel?.session ?? offline?.begin(), hearsSignals: hearsSignals,
             progress: progress)
         var result = try scanner.run(jobs.filter { refused[$0.number] == nil })
         for (number, reason) in refused {

@@ -103,13 +103,16 @@ package final class Scanner {
     /// Probes of this pass that are not done.
     private var left: Int { connections.count + datagrams.count + connectionsInFlight + datagramsInFlight }
 
+    /// Whether what is in flight still counts.
+    private var isWaitedFor: Bool { if case .localResource? = interruption { true } else { interruption == nil } }
+
     /// What is in flight ends by itself; nothing more is launched. A second reason changes nothing.
     private func interrupt(_ reason: ScanInterruption) {
         guard interruption == nil else { return }
         interruption = reason
         (connections, datagrams) = ([], [])
-        // Ctrl-C asks for what is known, now.
-        if reason == .bySignal { (connectionsInFlight, datagramsInFlight) = (0, 0) }
+        // Ctrl-C asks for what is known, now; and without a reflector what is in flight would be called blocked.
+        if !isWaitedFor { (connectionsInFlight, datagramsInFlight) = (0, 0) }
     }
 
     /// Sends what may be sent; returns when to look again, if not for what is in flight.
@@ -140,7 +143,7 @@ package final class Scanner {
     }
 
     private func finish(_ launch: Launch, _ outcome: ProbeOutcome) {
-        guard interruption != .bySignal else { return }
+        guard isWaitedFor else { return }
         if launch.job.transport == .tcp { connectionsInFlight -= 1 } else { datagramsInFlight -= 1 }
         var outcome = outcome
         outcome.attempt = launch.attempt

@@ -253,7 +253,7 @@ final class UDPProbe: PollSource {
 }
 
 extension ProbeJob.Payload {
-    var isKeyed: Bool { if case .keyed = self { true } else { false } }
+    package var isKeyed: Bool { if case .keyed = self { true } else { false } }
 }
 
 /// So many datagrams in a second, evenly.

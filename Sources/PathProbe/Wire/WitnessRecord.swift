@@ -89,6 +89,20 @@ extension WitnessRecord {
     }
 }
 
+extension WitnessRecord {
+    /// One line of what an offline reflector saw.
+    func line(session: UInt64, probe: Int) -> String {
+        let value: JSONValue = [
+            "v": .integer(1), "session": .text(String(session, radix: 16)), "probe": .count(probe),
+            "arrived": .bool(marks.contains(.arrived)), "proven": .bool(marks.contains(.proven)),
+            "answered": .bool(marks.contains(.answered)), "acknowledged": .bool(marks.contains(.acknowledged)),
+            "reset": .bool(marks.contains(.reset)), "repeated": .bool(marks.contains(.repeated)),
+            "bytes_in": .count(bytesIn), "bytes_out": .count(bytesOut), "peer": peer.map { .text("\($0)") } ?? .null,
+        ]
+        return value.printed
+    }
+}
+
 extension Stranger {
     var json: JSONValue {
         .list([
