@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-internal import AgentControl
 internal import Glibc
 internal import PacketWire
 
@@ -164,9 +163,7 @@ final class ControlPeer: PollSource {
     }
 
     private func answer(_ answer: ProbeAnswer) {
-        var text: [UInt8] = []
-        answer.json.append(to: &text)
-        outgoing += frames.line(text)
+        outgoing += frames.line(answer.message)
         guard outgoing.count <= Reflector.unreadBytes else { return reflector.ended(self, because: "it does not read") }
         write()
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-internal import AgentControl
 internal import Glibc
 internal import PacketWire
 
@@ -104,9 +103,7 @@ package final class ControlChannel: PollSource {
     }
 
     private func write(_ request: ProbeRequest) {
-        var text: [UInt8] = []
-        request.json.append(to: &text)
-        outgoing += frames.line(text)
+        outgoing += frames.line(request.message)
         flush()
     }
 

@@ -6,11 +6,11 @@
 ///
 /// The proof is HMAC-SHA-256, cut to 16 bytes, over the number of the line in its direction and the text: a line that was
 /// inserted, changed, repeated or left out ends the channel.
-struct ControlFrames: Sendable {
-    enum Side: UInt8, Sendable { case client = 1, reflector = 2 }
+package struct ControlFrames: Sendable {
+    package enum Side: UInt8, Sendable { case client = 1, reflector = 2 }
 
     /// A line that is longer ends the channel.
-    static let maximumBytes = 64 << 10
+    package static let maximumBytes = 64 << 10
 
     private let side: Side
     private var key: SecretKey?
@@ -20,21 +20,21 @@ struct ControlFrames: Sendable {
     /// Up to here there is no line feed.
     private var searched = 0
 
-    init(_ side: Side) { self.side = side }
+    package init(_ side: Side) { self.side = side }
 
     /// From the next line on, both ways.
-    mutating func protect(with key: SecretKey) {
+    package mutating func protect(with key: SecretKey) {
         self.key = key
         written = 0
         read = 0
     }
 
-    enum Fault: Error, Hashable, Sendable { case tooLong, unproven }
+    package enum Fault: Error, Hashable, Sendable { case tooLong, unproven }
 
-    mutating func append(_ bytes: ArraySlice<UInt8>) { received.append(contentsOf: bytes) }
+    package mutating func append(_ bytes: ArraySlice<UInt8>) { received.append(contentsOf: bytes) }
 
     /// The next whole line's text; nil where none has come.
-    mutating func next() throws(Fault) -> [UInt8]? {
+    package mutating func next() throws(Fault) -> [UInt8]? {
         guard let end = received[searched...].firstIndex(of: UInt8(ascii: "\n")) else {
             searched = received.count
             guard received.count <= Self.maximumBytes else { throw .tooLong }
@@ -57,7 +57,7 @@ struct ControlFrames: Sendable {
     }
 
     /// The line for a text, which has no line feed.
-    mutating func line(_ text: [UInt8]) -> [UInt8] {
+    package mutating func line(_ text: [UInt8]) -> [UInt8] {
         guard let key else { return text + [UInt8(ascii: "\n")] }
         defer { written += 1 }
         return Array(Self.proof(key, side, written, text).utf8) + [UInt8(ascii: " ")] + text + [UInt8(ascii: "\n")]

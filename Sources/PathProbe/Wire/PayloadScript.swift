@@ -60,34 +60,34 @@ package struct PayloadScript: Hashable, Sendable {
 }
 
 /// One side's way through a script over a stream.
-struct ScriptPosition: Sendable {
+package struct ScriptPosition: Sendable {
     private let steps: [PayloadScript.Step]
     private let side: PayloadScript.Sender
     private var step = 0
     /// Bytes of the present step that came or went.
     private var done = 0
 
-    init(_ script: PayloadScript, as side: PayloadScript.Sender) {
+    package init(_ script: PayloadScript, as side: PayloadScript.Sender) {
         steps = script.steps
         self.side = side
     }
 
-    var isComplete: Bool { step == steps.count }
+    package var isComplete: Bool { step == steps.count }
     private var isMine: Bool { step < steps.count && steps[step].sender == side }
 
     /// What this side has to send now.
-    var outgoing: ArraySlice<UInt8> { isMine ? steps[step].bytes[done...] : [] }
+    package var outgoing: ArraySlice<UInt8> { isMine ? steps[step].bytes[done...] : [] }
 
     /// What this side waits for.
-    var awaited: ArraySlice<UInt8> { !isMine && step < steps.count ? steps[step].bytes[done...] : [] }
+    package var awaited: ArraySlice<UInt8> { !isMine && step < steps.count ? steps[step].bytes[done...] : [] }
 
-    mutating func sent(_ count: Int) { advance(count) }
+    package mutating func sent(_ count: Int) { advance(count) }
 
     /// Whether a part of the awaited message has come.
-    var isInsideMessage: Bool { !isMine && done > 0 }
+    package var isInsideMessage: Bool { !isMine && done > 0 }
 
     /// Takes bytes that came, up to the first one that is not awaited. Returns how many it took.
-    mutating func take(_ bytes: ArraySlice<UInt8>) -> Int {
+    package mutating func take(_ bytes: ArraySlice<UInt8>) -> Int {
         var rest = bytes
         while !rest.isEmpty {
             let expected = awaited

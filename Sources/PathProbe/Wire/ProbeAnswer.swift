@@ -30,7 +30,7 @@ package struct RefusedPort: Hashable, Sendable {
 }
 
 extension ProbeAnswer {
-    var json: JSONValue {
+    private var json: JSONValue {
         switch self {
         case .challenge(let nonce): ["answer": .text("challenge"), "nonce": .text(hexadecimal(nonce))]
         case .accepted(let proof, let session):
@@ -51,6 +51,13 @@ extension ProbeAnswer {
         case .ended: ["answer": .text("ended")]
         case .refused(let reason): ["answer": .text("refused"), "reason": .text(reason)]
         }
+    }
+
+    /// The text of a line, without its line feed.
+    package var message: [UInt8] {
+        var text: [UInt8] = []
+        json.append(to: &text)
+        return text
     }
 
     package init(message: [UInt8]) throws(MessageFault) {

@@ -46,7 +46,7 @@ package struct Opening: Hashable, Sendable {
 }
 
 extension ProbeRequest {
-    var json: JSONValue {
+    private var json: JSONValue {
         switch self {
         case .hello(let version, let nonce):
             ["ask": .text("hello"), "version": .count(version), "nonce": .text(hexadecimal(nonce))]
@@ -69,6 +69,13 @@ extension ProbeRequest {
             ["ask": .text("witness"), "from": .count(from), "strangers": .count(strangers)]
         case .end: ["ask": .text("end")]
         }
+    }
+
+    /// The text of a line, without its line feed.
+    package var message: [UInt8] {
+        var text: [UInt8] = []
+        json.append(to: &text)
+        return text
     }
 
     package init(message: [UInt8]) throws(MessageFault) {
