@@ -15,29 +15,35 @@ enum PlannedFile {
         return plan
     }
 
-    /// Its tests, one for each target and protocol, with names looked up. The options stand for what the plan leaves open.
-    static func tests(of plan: PlanFile, _ options: ProbeOptions) throws -> [PlannedTest] {
+    /// Its tests, one for each target and protocol. The options stand for what the plan leaves open. Names are looked up, unless
+    /// nothing is to be sent.
+    static func tests(of plan: PlanFile, _ options: ProbeOptions, resolving: Bool = true) throws -> [PlannedTest] {
         var tests: [PlannedTest] = []
         for entry in plan.tests {
             for target in entry.targets {
-                let address = try resolve(target, entry, options)
-                if let source = entry.source, source.isIPv6 != address.isIPv6 {
-                    throw fail(
-                        "\(entry.name ?? target): found the source \(source.host) for the target \(address.host), expected "
-                            + "addresses of one family", status: 64)
-                }
-                tests += entry.transports.compactMap { transport in
-                    entry.payloads[transport].map { payload in
-                        PlannedTest(
-                            name: entry.name, target: address, transport, ports: entry.ports, source: entry.source,
-                            payload: payload,
-                            deadlines: ProbeDeadlines(entry.timeout ?? .milliseconds(Int64(options.timeout))),
-                            expectation: entry.expectation)
-                    }
+                if !resolving, Endpoint(address: target) == nil {
+                    tests += self.tests(of: entry, at: .any(isIPv6: entry.family == 6), named: target, options)
+                } else {
+                    tests += self.tests(of: entry, at: try resolve(target, entry, options), named: nil, options)
                 }
             }
         }
         return tests
+    }
+
+    private static func tests(
+        of entry: PlannedEntry, at address: Endpoint, named host: String?, _ options: ProbeOptions
+    ) -> [PlannedTest] {
+        entry.transports.compactMap { transport in
+            entry.payloads[transport].map { payload in
+                var test = PlannedTest(
+                    name: entry.name, target: address, transport, ports: entry.ports, source: entry.source, payload: payload,
+                    deadlines: ProbeDeadlines(entry.timeout ?? .milliseconds(Int64(options.timeout))),
+                    expectation: entry.expectation)
+                test.host = host
+                return test
+            }
+        }
     }
 
     /// Nil where there is a control channel. Without one a payload of one's own is played only with addresses that the plan names:
@@ -58,9 +64,16 @@ enum PlannedFile {
 
     private static func resolve(_ target: String, _ entry: PlannedEntry, _ options: ProbeOptions) throws -> Endpoint {
         let family: HostName.Family = entry.family.map { $0 == 6 ? .v6 : .v4 } ?? options.family
+        let address: Endpoint
         switch HostName.resolve(target, family) {
-        case .success(let endpoint): return endpoint
+        case .success(let endpoint): address = endpoint
         case .failure(let reason): throw fail("\(target.harmless): \(reason)", status: 64)
         }
+        if let source = entry.source, source.isIPv6 != address.isIPv6 {
+            throw fail(
+                "\(entry.name ?? target): found the source \(source.host) for the target \(address.host), expected "
+                    + "addresses of one family", status: 64)
+        }
+        return address
     }
 }

@@ -21,7 +21,9 @@ struct ProbeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Send from this address.", valueName: "address"))
     var source: String?
 
-    @Option(name: [.customShort("i"), .customLong("timeout")], help: ArgumentHelp("How long each phase of a probe may take.", valueName: "ms"))
+    @Option(
+        name: [.customShort("i"), .customLong("timeout")],
+        help: ArgumentHelp("How long each phase of a probe may take.", valueName: "ms"))
     var timeout = 5_000
 
     @Option(help: ArgumentHelp("Bytes of the payload, 48 to 65507.", valueName: "bytes"))

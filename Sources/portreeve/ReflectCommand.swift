@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ArgumentParser
+import CServiceShim
 import Glibc
 import PacketWire
 import PathProbe
@@ -19,7 +20,8 @@ struct ReflectCommand: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("An address of this host where probes are awaited, or any. Repeatable.", valueName: "address"))
+        help: ArgumentHelp(
+            "An address of this host where probes are awaited, or any. Repeatable.", valueName: "address"))
     var listen: [String] = []
 
     @Option(help: ArgumentHelp("The port of the control channel, on the same addresses.", valueName: "port"))
@@ -66,11 +68,15 @@ struct ReflectCommand: ParsableCommand {
 
     func validate() throws {
         guard newKey == nil, printRules == nil else { return }
-        guard !listen.isEmpty else { throw ValidationError("--listen: name the addresses where probes are awaited, or any") }
+        guard !listen.isEmpty else {
+            throw ValidationError("--listen: name the addresses where probes are awaited, or any")
+        }
         guard stdio != (key != nil) else {
             throw ValidationError("either --key FILE for scans over the network, or --stdio for one that is trusted")
         }
-        guard offline == (plan != nil), !offline || !stdio else { throw ValidationError("--offline and --plan go together") }
+        guard offline == (plan != nil), !offline || !stdio else {
+            throw ValidationError("--offline and --plan go together")
+        }
         guard (1...86_400).contains(lease), (1...86_400).contains(silence) else {
             throw ValidationError("--lease, --silence: expected 1 to 86400 seconds")
         }
@@ -88,7 +94,8 @@ struct ReflectCommand: ParsableCommand {
             if stdio {
                 try reflector.serve(input: STDIN_FILENO, output: STDOUT_FILENO)
             } else {
-                for address in try addresses() { try listen(reflector, address.with(port: controlPort)) }
+                try listen(reflector)
+                Self.tellManager()
             }
             try reflector.run()
         } catch let fault as KeyFile.Fault {
@@ -121,13 +128,28 @@ struct ReflectCommand: ParsableCommand {
         for line in reflector.offlineRecords { print(line) }
     }
 
-    private func listen(_ reflector: Reflector, _ endpoint: Endpoint) throws {
-        do throws(SystemFault) {
-            try reflector.listen(endpoint)
-        } catch {
-            throw fail("\(endpoint): \(error)")
+    /// Every address that was named must do; of `any`, one family.
+    private func listen(_ reflector: Reflector) throws {
+        var count = 0
+        for address in try addresses() {
+            let endpoint = address.with(port: controlPort)
+            do throws(SystemFault) {
+                try reflector.listen(endpoint)
+                count += 1
+                complain("\(endpoint): awaiting scans")
+            } catch {
+                if address.isAny && ["EAFNOSUPPORT", "EADDRNOTAVAIL"].contains(error.name) { continue }
+                throw fail("\(endpoint): \(error)")
+            }
         }
-        complain("\(endpoint): awaiting scans")
+        guard count > 0 else { throw fail("this host has neither IPv4 nor IPv6") }
+    }
+
+    /// Whoever waits for the service to be started may scan now (sd_notify(3)).
+    private static func tellManager() {
+        guard let address = unsafe getenv("NOTIFY_SOCKET") else { return }
+        let message = Array("READY=1".utf8)
+        _ = unsafe cservice_send(address, message, message.count, nil, 0)
     }
 
     private func addresses() throws -> [Endpoint] {
@@ -144,7 +166,8 @@ struct ReflectCommand: ParsableCommand {
         var options = ReflectorOptions(addresses: try addresses(), key: try key.map { try KeyFile.read($0) })
         options.peers = try allow.map { text in
             guard let prefix = AddressPrefix(parsing: text) else {
-                throw ValidationError("--allow: found \"\(text)\", expected an address or a prefix such as 192.0.2.0/24")
+                throw ValidationError(
+                    "--allow: found \"\(text)\", expected an address or a prefix such as 192.0.2.0/24")
             }
             return prefix
         }

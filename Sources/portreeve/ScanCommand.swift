@@ -26,7 +26,9 @@ struct ScanCommand: ParsableCommand {
     @OptionGroup var probes: ProbeOptions
     @OptionGroup var pace: PaceOptions
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The reflector, if its control channel is elsewhere.", valueName: "host[:port]"))
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("The reflector, if its control channel is elsewhere.", valueName: "host[:port]"))
     var server: String?
 
     @Option(help: ArgumentHelp("The file of the pre-shared key.", valueName: "file"))
@@ -59,7 +61,7 @@ struct ScanCommand: ParsableCommand {
     func run() throws {
         guard !categories else { return ScanText.showCategories(json: json) }
         let file = try plan.map { try PlannedFile.load($0) }
-        let plan = ScanPlan(try file.map { try PlannedFile.tests(of: $0, probes) } ?? tests())
+        let plan = ScanPlan(try file.map { try PlannedFile.tests(of: $0, probes, resolving: !dryRun) } ?? tests())
         var options = try pace.options()
         if options.seed == 0 { options.seed = UInt64.random(in: 1...UInt64(UInt32.max)) }
         guard !dryRun else { return describe(plan, options) }
@@ -86,7 +88,7 @@ struct ScanCommand: ParsableCommand {
             ScanText.show(report, options)
         }
         if let reason = ScanText.interruption(report) { complain(reason) }
-        throw ExitCode(report.exitStatus)
+        if report.exitStatus != 0 { throw ExitCode(report.exitStatus) }
     }
 
     func validate() throws {
@@ -101,8 +103,12 @@ struct ScanCommand: ParsableCommand {
         guard let name = target ?? host ?? server.flatMap({ HostName.split($0)?.host }) else {
             throw ValidationError("name the reflector's host, or with --target a host without one")
         }
-        guard target == nil || host == nil else { throw ValidationError("--target takes the place of the reflector's host") }
-        return try probes.tests(of: try probes.resolve(name), hasReflector: target == nil)
+        guard target == nil || host == nil else {
+            throw ValidationError("--target takes the place of the reflector's host")
+        }
+        // ssh's way to name a user says nothing about where probes go.
+        let address = try probes.resolve(String(name.split(separator: "@").last ?? ""))
+        return try probes.tests(of: address, hasReflector: target == nil)
     }
 
     /// Nil without a reflector.
@@ -129,7 +135,7 @@ struct ScanCommand: ParsableCommand {
 
     private func describe(_ plan: ScanPlan, _ options: ScanOptions) {
         for test in plan.tests {
-            print("\(test.transport.rawValue) \(test.target.host) \(test.ports)")
+            print("\(test.transport.rawValue) \(test.host ?? test.target.host) \(test.ports)")
         }
         let seconds = (plan.worstCase(options).nanoseconds + 999_999_999) / 1_000_000_000
         print("\(plan.count.grouped) probes, at most \(seconds.grouped) s if none is answered")

@@ -57,11 +57,13 @@ enum ScanText {
         let counts = report.counts.map { "\($0.count.grouped) \($0.category.rawValue)" }.joined(separator: ", ")
         var text = "\(report.lines.count.grouped) probes in \(seconds(report.result.duration)): \(counts)"
         if let times = report.times(\.handshake) {
-            text += "\nhandshake \(milliseconds(times.least)), median \(milliseconds(times.middle)), at most "
+            text +=
+                "\nhandshake \(milliseconds(times.least)), median \(milliseconds(times.middle)), at most "
                 + milliseconds(times.most)
         }
         if let times = report.times(\.answer) {
-            text += "\nanswer \(milliseconds(times.least)), median \(milliseconds(times.middle)), at most "
+            text +=
+                "\nanswer \(milliseconds(times.least)), median \(milliseconds(times.middle)), at most "
                 + milliseconds(times.most)
         }
         if !options.isOrdered { text += "\norder --seed \(options.seed)" }
@@ -100,7 +102,9 @@ final class ProgressMeter {
         let percent = progress.total > 0 ? progress.done * 100 / progress.total : 100
         let seconds = (progress.left.nanoseconds + 999_999_999) / 1_000_000_000
         let left = progress.total - progress.done
-        write("\(progress.isRepeating ? "repeating: " : "")\(percent) %, \(left.grouped) left, about \(seconds.grouped) s")
+        write(
+            "\(progress.isRepeating ? "repeating: " : "")\(percent) %, \(left.grouped) left, about \(seconds.grouped) s"
+        )
     }
 
     /// The line is the next text's again.

@@ -18,9 +18,11 @@ package enum KeyFile {
         guard unsafe fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw Fault(description: "\(path): found no plain file, expected one with a key")
         }
-        guard status.st_mode & 0o077 == 0 else {
+        // What systemd hands out as a credential is readable by root's group.
+        guard status.st_mode & (status.st_gid == 0 ? 0o037 : 0o077) == 0 else {
             let mode = String(status.st_mode & 0o777, radix: 8)
-            throw Fault(description: "\(path): found mode \(mode), expected a key that only its owner reads; chmod 600 \(path)")
+            throw Fault(
+                description: "\(path): found mode \(mode), expected a key that only its owner reads; chmod 600 \(path)")
         }
         var text = [UInt8](repeating: 0, count: 1_024)
         let count = unsafe text.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress, $0.count) }

@@ -45,7 +45,8 @@ enum PlannedPayload: Sendable {
         case .longerAnswer(let step):
             sink.error(
                 at: places[step], found: "an answer over UDP that is longer than what asks for it",
-                expected: "as many bytes at most: a reflector never amplifies", suggestion: "use tcp, or a longer request")
+                expected: "as many bytes at most: a reflector never amplifies",
+                suggestion: "use tcp, or a longer request")
         case .noFirstDatagram:
             sink.error(
                 at: places.first ?? node.place, found: "a sequence over UDP in which the reflector begins",

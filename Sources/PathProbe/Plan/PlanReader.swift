@@ -30,7 +30,8 @@ struct PlanReader {
             return sink.mismatch(root, expected: "a plan: a mapping that begins with \(Self.expectedVersion)")
         }
         for entry in entries where !Self.keys.contains(entry.key) {
-            sink.unknown(entry, in: "the plan", known: Self.keys, advice: ["rules": "a plan has tests", "test": "write tests"])
+            sink.unknown(
+                entry, in: "the plan", known: Self.keys, advice: ["rules": "a plan has tests", "test": "write tests"])
         }
         readVersion(root, &sink)
         if let node = root.value(of: "reflector") { plan.reflector = text(node, "a host, or host:port", &sink) }
@@ -49,7 +50,8 @@ struct PlanReader {
             plan.tests.append(test)
             guard probes <= Self.mostProbes else {
                 return sink.error(
-                    at: node.place, found: "a plan of more than \(Self.mostProbes) probes", expected: "fewer in one plan")
+                    at: node.place, found: "a plan of more than \(Self.mostProbes) probes",
+                    expected: "fewer in one plan")
             }
         }
     }
@@ -107,7 +109,8 @@ struct PlanReader {
     }
 
     private static let advice = [
-        "host": "write target", "hosts": "write target", "to": "write target", "port": "write ports", "from": "write source",
+        "host": "write target", "hosts": "write target", "to": "write target", "port": "write ports",
+        "from": "write source",
         "proto": "write protocol", "transport": "write protocol", "expected": "write expect", "result": "write expect",
     ]
 
@@ -115,7 +118,8 @@ struct PlanReader {
         test.name = text(node, "a name: one line of text", &sink)
         guard let name = test.name, !names.insert(name).inserted else { return }
         sink.error(
-            at: node.place, found: "the test name \(quoted(name)) a second time", expected: "a name that no other test has")
+            at: node.place, found: "the test name \(quoted(name)) a second time",
+            expected: "a name that no other test has")
     }
 
     private func ports(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> PortSet {
@@ -160,7 +164,8 @@ struct PlanReader {
     private static let texts = ValueForm<[String]>.oneOrSeveral(text, expected: "a host's name or address, or several")
 
     private static let protocols = ValueForm<[Transport]>.words(
-        ["tcp": [.tcp], "udp": [.udp], "tcp+udp": [.tcp, .udp]], advice: ["any": "write tcp+udp", "both": "write tcp+udp"])
+        ["tcp": [.tcp], "udp": [.udp], "tcp+udp": [.tcp, .udp]],
+        advice: ["any": "write tcp+udp", "both": "write tcp+udp"])
 
     private static let family = ValueForm<Int>.words(["4": 4, "6": 6], advice: ["ipv4": "write 4", "ipv6": "write 6"])
 
@@ -212,7 +217,8 @@ enum ExpectationReader {
         let found = node.value(of: "category").flatMap { category.read($0, &sink) }
         guard let outcome = node.value(of: "outcome") else {
             guard let found else {
-                sink.error(at: node.place, found: "expect without an outcome", expected: "outcome: allow, deny or reject")
+                sink.error(
+                    at: node.place, found: "expect without an outcome", expected: "outcome: allow, deny or reject")
                 return nil
             }
             return Expectation(found == .open ? .allow : .deny, category: found, detail: detail(node, &sink))
@@ -233,7 +239,8 @@ enum ExpectationReader {
         ["allow": .allow, "deny": .deny, "reject": .reject],
         advice: [
             "open": "write allow", "pass": "write allow", "accept": "write allow", "closed": "write deny",
-            "drop": "write { outcome: deny, category: handshake_timeout }", "block": "write deny", "blocked": "write deny",
+            "drop": "write { outcome: deny, category: handshake_timeout }", "block": "write deny",
+            "blocked": "write deny",
         ])
 
     private static let category = ValueForm<Category>.words([

@@ -49,6 +49,8 @@ package struct Expectation: Hashable, Sendable {
 /// Ports of one target to be probed alike.
 package struct PlannedTest: Sendable {
     package var name: String?
+    /// The target as the plan names it, where that is no address and was not looked up.
+    package var host: String?
     package var target: Endpoint
     package var transport: Transport
     package var ports: PortSet
@@ -104,6 +106,7 @@ package struct ScanPlan: Sendable {
     /// All payloads are keyed ones or scripts by then (`resolved`).
     ///
     /// - Parameter source: the address that this host sends to a target from: a script may be played from there.
+    /// - Returns: the requests, in the order in which they are to be asked.
     package func requests(source: (Endpoint) -> Endpoint?) -> [ProbeRequest] {
         var scripts: [PayloadScript] = []
         var requests: [ProbeRequest] = []

@@ -190,7 +190,9 @@ extension Lease {
     }
 
     /// The script that is played at the port with a peer from this address, and the probe that it belongs to.
-    func script(_ transport: Transport, at port: UInt16, with peer: Endpoint) -> (probe: ProbeName, script: PayloadScript)? {
+    func script(
+        _ transport: Transport, at port: UInt16, with peer: Endpoint
+    ) -> (probe: ProbeName, script: PayloadScript)? {
         for opening in openings where opening.transport == transport && opening.isIPv6 == peer.isIPv6 {
             guard let id = opening.script, let script = scripts[id], let index = opening.ports.index(of: port) else {
                 continue

@@ -14,8 +14,6 @@ final class PortListener: PollSource {
 
     /// Connections or datagrams served before other sockets have their turn.
     private static let batch = 64
-    /// One for all listeners: they run on one thread, one after the other.
-    nonisolated(unsafe) private static var buffer = [UInt8](repeating: 0, count: 65_536)
 
     init(_ endpoint: Endpoint, _ transport: Transport, of lease: Lease, _ poller: Poller) throws(SystemFault) {
         self.transport = transport
@@ -67,9 +65,9 @@ final class PortListener: PollSource {
     }
 
     private func receive(at now: Instant) throws(SystemFault) {
-        let (length, peer, local) = try unsafe socket.receiveDatagram(into: &Self.buffer)
-        guard unsafe length <= Self.buffer.count else { return }
-        let bytes = unsafe Self.buffer[..<length]
+        let (length, peer, local) = try socket.receiveDatagram(into: &poller.buffer)
+        guard length <= poller.buffer.count else { return }
+        let bytes = poller.buffer[..<length]
         if let (probe, script) = lease.script(.udp, at: port, with: peer) {
             converse(bytes, probe, script, peer, local, at: now)
         } else if let request = lease.request(in: bytes) {
@@ -127,9 +125,11 @@ struct DatagramConversations {
     mutating func reply(
         to bytes: ArraySlice<UInt8>, from peer: Endpoint, _ script: PayloadScript
     ) -> (isExpected: Bool, answer: [UInt8]?) {
-        guard let step = script.steps.indices.first(where: {
-            script.steps[$0].sender == .client && script.steps[$0].bytes == Array(bytes)
-        }) else { return (false, nil) }
+        guard
+            let step = script.steps.indices.first(where: {
+                script.steps[$0].sender == .client && script.steps[$0].bytes == Array(bytes)
+            })
+        else { return (false, nil) }
         let next = step + 1
         guard next < script.steps.count, script.steps[next].sender == .reflector else { return (true, nil) }
         guard answers.count < Self.senders || answers[peer] != nil, answers[peer]?[step] ?? 0 < Self.copies else {

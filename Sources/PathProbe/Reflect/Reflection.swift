@@ -24,7 +24,6 @@ final class Reflection: PollSource {
 
     private enum Phase { case reading, answering, awaitingAcknowledgement, closed }
 
-    nonisolated(unsafe) private static var buffer = [UInt8](repeating: 0, count: 65_536)
 
     init(_ socket: ProbeSocket, from peer: Endpoint, at port: UInt16, of lease: Lease, _ poller: Poller) {
         self.socket = socket
@@ -96,14 +95,14 @@ final class Reflection: PollSource {
         while phase != .closed {
             let count: Int
             do throws(SystemFault) {
-                count = try unsafe socket.receive(into: &Self.buffer)
+                count = try socket.receive(into: &poller.buffer)
             } catch {
                 if error.name != "EAGAIN" { ended(wasReset: true) }
                 return
             }
             guard count > 0 else { return ended(wasReset: false) }
             bytesIn += count
-            take(unsafe Self.buffer[..<count], at: now)
+            take(poller.buffer[..<count], at: now)
         }
     }
 

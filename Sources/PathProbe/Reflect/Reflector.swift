@@ -63,7 +63,8 @@ package final class Reflector {
             case .script(let id, let transport, let steps):
                 if let script = try? PayloadScript(steps, over: transport) { _ = lease.add(script, as: id) }
             case .open(let opening):
-                refused += lease.open(opening)
+                refused +=
+                    lease.open(opening)
                     ?? opening.ports.ports.map { RefusedPort(port: $0, reason: "more than a lease may have") }
             default: break
             }

@@ -135,7 +135,8 @@ package final class ControlChannel: PollSource {
         let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(input, $0.baseAddress, $0.count) }
         if count < 0, errno == EAGAIN || errno == EINTR { return }
         guard count > 0 else {
-            return lose(session == nil ? "the reflector closed the connection without a word" : "the reflector has gone")
+            return lose(
+                session == nil ? "the reflector closed the connection without a word" : "the reflector has gone")
         }
         frames.append(buffer[..<count])
         do {

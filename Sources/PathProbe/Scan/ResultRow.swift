@@ -39,7 +39,8 @@ package struct ResultRow: Sendable {
     private static let handshake: [ResultRow] = [
         ResultRow(.handshakeInit, "no_route", [.tcp], "this host has no route there"),
         ResultRow(.handshakeInit, "unreachable_route", [.tcp], "a route of this host says unreachable"),
-        ResultRow(.handshakeInit, "blackhole_route", [.tcp], "a route of this host drops, or the address cannot be sent to"),
+        ResultRow(
+            .handshakeInit, "blackhole_route", [.tcp], "a route of this host drops, or the address cannot be sent to"),
         ResultRow(.handshakeInit, "family_unsupported", [.tcp], "this host does not have the family of the address"),
         ResultRow(.handshakeInit, "network_down", [.tcp], "this host's network is down"),
         ResultRow(.handshakeInit, "local_policy", [.tcp], "a prohibiting route, or a policy of this host, forbids it"),
@@ -58,7 +59,8 @@ package struct ResultRow: Sendable {
     private static let datagrams: [ResultRow] = [
         ResultRow(.payloadSend, "no_route", [.udp], "this host has no route there"),
         ResultRow(.payloadSend, "unreachable_route", [.udp], "a route of this host says unreachable"),
-        ResultRow(.payloadSend, "blackhole_route", [.udp], "a route of this host drops, or the address cannot be sent to"),
+        ResultRow(
+            .payloadSend, "blackhole_route", [.udp], "a route of this host drops, or the address cannot be sent to"),
         ResultRow(.payloadSend, "family_unsupported", [.udp], "this host does not have the family of the address"),
         ResultRow(.payloadSend, "network_down", [.udp], "this host's network is down"),
         ResultRow(.payloadSend, "neighbour_unresolved", [.udp], "nobody answers for the address of the next hop"),
@@ -68,7 +70,8 @@ package struct ResultRow: Sendable {
         ResultRow(.payloadRefused, "icmp_unreachable", [.udp], "unreachable, said by a device: routing, or a filter"),
         ResultRow(.payloadRefused, "ttl_exceeded", [.udp], "too many hops, said by a device: a routing loop"),
         ResultRow(.payloadRefused, "errno_NAME", [.udp], "another ICMP error"),
-        ResultRow(.payloadTimeout, "copies=N", [.udp], "nothing came back to N datagrams: dropped, lost, or refused silently"),
+        ResultRow(
+            .payloadTimeout, "copies=N", [.udp], "nothing came back to N datagrams: dropped, lost, or refused silently"),
         ResultRow(.payloadMismatch, "wrong_source", [.udp], "the right answer, from another address or port"),
     ]
 

@@ -58,7 +58,9 @@ extension ScanReport {
     }
 
     /// Smallest, middle and greatest time of handshakes, or of answers; nil without any.
-    package func times(_ time: (Evidence) -> Instant.Span?) -> (least: Instant.Span, middle: Instant.Span, most: Instant.Span)? {
+    package func times(
+        _ time: (Evidence) -> Instant.Span?
+    ) -> (least: Instant.Span, middle: Instant.Span, most: Instant.Span)? {
         let times = lines.compactMap { time($0.outcome.finding.evidence) }.sorted()
         guard let least = times.first, let most = times.last else { return nil }
         return (least, times[times.count / 2], most)

@@ -129,5 +129,7 @@ extension JSONValue {
 
 extension Expectation {
     /// As a plan writes it.
-    package var text: String { ([kind.rawValue, category?.rawValue, detail] as [String?]).compactMap { $0 }.joined(separator: " ") }
+    package var text: String {
+        ([kind.rawValue, category?.rawValue, detail] as [String?]).compactMap { $0 }.joined(separator: " ")
+    }
 }

@@ -22,7 +22,8 @@ package struct ScanSession {
         let jobs = plan.jobs
         let refused = try open(plan)
         let scanner = try Scanner(
-            poller, options, channel: channel, session: try channel?.session ?? offline?.begin(), hearsSignals: hearsSignals,
+            poller, options, channel: channel, session: try channel?.session ?? offline?.begin(),
+            hearsSignals: hearsSignals,
             progress: progress)
         var result = try scanner.run(jobs.filter { refused[$0.number] == nil })
         for (number, reason) in refused {

@@ -28,7 +28,6 @@ final class TCPProbe: PollSource {
 
     /// How long something may follow an answer that should have been the end.
     private static let trail = Instant.Span.milliseconds(50)
-    nonisolated(unsafe) private static var buffer = [UInt8](repeating: 0, count: 16 << 10)
 
     init(_ job: ProbeJob, attempt: Int, in context: ProbeContext, finished: @escaping (ProbeOutcome) -> Void) {
         self.job = job
@@ -193,12 +192,12 @@ final class TCPProbe: PollSource {
     private func receive(at now: Instant) -> Bool {
         guard !isClosed, let socket else { return false }
         do throws(SystemFault) {
-            let count = try unsafe socket.receive(into: &Self.buffer)
+            let count = try socket.receive(into: &context.poller.buffer)
             guard count > 0 else {
                 isClosed = true
                 return false
             }
-            take(unsafe Self.buffer[..<count], at: now)
+            take(context.poller.buffer[..<count], at: now)
             return phase != .over
         } catch {
             if error.number != EAGAIN, error.number != EINTR, fault == nil { fault = error }
@@ -219,7 +218,9 @@ final class TCPProbe: PollSource {
     }
 
     /// Whether this side had the last word: then the other end's close says that it came.
-    private var awaitsEnd: Bool { if case .script(let script) = job.payload { script.steps.last?.sender == .client } else { false } }
+    private var awaitsEnd: Bool {
+        if case .script(let script) = job.payload { script.steps.last?.sender == .client } else { false }
+    }
 
     private func endTrail(at now: Instant) {
         if isClosed || (fault != nil && !awaitsEnd) { return open(at: now) }

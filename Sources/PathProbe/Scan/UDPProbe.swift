@@ -29,7 +29,6 @@ final class UDPProbe: PollSource {
     private var isOver = false
     private var evidence = Evidence()
 
-    nonisolated(unsafe) private static var buffer = [UInt8](repeating: 0, count: 65_536)
 
     init(
         _ job: ProbeJob, attempt: Int, in context: ProbeContext, _ pacer: Pacer,
@@ -175,12 +174,12 @@ final class UDPProbe: PollSource {
             let length: Int
             let from: Endpoint
             do throws(SystemFault) {
-                (length, from, _) = try unsafe socket.receiveDatagram(into: &Self.buffer)
+                (length, from, _) = try socket.receiveDatagram(into: &context.poller.buffer)
             } catch {
                 if error.number != EAGAIN, error.number != EINTR { note(error, nil, at: now) }
                 return
             }
-            take(unsafe Array(Self.buffer[..<min(length, Self.buffer.count)]), from: from, at: now)
+            take(Array(context.poller.buffer[..<min(length, context.poller.buffer.count)]), from: from, at: now)
         }
     }
 

@@ -21,12 +21,16 @@ extension ScanResult {
             byPort[StrangerKey(transport: stranger.transport, port: stranger.port), default: []].append(stranger)
         }
         return outcomes.map { outcome in
-            guard outcome.finding.category.isVerdict, records.indices.contains(outcome.job.number) else { return .absent }
+            guard outcome.finding.category.isVerdict, records.indices.contains(outcome.job.number) else {
+                return .absent
+            }
             let record = records[outcome.job.number]
             if record.marks.contains(.arrived) { return .seen(record) }
             let key = StrangerKey(transport: outcome.job.transport, port: outcome.job.target.port)
             let candidates = byPort[key] ?? []
-            if let own = candidates.first(where: { $0.peer == outcome.local }) { return .stranger(own, isCertain: true) }
+            if let own = candidates.first(where: { $0.peer == outcome.local }) {
+                return .stranger(own, isCertain: true)
+            }
             return candidates.count == 1 ? .stranger(candidates[0], isCertain: false) : .nothing
         }
     }

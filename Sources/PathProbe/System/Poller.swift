@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 internal import CPathShim
+internal import Glibc
 package import PacketWire
 
 /// What became of a descriptor.
@@ -31,8 +32,14 @@ package final class Poller {
     private var deadlines = DeadlineHeap()
     private var nextToken: Token = 1
     private var events = [path_event](repeating: path_event(), count: 256)
+    /// For whatever is received: sources have their turns one after the other.
+    var buffer = [UInt8](repeating: 0, count: 65_536)
 
-    package init() throws(SystemFault) { descriptor = try checked(path_poller()) }
+    package init() throws(SystemFault) {
+        descriptor = try checked(path_poller())
+        // A write to an end that has gone is an error like any other.
+        signal(SIGPIPE, SIG_IGN)
+    }
 
     deinit { ProbeSocket(descriptor: descriptor).close() }
 

@@ -78,7 +78,9 @@ struct ProbeSocket {
 
     /// Bytes taken by the kernel.
     func send(_ bytes: ArraySlice<UInt8>) throws(SystemFault) -> Int {
-        let count = unsafe bytes.withUnsafeBytes { unsafe $0.baseAddress.map { unsafe path_send(descriptor, $0, bytes.count) } ?? 0 }
+        let count = unsafe bytes.withUnsafeBytes {
+            unsafe $0.baseAddress.map { unsafe path_send(descriptor, $0, bytes.count) } ?? 0
+        }
         return try counted(count)
     }
 

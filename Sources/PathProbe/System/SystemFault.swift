@@ -12,7 +12,8 @@ package struct SystemFault: Error, Hashable, Sendable {
     package var name: String { Self.names[number] ?? "E\(number)" }
 
     private static let names: [Int32: String] = [
-        EPERM: "EPERM", ENOENT: "ENOENT", EINTR: "EINTR", EIO: "EIO", EBADF: "EBADF", EAGAIN: "EAGAIN", ENOMEM: "ENOMEM",
+        EPERM: "EPERM", ENOENT: "ENOENT", EINTR: "EINTR", EIO: "EIO", EBADF: "EBADF", EAGAIN: "EAGAIN",
+        ENOMEM: "ENOMEM",
         EACCES: "EACCES", EFAULT: "EFAULT", EINVAL: "EINVAL", ENFILE: "ENFILE", EMFILE: "EMFILE", EPIPE: "EPIPE",
         ENODEV: "ENODEV", ENOSYS: "ENOSYS", EPROTO: "EPROTO", EMSGSIZE: "EMSGSIZE", EDESTADDRREQ: "EDESTADDRREQ",
         EPROTOTYPE: "EPROTOTYPE", ENOPROTOOPT: "ENOPROTOOPT", EPROTONOSUPPORT: "EPROTONOSUPPORT",

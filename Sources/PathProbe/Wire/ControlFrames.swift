@@ -85,7 +85,8 @@ struct Handshake: Sendable {
     }
 
     func proof(of side: ControlFrames.Side) -> [UInt8] {
-        side == .client ? key.authenticate(Array("portreeve client".utf8), nonces)
+        side == .client
+            ? key.authenticate(Array("portreeve client".utf8), nonces)
             : key.authenticate(Array("portreeve reflector".utf8), nonces)
     }
 

@@ -26,7 +26,8 @@ package struct ProbePayload: Hashable, Sendable {
     package var length = minimumBytes
 
     package init(
-        _ direction: Direction, port: UInt16, session: UInt64, probe: UInt64, attempt: UInt32, length: Int = minimumBytes
+        _ direction: Direction, port: UInt16, session: UInt64, probe: UInt64, attempt: UInt32,
+        length: Int = minimumBytes
     ) {
         self.direction = direction
         self.port = port
@@ -67,7 +68,9 @@ package struct ProbePayload: Hashable, Sendable {
         bytes.append(bigEndian: probe)
         bytes.append(bigEndian: UInt32(length))
         bytes.append(bigEndian: attempt)
-        let filling = (0..<length - ProbePayload.minimumBytes).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ Int(attempt)) }
+        let filling = (0..<length - ProbePayload.minimumBytes).map {
+            UInt8(truncatingIfNeeded: $0 &* 7 &+ Int(attempt))
+        }
         return bytes + key.authenticate(bytes, filling)[..<16] + filling
     }
 

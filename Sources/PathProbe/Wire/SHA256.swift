@@ -35,7 +35,9 @@ struct SHA256 {
         let bits = length
         update(CollectionOfOne(0x80))
         while block.count != 56 { update(CollectionOfOne(0)) }
-        for shift in stride(from: 56, through: 0, by: -8) { update(CollectionOfOne(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))) }
+        for shift in stride(from: 56, through: 0, by: -8) {
+            update(CollectionOfOne(UInt8(truncatingIfNeeded: bits >> UInt64(shift))))
+        }
         var digest: [UInt8] = []
         digest.reserveCapacity(SHA256.digestBytes)
         for index in state.indices { digest.append(bigEndian: state[index]) }

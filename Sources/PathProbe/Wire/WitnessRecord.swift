@@ -111,7 +111,8 @@ extension Stranger {
     }
 
     init(_ json: JSONValue) throws(MessageFault) {
-        guard let list = json.asList, list.count == 5, let transport = list[0].asText.flatMap(Transport.init(rawValue:)),
+        guard let list = json.asList, list.count == 5,
+            let transport = list[0].asText.flatMap(Transport.init(rawValue:)),
             let port = list[1].asInteger.flatMap({ UInt16(exactly: $0) }),
             let peer = list[2].asText.flatMap(Endpoint.init(parsing:)), let bytesIn = list[3].asInteger, bytesIn >= 0,
             let wasReset = list[4].asBool

@@ -42,7 +42,9 @@ private let key = SecretKey([1, 2, 3])
 
 private func payload(_ bytes: [UInt8]) {
     guard let payload = ProbePayload(unproven: bytes) else { return }
-    if payload.isProven(by: bytes, key), payload.isProven(by: bytes + [0], key) { fatalError("proven with more than it is") }
+    if payload.isProven(by: bytes, key), payload.isProven(by: bytes + [0], key) {
+        fatalError("proven with more than it is")
+    }
     let encoded = payload.encoded(key)
     guard ProbePayload(unproven: encoded) == payload, payload.isProven(by: encoded, key) else {
         fatalError("\(payload) does not come back")
@@ -94,7 +96,7 @@ private func play(_ bytes: [UInt8]) {
 }
 
 private func texts(_ text: String) {
-    if let ports = try? PortSet(parsing: text), try! PortSet(parsing: "\(ports)") != ports { fatalError(text) }
+    if let ports = try? PortSet(parsing: text), (try? PortSet(parsing: "\(ports)")) != ports { fatalError(text) }
     if let endpoint = Endpoint(parsing: text), Endpoint(parsing: "\(endpoint)") != endpoint { fatalError(text) }
     if let bytes = PathProbe.bytes(hexadecimal: text), hexadecimal(bytes) != text.lowercased() { fatalError(text) }
     if let prefix = AddressPrefix(parsing: text) { _ = prefix.contains(.any(isIPv6: true)) }
