@@ -18,21 +18,44 @@ enum ReflectorConnection {
         return .program(["/bin/sh", "-c", String(words.dropFirst(5))])
     }
 
-    func open(_ poller: Poller) throws(ControlFault) -> ControlChannel {
-        switch self {
-        case .tcp(let endpoint, let key):
-            let channel = try ControlChannel.connect(to: endpoint, poller)
-            try channel.authenticate(key)
-            return channel
-        case .program(let words):
-            let channel = try Self.start(words, poller)
-            try channel.authenticate(nil)
-            return channel
+    /// A channel on which both ends have proven who they are, and the program behind it, if there is one.
+    struct Opened {
+        var channel: ControlChannel
+        fileprivate var process: pid_t?
+
+        /// Ends both. A program that does not end with its input is ended.
+        func close() {
+            channel.close()
+            guard let process else { return }
+            var status: CInt = 0
+            for _ in 0..<150 {
+                guard unsafe waitpid(process, &status, WNOHANG) == 0 else { return }
+                usleep(20_000)
+            }
+            kill(process, SIGKILL)
+            _ = unsafe waitpid(process, &status, 0)
         }
     }
 
-    /// The program's messages go to our standard error. It ends when the channel is closed.
-    private static func start(_ words: [String], _ poller: Poller) throws(ControlFault) -> ControlChannel {
+    func open(_ poller: Poller) throws(ControlFault) -> Opened {
+        let opened: Opened
+        let key: SecretKey?
+        switch self {
+        case .tcp(let endpoint, let secret):
+            (opened, key) = (Opened(channel: try ControlChannel.connect(to: endpoint, poller)), secret)
+        case .program(let words): (opened, key) = (try Self.start(words, poller), nil)
+        }
+        do throws(ControlFault) {
+            try opened.channel.authenticate(key)
+        } catch {
+            opened.close()
+            throw error
+        }
+        return opened
+    }
+
+    /// The program's messages go to our standard error.
+    private static func start(_ words: [String], _ poller: Poller) throws(ControlFault) -> Opened {
         do throws(SystemFault) {
             let toProgram = try makePipe()
             let fromProgram = try makePipe()
@@ -46,7 +69,8 @@ enum ReflectorConnection {
                 unsafe cspawn_attached(words[0], arguments, files, &process)
             }
             guard error == 0 else { throw SystemFault(error) }
-            return try ControlChannel(input: fromProgram.reading, output: toProgram.writing, poller)
+            let channel = try ControlChannel(input: fromProgram.reading, output: toProgram.writing, poller)
+            return Opened(channel: channel, process: process)
         } catch {
             throw ControlFault("\(words[0]): \(error)")
         }

@@ -71,11 +71,12 @@ struct ScanCommand: ParsableCommand {
             var session = ScanSession(poller, options)
             session.hearsSignals = true
             session.offline = try file.flatMap { try PlannedFile.sessions(of: $0, key, offline) }
-            session.channel = try connection(file?.reflector)?.open(poller)
+            let reflector = try connection(file?.reflector)?.open(poller)
+            defer { reflector?.close() }
+            session.channel = reflector?.channel
             let meter = ProgressMeter()
+            defer { meter.clear() }
             result = try session.run(plan) { meter.show($0) }
-            meter.clear()
-            session.channel?.close()
         } catch let fault as ControlFault {
             throw fail("\(fault)", status: 2)
         } catch let fault as SystemFault {

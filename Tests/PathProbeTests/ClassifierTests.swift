@@ -61,7 +61,8 @@ struct ClassifierTests {
         #expect(handshake(EHOSTUNREACH, icmp(4, 11, 0)) == "handshake_refused ttl_exceeded")
         #expect(handshake(EHOSTUNREACH, icmp(6, 3, 0)) == "handshake_refused ttl_exceeded")
         #expect(handshake(EPROTO, icmp(4, 12, 0)) == "handshake_refused errno_EPROTO")
-        #expect(handshake(ECONNRESET, nil) == "handshake_refused errno_ECONNRESET")
+        #expect(handshake(ECONNABORTED, nil) == "handshake_refused errno_ECONNABORTED")
+        #expect(handshake(ECONNRESET, nil) == "payload_refused rst at=send")
         #expect(handshake(ETIMEDOUT, nil).hasPrefix("handshake_timeout"))
     }
 

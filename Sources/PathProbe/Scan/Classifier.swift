@@ -36,6 +36,8 @@ enum Classifier {
         _ fault: SystemFault, _ icmp: ICMPEvidence?, target: Endpoint, isOwn: (Endpoint) -> Bool
     ) -> Verdict {
         if fault.number == ETIMEDOUT { return (.handshakeTimeout, .segmentsSent(0)) }
+        // A reset that answers a SYN is ECONNREFUSED: this one came after the handshake, before anybody looked.
+        if fault.number == ECONNRESET { return (.payloadRefused, .resetWhileSending) }
         guard let icmp else {
             return (.handshakeRefused, fault.number == ECONNREFUSED ? .reset : .unexpected(fault))
         }

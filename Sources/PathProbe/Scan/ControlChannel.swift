@@ -112,7 +112,12 @@ package final class ControlChannel: PollSource {
             let count = unsafe outgoing.withUnsafeBytes { unsafe Glibc.write(output, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EAGAIN { return awaitRoom() }
-            guard count > 0 else { return lose("the reflector has gone: \(SystemFault(errno))") }
+            guard count > 0 else {
+                let gone = SystemFault(errno)
+                // Its last words say more.
+                ready(.readable, at: Poller.now)
+                return lose("the reflector has gone: \(gone)")
+            }
             outgoing = outgoing.dropFirst(count)
         }
     }

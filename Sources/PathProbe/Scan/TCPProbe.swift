@@ -46,7 +46,7 @@ final class TCPProbe: PollSource {
             local = socket.local
             evidence.phase = .connect
             try context.poller.watch(socket.descriptor, for: [.readable, .writable], token, isNew: true)
-            context.poller.schedule(token, at: now + job.deadlines.connect)
+            context.poller.schedule(token, at: Poller.now + job.deadlines.connect)
         } catch {
             evidence.fault = error
             conclude(Classifier.local(error, .tcp), at: now)
@@ -62,20 +62,24 @@ final class TCPProbe: PollSource {
     }
 
     func due(at now: Instant) {
+        // What has come by now counts, however late the loop looks.
         switch phase {
         case .connecting:
-            noteErrors()
-            if let fault { return refuseHandshake(fault, at: now) }
+            if let what = socket?.readiness, !what.isEmpty { shakeHands(what, at: now) }
+            guard phase == .connecting else { return }
             conclude((.handshakeTimeout, .segmentsSent(0)), at: now)
         case .talking:
-            noteErrors()
+            let before = (receivedCount, evidence.bytesSent)
+            talk(at: now)
+            guard phase == .talking, before == (receivedCount, evidence.bytesSent) else { return }
             if let fault, let verdict = verdict(on: fault) { return conclude(verdict, at: now) }
             conclude(
                 Classifier.deadline(
                     unsent: talk?.outgoing.count ?? 0, hasAnswer: talk?.isInsideMessage ?? false,
                     isAcknowledged: isAcknowledged), at: now)
         case .trailing:
-            noteErrors()
+            talk(at: now)
+            guard phase == .trailing else { return }
             if !awaitsEnd { return open(at: now) }
             if let fault, let verdict = verdict(on: fault) { return conclude(verdict, at: now) }
             conclude(Classifier.deadline(unsent: 0, hasAnswer: false, isAcknowledged: isAcknowledged), at: now)
@@ -116,7 +120,7 @@ final class TCPProbe: PollSource {
             talk = ScriptPosition(script, as: .client)
         }
         phase = .talking
-        setDeadline(at: now)
+        setDeadline()
         talk(at: now)
     }
 
@@ -126,9 +130,10 @@ final class TCPProbe: PollSource {
             Classifier.handshake(fault, evidence.icmp, target: job.target, isOwn: context.isOwn), at: now)
     }
 
-    private func setDeadline(at now: Instant) {
+    private func setDeadline() {
         let isSending = !(talk?.outgoing.isEmpty ?? true)
-        context.poller.schedule(token, at: now + (isSending ? job.deadlines.send : job.deadlines.receive))
+        // Not the turn's time: what the turn did before may have taken long.
+        context.poller.schedule(token, at: Poller.now + (isSending ? job.deadlines.send : job.deadlines.receive))
     }
 
     // MARK: - After the handshake
@@ -172,7 +177,7 @@ final class TCPProbe: PollSource {
             let count = try socket.send(bytes)
             talk?.sent(count)
             evidence.bytesSent += count
-            setDeadline(at: now)
+            setDeadline()
             return true
         } catch {
             switch error.number {
@@ -214,7 +219,7 @@ final class TCPProbe: PollSource {
             evidence.bytesReceived = receivedCount + bytes.count - taken
             return conclude((.payloadMismatch, .mismatch(offset: receivedCount)), at: now)
         }
-        setDeadline(at: now)
+        setDeadline()
     }
 
     /// Whether this side had the last word: then the other end's close says that it came.
@@ -229,7 +234,7 @@ final class TCPProbe: PollSource {
 
     private func trail(at now: Instant) {
         phase = .trailing
-        context.poller.schedule(token, at: now + (awaitsEnd ? job.deadlines.receive : Self.trail))
+        context.poller.schedule(token, at: Poller.now + (awaitsEnd ? job.deadlines.receive : Self.trail))
         isWatchedForRoom = false
         if let socket { try? context.poller.watch(socket.descriptor, for: .readable, token, isNew: false) }
     }

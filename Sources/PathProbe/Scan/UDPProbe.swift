@@ -70,7 +70,7 @@ final class UDPProbe: PollSource {
 
     /// Sends the datagrams that stand next, up to the one that an answer is due to.
     private func beginStep(at now: Instant) {
-        stepBegan = now
+        stepBegan = Poller.now
         copiesOfStep = 0
         if let script {
             while step + 1 < script.steps.count, script.steps[step + 1].sender == .client {

@@ -73,6 +73,13 @@ struct ProbeSocket {
             roundTrip: .microseconds(Int64(c.rtt_microseconds)))
     }
 
+    /// What could be done with it now.
+    var readiness: Readiness {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN | POLLOUT), revents: 0)
+        _ = unsafe poll(&entry, 1, 0)
+        return Readiness(rawValue: UInt32(UInt16(bitPattern: entry.revents)))
+    }
+
     /// Whether the peer has acknowledged all that was written.
     var isAcknowledged: Bool { path_unacknowledged(descriptor) == 0 }
 

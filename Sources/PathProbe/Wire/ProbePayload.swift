@@ -93,7 +93,7 @@ package struct ProbePayload: Hashable, Sendable {
 
     /// Whether `bytes` are this payload whole, made with the key.
     package func isProven(by bytes: some RandomAccessCollection<UInt8>, _ key: SecretKey) -> Bool {
-        guard bytes.count == length else { return false }
+        guard bytes.count == length, ProbePayload(unproven: bytes) == self else { return false }
         let bytes = Array(bytes)
         let covered = Array(bytes[..<Field.authentication])
         let proof = key.authenticate(covered, Array(bytes[Field.filling...]))[..<16]

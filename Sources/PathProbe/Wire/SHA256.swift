@@ -23,34 +23,38 @@ struct SHA256 {
     }
 
     mutating func update(_ bytes: some Sequence<UInt8>) {
-        for byte in bytes {
-            block.append(byte)
-            length += 8
-            if block.count == SHA256.blockBytes { compress() }
+        let bytes = Array(bytes)
+        length += UInt64(bytes.count) * 8
+        var start = 0
+        if !block.isEmpty {
+            start = min(SHA256.blockBytes - block.count, bytes.count)
+            block += bytes[..<start]
+            guard block.count == SHA256.blockBytes else { return }
+            compress(block, at: 0)
+            block.removeAll(keepingCapacity: true)
         }
+        while bytes.count - start >= SHA256.blockBytes {
+            compress(bytes, at: start)
+            start += SHA256.blockBytes
+        }
+        block += bytes[start...]
     }
 
     /// The padding of section 5.1.1: a one, zeros, and the length in bits.
     mutating func finish() -> [UInt8] {
-        let bits = length
-        update(CollectionOfOne(0x80))
-        while block.count != 56 { update(CollectionOfOne(0)) }
-        for shift in stride(from: 56, through: 0, by: -8) {
-            update(CollectionOfOne(UInt8(truncatingIfNeeded: bits >> UInt64(shift))))
-        }
+        var padding: [UInt8] = [0x80]
+        padding += [UInt8](repeating: 0, count: (119 - block.count) % SHA256.blockBytes)
+        padding.append(bigEndian: length)
+        update(padding)
         var digest: [UInt8] = []
         digest.reserveCapacity(SHA256.digestBytes)
         for index in state.indices { digest.append(bigEndian: state[index]) }
         return digest
     }
 
-    private mutating func compress() {
+    private mutating func compress(_ bytes: [UInt8], at start: Int) {
         var w = InlineArray<64, UInt32>(repeating: 0)
-        for t in 0..<16 {
-            w[t] =
-                UInt32(block[4 * t]) << 24 | UInt32(block[4 * t + 1]) << 16 | UInt32(block[4 * t + 2]) << 8
-                | UInt32(block[4 * t + 3])
-        }
+        for t in 0..<16 { w[t] = bytes.bigEndian(at: start + 4 * t, as: UInt32.self) }
         for t in 16..<64 {
             let (x, y) = (w[t - 15], w[t - 2])
             let s0 = rotated(x, 7) ^ rotated(x, 18) ^ x >> 3
@@ -58,7 +62,6 @@ struct SHA256 {
             w[t] = s1 &+ w[t - 7] &+ s0 &+ w[t - 16]
         }
         mix(w)
-        block.removeAll(keepingCapacity: true)
     }
 
     private mutating func mix(_ w: InlineArray<64, UInt32>) {

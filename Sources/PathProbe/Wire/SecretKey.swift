@@ -33,6 +33,11 @@ package struct SecretKey: Sendable {
     }
 }
 
+extension SecretKey: CustomStringConvertible, CustomReflectable {
+    package var description: String { "a key" }
+    package var customMirror: Mirror { Mirror(self, children: EmptyCollection<Mirror.Child>()) }
+}
+
 /// Compares as long as the longer of both, wherever they differ.
 func isSame(_ a: some Collection<UInt8>, _ b: some Collection<UInt8>) -> Bool {
     var difference: UInt8 = a.count == b.count ? 0 : 1
