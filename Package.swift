@@ -77,7 +77,7 @@ let targets: [Target] =
         ["CPcap", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "PolicyFile"])
     + core(
-        "PathProbe", ["CPathShim", "AgentControl", "PolicyFile", "PacketWire"],
+        "PathProbe", ["CPathShim", "AgentControl", "PolicyFile", "FirewallEngine", "PacketWire"],
         testing: ["AgentControl", "PolicyFile", "PacketWire"])
     + [
         .target(name: "CPathShim"),

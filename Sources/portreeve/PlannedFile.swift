@@ -37,7 +37,8 @@ enum PlannedFile {
         entry.transports.compactMap { transport in
             entry.payloads[transport].map { payload in
                 var test = PlannedTest(
-                    name: entry.name, target: address, transport, ports: entry.ports, source: entry.source, payload: payload,
+                    name: entry.name, target: address, transport, ports: entry.ports, source: entry.source,
+                    payload: payload,
                     deadlines: ProbeDeadlines(entry.timeout ?? .milliseconds(Int64(options.timeout))),
                     expectation: entry.expectation)
                 test.host = host

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ArgumentParser
+import EventReader
 import Glibc
 import PacketWire
 import PathProbe
@@ -46,6 +47,11 @@ struct ScanCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Probe a host without a reflector.", valueName: "host"))
     var target: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The events file of a Portreeve agent on the path: why it dropped packets of a probe.", valueName: "file"))
+    var events: String?
+
     @Option(name: [.customShort("g"), .long], help: ArgumentHelp("Text that each result carries.", valueName: "tag"))
     var tag: String?
 
@@ -65,8 +71,10 @@ struct ScanCommand: ParsableCommand {
         var options = try pace.options()
         if options.seed == 0 { options.seed = UInt64.random(in: 1...UInt64(UInt32.max)) }
         guard !dryRun else { return describe(plan, options) }
+        let drops: ProbeDrops?
         let result: ScanResult
         do {
+            drops = try events.map { try ProbeDrops(file: $0) }
             let poller = try Poller()
             var session = ScanSession(poller, options)
             session.hearsSignals = true
@@ -77,12 +85,15 @@ struct ScanCommand: ParsableCommand {
             let meter = ProgressMeter()
             defer { meter.clear() }
             result = try session.run(plan) { meter.show($0) }
+            try drops?.read()
+        } catch let fault as ReadError {
+            throw fail("\(fault)", status: 3)
         } catch let fault as ControlFault {
             throw fail("\(fault)", status: 2)
         } catch let fault as SystemFault {
             throw fail("\(fault)", status: 3)
         }
-        let report = ScanReport(plan, result, tag: tag)
+        let report = ScanReport(plan, result, tag: tag) { drops?.reasons($0, $1, $2) ?? [] }
         if json {
             for line in report.jsonLines { print(line) }
         } else {

@@ -22,6 +22,7 @@ enum ScanText {
         for (line, group) in zip(lines.dropFirst(), groups) {
             print(line)
             print("    \(group.category.title): \(group.conclusion.harmless)")
+            if !group.reasons.isEmpty { print("    dropped by the agent: \(group.reasons.joined(separator: ", "))") }
             if group.isUnreliable {
                 print("    unreliable: the reflector's host dropped connections or datagrams meanwhile")
             }

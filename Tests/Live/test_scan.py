@@ -15,6 +15,7 @@ import isolation
 isolation.isolate()
 
 import services
+from agent import Agent
 from lab import Lab, Link, wait_until
 from paths import TOOL, Reflector, scan
 
@@ -404,6 +405,35 @@ COMMIT
         self.assertTrue(rows["81"]["unreliable"], running.output())
         self.assertNotIn("ok", rows["81"])
         self.assertEqual(status, 2, running.output())
+
+
+class ReasonTests(ScanTests):
+    def test_the_agents_reason_is_told_and_expected(self):
+        policy = """
+version: 1
+rules:
+  - { name: Path test, action: allow, direction: incoming, protocol: tcp+udp, destination: { ports: [80, 7411] } }
+  - { name: No, action: deny, direction: incoming, protocol: tcp+udp, destination: { ports: 81 } }
+"""
+        agent = self.enterContext(Agent(self.host, policy, fold="1s"))
+        agent.feed()
+        self.addCleanup(lambda: [self.host.run(tool, "-t", "mangle", "-F") for tool in ("iptables", "ip6tables")])
+        reflector = self.reflector()
+        for address in (self.host.ip4, self.host.ip6):
+            plan = self.lab.file("reasons.yaml", f"""
+version: 1
+timeout: 700ms
+tests:
+  - {{ target: "{address}", protocol: tcp+udp, ports: 80, expect: allow }}
+  - {{ target: "{address}", protocol: tcp+udp, ports: 81, expect: {{ outcome: deny, reason: deny }} }}
+  - {{ target: "{address}", protocol: tcp+udp, ports: 82, expect: {{ outcome: deny, reason: deny }} }}
+""")
+            found = scan(self.client, None, "--plan", plan, "-s", f"[{self.host.ip6}]:7411", "--retries", "0", "--events",
+                         agent.events_file, key=reflector.key)
+            for proto in ("tcp", "udp"):
+                self.assertEqual([(found.of(port, proto).get("reasons"), found.of(port, proto)["ok"]) for port in (80, 81, 82)], [
+                    (None, True), (["deny"], True), (["out-of-allowed-policy"], False)], found.output)
+            self.assertEqual(found.status, 1)
 
 
 class LongLab(Lab):

@@ -132,6 +132,12 @@ struct ExpectationTests {
         #expect(Expectation(.deny, category: .handshakeTimeout).isMet(by: finding(.handshakeRefused, .reset)) == false)
         #expect(Expectation(.reject, detail: "icmp_filtered").isMet(by: finding(.handshakeRefused, .filtered)) == true)
         #expect(Expectation(.reject, detail: "icmp_filtered").isMet(by: finding(.handshakeRefused, .reset)) == false)
+        let reasoned = Expectation(.deny, reason: "deny")
+        let silence = finding(.handshakeTimeout, .segmentsSent(3))
+        #expect(reasoned.isMet(by: silence, reasons: ["deny"]) == true)
+        #expect(reasoned.isMet(by: silence, reasons: ["out-of-allowed-policy"]) == false)
+        #expect(reasoned.isMet(by: silence) == nil)
+        #expect(reasoned.isMet(by: finding(.open, .answered), reasons: ["deny"]) == false)
         for category in [PathProbe.Category.localResource, .skipped] {
             #expect(Expectation(.deny).isMet(by: finding(category, .notReached)) == nil)
         }

@@ -71,6 +71,10 @@ struct PlanTests {
     @Test(
         "what is wrong is said at its place",
         arguments: [
+            (
+                "version: 1\ntests: [ { target: h, protocol: tcp, ports: 1, expect: { outcome: deny, reason: out-of-policy } } ]",
+                "did you mean \"out-of-allowed-policy\"?"
+            ),
             ("tests: []", "1:1: error: found a plan without a version, expected version: 1"),
             ("version: 2\ntests: [ { target: h, protocol: tcp, ports: 1 } ]", "1:10: error: found \"2\", expected 1"),
             ("version: 1", "1:1: error: found a plan without tests"),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+internal import FirewallEngine
 internal import PacketWire
 internal import PolicyFile
 
@@ -201,18 +202,12 @@ extension DiagnosticSink {
 
 /// Reads what should come of a test: a word, or a mapping of it with what exactly.
 enum ExpectationReader {
-    private static let keys = ["outcome", "category", "detail"]
+    private static let keys = ["outcome", "category", "detail", "reason"]
 
     static func read(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Expectation? {
         guard case .mapping(let entries) = node.content else { return kind.read(node, &sink).map { Expectation($0) } }
         for entry in entries where !keys.contains(entry.key) {
-            if entry.key == "reason" {
-                sink.error(
-                    at: entry.keyPlace, found: "reason, which is not available in this version",
-                    expected: "category or detail", suggestion: "portreeve events says why the agent dropped a probe")
-            } else {
-                sink.unknown(entry, in: "expect", known: keys)
-            }
+            sink.unknown(entry, in: "expect", known: keys)
         }
         let found = node.value(of: "category").flatMap { category.read($0, &sink) }
         guard let outcome = node.value(of: "outcome") else {
@@ -221,9 +216,23 @@ enum ExpectationReader {
                     at: node.place, found: "expect without an outcome", expected: "outcome: allow, deny or reject")
                 return nil
             }
-            return Expectation(found == .open ? .allow : .deny, category: found, detail: detail(node, &sink))
+            return Expectation(
+                found == .open ? .allow : .deny, category: found, detail: detail(node, &sink),
+                reason: reason(node, &sink))
         }
-        return kind.read(outcome, &sink).map { Expectation($0, category: found, detail: detail(node, &sink)) }
+        let (exactly, dropped) = (detail(node, &sink), reason(node, &sink))
+        return kind.read(outcome, &sink).map { Expectation($0, category: found, detail: exactly, reason: dropped) }
+    }
+
+    /// A reason of the agent's, as `portreeve reasons` lists them.
+    private static func reason(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> String? {
+        guard let value = node.value(of: "reason") else { return nil }
+        let known = ReasonRow.all.map(\.slug)
+        if let text = value.text, known.contains(text) { return text }
+        sink.error(
+            at: value.place, found: value.found, expected: "a reason, as portreeve reasons lists them",
+            suggestion: value.text.flatMap { meant($0, among: known) })
+        return nil
     }
 
     private static func detail(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> String? {

@@ -17,16 +17,25 @@ package struct Expectation: Hashable, Sendable {
     package var category: Category?
     /// Exactly this detail, in the words of the result.
     package var detail: String?
+    /// A Portreeve agent on the path dropped packets of the probe for this reason, as its events have it.
+    package var reason: String?
 
-    package init(_ kind: Kind, category: Category? = nil, detail: String? = nil) {
+    package init(_ kind: Kind, category: Category? = nil, detail: String? = nil, reason: String? = nil) {
         self.kind = kind
         self.category = category
         self.detail = detail
+        self.reason = reason
     }
 
-    /// Whether a finding is what was expected; nil where it says nothing about the path.
-    package func isMet(by finding: ProbeFinding) -> Bool? {
+    /// Whether a finding is what was expected; nil where it says nothing about the path, or a reason was expected and no event
+    /// names one. `reasons` are those of the agent's events.
+    package func isMet(by finding: ProbeFinding, reasons: [String] = []) -> Bool? {
         guard finding.category.isVerdict else { return nil }
+        guard isMetAsSeen(finding), let reason else { return isMetAsSeen(finding) }
+        return reasons.isEmpty ? nil : reasons.contains(reason)
+    }
+
+    private func isMetAsSeen(_ finding: ProbeFinding) -> Bool {
         if let category, category != finding.category { return false }
         if let detail, detail != finding.detail.text { return false }
         switch kind {

@@ -24,7 +24,6 @@ final class Reflection: PollSource {
 
     private enum Phase { case reading, answering, awaitingAcknowledgement, closed }
 
-
     init(_ socket: ProbeSocket, from peer: Endpoint, at port: UInt16, of lease: Lease, _ poller: Poller) {
         self.socket = socket
         self.peer = peer

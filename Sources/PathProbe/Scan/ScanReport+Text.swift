@@ -12,6 +12,7 @@ extension ScanReport {
         package var ports: PortSet
         package var conclusion: String
         package var isUnreliable: Bool
+        package var reasons: [String]
         /// Nil where nothing was expected or nothing can be said.
         package var isAsExpected: Bool?
         package var expectation: Expectation?
@@ -25,6 +26,7 @@ extension ScanReport {
             var category: Category
             var conclusion: String
             var isUnreliable: Bool
+            var reasons: [String]
             var isAsExpected: Bool?
             var expectation: Expectation?
         }
@@ -34,7 +36,8 @@ extension ScanReport {
             let job = line.outcome.job
             let key = Key(
                 target: job.target.with(port: 0), transport: job.transport, category: line.outcome.finding.category,
-                conclusion: line.conclusion, isUnreliable: line.isUnreliable, isAsExpected: line.isAsExpected,
+                conclusion: line.conclusion, isUnreliable: line.isUnreliable, reasons: line.reasons,
+                isAsExpected: line.isAsExpected,
                 expectation: line.test.expectation)
             if members[key] == nil { order.append(key) }
             members[key, default: ([], [])].ports.append(job.target.port)
@@ -45,6 +48,7 @@ extension ScanReport {
             return Group(
                 target: key.target.host, transport: key.transport, category: key.category, details: details.sorted(),
                 ports: PortSet(ports: ports), conclusion: key.conclusion, isUnreliable: key.isUnreliable,
+                reasons: key.reasons,
                 isAsExpected: key.isAsExpected, expectation: key.expectation)
         }
     }

@@ -18,18 +18,30 @@ package struct ScanReport: Sendable {
         package var conclusion: String
         /// The silence may be the reflector's.
         package var isUnreliable: Bool
+        /// Why an agent on the path dropped packets of the probe, by its events; empty where none was asked.
+        package var reasons: [String]
 
         /// Nil where nothing was expected, or nothing can be said.
         package var isAsExpected: Bool? {
             guard let expectation = test.expectation, !isUnreliable else { return nil }
-            return expectation.isMet(by: outcome.finding)
+            return expectation.isMet(by: outcome.finding, reasons: reasons)
         }
 
-        /// Nothing was found out about the path.
-        package var isInconclusive: Bool { isUnreliable || !outcome.finding.category.isVerdict }
+        /// Nothing was found out about the path, or not what was asked for.
+        package var isInconclusive: Bool {
+            isUnreliable || !outcome.finding.category.isVerdict || (test.expectation != nil && isAsExpected == nil)
+        }
     }
 
-    package init(_ plan: ScanPlan, _ result: ScanResult, tag: String? = nil) {
+    /// - Parameters:
+    ///   - plan: what was probed.
+    ///   - result: what came of it.
+    ///   - tag: text that each result carries.
+    ///   - reasons: those of the drops that an agent's events have between two endpoints, either way.
+    package init(
+        _ plan: ScanPlan, _ result: ScanResult, tag: String? = nil,
+        reasons: (Transport, Endpoint, Endpoint) -> [String] = { _, _, _ in [] }
+    ) {
         self.plan = plan
         self.result = result
         self.tag = tag
@@ -37,7 +49,8 @@ package struct ScanReport: Sendable {
         lines = zip(result.outcomes, result.witnesses).map { outcome, witness in
             Line(
                 outcome: outcome, test: plan.tests[tests[outcome.job.number]], witness: witness,
-                conclusion: Conclusion.sentence(outcome, witness), isUnreliable: result.isUnreliable(outcome))
+                conclusion: Conclusion.sentence(outcome, witness), isUnreliable: result.isUnreliable(outcome),
+                reasons: outcome.local.map { reasons(outcome.job.transport, $0, outcome.job.target) } ?? [])
         }
     }
 
@@ -80,6 +93,7 @@ extension ScanReport {
             .adding("one_sided", line.witness == .absent ? .bool(true) : nil)
             .adding("unreliable", line.isUnreliable ? .bool(true) : nil)
             .adding("conclusion", .text(line.conclusion))
+            .adding("reasons", line.reasons.isEmpty ? nil : .list(line.reasons.map { .text($0) }))
             .adding("expect", line.test.expectation.map { .text($0.text) })
             .adding("ok", line.isAsExpected.map { .bool($0) })
         return value
@@ -130,6 +144,6 @@ extension JSONValue {
 extension Expectation {
     /// As a plan writes it.
     package var text: String {
-        ([kind.rawValue, category?.rawValue, detail] as [String?]).compactMap { $0 }.joined(separator: " ")
+        ([kind.rawValue, category?.rawValue, detail, reason] as [String?]).compactMap { $0 }.joined(separator: " ")
     }
 }

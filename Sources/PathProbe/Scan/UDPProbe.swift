@@ -29,7 +29,6 @@ final class UDPProbe: PollSource {
     private var isOver = false
     private var evidence = Evidence()
 
-
     init(
         _ job: ProbeJob, attempt: Int, in context: ProbeContext, _ pacer: Pacer,
         finished: @escaping (ProbeOutcome) -> Void
