@@ -15,11 +15,13 @@ struct ReflectRules {
 
     func text(_ form: Form) -> String { form == .policy ? policy : iptables }
 
-    /// A drop-in file for `policy.d`. Answers pass by the state of their connections.
+    /// A drop-in file for `policy.d`. Answers pass by the state of their connections; a datagram that nobody asked for is let in
+    /// by force alone.
     private var policy: String {
         let source = sources.isEmpty ? "" : ", source: { addresses: [\(sources.joined(separator: ", "))] }"
         let rules = named.map { name, proto, ports in
-            "  - { name: \(name), action: allow, direction: incoming, protocol: \(proto)\(source), "
+            "  - { name: \(name), action: \(proto == "udp" ? "force-allow" : "allow"), direction: incoming, "
+                + "protocol: \(proto)\(source), "
                 + "destination: { ports: [\(ports.map(range).joined(separator: ", "))] } }\n"
         }
         return "version: 1\nrules:\n" + rules.joined()

@@ -409,12 +409,8 @@ COMMIT
 
 class ReasonTests(ScanTests):
     def test_the_agents_reason_is_told_and_expected(self):
-        policy = """
-version: 1
-rules:
-  - { name: Path test, action: allow, direction: incoming, protocol: tcp+udp, destination: { ports: [80, 7411] } }
-  - { name: No, action: deny, direction: incoming, protocol: tcp+udp, destination: { ports: 81 } }
-"""
+        policy = self.host.run(TOOL, "reflect", "--print-rules", "policy", "-t", "80", "-u", "80") + (
+            "  - { name: No, action: deny, direction: incoming, protocol: tcp+udp, destination: { ports: 81 } }\n")
         agent = self.enterContext(Agent(self.host, policy, fold="1s"))
         agent.feed()
         self.addCleanup(lambda: [self.host.run(tool, "-t", "mangle", "-F") for tool in ("iptables", "ip6tables")])
