@@ -44,7 +44,8 @@ class ReflectorUnitTests(unittest.TestCase):
     def test_it_is_off_until_somebody_starts_it(self):
         script = text(unpacked(), "DEBIAN/postinst")
         self.assertNotRegex(script, r"deb-systemd-invoke [^\n]*portreeve-reflect")
-        self.assertNotRegex(script, r"deb-systemd-helper (enable|unmask)[^\n]*portreeve-reflect.service' *>")
+        # Enabled again on an upgrade only where an administrator had enabled it (deb-systemd-helper(1p)).
+        self.assertIn("if deb-systemd-helper debian-installed 'portreeve-reflect.service'; then", script)
         self.assertIn(("ConditionPathExists", "/etc/portreeve/reflect.key"), settings("portreeve-reflect.service"))
 
 
