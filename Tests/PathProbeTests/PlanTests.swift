@@ -72,7 +72,7 @@ struct PlanTests {
         "what is wrong is said at its place",
         arguments: [
             (
-                "version: 1\ntests: [ { target: h, protocol: tcp, ports: 1, expect: { outcome: deny, reason: out-of-policy } } ]",
+                "version: 1\ntests: [ { target: h, protocol: tcp, ports: 1, expect: { outcome: deny, reason: out-of-allowed-polcy } } ]",
                 "did you mean \"out-of-allowed-policy\"?"
             ),
             ("tests: []", "1:1: error: found a plan without a version, expected version: 1"),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 internal import Glibc
-internal import PacketWire
+package import PacketWire
 
 /// Why a scan has no reflector.
 package struct ControlFault: Error, Hashable, Sendable, CustomStringConvertible {
@@ -25,7 +25,6 @@ package final class ControlChannel: PollSource {
     package private(set) var session: (number: UInt64, key: SecretKey)?
     private var isBeating = false
 
-    private static let patience = Instant.Span.seconds(10)
     private static let heartbeat = Instant.Span.seconds(10)
 
     /// Two ends of pipes, or the same socket twice; non-blocking. They are closed with the channel.
@@ -52,8 +51,10 @@ package final class ControlChannel: PollSource {
         }
     }
 
+    /// Says that the scan is over, so that the ports are closed when this returns, and ends the channel.
     package func close() {
         guard fault == nil else { return }
+        if session != nil { _ = try? ask(.end, patience: .seconds(3)) }
         lose("closed")
     }
 
@@ -87,9 +88,11 @@ package final class ControlChannel: PollSource {
     func unexpected() -> ControlFault { ControlFault("the reflector gave the answer to another question") }
 
     /// The answer, or why there is none. The loop goes on meanwhile.
-    package func ask(_ request: ProbeRequest) throws(ControlFault) -> ProbeAnswer {
+    package func ask(
+        _ request: ProbeRequest, patience: Instant.Span = .seconds(10)
+    ) throws(ControlFault) -> ProbeAnswer {
         write(request)
-        let limit = Poller.now + Self.patience
+        let limit = Poller.now + patience
         while true {
             if let answer = answers.first {
                 answers.removeFirst()

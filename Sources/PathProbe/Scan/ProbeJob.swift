@@ -64,4 +64,11 @@ package struct ProbeOutcome: Sendable {
     package var local: Endpoint?
     /// 0 for the first; higher ones repeat what nothing came back from.
     package var attempt: Int
+
+    /// Whether a repetition that met silence again tells nothing new: a handshake that was completed once was not always
+    /// dropped.
+    func saysMore(than repetition: ProbeOutcome) -> Bool {
+        guard repetition.finding.category.isSilence else { return false }
+        return finding.category != .handshakeTimeout || repetition.finding.category == .handshakeTimeout
+    }
 }

@@ -148,7 +148,11 @@ package final class Scanner {
         var outcome = outcome
         outcome.attempt = launch.attempt
         if outcome.finding.category == .localResource, interruption == nil { return lack(launch, outcome) }
-        outcomes[launch.job.number] = outcome
+        if let earlier = outcomes[launch.job.number], earlier.saysMore(than: outcome) {
+            outcomes[launch.job.number]?.attempt = launch.attempt
+        } else {
+            outcomes[launch.job.number] = outcome
+        }
     }
 
     /// This host lacks something: a little later it may be there, when others are done with it.
