@@ -22,7 +22,7 @@ SWIFT_PACKAGES := git g++ libcurl4-openssl-dev libncurses-dev libsqlite3-dev lib
 BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev pkg-config $(SWIFT_PACKAGES)
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client dnsmasq-base bind9-dnsutils socat netcat-openbsd python3-scapy \
-                  python3-yaml python3-jsonschema python3-prometheus-client
+                  python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 # What makes and boots the virtual machine that the .deb is installed in.
@@ -34,10 +34,10 @@ TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
 TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
-        test-live test-deb test-vm check demo bench bench-queue fuzz deb deb-reproducible install clean
+        test-live test-deb test-vm check demo bench bench-queue bench-scan repeat-scan fuzz deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check demo bench bench-queue fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check demo bench bench-queue bench-scan repeat-scan fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -101,6 +101,13 @@ bench: deps-build
 bench-queue: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN)
 
+bench-scan: build deps-lab
+	$(PYTHON) Tests/Benchmarks/bench_scan.py --bin $(BIN)
+
+# One plan a thousand times in parallel labs, on a loaded machine with loss: every result as the first.
+repeat-scan: build deps-lab
+	$(PYTHON) Tests/Benchmarks/repeat_scan.py --bin $(BIN)
+
 fuzz: deps-build
 	Tests/Fuzz/run.sh -t $(FUZZ_SECONDS)
 
@@ -133,12 +140,14 @@ deb-reproducible: deb
 install: docs
 	install -D -m 755 $(BIN)/portreeved $(DESTDIR)$(PREFIX)/sbin/portreeved
 	install -D -m 755 $(BIN)/portreeve $(DESTDIR)$(PREFIX)/bin/portreeve
-	install -d -m 755 $(DESTDIR)/etc/portreeve/policy.d $(DESTDIR)/etc/portreeve/examples/lists
+	install -d -m 755 $(DESTDIR)/etc/portreeve/policy.d $(DESTDIR)/etc/portreeve/examples/lists \
+	    $(DESTDIR)/etc/portreeve/examples/plans
 	test -e $(DESTDIR)/etc/portreeve/policy.yaml || \
 	    install -m 644 Config/policy.yaml $(DESTDIR)/etc/portreeve/policy.yaml
 	install -m 644 Config/policy.d/README $(DESTDIR)/etc/portreeve/policy.d
 	install -m 644 Config/examples/*.yaml $(DESTDIR)/etc/portreeve/examples
 	install -m 644 Config/examples/lists/*.txt $(DESTDIR)/etc/portreeve/examples/lists
+	install -m 644 Config/examples/plans/*.yaml $(DESTDIR)/etc/portreeve/examples/plans
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve Packaging/systemd/local-only.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(GENERATED)/man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(GENERATED)/man/*.5

@@ -76,7 +76,11 @@ let targets: [Target] =
         "CaptureReplay",
         ["CPcap", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "PolicyFile"])
+    + core(
+        "PathProbe", ["CPathShim", "AgentControl", "PolicyFile", "FirewallEngine", "PacketWire"],
+        testing: ["AgentControl", "PolicyFile", "PacketWire"])
     + [
+        .target(name: "CPathShim"),
         .target(name: "CServiceShim"),
         .target(
             name: "AgentRuntime",
@@ -100,9 +104,9 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve",
             dependencies: [
-                argumentParser, "CSpawnShim", "AdministrativeSessions", "AgentControl", "CaptureReplay", "EventReader",
-                "PacketFilterRules",
-                "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
+                argumentParser, "CServiceShim", "CSpawnShim", "AdministrativeSessions", "AgentControl", "CaptureReplay",
+                "EventReader", "PacketFilterRules", "PathProbe", "PolicyFile", "FirewallEngine", "FirewallPolicy",
+                "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(
             name: "portreeveTests",

@@ -148,6 +148,13 @@ def add_reasons(page, rows):
             page.text(".br", "Not available in this version.")
 
 
+def add_results(page, rows):
+    page.heading("RESULTS")
+    for row in rows:
+        page.text(".TP", f"\\fB{plain(row['category'])}\\fR {plain(row['detail'])}", plain(
+            f"{row['meaning'][0].upper()}{row['meaning'][1:]} ({', '.join(row['protocols'])}; {row['title']}, {row['code']})."))
+
+
 def value_text(schema):
     """What a value may be, in the words of the parser's own messages."""
     parts = [schema, *schema.get("anyOf", [])]
@@ -204,6 +211,8 @@ def main():
         page = page_of_command(each, f"portreeve-{each['commandName']}")
         if each["commandName"] == "reasons":
             add_reasons(page, [json.loads(line) for line in ask(tool, "reasons", "--json").splitlines()])
+        if each["commandName"] == "scan":
+            add_results(page, [json.loads(line) for line in ask(tool, "scan", "--categories", "--json").splitlines()])
         pages.append(page)
     pages.append(page_of_policy(json.loads(ask(tool, "schema"))))
     names = [(page.name, page.section) for page in pages]

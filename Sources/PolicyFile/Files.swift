@@ -3,7 +3,7 @@
 import Glibc
 
 /// The bytes of a regular file.
-func readFile(_ path: String, atMost limit: Int) throws(FileFault) -> [UInt8] {
+package func readFile(_ path: String, atMost limit: Int) throws(FileFault) -> [UInt8] {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw FileFault(errno: errno) }
     defer { close(descriptor) }

@@ -37,7 +37,7 @@ private func editDistance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
 }
 
 /// "did you mean …" for the nearest known name.
-func meant(_ name: String, among known: some Sequence<String>) -> String? {
+package func meant(_ name: String, among known: some Sequence<String>) -> String? {
     nearest(to: name, among: known).map { "did you mean \(quoted($0))?" }
 }
 
@@ -48,7 +48,7 @@ func enumeration(_ names: [String]) -> String {
 }
 
 /// "a, b or c".
-func alternatives(_ names: [String]) -> String {
+package func alternatives(_ names: [String]) -> String {
     guard let last = names.last, names.count > 1 else { return names.first ?? "" }
     return names.dropLast().joined(separator: ", ") + " or " + last
 }

@@ -122,7 +122,7 @@ private func dropIns(in directory: String, _ diagnostics: inout [Diagnostic]) th
 
 extension Diagnostic {
     /// About a file as a whole.
-    fileprivate static func wholeFile(
+    package static func wholeFile(
         _ file: String, _ severity: Severity = .error, found: String, expected: String
     ) -> Diagnostic {
         Diagnostic(severity: severity, file: file, line: 0, column: 0, found: found, expected: expected)

@@ -15,7 +15,7 @@ struct Portreeve: ParsableCommand {
         subcommands: [
             CheckCommand.self, SchemaCommand.self, StatusCommand.self, ConnectionsCommand.self, EventsCommand.self,
             ReloadCommand.self, ReopenCommand.self, ReasonsCommand.self, IPTablesCommand.self, ReplayCommand.self,
-            RollBackCommand.self,
+            ScanCommand.self, ReflectCommand.self, RollBackCommand.self,
         ])
 
     /// What was printed must have arrived: redirected to a full disk, the command has failed.

@@ -127,9 +127,22 @@ class Demo:
         self.story.heading("portreeve status")
         for line in self.agent.tool("status", check=False).splitlines():
             print(textwrap.fill(line, WIDTH, subsequent_indent=" " * 13) if len(line) > WIDTH else line)
+        self.scan()
         self.agent.tool("iptables", "--remove")
         status = self.agent.stop()
         self.story.heading(f"portreeved ended with status {status}; the lab is taken down")
+
+
+    def scan(self):
+        """The same host as a path test sees it, from an address that may use ssh. The reflector is reached through a program's
+        standard input and output, as ssh would be one."""
+        self.story.heading("portreeve scan: which ports pass, and how the others fail")
+        tool = os.path.join(os.environ.get("PORTREEVE_BIN") or ".build/release", "portreeve")
+        reflector = f"ip netns exec {self.host.name} {tool} reflect --stdio --listen any"
+        output = self.client.run(
+            tool, "scan", self.host.ip4, "--control-via", f"exec:{reflector}", "-t", "22-25,80", "-u", "53", "--source",
+            "198.18.1.20", "-i", "700", "--retries", "0", "--sequential", check=False)
+        self.story.text("\n".join(line for line in output.splitlines() if "standard input" not in line))
 
 
 def compact(table, without):

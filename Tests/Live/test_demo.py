@@ -59,6 +59,11 @@ class DemoTests(unittest.TestCase):
                         r"denied by a rule +no answer", r"ten ports +10 × filtered", r"null scan +80/tcp open\|filtered",
                         r"tiny fragments +80/tcp filtered", r"nobody asked for +no answer", r"LAND packet.* no answer"):
             self.assertRegex(text, outcome)
+        scanned = text[text.index("portreeve scan:"):]
+        self.assertRegex(scanned, r"tcp +open +answered +- +22\n")
+        self.assertRegex(scanned, r"tcp +handshake_timeout +syn_sent=\d +- +23-25\n.*: nothing came back")
+        self.assertRegex(scanned, r"tcp +skipped +reflector_EADDRINUSE +- +80\n")
+        self.assertRegex(scanned, r"udp +payload_timeout +copies=3 +- +53\n.* no datagram arrived")
         self.assertIn("this host is protected: IPv4 and IPv6", text)
         self.assertIn("portreeved ended with status 0", text)
 

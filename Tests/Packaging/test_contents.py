@@ -83,6 +83,12 @@ class PolicyTests(unittest.TestCase):
         for name in [path("/etc/portreeve/policy.yaml"), *glob.glob(path("/etc/portreeve/examples/*.yaml"))]:
             run(path(TOOL), "check", name)
 
+    def test_every_plan_in_it_is_good(self):
+        plans = glob.glob(path("/etc/portreeve/examples/plans/*.yaml"))
+        self.assertGreater(len(plans), 2)
+        for name in plans:
+            self.assertRegex(run(path(TOOL), "scan", "--dry-run", "--plan", name), r"probes, at most")
+
     def test_the_schema_is_that_of_the_tool(self):
         self.assertEqual(text(path("/usr/share/portreeve/policy.schema.json")), run(path(TOOL), "schema"))
 
@@ -112,6 +118,11 @@ class PageTests(unittest.TestCase):
             written = page(f"portreeve-{command['commandName']}", 8).replace("\\-", "-")
             for option in long_options(command):
                 self.assertIn(f"\\fB--{option}\\fR", written, command["commandName"])
+
+    def test_each_kind_of_result_is_in_the_page_of_scan(self):
+        written = page("portreeve-scan", 8).replace("\\-", "-")
+        for row in map(json.loads, run(path(TOOL), "scan", "--categories", "--json").splitlines()):
+            self.assertIn(f"\\fB{row['category']}\\fR {row['detail']}", written)
 
     def test_each_setting_is_in_the_page_of_the_policy(self):
         schema = json.loads(run(path(TOOL), "schema"))

@@ -11,15 +11,15 @@ import unittest
 from package import path, run, text, unit, unpacked
 
 
-def exposure(*drop_ins):
-    """What `systemd-analyze security` says of the agent's unit, from 0 to 10."""
+def exposure(*drop_ins, name="portreeved.service"):
+    """What `systemd-analyze security` says of a unit, from 0 to 10."""
     with tempfile.TemporaryDirectory(prefix="portreeve-unit.") as folder:
-        name = shutil.copy(unit("portreeved.service"), folder)
-        os.mkdir(name + ".d")
+        file = shutil.copy(unit(name), folder)
+        os.mkdir(file + ".d")
         for drop_in in drop_ins:
-            shutil.copy(drop_in, name + ".d")
-        said = run("systemd-analyze", "security", "--offline=true", "--no-pager", name)
-    return float(re.search(r"exposure level for portreeved\.service: ([0-9.]+)", said).group(1))
+            shutil.copy(drop_in, file + ".d")
+        said = run("systemd-analyze", "security", "--offline=true", "--no-pager", file)
+    return float(re.search(rf"exposure level for {re.escape(name)}: ([0-9.]+)", said).group(1))
 
 
 def settings(name):
@@ -37,10 +37,22 @@ class ExposureTests(unittest.TestCase):
         self.assertLess(exposure(drop_in), exposure())
 
 
+class ReflectorUnitTests(unittest.TestCase):
+    def test_below_two(self):
+        self.assertLess(exposure(name="portreeve-reflect.service"), 2.0)
+
+    def test_it_is_off_until_somebody_starts_it(self):
+        script = text(unpacked(), "DEBIAN/postinst")
+        self.assertNotRegex(script, r"deb-systemd-invoke [^\n]*portreeve-reflect")
+        # Enabled again on an upgrade only where an administrator had enabled it (deb-systemd-helper(1p)).
+        self.assertIn("if deb-systemd-helper debian-installed 'portreeve-reflect.service'; then", script)
+        self.assertIn(("ConditionPathExists", "/etc/portreeve/reflect.key"), settings("portreeve-reflect.service"))
+
+
 class BothUnitTests(unittest.TestCase):
     def test_systemd_reads_them_without_a_complaint(self):
         with tempfile.TemporaryDirectory(prefix="portreeve-unit.") as root:
-            for name in ("portreeved.service", "portreeve-rules.service"):
+            for name in ("portreeved.service", "portreeve-rules.service", "portreeve-reflect.service"):
                 with open(os.path.join(root, name), "w") as file:
                     for line in text(unit(name)).splitlines():
                         # The programs and pages lie in the package, not on this host.

@@ -3,14 +3,13 @@
 
 import json
 import os
-import re
 
 import baseline
 import readme
 import wire
 from peers import Conversation
 from step import check, contains, equal, run, sh, status, step, wait_until
-from system import EVENTS, UNIT, events, is_active, main_process, own_rules, process_status, queues, ruleset, shown
+from system import EVENTS, UNIT, events, exposure, is_active, main_process, own_rules, process_status, queues, ruleset, shown
 
 @step("Debian with systemd, sshd, and rules of other programs", always=True)
 def machine():
@@ -58,11 +57,6 @@ def service():
     equal(process["Seccomp"], "2", "Seccomp")
     contains(sh(readme.inline("curl")), "portreeve_", "the metrics")
     return f"user portreeve, capabilities {rights:#x}, queues {sorted(queues())}"
-
-
-def exposure():
-    text = run("systemd-analyze", "security", "--no-pager", UNIT)
-    return float(re.search(r"Overall exposure level for \S+:? +([\d.]+)", text).group(1))
 
 
 DROP_IN = f"/etc/systemd/system/{UNIT}.d"

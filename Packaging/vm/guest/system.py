@@ -56,6 +56,12 @@ def is_active(unit=UNIT):
     return status("systemctl", "is-active", "-q", unit)[0] == 0
 
 
+def exposure(unit=UNIT):
+    """What `systemd-analyze security` says of a unit, from 0 to 10."""
+    text = run("systemd-analyze", "security", "--no-pager", unit)
+    return float(re.search(r"Overall exposure level for \S+:? +([\d.]+)", text).group(1))
+
+
 def process_status(process):
     """/proc/PID/status."""
     with open(f"/proc/{process}/status") as file:

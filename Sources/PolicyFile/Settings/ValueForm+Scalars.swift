@@ -24,7 +24,7 @@ private func booleanSuggestion(_ word: String) -> String? {
 
 extension ValueForm {
     /// One of a few words. `advice` answers words that other firewalls have in their place.
-    static func words(_ words: KeyValuePairs<String, Value>, advice: [String: String] = [:]) -> ValueForm {
+    package static func words(_ words: KeyValuePairs<String, Value>, advice: [String: String] = [:]) -> ValueForm {
         let names = words.map(\.key)
         let values = words.map(\.value)
         let expected = alternatives(names)
@@ -43,7 +43,7 @@ extension ValueForm {
 
 extension ValueForm where Value == UInt32 {
     /// A decimal number.
-    static func number(_ range: ClosedRange<UInt32>, of things: String) -> ValueForm {
+    package static func number(_ range: ClosedRange<UInt32>, of things: String) -> ValueForm {
         number(range, "a number of \(things), \(range.lowerBound) to \(range.upperBound)")
     }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
-import PacketWire
+package import PacketWire
 
 extension ValueForm where Value == Instant.Span {
     /// A length of time: a decimal number and a unit, or `0`.
-    static func time(_ range: ClosedRange<Instant.Span>) -> ValueForm {
+    package static func time(_ range: ClosedRange<Instant.Span>) -> ValueForm {
         .scalar(
             expectedTime(range, or: nil), schema: timeSchema(range), print: timeText,
             parse: { scalar throws(ScalarFault) in

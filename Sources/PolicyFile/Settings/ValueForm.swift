@@ -2,9 +2,9 @@
 
 /// One kind of value of the policy file: how it is read, printed and described to an editor. What is printed is read
 /// back as the same value.
-struct ValueForm<Value: Equatable & Sendable>: Sendable {
+package struct ValueForm<Value: Equatable & Sendable>: Sendable {
     /// The value, or nil after reporting why it is none.
-    let read: @Sendable (YAMLNode, inout DiagnosticSink) -> Value?
+    package let read: @Sendable (YAMLNode, inout DiagnosticSink) -> Value?
     /// As the canonical printer writes it: one line of YAML that may stand inside `{}`.
     let print: @Sendable (Value) -> String
     /// What a value is, in words that follow "expected".
@@ -25,11 +25,11 @@ struct ValueForm<Value: Equatable & Sendable>: Sendable {
 }
 
 /// Why a scalar is not the value that its place asks for.
-struct ScalarFault: Error {
-    var expected: String
-    var suggestion: String?
+package struct ScalarFault: Error {
+    package var expected: String
+    package var suggestion: String?
 
-    init(_ expected: String, suggestion: String? = nil) {
+    package init(_ expected: String, suggestion: String? = nil) {
         self.expected = expected
         self.suggestion = suggestion
     }
@@ -37,7 +37,7 @@ struct ScalarFault: Error {
 
 extension ValueForm {
     /// A form whose values are scalars.
-    static func scalar(
+    package static func scalar(
         _ expected: String, schema: String, print: @escaping @Sendable (Value) -> String,
         parse: @escaping @Sendable (YAMLScalar) throws(ScalarFault) -> Value
     ) -> ValueForm {
@@ -51,7 +51,7 @@ extension ValueForm {
     }
 
     /// A sequence of scalars; one alone may stand without brackets.
-    static func oneOrSeveral<Element>(
+    package static func oneOrSeveral<Element>(
         _ element: ValueForm<Element>, expected: String
     ) -> ValueForm where Value == [Element] {
         ValueForm(

@@ -3,17 +3,17 @@
 import FirewallPolicy
 
 /// Collects what is wrong while the files are read, so that all of it is reported at once.
-struct DiagnosticSink {
+package struct DiagnosticSink {
     /// The policy files, in the order in which they are read.
     let sources: [SourceText]
     private var entries: [Entry] = []
     /// Errors so far; who compares it before and after a step knows whether the step failed.
-    private(set) var errorCount = 0
+    package private(set) var errorCount = 0
     private static let limit = 1_000
 
     /// False once nothing more can be said: then readers stop, so that a hostile file costs no more by being wrong
     /// than by being right.
-    var hasRoom: Bool { entries.count < DiagnosticSink.limit }
+    package var hasRoom: Bool { entries.count < DiagnosticSink.limit }
 
     private struct Entry {
         var source: Int
@@ -21,9 +21,9 @@ struct DiagnosticSink {
         var diagnostic: Diagnostic
     }
 
-    init(sources: [SourceText]) { self.sources = sources }
+    package init(sources: [SourceText]) { self.sources = sources }
 
-    mutating func error(
+    package mutating func error(
         at place: SourcePlace, found: String, expected: String, suggestion: String? = nil
     ) {
         report(.error, at: place, found: found, expected: expected, suggestion: suggestion)
@@ -36,7 +36,7 @@ struct DiagnosticSink {
     }
 
     /// The value is of the wrong kind.
-    mutating func mismatch(_ node: YAMLNode, expected: String, suggestion: String? = nil) {
+    package mutating func mismatch(_ node: YAMLNode, expected: String, suggestion: String? = nil) {
         if case .refused = node.content {
             errorCount += 1
         } else if let address = node.addressTakenForKey {
@@ -78,7 +78,7 @@ struct DiagnosticSink {
     }
 
     /// Everything, in the order of the files and of the places in them.
-    func sorted() -> [Diagnostic] {
+    package func sorted() -> [Diagnostic] {
         var order = Array(entries.indices)
         order.sort { a, b in
             (entries[a].source, entries[a].offset, a) < (entries[b].source, entries[b].offset, b)
@@ -101,9 +101,14 @@ struct DiagnosticSink {
 }
 
 /// A place in one of the policy files.
-struct SourcePlace: Hashable, Sendable {
+package struct SourcePlace: Hashable, Sendable {
     /// Index into `DiagnosticSink.sources`.
-    var source: Int
+    package var source: Int
     /// In bytes.
-    var offset: Int
+    package var offset: Int
+
+    package init(source: Int, offset: Int) {
+        self.source = source
+        self.offset = offset
+    }
 }

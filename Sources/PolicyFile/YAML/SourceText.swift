@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// The bytes of one file and where its lines begin.
-struct SourceText: Sendable {
+package struct SourceText: Sendable {
     let name: String
     let bytes: [UInt8]
     /// Byte offset of each line's first byte. Lines end at LF, CR LF or CR, as editors count them.
@@ -12,7 +12,7 @@ struct SourceText: Sendable {
     private static let block = 1_024
 
     /// The byte order mark of UTF-8 is left out.
-    init(name: String, bytes: [UInt8]) {
+    package init(name: String, bytes: [UInt8]) {
         self.name = name
         let bytes = bytes.starts(with: byteOrderMark) ? Array(bytes.dropFirst(byteOrderMark.count)) : bytes
         self.bytes = bytes

@@ -4,7 +4,7 @@ import FirewallPolicy
 
 /// Makes the tree of one document from libyaml's events, within bounds: a small text must not become a big tree by
 /// naming its own parts again and again, and a deep one must not exhaust the stack.
-struct YAMLComposer: ~Copyable {
+package struct YAMLComposer: ~Copyable {
     /// Levels of nesting; the format itself needs seven.
     static let maximumDepth = 64
     /// Bytes of one value; no key of the format takes a longer one.
@@ -57,7 +57,7 @@ struct YAMLComposer: ~Copyable {
     private struct Abandoned: Error {}
 
     /// The document of `sink.sources[source]`; nil where it has none or cannot be read, which is then reported.
-    static func compose(_ source: Int, reportingTo sink: inout DiagnosticSink) -> YAMLNode? {
+    package static func compose(_ source: Int, reportingTo sink: inout DiagnosticSink) -> YAMLNode? {
         if let forbidden = sink.sources[source].firstForbiddenByte() {
             let place = SourcePlace(source: source, offset: forbidden.offset)
             sink.error(at: place, found: forbidden.found, expected: "plain text in UTF-8")

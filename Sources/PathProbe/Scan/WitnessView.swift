@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// What the reflector says about one probe.
+package enum WitnessView: Hashable, Sendable {
+    /// There is no reflector, or it could not be asked.
+    case absent
+    /// No connection was accepted and no datagram received that could be the probe's.
+    case nothing
+    case seen(WitnessRecord)
+    /// Something without the payload came from the probe's own address and port, or, where that is not certain, something
+    /// alone at its port.
+    case stranger(Stranger, isCertain: Bool)
+}
+
+extension ScanResult {
+    /// Views of all outcomes, in their order.
+    package var witnesses: [WitnessView] {
+        guard !records.isEmpty else { return outcomes.map { _ in .absent } }
+        var byPort: [StrangerKey: [Stranger]] = [:]
+        for stranger in strangers {
+            byPort[StrangerKey(transport: stranger.transport, port: stranger.port), default: []].append(stranger)
+        }
+        return outcomes.map { outcome in
+            guard outcome.finding.category.isVerdict, records.indices.contains(outcome.job.number) else {
+                return .absent
+            }
+            let record = records[outcome.job.number]
+            if record.marks.contains(.arrived) { return .seen(record) }
+            let key = StrangerKey(transport: outcome.job.transport, port: outcome.job.target.port)
+            let candidates = byPort[key] ?? []
+            if let own = candidates.first(where: { $0.peer == outcome.local }) {
+                return .stranger(own, isCertain: true)
+            }
+            return candidates.count == 1 ? .stranger(candidates[0], isCertain: false) : .nothing
+        }
+    }
+
+    private struct StrangerKey: Hashable {
+        var transport: Transport
+        var port: UInt16
+    }
+
+    /// Whether the silence of a probe may be the reflector's fault rather than the path's.
+    package func isUnreliable(_ outcome: ProbeOutcome) -> Bool {
+        guard let counters, counters.isOverloaded else { return false }
+        return outcome.finding.category.isSilence
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ArgumentParser
+import EventReader
+import Glibc
+import PacketWire
+import PathProbe
+
+struct ScanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scan", abstract: "Test which ports pass a path, and find out how those fail that do not.",
+        discussion: """
+            Sends a keyed payload to each port of HOST, where `portreeve reflect` listens and answers, and says for each what \
+            came of it: open, or one of eight ways to fail, with what was seen. All ports are opened there before the first \
+            probe leaves. With --target there is no reflector: then only a handshake, or an ICMP error, can be seen, and \
+            every line is one-sided.
+
+            Exit status: 0 as expected, 1 not, 2 inconclusive, 3 this host lacks something that the scan needs, 64 wrong usage.
+            """)
+
+    @Argument(help: "The reflector's host: a name or an address.")
+    var host: String?
+
+    @Option(help: ArgumentHelp("Tests with what is expected of each, in place of -t and -u.", valueName: "file"))
+    var plan: String?
+
+    @OptionGroup var probes: ProbeOptions
+    @OptionGroup var pace: PaceOptions
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("The reflector, if its control channel is elsewhere.", valueName: "host[:port]"))
+    var server: String?
+
+    @Option(help: ArgumentHelp("The file of the pre-shared key.", valueName: "file"))
+    var key: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Reach the reflector through a program's standard input and output: ssh, or exec:COMMAND.",
+            valueName: "program"))
+    var controlVia: String?
+
+    @Flag(help: "Without a control channel: the reflector was given the same plan and key, with its own --offline.")
+    var offline = false
+
+    @Option(help: ArgumentHelp("Probe a host without a reflector.", valueName: "host"))
+    var target: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The events file of a Portreeve agent on the path: why it dropped packets of a probe.", valueName: "file"))
+    var events: String?
+
+    @Option(name: [.customShort("g"), .long], help: ArgumentHelp("Text that each result carries.", valueName: "tag"))
+    var tag: String?
+
+    @Flag(help: "Print one JSON object for each probe.")
+    var json = false
+
+    @Flag(help: "Print the kinds of results, and what they mean.")
+    var categories = false
+
+    @Flag(help: "Say what would be probed and how long it may take, and send nothing.")
+    var dryRun = false
+
+    func run() throws {
+        guard !categories else { return ScanText.showCategories(json: json) }
+        let file = try plan.map { try PlannedFile.load($0) }
+        let plan = ScanPlan(try file.map { try PlannedFile.tests(of: $0, probes, resolving: !dryRun) } ?? tests())
+        var options = try pace.options()
+        if options.seed == 0 { options.seed = UInt64.random(in: 1...UInt64(UInt32.max)) }
+        guard !dryRun else { return describe(plan, options) }
+        let drops: ProbeDrops?
+        let result: ScanResult
+        do {
+            drops = try events.map { try ProbeDrops(file: $0) }
+            let poller = try Poller()
+            var session = ScanSession(poller, options)
+            session.hearsSignals = true
+            session.offline = try file.flatMap { try PlannedFile.sessions(of: $0, key, offline) }
+            let reflector = try connection(file?.reflector)?.open(poller)
+            defer { reflector?.close() }
+            session.channel = reflector?.channel
+            let meter = ProgressMeter()
+            defer { meter.clear() }
+            result = try session.run(plan) { meter.show($0) }
+            try drops?.read()
+        } catch let fault as ReadError {
+            throw fail("\(fault)", status: 3)
+        } catch let fault as ControlFault {
+            throw fail("\(fault)", status: 2)
+        } catch let fault as SystemFault {
+            throw fail("\(fault)", status: 3)
+        }
+        let report = ScanReport(plan, result, tag: tag) { drops?.reasons($0, $1, $2) ?? [] }
+        if json {
+            for line in report.jsonLines { print(line) }
+        } else {
+            ScanText.show(report, options)
+        }
+        if let reason = ScanText.interruption(report) { complain(reason) }
+        if report.exitStatus != 0 { throw ExitCode(report.exitStatus) }
+    }
+
+    func validate() throws {
+        guard !offline || (plan != nil && key != nil) else { throw ValidationError("--offline needs --plan and --key") }
+        guard plan != nil else { return }
+        guard probes.tcp == nil, probes.udp == nil, probes.expect == nil, target == nil else {
+            throw ValidationError("--plan takes the place of -t, -u, --expect and --target")
+        }
+    }
+
+    private func tests() throws -> [PlannedTest] {
+        guard let name = target ?? host ?? server.flatMap({ HostName.split($0)?.host }) else {
+            throw ValidationError("name the reflector's host, or with --target a host without one")
+        }
+        guard target == nil || host == nil else {
+            throw ValidationError("--target takes the place of the reflector's host")
+        }
+        // ssh's way to name a user says nothing about where probes go.
+        let address = try probes.resolve(String(name.split(separator: "@").last ?? ""))
+        return try probes.tests(of: address, hasReflector: target == nil)
+    }
+
+    /// Nil without a reflector.
+    private func connection(_ planned: String?) throws -> ReflectorConnection? {
+        guard target == nil, !offline else { return nil }
+        guard let name = server ?? host ?? planned else { throw ValidationError("name the reflector's host") }
+        if let controlVia {
+            guard let connection = ReflectorConnection.program(controlVia, host: name) else {
+                throw ValidationError("--control-via: found \"\(controlVia)\", expected ssh or exec:COMMAND")
+            }
+            return connection
+        }
+        guard let key else { throw ValidationError("--key FILE is the key that the reflector has, too") }
+        guard let (host, port) = HostName.split(name) else {
+            throw ValidationError("found \"\(name)\", expected HOST or HOST:PORT")
+        }
+        do {
+            let endpoint = try probes.resolve(host).with(port: port ?? Reflector.defaultControlPort)
+            return .tcp(endpoint, try KeyFile.read(key))
+        } catch let fault as KeyFile.Fault {
+            throw fail("\(fault)", status: 64)
+        }
+    }
+
+    private func describe(_ plan: ScanPlan, _ options: ScanOptions) {
+        for test in plan.tests {
+            print("\(test.transport.rawValue) \(test.host ?? test.target.host) \(test.ports)")
+        }
+        let seconds = (plan.worstCase(options).nanoseconds + 999_999_999) / 1_000_000_000
+        print("\(plan.count.grouped) probes, at most \(seconds.grouped) s if none is answered")
+    }
+}
