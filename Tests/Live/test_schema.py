@@ -46,6 +46,11 @@ class SchemaTests(unittest.TestCase):
                 return None
         return self.validator.is_valid(policy)
 
+    def test_that_of_the_events_is_one_too(self):
+        schema = json.loads(subprocess.check_output([os.path.join(binaries(), "portreeve"), "schema", "--events"]))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        self.assertEqual(list(without_description(schema, "$")), [])
+
     def test_it_is_a_schema(self):
         jsonschema.Draft202012Validator.check_schema(self.schema)
 
@@ -68,6 +73,14 @@ class SchemaTests(unittest.TestCase):
             if self.accepts(path):
                 accepted.add(os.path.basename(path)[:3])
         self.assertEqual(accepted, BEYOND)
+
+
+def without_description(schema, path):
+    """Paths of the keys that nothing is said of."""
+    for name, value in schema.get("properties", {}).items():
+        if "description" not in value:
+            yield f"{path}.{name}"
+        yield from without_description(value, f"{path}.{name}")
 
 
 # Numbers of the fixtures that only the parser can refuse.
