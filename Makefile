@@ -19,7 +19,7 @@ PYTHON     := /usr/bin/python3
 # What Swift's own programs need of a bare Debian.
 SWIFT_PACKAGES := git g++ libcurl4-openssl-dev libncurses-dev libsqlite3-dev libxml2-dev tzdata
 # What the programs are built with, and what the lab and the live tests drive.
-BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev pkg-config $(SWIFT_PACKAGES)
+BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev zlib1g-dev pkg-config $(SWIFT_PACKAGES)
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client dnsmasq-base bind9-dnsutils socat netcat-openbsd python3-scapy \
                   python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream
@@ -116,6 +116,7 @@ docs: $(if $(PREBUILT),,build)
 	$(PYTHON) Packaging/man/generate.py --bin $(BIN) --to $(GENERATED)/man
 	mkdir -p $(GENERATED)/completions
 	$(BIN)/portreeve schema >$(GENERATED)/policy.schema.json
+	$(BIN)/portreeve schema --events >$(GENERATED)/events.schema.json
 	for shell in bash zsh fish; do for program in portreeve portreeved; do \
 	    $(BIN)/$$program --generate-completion-script $$shell >$(GENERATED)/completions/$$program.$$shell || exit; \
 	done; done
@@ -151,7 +152,7 @@ install: docs
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve Packaging/systemd/local-only.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(GENERATED)/man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(GENERATED)/man/*.5
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve $(GENERATED)/policy.schema.json
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve $(GENERATED)/policy.schema.json $(GENERATED)/events.schema.json
 	for program in portreeve portreeved; do \
 	    install -D -m 644 $(GENERATED)/completions/$$program.bash \
 	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program && \

@@ -37,6 +37,7 @@ let targets: [Target] =
             name: "CNetfilterQueue", pkgConfig: "libnetfilter_queue",
             providers: [.apt(["libnetfilter-queue-dev", "libmnl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         // libnetfilter_queue.pc does not name libmnl, which the shim calls itself.
         .target(name: "CQueueShim", dependencies: ["CNetfilterQueue"], linkerSettings: [.linkedLibrary("mnl")]),
@@ -97,8 +98,8 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve-bench",
             dependencies: [
-                "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport",
-                "AllocationCounter", argumentParser,
+                "PolicyFile", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
+                "TestSupport", "AllocationCounter", argumentParser,
             ], swiftSettings: house),
         .target(name: "CSpawnShim"),
         .executableTarget(
@@ -117,8 +118,10 @@ let targets: [Target] =
             ], swiftSettings: house),
     ]
     + core(
-        "EventReader", ["AgentControl", "EventLog", "FirewallEngine", "FirewallPolicy", "PacketWire"],
-        testing: ["AgentControl", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+        "EventReader", ["CZlib", "AgentControl", "EventLog", "FirewallEngine", "FirewallPolicy", "PacketWire"],
+        testing: [
+            "CZlib", "AgentControl", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
+        ])
 
 let package = Package(
     name: "portreeve",

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the manual pages from what the programs say of themselves: their command lines, the schema of the policy, the
-table of reasons. Only what no program knows stands in the files *.man beside this one, and is added to the page of that
+"""Writes the manual pages from what the programs say of themselves: their command lines, the schemas of the policy
+and of the events, the table of reasons. Only what no program knows stands in the files *.man beside this one, and is added to the page of that
 name before SEE ALSO."""
 
 import argparse
@@ -194,6 +194,27 @@ def page_of_policy(schema):
     return page
 
 
+def add_keys(page, schema, path):
+    """Every key of a record, by its full name, in the order in which they are written."""
+    for key, value in schema["properties"].items():
+        page.text(".TP", f"\\fB{plain(path + key)}\\fR", plain(value["description"]))
+        words = value.get("enum", [])
+        if words and path + key not in ("portreeve.id", "drop.reason", "portreeve.reason"):
+            page.text(".br", plain(f"Values: {' | '.join(words)}."))
+        if "properties" in value:
+            add_keys(page, value, f"{path}{key}.")
+
+
+def page_of_events(schema):
+    page = Page("portreeve-event-record", 5, "The records of the Portreeve firewall's events")
+    page.text((HERE / "events-introduction.man").read_text().rstrip())
+    page.heading("KEYS")
+    page.text("A dot stands for one object inside another. Reasons and their numbers are explained in "
+              "\\fBportreeve\\-reasons\\fR(8).")
+    add_keys(page, schema, "")
+    return page
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="the folder of the programs")
@@ -215,6 +236,7 @@ def main():
             add_results(page, [json.loads(line) for line in ask(tool, "scan", "--categories", "--json").splitlines()])
         pages.append(page)
     pages.append(page_of_policy(json.loads(ask(tool, "schema"))))
+    pages.append(page_of_events(json.loads(ask(tool, "schema", "--events"))))
     names = [(page.name, page.section) for page in pages]
     for page in pages:
         page.save(options.to, names)

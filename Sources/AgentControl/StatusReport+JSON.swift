@@ -11,6 +11,7 @@ extension StatusReport {
             "mode": .text(mode.word),
             "failure": ["engine": .text(failure.engine.word), "sanity": .text(failure.sanity.word)],
             "policy": policy.json, "queues": .list(queues.map(\.json)), "reasons": .list(reasons.map(\.json)),
+            "outputs": .list(outputs.map(\.json)),
             "connections": connections.json, "hooks": .list(hooks.map(\.json)),
             "fragments_visible": fragmentsVisible.map { .bool($0) } ?? .null, "warnings": .texts(warnings),
         ]
@@ -26,6 +27,7 @@ extension StatusReport {
         policy = try PolicyStatus(reader.object("policy"))
         queues = try reader.list("queues", QueueStatus.init)
         reasons = try reader.list("reasons", ReasonCount.init)
+        outputs = try reader.list("outputs", OutputStatus.init)
         connections = try ConnectionCounts(reader.object("connections"))
         hooks = try reader.list("hooks", HookCount.init)
         fragmentsVisible = try reader.optional("fragments_visible", reader.bool)
@@ -95,6 +97,28 @@ extension ReasonCount {
         pending = try reader.integer("pending")
         silenced = try reader.integer("silenced")
         lost = try reader.integer("lost")
+    }
+}
+
+extension OutputStatus {
+    fileprivate var json: JSONValue {
+        [
+            "name": .text(name), "format": .text(format), "target": .text(target), "received": .count(received),
+            "written": .count(written), "pending": .count(pending), "lost": .count(lost), "records": .count(records),
+            "trouble": .optional(trouble),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        name = try reader.text("name")
+        format = try reader.text("format")
+        target = try reader.text("target")
+        received = try reader.integer("received")
+        written = try reader.integer("written")
+        pending = try reader.integer("pending")
+        lost = try reader.integer("lost")
+        records = try reader.integer("records")
+        trouble = try reader.optional("trouble", reader.text)
     }
 }
 

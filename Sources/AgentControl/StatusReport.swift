@@ -12,8 +12,10 @@ package struct StatusReport: Hashable, Sendable {
     package var policy = PolicyStatus()
     /// One per worker, by queue number.
     package var queues: [QueueStatus] = []
-    /// Only reasons that were met; in the order of their numbers.
+    /// Only reasons that were met; in the order of their numbers. As the first of the outputs has them.
     package var reasons: [ReasonCount] = []
+    /// Where events go; the event file is the first.
+    package var outputs: [OutputStatus] = []
     package var connections = ConnectionCounts()
     /// Only hooks that delivered packets.
     package var hooks: [HookCount] = []
@@ -80,6 +82,28 @@ package struct ReasonCount: Hashable, Sendable {
     package var lost: UInt64 = 0
 
     package init(reason: DropReason) { self.reason = reason }
+}
+
+/// One output of events, of all reasons and actions: received = written + pending + lost.
+package struct OutputStatus: Hashable, Sendable {
+    package var name: String
+    package var format: String
+    /// Where it sends to: a path.
+    package var target: String
+    package var received: UInt64 = 0
+    package var written: UInt64 = 0
+    package var pending: UInt64 = 0
+    package var lost: UInt64 = 0
+    /// Each stands for one event or for several that were folded.
+    package var records: UInt64 = 0
+    /// Why events wait; nil while they are taken.
+    package var trouble: String?
+
+    package init(name: String, format: String, target: String) {
+        self.name = name
+        self.format = format
+        self.target = target
+    }
 }
 
 /// What the connection tables hold, all workers together.

@@ -104,20 +104,30 @@ extension MetricsSample {
     }
 
     private func addEvents(_ text: inout ExpositionText) {
-        text.family("portreeve_events_total", .counter, "Events of all kinds handed to the event log.")
-        text.sample(events.received)
-        text.family("portreeve_events_written_total", .counter, "Events in the file, folded ones counted singly.")
-        text.sample(events.written)
-        text.family("portreeve_events_folded_total", .counter, "Events in the file that share the record of another.")
-        text.sample(events.written &- min(events.written, events.records))
-        text.family("portreeve_event_records_total", .counter, "Records, that is lines, in the event file.")
-        text.sample(events.records)
-        text.family("portreeve_events_pending", .gauge, "Events in memory.")
-        text.sample(events.pending)
-        text.family("portreeve_events_lost_total", .counter, "Events that could not be written.")
-        text.sample(events.lost)
-        text.family("portreeve_event_file_writable", .gauge, "0 while the event file takes no events.")
-        text.sample(events.isFileInTrouble ? 0 : 1)
+        perOutput(&text, "portreeve_events_total", .counter, "Events of all kinds handed to the output.") {
+            $0.received
+        }
+        perOutput(
+            &text, "portreeve_events_written_total", .counter,
+            "Events that the output took, folded ones counted singly."
+        ) { $0.written }
+        perOutput(
+            &text, "portreeve_events_folded_total", .counter, "Of those, events that share the record of another."
+        ) { $0.written &- min($0.written, $0.records) }
+        perOutput(&text, "portreeve_event_records_total", .counter, "Records that the output took.") { $0.records }
+        perOutput(&text, "portreeve_events_pending", .gauge, "Events in memory.") { $0.pending }
+        perOutput(&text, "portreeve_events_lost_total", .counter, "Events that the output never took.") { $0.lost }
+        perOutput(&text, "portreeve_event_output_writable", .gauge, "0 while the output takes no events.") {
+            $0.isInTrouble ? 0 : 1
+        }
+    }
+
+    private func perOutput(
+        _ text: inout ExpositionText, _ name: String, _ kind: ExpositionText.Kind, _ help: String,
+        _ value: (OutputSample) -> UInt64
+    ) {
+        text.family(name, kind, help)
+        for output in outputs { text.sample(["output": output.name], value(output)) }
     }
 
     private func addConnections(_ text: inout ExpositionText) {

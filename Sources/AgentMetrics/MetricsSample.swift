@@ -27,7 +27,8 @@ package struct MetricsSample: Sendable {
     package var reasons: [ReasonCount] = []
     package var connections: [StageCount] = []
     package var tables: [TableFill] = []
-    package var events = EventCounts()
+    /// The event file is the first.
+    package var outputs: [OutputSample] = []
 
     package init(version: String) { self.version = version }
 }
@@ -86,15 +87,16 @@ package struct TableFill: Sendable {
     }
 }
 
-/// Events of all reasons and actions: received = written + pending + lost.
-package struct EventCounts: Sendable {
+/// One output of events, of all reasons and actions: received = written + pending + lost.
+package struct OutputSample: Sendable {
+    package var name: String
     package var received: UInt64 = 0
     package var written: UInt64 = 0
     package var pending: UInt64 = 0
     package var lost: UInt64 = 0
-    /// Lines in the file; each stands for one event or for several that were folded.
+    /// Each stands for one event or for several that were folded.
     package var records: UInt64 = 0
-    package var isFileInTrouble = false
+    package var isInTrouble = false
 
-    package init() {}
+    package init(name: String) { self.name = name }
 }

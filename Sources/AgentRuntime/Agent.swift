@@ -111,7 +111,9 @@ package final class Agent: Sendable {
             tables: policy.document.engine.limits, computers: policy.document.stateful.limits,
             seed: (random.next(), random.next()))
         let numbers = options.queues ?? policy.document.queue.numbers
-        log = EventLog(workers: numbers.count, settings: policy.document.events, host: HostName.current)
+        log = EventLog(
+            workers: numbers.count, settings: policy.document.events, host: HostName.current,
+            flowSeed: (random.next(), random.next()))
         do { try log.open() } catch { throw AgentError("\(error)") }
         log.register(PolicyNames(policy), settings: policy.document.events)
         let inherited = InheritedSocket.ofQueues(numbers, manager, logger)
@@ -157,7 +159,9 @@ extension QueueConfiguration {
 
 extension PolicyNames {
     init(_ policy: Policy) {
-        self.init(epoch: policy.epoch, mode: policy.document.mode, rules: policy.rules)
+        self.init(
+            epoch: policy.epoch, mode: policy.document.mode, rules: policy.rules,
+            values: PolicyFile.values(of: policy.document))
     }
 }
 

@@ -37,7 +37,7 @@ extension MetricsSample {
             TableFill(proto: "udp", entries: snapshot.entries.udp, limit: UInt64(limits.udp)),
             TableFill(proto: "icmp", entries: snapshot.entries.icmp, limit: UInt64(limits.icmp)),
         ]
-        events = EventCounts(snapshot.accounting.total, isFileInTrouble: snapshot.eventFile.trouble != nil)
+        outputs = snapshot.outputs.map(OutputSample.init)
     }
 }
 
@@ -62,15 +62,16 @@ extension QueueSample {
     }
 }
 
-extension EventCounts {
-    fileprivate init(_ total: EventTerms, isFileInTrouble: Bool) {
-        self.init()
+extension OutputSample {
+    fileprivate init(_ report: OutputReport) {
+        self.init(name: report.name)
+        let total = report.accounting.total
         received = total.received
         written = total.written
         pending = total.pending
         lost = total.lost
         records = total.records
-        self.isFileInTrouble = isFileInTrouble
+        isInTrouble = report.trouble != nil
     }
 }
 

@@ -2,6 +2,7 @@
 
 import AgentControl
 import ConnectionTracking
+import EventLog
 import FirewallEngine
 import FirewallPolicy
 import Glibc
@@ -18,6 +19,7 @@ extension StatusReport {
         policy.copy = snapshot.policyCopy
         queues = snapshot.workers.map(QueueStatus.init)
         reasons = snapshot.reasons.filter { $0.dropped > 0 }
+        outputs = snapshot.outputs.map(OutputStatus.init)
         connections = ConnectionCounts(snapshot)
         hooks = HookCount.all(of: snapshot.workers)
         if snapshot.workers.contains(where: { $0.counters.fragments > 0 }) {
@@ -57,6 +59,19 @@ extension QueueStatus {
         kernelSocketDrops = UInt64(worker.queue.droppedSocketFull)
         refusedVerdicts = worker.queue.refusedVerdicts
         overflows = worker.overflows
+    }
+}
+
+extension OutputStatus {
+    fileprivate init(_ report: OutputReport) {
+        self.init(name: report.name, format: report.format.rawValue, target: report.target)
+        let total = report.accounting.total
+        received = total.received
+        written = total.written
+        pending = total.pending
+        lost = total.lost
+        records = total.records
+        trouble = report.trouble
     }
 }
 

@@ -22,8 +22,8 @@ struct AgentSnapshot {
     let policy: PolicyStore.Standing
     /// Where the policy in force is kept.
     let policyCopy: String
-    let accounting: EventAccounting
-    let eventFile: EventFileState
+    /// In the order of the policy; the event file is the first.
+    let outputs: [OutputReport]
     /// In the order of their queues.
     let workers: [WorkerSnapshot]
     /// Connections by stage, those that no worker has claimed with them.
@@ -45,8 +45,7 @@ struct AgentSnapshot {
         policy = agent.policies.description
         policyCopy = agent.options.keeper.keptPath
         // Before the workers: an event that is accounted for was counted by its worker.
-        accounting = agent.log.accounting()
-        eventFile = agent.log.fileState()
+        outputs = agent.log.reports()
         var stages = [UInt64](repeating: 0, count: ConnectionStage.allCases.count)
         func add(_ census: ConnectionCensus) {
             for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
@@ -61,14 +60,14 @@ struct AgentSnapshot {
         entries = TableEntries(
             tcp: UInt64(agent.shared.total(of: .tcp)), udp: UInt64(agent.shared.total(of: .udp)),
             icmp: UInt64(agent.shared.total(of: .icmp)))
-        complaints = agent.complaints.withLock { $0 } + (eventFile.trouble.map { [$0.description] } ?? [])
+        complaints = agent.complaints.withLock { $0 } + outputs.compactMap(\.trouble)
     }
 
     var document: PolicyDocument { policy.policy.document }
 
     func connections(in stage: ConnectionStage) -> UInt64 { stages[Int(stage.rawValue)] }
 
-    /// Where the drops of every reason are.
+    /// Where the drops of every reason are, as the event file has them.
     var reasons: [ReasonCount] {
         DropReason.allCases.map { reason in
             let place = Int(reason.rawValue)
@@ -78,7 +77,7 @@ struct AgentSnapshot {
                 count.silenced &+= worker.counters.silenced[place]
                 count.lost &+= worker.counters.merged[place]
             }
-            let terms = accounting[reason, .deny]
+            let terms = outputs.first?.accounting[reason, .deny] ?? EventTerms()
             count.written = terms.written
             count.lost &+= terms.lost
             // Counted at different moments, by threads that do not wait for each other: what is not accounted for yet is

@@ -33,7 +33,7 @@ final class Housekeeper {
     /// The policy in force is on trial.
     var pending: PendingPolicy?
     /// As it was last told.
-    var eventFileTrouble: String?
+    var outputTroubles: [String: String] = [:]
     var offload = Offload()
     /// Complaints that `status` repeats until they are over.
     var warnings: [String] = []
@@ -129,7 +129,7 @@ final class Housekeeper {
         refreshListeningPorts(policy)
         refreshOffload()
         reportLosses()
-        reportEventFile()
+        reportOutputs()
         refreshWarnings(policy)
         refreshMetrics(policy)
         refreshUnclaimed()
@@ -159,8 +159,11 @@ final class Housekeeper {
 
     private func startWriter() {
         let log = self.log
+        let clock: @Sendable () -> LogClock = {
+            LogClock(now: Clocks.monotonic(), offset: Instant.Span(nanoseconds: Clocks.calendarOffset()))
+        }
         writer = Thread.start(name: "events") {
-            log.run { LogClock(now: Clocks.monotonic(), offset: Instant.Span(nanoseconds: Clocks.calendarOffset())) }
+            log.run(clock) { name, body in Thread.start(name: name, body) != nil }
         }
     }
 }

@@ -15,7 +15,9 @@ package struct CaptureReplay: ~Copyable {
     private let zones: CalendarZones
     private var conversations: Conversations
     private var folder: Folder
-    private var format: JSONLines
+    private var resolver: RecordResolver
+    /// Records written so far.
+    private var sequence: UInt64 = 0
     private var records: [EventRecord] = []
     /// Changes places with the engine's, so that nothing of it is copied.
     private var outbox = Outbox()
@@ -28,14 +30,17 @@ package struct CaptureReplay: ~Copyable {
     ///   - local: addresses that are this host; empty: the side that speaks first in a conversation is.
     ///   - folds: whether events fold as the policy says, or each is a line of its own.
     ///   - zones: the time zones of the policy's schedules.
-    package init(policy: Policy, local: [AddressRange], folds: Bool, zones: CalendarZones) {
+    ///   - values: the policy's settings as text, by full path, for what events explain.
+    package init(
+        policy: Policy, local: [AddressRange], folds: Bool, zones: CalendarZones, values: [String: String] = [:]
+    ) {
         self.policy = policy
         self.zones = zones
         conversations = Conversations(local: local)
         folder = Folder(window: folds ? policy.document.events.fold : .zero)
-        format = JSONLines(host: nil)
-        format.policies.register(
-            PolicyNames(epoch: policy.epoch, mode: policy.document.mode, rules: policy.rules))
+        resolver = RecordResolver(host: nil, flowSeed: (5, 6))
+        resolver.register(
+            PolicyNames(epoch: policy.epoch, mode: policy.document.mode, rules: policy.rules, values: values))
     }
 
     /// Judges every packet of a file; lines of events go to `write` as they are ready.
@@ -157,7 +162,11 @@ package struct CaptureReplay: ~Copyable {
     private mutating func writeRecords(_ write: ([UInt8]) -> Void) {
         guard !records.isEmpty else { return }
         var text: [UInt8] = []
-        for record in records { format.append(record, clockOffset: .zero, to: &text) }
+        for record in records {
+            sequence += 1
+            let fields = resolver.fields(record, clockOffset: .zero)
+            EventFormat.json.append(fields, at: RecordPlace(sequence: sequence), to: &text)
+        }
         records.removeAll(keepingCapacity: true)
         write(text)
     }

@@ -6,38 +6,31 @@ import Locking
 package import PacketWire
 import Synchronization
 
-/// The log of firewall events: takes them from the workers' queues and brings them into the event file.
+/// The log of firewall events: takes them from the workers' queues and brings them to the outputs.
 ///
-/// One thread runs `run`; it alone folds, formats and touches the file. Workers put events into `queues` and never wait
-/// for it. Everybody else speaks to it through the methods here, which return at once: what they ask for is done at the
-/// writer's next step.
+/// One thread runs `run`; it alone folds events and resolves their records. Each output sends from a thread of its own. Workers
+/// put events into `queues` and never wait for any of them. Everybody else speaks to the log through the methods here, which
+/// return at once: what they ask for is done at the writer's next step.
 ///
-/// Invariant (DESIGN 1.3): for every reason and action, events received = written + pending + lost.
+/// Invariant (DESIGN 1.3), for every output, reason and action: events received = written + pending + lost.
 package final class EventLog: Sendable {
     /// One per worker, in their order.
     package let queues: [EventQueue]
-    private let wakeup: EventWakeup
+    let wakeup: EventWakeup
     /// Protects what was asked for and is not yet done, and the count of reports received.
     private let orders = Guarded(Orders())
-    /// Protects what `accounting` and `fileState` show of the writer.
-    private let published: Guarded<Published>
+    /// The outputs, for those who ask how they are.
+    private let outputs: Guarded<[EventOutput]>
     /// The writer thread's own; locked for a whole step, and by nobody else while that thread runs.
-    private let writer: Guarded<Writing>
-    private let isStopping = Atomic(false)
+    let writer: Guarded<Writing>
+    let isStopping = Atomic(false)
 
     private struct Orders {
         var next = LogOrders()
         var received = EventTally()
     }
 
-    private struct Published {
-        var written = EventTally()
-        var lost = EventTally()
-        var lines = EventTally()
-        var file: EventFileState
-    }
-
-    private struct Writing: ~Copyable {
+    struct Writing: ~Copyable {
         var writer: EventWriter
         /// Exchanged with the queues' buffers; empty between steps.
         var spares: [EventBuffer]
@@ -46,9 +39,14 @@ package final class EventLog: Sendable {
     /// - Parameters:
     ///   - workers: how many queues to make.
     ///   - queueCapacity: events that each of them holds until the writer comes.
-    ///   - settings: `events` of the policy.
+    ///   - fold: for how long like events become one record.
+    ///   - outputs: where records go, each by another name.
     ///   - host: this host's name for the records.
-    package init(workers: Int, queueCapacity: Int = 8192, settings: EventSettings, host: String?) {
+    ///   - flowSeed: of the records' flow identifiers.
+    package init(
+        workers: Int, queueCapacity: Int = 8192, fold: Instant.Span, outputs: [OutputSettings], host: String?,
+        flowSeed: (UInt64, UInt64)
+    ) {
         let wakeup = EventWakeup()
         let bytesCapacity = 256 * 1024
         queues = (0..<workers).map { _ in
@@ -56,38 +54,42 @@ package final class EventLog: Sendable {
         }
         let spares = (0..<workers).map { _ in EventBuffer(capacity: queueCapacity, bytesCapacity: bytesCapacity) }
         self.wakeup = wakeup
-        published = Guarded(Published(file: EventFileState(path: settings.path)))
-        writer = Guarded(Writing(writer: EventWriter(settings: settings, host: host), spares: spares))
+        let writer = EventWriter(fold: fold, outputs: outputs, host: host, flowSeed: flowSeed)
+        self.outputs = Guarded(writer.outputs)
+        self.writer = Guarded(Writing(writer: writer, spares: spares))
     }
 }
 
-/// How the event file is.
-package struct EventFileState: Sendable {
-    package var path: String
-    /// Why lines wait; `nil` while the file takes them.
-    package var trouble: EventFileError?
-    /// When the writer tries again, on its clock; `nil` without trouble.
-    package var nextAttempt: Instant?
+extension EventLog {
+    /// With the outputs that the policy asks for.
+    package convenience init(
+        workers: Int, queueCapacity: Int = 8192, settings: EventSettings, host: String?, flowSeed: (UInt64, UInt64)
+    ) {
+        self.init(
+            workers: workers, queueCapacity: queueCapacity, fold: settings.fold, outputs: settings.outputs, host: host,
+            flowSeed: flowSeed)
+    }
 
-    init(path: String) { self.path = path }
+    /// As the policy says it.
+    package func register(_ names: PolicyNames, settings: EventSettings) {
+        register(names, fold: settings.fold, outputs: settings.outputs)
+    }
 }
 
 // MARK: - For the control thread
 
 extension EventLog {
-    /// Opens the event file, so that the agent can refuse to start when it cannot be written.
-    package func open() throws(EventFileError) {
-        try writer.withLock { writing throws(EventFileError) in try writing.writer.open() }
+    /// Opens the outputs, so that the agent can refuse to start when one of them takes nothing.
+    package func open() throws(OutputError) {
+        for output in outputs.withLock({ $0 }) { try output.open() }
     }
 
-    /// Tries whether events could be written to this path, before a policy that says so is taken over.
-    package static func check(path: String) throws(EventFileError) { _ = try EventFile(opening: path) }
-
-    /// Makes the names and settings of a policy known. Call it before a worker uses that policy.
-    package func register(_ names: PolicyNames, settings: EventSettings) {
+    /// Makes the names of a policy known, and what it says of events. Call it before a worker uses that policy.
+    package func register(_ names: PolicyNames, fold: Instant.Span, outputs: [OutputSettings]) {
         orders.withLock { orders in
             orders.next.policies.append(names)
-            orders.next.settings = settings
+            orders.next.fold = fold
+            orders.next.outputs = outputs
         }
         wakeup.wake()
     }
@@ -97,7 +99,7 @@ extension EventLog {
         orders.withLock { $0.next.interfaces = names }
     }
 
-    /// Closes the event file and opens it anew, after it was rotated.
+    /// Closes the event files and opens them anew, after they were rotated.
     package func reopen() {
         orders.withLock { $0.next.mustReopen = true }
         wakeup.wake()
@@ -123,17 +125,15 @@ extension EventLog {
         wakeup.wake()
     }
 
-    /// Where all events are, at this moment.
-    package func accounting() -> EventAccounting {
+    /// How each output is, and where its events are, at this moment; in the order of the policy.
+    package func reports() -> [OutputReport] {
         // First what left, then what came: so nothing that is pending shows as less than nothing.
-        let (written, lost, lines) = published.withLock { ($0.written, $0.lost, $0.lines) }
+        let outputs = outputs.withLock { $0 }
+        let states = outputs.map(\.state)
         var received = orders.withLock { $0.received }
         for queue in queues { received.add(queue.received) }
-        return EventAccounting(received: received, written: written, lost: lost, records: lines)
+        return zip(outputs, states).map { OutputReport($0, $1, received: received) }
     }
-
-    /// The event file, and what is wrong with it.
-    package func fileState() -> EventFileState { published.withLock { $0.file } }
 
     /// Lets `run` write what is left and return. Workers have to have ended before.
     package func stop() {
@@ -145,69 +145,22 @@ extension EventLog {
 // MARK: - For the writer thread
 
 extension EventLog {
-    /// Between two visits while events flow.
-    private static let nap: Int32 = 50
-
-    /// The writer thread's body; returns after `stop`, with everything written or counted as lost.
-    package func run(_ clock: () -> LogClock) {
-        while !isStopping.load(ordering: .acquiring) {
-            if step(clock()) { sleepDeeply() } else { sleepLightly() }
-        }
-        finish(clock())
-    }
-
-    /// One visit: takes what the queues hold, folds it, and writes what is ready.
-    ///
-    /// - Returns: whether nothing is left to do until new events come.
-    @discardableResult
-    package func step(_ clock: LogClock) -> Bool {
-        writer.withLock { writing in
-            collect(&writing, clock)
-            writing.writer.write()
-            publish(writing.writer)
-            return writing.writer.isIdle
-        }
-    }
-
-    /// The last step: writes what is folded too, and closes the file. What it does not take is lost.
-    package func finish(_ clock: LogClock) {
-        writer.withLock { writing in
-            collect(&writing, clock)
-            writing.writer.finish()
-            publish(writing.writer)
-        }
-    }
-
     /// The queues come before the orders: an event's policy was registered before the event was made, so its name is
     /// among the orders that are taken after it.
-    private func collect(_ writing: inout Writing, _ clock: LogClock) {
+    func collect(_ writing: inout Writing, _ clock: LogClock) {
         for (index, queue) in queues.enumerated() { queue.take(into: &writing.spares[index]) }
         let orders = orders.withLock { orders in
             defer { orders.next = LogOrders() }
             return orders.next
         }
         writing.writer.begin(clock)
-        writing.writer.adopt(orders)
+        if writing.writer.adopt(orders) {
+            let current = writing.writer.outputs
+            outputs.withLock { $0 = current }
+        }
         for index in writing.spares.indices {
             writing.writer.add(writing.spares[index])
             writing.spares[index].removeAll()
         }
-    }
-
-    private func publish(_ writer: borrowing EventWriter) {
-        let shown = Published(
-            written: writer.written, lost: writer.lost, lines: writer.lines, file: writer.fileState)
-        published.withLock { $0 = shown }
-    }
-
-    private func sleepDeeply() {
-        wakeup.announce(.deep)
-        let isQuiet = queues.allSatisfy { $0.isEmpty }
-        wakeup.wait(milliseconds: isQuiet ? -1 : 0)
-    }
-
-    private func sleepLightly() {
-        wakeup.announce(.nap)
-        wakeup.wait(milliseconds: EventLog.nap)
     }
 }

@@ -20,8 +20,8 @@ package struct EventSummary: Sendable, BitwiseCopyable {
         self.shared = shared
     }
 
-    /// Adds an event that folds into this one: same reason, rule, action, direction, interface, protocol, addresses and
-    /// destination port. What else the record says is true of the first event.
+    /// Adds an event that folds into this one: same reason, cause, rule, action, direction, interface, protocol,
+    /// addresses and destination port. What else the record says is true of the first event.
     mutating func fold(_ other: Event) {
         count &+= 1
         first = min(first, other.instant)
@@ -57,8 +57,10 @@ package struct SharedFields: OptionSet, Sendable, BitwiseCopyable {
     package static let note = SharedFields(rawValue: 1 << 8)
     /// What only one packet has: source port, frame, TCP header, bytes.
     package static let packet = SharedFields(rawValue: 1 << 9)
+    /// What decided, and what has to be turned.
+    package static let cause = SharedFields(rawValue: 1 << 10)
 
-    package static let all = SharedFields(rawValue: 0x3ff)
+    package static let all = SharedFields(rawValue: 0x7ff)
 
     /// What two events of different packets have in common.
     init(_ a: Event, _ b: Event) {
@@ -81,6 +83,10 @@ package struct SharedFields: OptionSet, Sendable, BitwiseCopyable {
         if samePolicy { insert(.policy) }
         if samePolicy && a.rule == b.rule { insert(.rule) }
         if a.note == b.note { insert(.note) }
+        let sameRemedy =
+            a.remedy == b.remedy && a.remedyRule == b.remedyRule
+            && (samePolicy || !a.remedy.contains(.denyRule))
+        if a.cause == b.cause && sameRemedy { insert(.cause) }
     }
 }
 

@@ -21,6 +21,12 @@ package struct EventTally: Sendable, Equatable {
         for place in counts.indices { counts[place] &+= other.counts[place] }
     }
 
+    func subtracting(_ other: EventTally) -> EventTally {
+        var rest = self
+        for place in counts.indices { rest.counts[place] &-= other.counts[place] }
+        return rest
+    }
+
     /// The sum over all reasons and actions.
     package var total: UInt64 { counts.reduce(0, &+) }
 
@@ -29,23 +35,23 @@ package struct EventTally: Sendable, Equatable {
     }
 }
 
-/// Where the events of one reason and action are. `received` = `written` + `pending` + `lost`, at any moment.
+/// Where the events of one reason and action are, as one output has it. `received` = `written` + `pending` + `lost`, at any moment.
 package struct EventTerms: Sendable, Equatable {
     /// Events handed to the log; with those that a setting silenced, they are all that the engine counted.
     package var received: UInt64 = 0
-    /// In the file.
+    /// Taken by the output.
     package var written: UInt64 = 0
-    /// In memory: in a worker's queue, in the folding table, or waiting for a file that cannot be written.
+    /// In memory: in a worker's queue, in the folding table, or waiting for an output that takes nothing.
     package var pending: UInt64 = 0
-    /// Given up when the log was closed while its file could not be written.
+    /// Given up when the output was closed while it took nothing.
     package var lost: UInt64 = 0
-    /// Lines in the file; fewer than `written` where events were folded.
+    /// Records that the output has taken; fewer than `written` where events were folded.
     package var records: UInt64 = 0
 
     package init() {}
 }
 
-/// The terms of DESIGN 1.3 that the event log knows, for every reason and action. Drops are those whose action is
+/// The terms of DESIGN 1.3 that the event log knows, for one output and every reason and action. Drops are those whose action is
 /// `deny`; the other actions report packets that passed, or that the kernel dropped.
 package struct EventAccounting: Sendable {
     let received: EventTally

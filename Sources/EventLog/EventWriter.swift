@@ -4,47 +4,42 @@ import FirewallEngine
 import FirewallPolicy
 package import PacketWire
 
-/// What the writer thread owns: folds what the queues bring, formats it, and hands it to the file.
-///
-/// While the file takes nothing and its backlog is full, records are merged: they wait as one line per reason, action and
-/// direction until the file takes lines again, and no count is lost before the log is closed.
+/// What the writer thread owns: folds what the queues bring, resolves it once, and hands it to every output.
 struct EventWriter: ~Copyable {
     private var folder: Folder
-    private var format: JSONLines
-    private var file: EventFileWriter
-    private var stalled = MergedEvents()
+    private var resolver: RecordResolver
+    private var feeds: [OutputFeed] = []
     private var clock = LogClock(now: Instant(nanoseconds: 0), offset: .zero)
     private var records: [EventRecord] = []
+    /// Everything that was ever handed to the outputs.
+    private var handedOut = EventTally()
 
-    init(settings: EventSettings, host: String?) {
-        folder = Folder(window: settings.fold)
-        format = JSONLines(host: host)
-        file = EventFileWriter(path: settings.path)
+    init(fold: Instant.Span, outputs: [OutputSettings], host: String?, flowSeed: (UInt64, UInt64)) {
+        folder = Folder(window: fold)
+        resolver = RecordResolver(host: host, flowSeed: flowSeed)
+        feeds = outputs.map { OutputFeed(EventOutput($0, receivedBefore: EventTally())) }
     }
 
-    /// Whether nothing is left in memory.
-    var isIdle: Bool { folder.isEmpty && file.isSettled && stalled.isEmpty }
-    var fileState: EventFileState { file.state }
-    var written: EventTally { file.written }
-    var lost: EventTally { file.lost }
-    var lines: EventTally { file.records }
+    var outputs: [EventOutput] { feeds.map(\.output) }
 
-    mutating func open() throws(EventFileError) { try file.open() }
+    /// Whether nothing is left in memory but what waits in outputs that have threads of their own.
+    var isIdle: Bool { folder.isEmpty && feeds.allSatisfy(\.isIdle) }
 
     /// Sets the time of what follows.
     mutating func begin(_ clock: LogClock) { self.clock = clock }
 
     /// Takes over what the control thread asked for since the last step.
-    mutating func adopt(_ orders: LogOrders) {
-        for names in orders.policies { format.policies.register(names) }
-        if let interfaces = orders.interfaces { format.interfaces = interfaces }
-        if let settings = orders.settings {
-            folder.window = settings.fold
-            if settings.path != file.path { file.reopen(path: settings.path) }
-        }
-        if orders.mustReopen { file.reopen() }
+    ///
+    /// - Returns: whether there are other outputs now.
+    mutating func adopt(_ orders: LogOrders) -> Bool {
+        for names in orders.policies { resolver.register(names) }
+        if let interfaces = orders.interfaces { resolver.interfaces = interfaces }
+        if let fold = orders.fold { folder.window = fold }
+        let hasChanged = orders.outputs.map { follow($0) } ?? false
+        if orders.mustReopen { for feed in feeds { feed.output.reopen() } }
         for record in orders.reports { emit(record) }
         for summary in orders.mergedReports.summaries { emit(EventRecord(summary)) }
+        return hasChanged
     }
 
     /// Folds the content of a buffer.
@@ -57,22 +52,18 @@ struct EventWriter: ~Copyable {
         emitFolded()
     }
 
-    /// Lets go of what is ready, and writes it.
+    /// Lets go of what is ready.
     mutating func write() {
         folder.flush(at: clock.now, into: &records)
         emitFolded()
-        file.flush(at: clock.now)
-        guard file.isEmpty, !stalled.isEmpty else { return }
-        releaseStalled()
-        file.flush(at: clock.now)
+        for place in feeds.indices { feeds[place].pass(&resolver, clock) }
     }
 
-    /// Writes everything, folded or not, and closes the file; what it does not take is lost.
+    /// Lets go of everything, folded or not.
     mutating func finish() {
         folder.flushAll(into: &records)
         emitFolded()
-        releaseStalled()
-        file.close(at: clock.now)
+        for place in feeds.indices { feeds[place].pass(&resolver, clock, always: true) }
     }
 
     private mutating func emitFolded() {
@@ -82,23 +73,66 @@ struct EventWriter: ~Copyable {
     }
 
     private mutating func emit(_ record: EventRecord) {
-        if file.isFull { file.flush(at: clock.now) }
-        if file.isFull || !stalled.isEmpty {
-            stalled.merge(record.summary)
+        let (event, count) = (record.summary.event, record.summary.count)
+        handedOut.add(count, event.reason, event.action)
+        let fields = resolver.fields(record, clockOffset: clock.offset)
+        for place in feeds.indices { feeds[place].offer(fields, at: clock.now) }
+    }
+
+    /// Goes on with the outputs that are still wanted, begins those that are new, and ends the others.
+    private mutating func follow(_ wanted: [OutputSettings]) -> Bool {
+        let old = feeds
+        feeds = wanted.map { settings in
+            guard let feed = old.first(where: { $0.output.name == settings.name }) else {
+                let output = EventOutput(settings, receivedBefore: handedOut)
+                // Opened without an event, so that status tells at once where it cannot be.
+                output.reopen()
+                return OutputFeed(output)
+            }
+            feed.output.adopt(settings)
+            return feed
+        }
+        let now = clock.now
+        for feed in old where !wanted.contains(where: { $0.name == feed.output.name }) {
+            if feed.output.hasThread { feed.output.stop() } else { feed.output.finish(at: now) }
+        }
+        return old.map(\.output.name) != feeds.map(\.output.name)
+    }
+}
+
+/// An output as the writer sees it: while it takes nothing, records are merged; they wait as one per reason, action and
+/// direction until it takes records again, and no count is lost.
+private struct OutputFeed {
+    let output: EventOutput
+    private var stalled = MergedEvents()
+    private var hasNews = false
+
+    init(_ output: EventOutput) { self.output = output }
+
+    /// An output without a thread has to be stepped until nothing waits.
+    var isIdle: Bool { stalled.isEmpty && (output.hasThread || output.isSettled) }
+
+    mutating func offer(_ fields: RecordFields, at now: Instant) {
+        if stalled.isEmpty, output.offer(fields, at: now) {
+            hasNews = true
         } else {
-            addLine(record)
+            stalled.merge(fields.summary)
         }
     }
 
-    private mutating func releaseStalled() {
-        for summary in stalled.summaries { addLine(EventRecord(summary)) }
-        stalled.removeAll()
-    }
-
-    private mutating func addLine(_ record: EventRecord) {
-        let clockOffset = clock.offset
-        let format = format
-        file.add(record.summary) { text in format.append(record, clockOffset: clockOffset, to: &text) }
+    /// Tells the output of what it was given, and gives it what was merged once it has taken all else.
+    mutating func pass(_ resolver: inout RecordResolver, _ clock: LogClock, always: Bool = false) {
+        if !stalled.isEmpty, always || output.isSettled {
+            for summary in stalled.summaries {
+                let fields = resolver.fields(EventRecord(summary), clockOffset: clock.offset)
+                _ = output.offer(fields, at: clock.now, always: true)
+            }
+            stalled.removeAll()
+            hasNews = true
+        }
+        guard output.hasThread else { return output.step(at: clock.now) }
+        if hasNews { output.wake() }
+        hasNews = false
     }
 }
 
@@ -117,7 +151,8 @@ package struct LogClock: Sendable, BitwiseCopyable {
 struct LogOrders: Sendable {
     var policies: [PolicyNames] = []
     var interfaces: InterfaceNames?
-    var settings: EventSettings?
+    var fold: Instant.Span?
+    var outputs: [OutputSettings]?
     var mustReopen = false
     var reports: [EventRecord] = []
     /// Reports beyond those that are kept one by one.

@@ -178,8 +178,10 @@ struct FoldKey: Hashable, Sendable {
     private let destination: IPAddress
     private let interfaces: UInt64
     /// A rule's index means something only within the policy of its epoch; without a rule the epoch does not matter.
-    private let ruleAndEpoch: UInt64
+    private let rules: UInt64
+    private let epoch: UInt32
     private let kind: UInt64
+    private let remedy: CauseSet
     /// EtherType, and the destination port; of ICMP, type and code.
     private let frame: UInt32
 
@@ -187,10 +189,10 @@ struct FoldKey: Hashable, Sendable {
         source = event.headers.source
         destination = event.headers.destination
         interfaces = UInt64(event.metadata.inInterface) << 32 | UInt64(event.metadata.outInterface)
-        ruleAndEpoch =
-            event.rule < 0
-            ? .max : UInt64(UInt32(bitPattern: event.rule)) << 32 | UInt64(event.policyEpoch)
+        rules = UInt64(UInt32(bitPattern: event.rule)) << 32 | UInt64(UInt32(bitPattern: event.remedyRule))
+        epoch = event.rule < 0 && event.remedyRule < 0 ? .max : event.policyEpoch
         kind = FoldKey.kind(event)
+        remedy = event.remedy
         frame = UInt32(event.headers.etherType) << 16 | UInt32(FoldKey.port(event.headers))
     }
 
@@ -199,6 +201,7 @@ struct FoldKey: Hashable, Sendable {
         bits = bits << 8 | UInt64(event.action.rawValue)
         bits = bits << 8 | UInt64(event.metadata.direction.rawValue)
         bits = bits << 8 | UInt64(event.headers.network.rawValue)
+        bits = bits << 8 | UInt64(event.cause.rawValue)
         return bits << 8 | UInt64(event.headers.protocolNumber)
     }
 

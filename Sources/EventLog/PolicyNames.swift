@@ -8,24 +8,34 @@ package struct PolicyNames: Sendable {
     package var mode: Mode
     /// In the order of `Policy.rules`, which `Event.rule` indexes.
     package var rules: [RuleName]
+    /// Settings as canonical text, by full path; what is missing is named without its value.
+    package var values: [String: String]
 
-    /// The rules are those of the compiled policy, built-in ones included.
-    package init(epoch: UInt32, mode: Mode, rules: [Rule]) {
+    /// `rules` are those of the compiled policy, built-in ones included; `values` its settings as text, by full path.
+    package init(epoch: UInt32, mode: Mode, rules: [Rule], values: [String: String] = [:]) {
         self.epoch = epoch
         self.mode = mode
         self.rules = rules.map(RuleName.init)
+        self.values = values
+    }
+
+    /// `nil` also for an index that the policy does not have.
+    package func rule(_ index: Int32) -> RuleName? {
+        index >= 0 && Int(index) < rules.count ? rules[Int(index)] : nil
     }
 }
 
 /// What the log tells of one rule.
 package struct RuleName: Sendable, Hashable {
     package var name: String
+    package var action: RuleAction
     package var priority: UInt8
     /// Where the rule stands; without a file for a built-in rule.
     package var position: SourcePosition
 
     package init(_ rule: Rule) {
         name = rule.name
+        action = rule.action
         priority = rule.priority
         position = rule.position
     }
@@ -49,12 +59,6 @@ package struct PolicyHistory: Sendable {
 
     /// `nil` where it was never registered, or too long ago.
     package subscript(epoch: UInt32) -> PolicyNames? { policies.last { $0.epoch == epoch } }
-
-    /// `nil` also for an index that the policy does not have.
-    package func rule(_ index: Int32, epoch: UInt32) -> RuleName? {
-        guard index >= 0, let names = self[epoch], Int(index) < names.rules.count else { return nil }
-        return names.rules[Int(index)]
-    }
 }
 
 /// Names of network interfaces by kernel index, as they are now.

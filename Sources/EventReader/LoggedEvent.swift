@@ -40,22 +40,23 @@ package struct LoggedEvent: Sendable {
         }
     }
 
-    /// `nil` where the line is no event record of ours: torn, foreign, or without time or reason.
+    /// `nil` where the line is no event record of ours: torn, foreign, or without time or reason. Rotated files may hold records
+    /// of the form that came first, whose object was called `firewall` and had the same keys.
     package init?(line: [UInt8]) {
-        guard let json = try? JSONValue(parsing: line), json["event_type"]?.asText == "firewall",
-            let firewall = json["firewall"], let reason = firewall["reason"]?.asText.flatMap(DropReason.init(slug:)),
-            let time = json.moment("timestamp")
+        guard let json = try? JSONValue(parsing: line),
+            let facts = json["event_type"]?.asText == "firewall" ? json["firewall"] : json["portreeve"],
+            let reason = facts["reason"]?.asText.flatMap(DropReason.init(slug:)), let time = json.moment("timestamp")
         else { return nil }
         self.json = json
         self.reason = reason
         self.time = time
-        first = firewall.moment("first") ?? time
-        last = firewall.moment("last") ?? time
-        count = firewall["count"]?.asInteger ?? 1
-        action = firewall["action"]?.asText ?? ""
-        direction = firewall["direction"]?.asText ?? ""
-        rule = firewall["rule"]?.asText
-        note = firewall["note"]?.asText
+        first = facts.moment("first") ?? time
+        last = facts.moment("last") ?? time
+        count = facts["count"]?.asInteger ?? 1
+        action = facts["action"]?.asText ?? ""
+        direction = facts["direction"]?.asText ?? ""
+        rule = facts["rule"]?.asText
+        note = facts["note"]?.asText
         readPacket()
     }
 

@@ -63,7 +63,10 @@ extension IPAddress: CustomStringConvertible {
 private func appendDottedQuad(_ bits: UInt32, to text: inout [UInt8]) {
     for part in 0..<4 {
         if part > 0 { text.append(UInt8(ascii: ".")) }
-        text.append(contentsOf: String(UInt8(truncatingIfNeeded: bits >> UInt32(24 - part * 8))).utf8)
+        let octet = UInt8(truncatingIfNeeded: bits >> UInt32(24 - part * 8))
+        if octet >= 100 { text.append(UInt8(ascii: "0") + octet / 100) }
+        if octet >= 10 { text.append(UInt8(ascii: "0") + octet / 10 % 10) }
+        text.append(UInt8(ascii: "0") + octet % 10)
     }
 }
 

@@ -56,6 +56,8 @@ public struct PacketHeaders: Sendable, BitwiseCopyable {
     /// TCP and UDP; 0 otherwise.
     public var sourcePort: UInt16 = 0
     public var destinationPort: UInt16 = 0
+    /// UDP's length field, header and data; 0 otherwise.
+    public var udpLength: UInt16 = 0
     public var tcp = TCPFields()
     public var icmp = ICMPFields()
     /// The packet that an ICMP or ICMPv6 error quotes; `network == .none` when there is none or it is unreadable.

@@ -19,7 +19,8 @@ extension PacketHeaders {
         transport = .udp
         sourcePort = bytes.bigEndian16(at: start + UDPField.sourcePort)
         destinationPort = bytes.bigEndian16(at: start + UDPField.destinationPort)
-        let length = Int(bytes.bigEndian16(at: start + UDPField.length))
+        udpLength = bytes.bigEndian16(at: start + UDPField.length)
+        let length = Int(udpLength)
         if length == 0, packet.lengthsMayBeZero { return }
         guard length >= UDPField.headerLength else { throw .udpLengthInvalid }
         guard fragment.isFragment || start + length <= packet.end else { throw .udpLengthInvalid }

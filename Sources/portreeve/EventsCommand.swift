@@ -10,9 +10,11 @@ struct EventsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Show the firewall events.",
         discussion: """
-            Reads the events file that the policy in force names, or FILE. What is wrong with the policy on disk, or with \
-            the agent, is said on standard error and keeps nothing back. All criteria given must hold. Times are 2026-11-21, \
-            "2026-11-21 09:15", 2026-11-21T09:15:02Z, or a length of time ago: 90s, 15m, 2h, 1d.
+            Reads the events file that the policy in force names, or FILE, and before it what rotations have left of it beside \
+            it (FILE.1, FILE-20261121, FILE.2.gz), oldest first. What is wrong with the policy on disk, or with the agent, is \
+            said on standard error and keeps nothing back. All criteria given must hold. Times are 2026-11-21, \
+            "2026-11-21 09:15", 2026-11-21T09:15:02Z, or a length of time ago: 90s, 15m, 2h, 1d. Exit status: 0 when \
+            everything was read, otherwise 1.
             """)
 
     @OptionGroup var policy: PolicyOptions
@@ -51,19 +53,33 @@ struct EventsCommand: ParsableCommand {
     func run() throws {
         let query = try query(now: .now)
         let path = file ?? pathOfPolicy()
-        do {
-            var reader = try LineReader(path: path)
-            var listing = EventListing(query: query, asJSON: json)
-            try listing.print(from: &reader, last: last ?? (follow ? 10 : nil))
+        let complaints: [String]
+        do throws(ReadError) {
+            var source = try EventSource(path: path, query: query)
+            var listing = EventListing(asJSON: json)
+            if let last = last ?? (follow ? 10 : nil) {
+                listing.show(try source.last(last))
+            } else {
+                try source.all { listing.show($0) }
+            }
             while follow {
                 usleep(200_000)
-                try listing.print(from: &reader, last: nil)
+                try source.more { listing.show($0) }
             }
-            guard listing.foreign > 0 else { return }
-            throw fail("\(listing.foreign) lines of \(path.harmless) are no events of this format")
-        } catch let error as ReadError {
+            complaints = EventsCommand.complaints(about: source)
+        } catch {
             throw fail("events file: \(error); the agent makes it when it starts; --file names another")
         }
+        for complaint in complaints { complain(complaint) }
+        if !complaints.isEmpty { throw ExitCode(1) }
+    }
+
+    /// What was not shown because it could not be read.
+    private static func complaints(about source: borrowing EventSource) -> [String] {
+        source.errors.map { "\($0)".harmless }
+            + source.foreign.sorted { $0.key < $1.key }.map {
+                "\($0.value) lines of \($0.key.harmless) are no events of this format"
+            }
     }
 
     private func pathOfPolicy() -> String {

@@ -35,7 +35,7 @@ struct ReplayCommand: ParsableCommand {
         let policy = try loaded()
         var replay = CaptureReplay(
             policy: policy, local: local.map(\.range), folds: !noFold,
-            zones: SystemTimeZones.zones(of: policy.document))
+            zones: SystemTimeZones.zones(of: policy.document), values: PolicyFile.values(of: policy.document))
         let began = ContinuousClock.now
         var failure: CaptureError?
         do {

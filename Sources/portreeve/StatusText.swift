@@ -16,7 +16,7 @@ struct StatusText {
     }
 
     var lines: [String] {
-        standing + head + policy + [hooks, connections, losses, ""] + queues + [""] + reasons + warnings
+        standing + head + policy + [hooks, connections, losses] + outputs + [""] + queues + [""] + reasons + warnings
     }
 
     private func line(_ title: String, _ text: String) -> String { title.padded(to: 13) + text.harmless }
@@ -35,6 +35,16 @@ struct StatusText {
         return line(
             "drops",
             "\(dropped.grouped) by reason; lost: \(kernel.grouped) packets before the agent, \(events.grouped) events")
+    }
+
+    /// Where events go; what troubles an output is among the warnings.
+    private var outputs: [String] {
+        report.outputs.enumerated().map { place, output in
+            line(
+                place == 0 ? "events" : "",
+                "\(output.name) \(output.target) (\(output.format)): written \(output.written.grouped), pending "
+                    + "\(output.pending.grouped), lost \(output.lost.grouped); records \(output.records.grouped)")
+        }
     }
 
     private var head: [String] {

@@ -28,12 +28,20 @@ enum Samples {
         report.policy.copy = "/var/lib/portreeve/policy.kept"
         report.queues = [queue(0), queue(3)]
         report.reasons = [count(.outOfConnection), count(.nullIP)]
+        report.outputs = [output("file", trouble: nil), output("other", trouble: "nobody reads the FIFO /x")]
         report.connections = connections
         report.hooks = [HookCount(hook: .prerouting, packets: 90), HookCount(hook: .output, packets: 91)]
         report.fragmentsVisible = false
         report.warnings = ["queue 3 is fed by no rule: run portreeve iptables --check"]
         return report
     }()
+
+    private static func output(_ name: String, trouble: String?) -> OutputStatus {
+        var output = OutputStatus(name: name, format: "json", target: "/var/log/portreeve/\(name).jsonl")
+        (output.received, output.written, output.pending, output.lost, output.records) = (100, 90, 7, 3, 50)
+        output.trouble = trouble
+        return output
+    }
 
     private static func queue(_ number: UInt16) -> QueueStatus {
         var queue = QueueStatus(number: number)

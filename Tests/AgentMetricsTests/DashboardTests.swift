@@ -42,6 +42,7 @@ struct DashboardTests {
         sample.reasons = [ReasonCount(reason: .deny)]
         sample.connections = [StageCount(proto: "tcp", state: "closed", connections: 0)]
         sample.tables = [TableFill(proto: "tcp", entries: 0, limit: 1)]
+        sample.outputs = [OutputSample(name: "file")]
         let lines = sample.text().split(separator: "\n").filter { !$0.hasPrefix("#") }
         let served = Set(lines.map { $0.prefix { $0 != "{" && $0 != " " } })
         #expect(shown.subtracting(served) == [])

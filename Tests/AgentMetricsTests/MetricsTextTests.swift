@@ -25,8 +25,12 @@ struct MetricsTextTests {
         sample.reasons = [row]
         sample.connections = [StageCount(proto: "tcp", state: "syn-sent", connections: 9)]
         sample.tables = [TableFill(proto: "udp", entries: 1, limit: 10)]
-        sample.events.written = 10
-        sample.events.records = 4
+        var file = OutputSample(name: "file")
+        file.written = 10
+        file.records = 4
+        var other = OutputSample(name: "other")
+        other.isInTrouble = true
+        sample.outputs = [file, other]
         return sample
     }
 
@@ -47,7 +51,11 @@ struct MetricsTextTests {
             #"portreeve_connections{protocol="tcp",state="syn-sent"} 9"#,
             #"portreeve_connection_table_limit{protocol="udp"} 10"#,
             #"portreeve_queue_overflows_total{queue="3"} 8"#,
-            "portreeve_events_folded_total 6",
+            #"portreeve_events_written_total{output="file"} 10"#,
+            #"portreeve_events_folded_total{output="file"} 6"#,
+            #"portreeve_events_folded_total{output="other"} 0"#,
+            #"portreeve_event_output_writable{output="file"} 1"#,
+            #"portreeve_event_output_writable{output="other"} 0"#,
         ])
     func numbers(_ line: String) {
         #expect(sample.text().split(separator: "\n").contains(Substring(line)))

@@ -21,7 +21,8 @@ struct EventLogTests {
         var settings = EventSettings()
         settings.path = path ?? self.path
         settings.fold = fold
-        let log = EventLog(workers: workers, queueCapacity: queueCapacity, settings: settings, host: nil)
+        let log = EventLog(
+            workers: workers, queueCapacity: queueCapacity, settings: settings, host: nil, flowSeed: (1, 2))
         log.register(PolicyNames(epoch: 4, mode: .inline, rules: [noTelnet]), settings: settings)
         return log
     }
@@ -39,7 +40,7 @@ struct EventLogTests {
         #expect(log.step(.at(0)))
         #expect(log.accounting()[.deny, .deny] == terms(received: 1, written: 1, pending: 0, lost: 0, records: 1))
         let line = try #require(lines(path).first)
-        #expect(JSONValue(line)?["firewall"]?["rule"]?.string == "No telnet")
+        #expect(JSONValue(line)?["portreeve"]?["rule"]?.string == "No telnet")
         #expect(JSONValue(line)?["timestamp"]?.string == "2026-11-21T09:15:02.000000+0000")
     }
 
@@ -109,7 +110,7 @@ struct EventLogTests {
             log.queues[0].append([one, other], bytes: [])
         }
         log.step(.at(0))
-        let records = lines(path).compactMap { JSONValue($0)?["firewall"] }
+        let records = lines(path).compactMap { JSONValue($0)?["portreeve"] }
         #expect(records.count == 8 + 3)
         let merged = records.filter { $0["note"]?.string == "many sources" }
         #expect(merged.compactMap { $0["reason"]?.string } == ["out-of-allowed-policy", "deny", "deny"])
@@ -125,7 +126,7 @@ struct EventLogTests {
         log.step(.at(3))
         #expect(lines(path).count == 1)
         let json = try #require(JSONValue(lines(path)[0]))
-        #expect(json["firewall"]?["count"]?.number == 41)
+        #expect(json["portreeve"]?["count"]?.number == 41)
         #expect(json["src_ip"] == nil)
         #expect(log.accounting()[.invalidIP, .deny].written == 41)
     }
@@ -147,7 +148,7 @@ struct EventLogTests {
         log.step(.at(0))
         #expect(lines(path).count == 257)
         #expect(counts(path) == 600)
-        #expect(JSONValue(lines(path)[7])?["firewall"]?["note"]?.string == "number 7")
+        #expect(JSONValue(lines(path)[7])?["portreeve"]?["note"]?.string == "number 7")
         #expect(log.accounting().total.pending == 0)
     }
 
@@ -170,18 +171,18 @@ struct EventLogTests {
             ], bytes: [])
         log.step(.at(1))
         #expect(lines(path).isEmpty)
-        let records = lines(settings.path).compactMap { JSONValue($0)?["firewall"] }
+        let records = lines(settings.path).compactMap { JSONValue($0)?["portreeve"] }
         let rules = records.compactMap { $0["rule"]?.string }
         #expect(rules == ["New"])
         #expect(records.count == 2)
-        #expect(log.fileState().path == settings.path)
+        #expect(log.output().target == settings.path)
     }
 
     @Test("the log's thread keeps up with a flooding worker through a tiny queue, and every event is counted")
     func flood() {
         let log = log(workers: 2, queueCapacity: 16, fold: .milliseconds(5))
         let clock = TestClock()
-        let writer = TestThread { log.run { clock.now } }
+        let writer = TestThread { log.run(clock) }
         let perWorker = 20_000
         let workers = (0..<2).map { worker in
             TestThread {
@@ -215,7 +216,7 @@ struct EventLogTests {
     func wakeUp() {
         let log = log()
         let clock = TestClock()
-        let writer = TestThread { log.run { clock.now } }
+        let writer = TestThread { log.run(clock) }
         for number in 1...50 {
             if number % 5 == 0 {
                 log.report(event(.internalDriverError), detail: "report")
@@ -247,7 +248,7 @@ func terms(
 /// The sum of the counts in a file, every line of which has to be valid JSON.
 func counts(_ path: String) -> Int {
     lines(path).reduce(0) { sum, line in
-        guard let count = JSONValue(line)?["firewall"]?["count"]?.number else {
+        guard let count = JSONValue(line)?["portreeve"]?["count"]?.number else {
             Issue.record("not a record: \(line)")
             return sum
         }

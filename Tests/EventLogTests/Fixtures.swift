@@ -49,13 +49,17 @@ func event(
 private let someSYN = event(
     .deny, PacketBuilder.ipv4(from: "198.51.100.9", to: "192.0.2.10").tcp(1024, 80, [.syn]))
 
-/// A format that knows interfaces 2 and 3 and the rules of policy 4.
-func someFormat(mode: Mode = .inline) -> JSONLines {
-    var format = JSONLines(host: "web-01")
-    format.interfaces = InterfaceNames([2: "eth0", 3: "eth1"])
-    format.policies.register(PolicyNames(epoch: 4, mode: mode, rules: [noTelnet, builtIn]))
-    return format
+/// Knows interfaces 2 and 3, the rules of policy 4 and one of its settings.
+func someResolver(mode: Mode = .inline) -> RecordResolver {
+    var resolver = RecordResolver(host: "web-01", flowSeed: (1, 2))
+    resolver.interfaces = InterfaceNames([2: "eth0", 3: "eth1"])
+    let values = ["engine.anti-evasion.paws-zero": "deny"]
+    resolver.register(PolicyNames(epoch: 4, mode: mode, rules: [noTelnet, builtIn], values: values))
+    return resolver
 }
+
+/// Knows nothing.
+let bareResolver = RecordResolver(host: nil, flowSeed: (1, 2))
 
 let noTelnet = Rule(
     name: "No telnet", action: .deny, priority: 2, direction: .incoming,
@@ -64,15 +68,44 @@ let builtIn = Rule(
     name: "built-in: path MTU", action: .forceAllow, priority: 4, direction: .incoming,
     position: SourcePosition(file: "", line: 0, column: 0))
 
-extension JSONLines {
-    /// One line, at 2026-11-21 09:15:02 plus the record's instant.
-    func line(_ record: EventRecord) -> String {
+extension RecordResolver {
+    /// At 2026-11-21 09:15:02 plus the record's instant.
+    func fields(_ record: EventRecord) -> RecordFields {
+        var copy = self
+        return copy.fields(record, clockOffset: .seconds(someSaturday))
+    }
+
+    func fields(_ event: Event) -> RecordFields { fields(EventRecord(EventSummary(event))) }
+
+    /// One line of JSON.
+    func line(_ record: EventRecord, at place: RecordPlace = RecordPlace(sequence: 1)) -> String {
         var text: [UInt8] = []
-        append(record, clockOffset: .seconds(someSaturday), to: &text)
+        EventFormat.json.append(fields(record), at: place, to: &text)
         return String(decoding: text, as: UTF8.self)
     }
 
     func line(_ event: Event) -> String { line(EventRecord(EventSummary(event))) }
+}
+
+extension EventLog {
+    /// Of the first output.
+    func accounting() -> EventAccounting { reports()[0].accounting }
+    func output() -> OutputReport { reports()[0] }
+
+    /// As the agent runs it, with threads of the tests.
+    func run(_ clock: TestClock) {
+        var threads: [TestThread] = []
+        run({ clock.now }) { _, body in
+            threads.append(TestThread(body))
+            return true
+        }
+        for thread in threads { thread.join() }
+    }
+}
+
+/// Files at these paths, as outputs.
+func files(_ paths: String...) -> [OutputSettings] {
+    paths.enumerated().map { OutputSettings(name: "file \($0.offset)", format: .json, target: .file(path: $0.element)) }
 }
 
 /// A directory of its own for one test, removed with everything in it at the end.

@@ -14,27 +14,39 @@ struct JSONLinesTests {
 
     @Test("a dropped TCP packet, to the byte")
     func tcpPacket() {
-        let frame = somePacket.ethernet(from: "52:54:00:aa:00:fe", to: "52:54:00:aa:00:01")
+        let frame = somePacket.identification(7).ethernet(from: "52:54:00:aa:00:fe", to: "52:54:00:aa:00:01")
         var summary = EventSummary(
-            event(.outOfConnection, frame, at: Instant(nanoseconds: 123_456_789)) { $0.policyEpoch = 4 })
+            event(.outOfConnection, frame, at: Instant(nanoseconds: 123_456_789)) {
+                $0.policyEpoch = 4
+                $0.cause = .pawsZeroRow
+                $0.remedy.insert(.pawsZeroRow)
+            })
         summary.count = 3
         summary.last = .ms(900)
         #expect(
-            someFormat().line(EventRecord(summary)) == """
-                {"timestamp":"2026-11-21T09:15:02.123456+0000","host":"web-01","event_type":"firewall",\
+            someResolver().line(EventRecord(summary), at: RecordPlace(sequence: 41, lost: 2)) == """
+                {"timestamp":"2026-11-21T09:15:02.123456+0000","host":"web-01","event_type":"drop",\
                 "in_iface":"eth0","src_ip":"198.51.100.9","src_port":40112,"dest_ip":"192.0.2.10","dest_port":443,\
-                "proto":"TCP","firewall":{"reason":"out-of-connection","id":100,"name":"Out Of Connection",\
-                "action":"deny","direction":"incoming","stage":"T","count":3,\
+                "proto":"TCP","flow_id":\(flow),"community_id":"1:gMefeOBKSzQgVP5stPKQKj/eZ2g=",\
+                "ether":{"src_mac":"52:54:00:aa:00:fe","dest_mac":"52:54:00:aa:00:01"},\
+                "drop":{"len":40,"ttl":57,"ipid":7,"tcpseq":1,"tcpack":1,"tcpwin":502,"tcpflags":"A",\
+                "syn":false,"ack":true,"psh":false,"rst":false,"urg":false,"fin":false,"tcpurgp":0,\
+                "reason":"out-of-connection"},"verdict":{"action":"drop"},\
+                "portreeve":{"reason":"out-of-connection","id":100,"name":"Out Of Connection",\
+                "action":"deny","direction":"incoming","stage":"T","cause":"paws-zero-row","count":3,\
                 "first":"2026-11-21T09:15:02.123456+0000","last":"2026-11-21T09:15:02.900000+0000",\
-                "mode":"inline","hook":"prerouting","queue":0,"policy_epoch":4,"explain":"stateful.tcp.enabled"},\
+                "mode":"inline","hook":"prerouting","queue":0,"policy_epoch":4,\
+                "explain":["engine.anti-evasion.paws-zero: deny"],"sequence":41,"lost":2},\
                 "frame":{"type":"IPv4","src_mac":"52:54:00:aa:00:fe","dest_mac":"52:54:00:aa:00:01","length":40,\
                 "fragment":"DF","ttl":57},"tcp":{"flags":"A","seq":1,"ack":1,"window":502}}
 
                 """)
     }
 
+    private var flow: UInt64 { someResolver().fields(event(.deny)).flowID ?? 0 }
+
     @Test("a rule's event has the rule for its name, and says where it stands")
-    func ruleEvent() {
+    func ruleEvent() throws {
         let denied = event(
             .deny, .ipv6(from: "2001:db8::9", to: "fd00::1").udp(5353, 23), at: .ms(1)
         ) {
@@ -42,16 +54,24 @@ struct JSONLinesTests {
             $0.policyEpoch = 4
             $0.metadata.hook = .input
             $0.metadata.queue = 3
+            $0.cause = .denyRule
+            $0.remedy.insert(.denyRule)
+            $0.remedyRule = 0
         }
+        let fields = someResolver(mode: .tap).fields(denied)
+        let identifiers = try (#require(fields.flowID), #require(fields.communityID).text)
         #expect(
-            someFormat(mode: .tap).line(denied) == """
-                {"timestamp":"2026-11-21T09:15:02.001000+0000","host":"web-01","event_type":"firewall",\
+            someResolver(mode: .tap).line(denied) == """
+                {"timestamp":"2026-11-21T09:15:02.001000+0000","host":"web-01","event_type":"drop",\
                 "in_iface":"eth0","src_ip":"2001:db8::9","src_port":5353,"dest_ip":"fd00::1","dest_port":23,\
-                "proto":"UDP","firewall":{"reason":"deny","id":21,"name":"No telnet","action":"deny",\
-                "direction":"incoming","stage":"R","rule":"No telnet","priority":2,"count":1,\
+                "proto":"UDP","flow_id":\(identifiers.0),"community_id":"\(identifiers.1)",\
+                "drop":{"len":8,"hoplimit":64,"udplen":8,"reason":"deny"},"verdict":{"action":"drop"},\
+                "portreeve":{"reason":"deny","id":21,"name":"No telnet","action":"deny",\
+                "direction":"incoming","stage":"R","cause":"deny-rule","rule":"No telnet","priority":2,\
+                "rule_file":"/etc/portreeve/policy.yaml","rule_line":34,"count":1,\
                 "first":"2026-11-21T09:15:02.001000+0000","last":"2026-11-21T09:15:02.001000+0000",\
                 "mode":"tap","hook":"input","queue":3,"policy_epoch":4,\
-                "explain":"rule No telnet (/etc/portreeve/policy.yaml:34)"},\
+                "explain":["rule \\"No telnet\\" (/etc/portreeve/policy.yaml:34:5): deny"],"sequence":1},\
                 "frame":{"type":"IPv6","length":48,"ttl":64}}
 
                 """)
@@ -60,8 +80,8 @@ struct JSONLinesTests {
     @Test("the kernel's time of arrival, where it took one, is that of a capture of the same packet")
     func arrival() throws {
         func written(_ nanoseconds: Int64) throws -> String? {
-            let line = someFormat().line(event(.outOfConnection) { $0.metadata.arrival = nanoseconds })
-            return try #require(JSONValue(line))["firewall"]?["arrived"]?.string
+            let line = someResolver().line(event(.outOfConnection) { $0.metadata.arrival = nanoseconds })
+            return try #require(JSONValue(line))["portreeve"]?["arrived"]?.string
         }
         #expect(try written(someSaturday * 1_000_000_000 + 98_765_999) == "2026-11-21T09:15:02.098765+0000")
         #expect(try written(0) == nil)
@@ -78,11 +98,14 @@ struct JSONLinesTests {
             $0.metadata.frameNumber = 17
         }
         #expect(
-            JSONLines(host: nil).line(event) == """
-                {"timestamp":"\(stamp)","event_type":"firewall","src_ip":"192.0.2.10","dest_ip":"198.51.100.9",\
-                "proto":"ICMP","icmp_type":3,"icmp_code":3,"firewall":{"reason":"unsolicited-icmp","id":122,\
+            bareResolver.line(event) == """
+                {"timestamp":"\(stamp)","event_type":"drop","src_ip":"192.0.2.10","dest_ip":"198.51.100.9",\
+                "proto":"ICMP","icmp_type":3,"icmp_code":3,"flow_id":\(flow),\
+                "community_id":"1:LRdVYnmHB7LsUr68idlSKKXL/Xg=",\
+                "drop":{"len":\(answer.bytes.count),"ttl":64,"ipid":1,"reason":"unsolicited-icmp"},\
+                "verdict":{"action":"drop"},"portreeve":{"reason":"unsolicited-icmp","id":122,\
                 "name":"Unsolicited ICMP","action":"deny","direction":"outgoing","stage":"U","count":1,\
-                "first":"\(stamp)","last":"\(stamp)","policy_epoch":0,"explain":"stateful.icmp.enabled"},\
+                "first":"\(stamp)","last":"\(stamp)","policy_epoch":0,"explain":[],"sequence":1},\
                 "frame":{"number":17,"type":"IPv4","length":\(answer.bytes.count),"ttl":64}}
 
                 """)
@@ -94,13 +117,16 @@ struct JSONLinesTests {
         metadata.queue = 2
         metadata.hook = .none
         let event = Event(
-            reason: .internalDriverError, action: .deny, instant: .ms(0), metadata: metadata, headers: PacketHeaders())
+            reason: .internalDriverError, action: .observed, instant: .ms(0), metadata: metadata,
+            headers: PacketHeaders())
         let record = EventRecord(EventSummary(event, count: 12), detail: "queue full: 12")
         #expect(
-            JSONLines(host: nil).line(record) == """
-                {"timestamp":"\(stamp)","event_type":"firewall","firewall":{"reason":"internal-driver-error",\
-                "id":120,"name":"Internal Driver Error","action":"deny","stage":"E","note":"queue full: 12","count":12,\
-                "first":"\(stamp)","last":"\(stamp)","queue":2,"policy_epoch":0,"explain":"queue.length"}}
+            bareResolver.line(record) == """
+                {"timestamp":"\(stamp)","event_type":"drop","drop":{"reason":"internal-driver-error"},\
+                "verdict":{"action":"drop"},"portreeve":{"reason":"internal-driver-error",\
+                "id":120,"name":"Internal Driver Error","action":"observed","stage":"E","note":"queue full: 12",\
+                "count":12,"first":"\(stamp)","last":"\(stamp)","queue":2,"policy_epoch":0,"explain":[],\
+                "sequence":1}}
 
                 """)
     }
@@ -109,13 +135,13 @@ struct JSONLinesTests {
     func everyReason() throws {
         for reason in DropReason.allCases {
             for action in EventAction.allCases {
-                let line = someFormat().line(event(reason, action: action))
+                let line = someResolver().line(event(reason, action: action))
                 let json = try #require(JSONValue(line), "\(line)")
                 #expect(line.hasSuffix("}\n"))
-                #expect(json["firewall"]?["reason"]?.string == reason.row.slug)
-                #expect(json["firewall"]?["id"]?.number == Int(reason.row.number))
-                #expect(json["firewall"]?["stage"]?.string == reason.row.stage.letter)
-                #expect(json["firewall"]?["action"]?.string == action.text)
+                #expect(json["portreeve"]?["reason"]?.string == reason.row.slug)
+                #expect(json["portreeve"]?["id"]?.number == Int(reason.row.number))
+                #expect(json["portreeve"]?["stage"]?.string == reason.row.stage.letter)
+                #expect(json["portreeve"]?["action"]?.string == action.text)
             }
         }
     }
@@ -135,17 +161,17 @@ struct JSONLinesTests {
     func escaping(name: String) throws {
         var rule = noTelnet
         rule.name = name
-        var format = JSONLines(host: name)
-        format.interfaces = InterfaceNames([2: name])
-        format.policies.register(PolicyNames(epoch: 4, mode: .inline, rules: [rule]))
-        let line = format.line(
+        var resolver = RecordResolver(host: name, flowSeed: (1, 2))
+        resolver.interfaces = InterfaceNames([2: name])
+        resolver.register(PolicyNames(epoch: 4, mode: .inline, rules: [rule]))
+        let line = resolver.line(
             event(.deny) {
                 $0.rule = 0
                 $0.policyEpoch = 4
             })
         let json = try #require(JSONValue(line), "\(line)")
-        #expect(json["firewall"]?["rule"]?.string == name)
-        #expect(json["firewall"]?["name"]?.string == name)
+        #expect(json["portreeve"]?["rule"]?.string == name)
+        #expect(json["portreeve"]?["name"]?.string == name)
         #expect(json["host"]?.string == name)
         #expect(json["in_iface"]?.string == name)
         #expect(!line.dropLast().contains("\n"))
@@ -155,17 +181,16 @@ struct JSONLinesTests {
     @Test("a rule that no registered policy has is left out, and the event still tells its reason")
     func unknownRule() throws {
         for (index, epoch) in [(2, 4), (-2, 4), (0, 3), (Int(Int32.max), 4)] {
-            let line = someFormat().line(
+            let line = someResolver().line(
                 event(.deny) {
                     $0.rule = Int32(index)
                     $0.policyEpoch = UInt32(epoch)
                 })
             let json = try #require(JSONValue(line))
-            #expect(json["firewall"]?["rule"] == nil)
-            #expect(json["firewall"]?["priority"] == nil)
-            #expect(json["firewall"]?["explain"] == nil)
-            #expect(json["firewall"]?["name"]?.string == "Deny Rule")
-            #expect((json["firewall"]?["mode"] == nil) == (epoch == 3))
+            #expect(json["portreeve"]?["rule"] == nil)
+            #expect(json["portreeve"]?["priority"] == nil)
+            #expect(json["portreeve"]?["name"]?.string == "Deny Rule")
+            #expect((json["portreeve"]?["mode"] == nil) == (epoch == 3))
         }
     }
 
@@ -177,18 +202,44 @@ struct JSONLinesTests {
         #expect(history[2] != nil)
         history.register(PolicyNames(epoch: 9, mode: .tap, rules: [noTelnet]))
         #expect(history[9]?.mode == .tap)
-        #expect(history.rule(0, epoch: 9)?.name == "No telnet")
+        #expect(history[9]?.rule(0)?.name == "No telnet")
         #expect(history[2] != nil)
     }
 
     @Test("a built-in rule has no file to point to")
     func builtInRule() throws {
-        let line = someFormat().line(
+        let line = someResolver().line(
             event(.deny) {
                 $0.rule = 1
                 $0.policyEpoch = 4
             })
-        #expect(try #require(JSONValue(line))["firewall"]?["explain"]?.string == "rule built-in: path MTU")
+        let facts = try #require(JSONValue(line))["portreeve"]
+        #expect(facts?["rule"]?.string == "built-in: path MTU")
+        #expect(facts?["rule_file"] == nil && facts?["rule_line"] == nil)
+    }
+
+    @Test(
+        "what was or would have been dropped is a drop, all else the firewall's own; only what got no further was dropped"
+    )
+    func kinds() throws {
+        for action in EventAction.allCases {
+            let json = try #require(JSONValue(someResolver().line(event(.deny, action: action))))
+            let isDrop = [.deny, .tapDeny, .failOpen, .observed].contains(action)
+            #expect(json["event_type"]?.string == (isDrop ? "drop" : "portreeve"))
+            #expect((json["drop"] == nil) == !isDrop && (json["verdict"] == nil) == !isDrop)
+            #expect((json["portreeve"]?["explain"] == nil) == !isDrop)
+            let verdict = action == .deny || action == .observed ? "drop" : "pass"
+            if isDrop { #expect(json["verdict"]?["action"]?.string == verdict) }
+        }
+    }
+
+    @Test("a record says how many events its output gave up before it, where it gave up any")
+    func lost() throws {
+        let record = EventRecord(EventSummary(event(.deny)))
+        let some = try #require(JSONValue(someResolver().line(record, at: RecordPlace(sequence: 9, lost: 3))))
+        #expect(some["portreeve"]?["sequence"]?.number == 9 && some["portreeve"]?["lost"]?.number == 3)
+        let none = try #require(JSONValue(someResolver().line(record, at: RecordPlace(sequence: 10))))
+        #expect(none["portreeve"]?["sequence"]?.number == 10 && none["portreeve"]?["lost"] == nil)
     }
 
     @Test("interfaces: in, out, both of a forwarded packet, and one that is gone")
@@ -196,7 +247,7 @@ struct JSONLinesTests {
         func line(_ entered: UInt32, _ leaves: UInt32) throws -> JSONValue {
             try #require(
                 JSONValue(
-                    someFormat().line(
+                    someResolver().line(
                         event(.deny) {
                             $0.metadata.inInterface = entered
                             $0.metadata.outInterface = leaves
@@ -215,7 +266,7 @@ struct JSONLinesTests {
     func packetData(count: Int) throws {
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 7 + 250) }
         let record = EventRecord(EventSummary(event(.deny)), packet: bytes)
-        let text = try #require(JSONValue(someFormat().line(record)))["packet"]?.string
+        let text = try #require(JSONValue(someResolver().line(record)))["packet"]?.string
         if count == 0 {
             #expect(text == nil)
         } else {
@@ -227,24 +278,30 @@ struct JSONLinesTests {
     func manySources() throws {
         var merged = MergedEvents()
         for number in 0..<5 {
-            merged.merge(EventSummary(event(.outOfAllowedPolicy, source: UInt32(number), at: .ms(100))))
+            merged.merge(
+                EventSummary(
+                    event(.outOfAllowedPolicy, source: UInt32(number), at: .ms(100)) {
+                        $0.remedy.insert(.noAllowRule)
+                    }))
         }
-        let line = someFormat().line(EventRecord(merged.summaries[0]))
+        let line = someResolver().line(EventRecord(merged.summaries[0]))
         #expect(
             line == """
-                {"timestamp":"2026-11-21T09:15:02.100000+0000","host":"web-01","event_type":"firewall",\
+                {"timestamp":"2026-11-21T09:15:02.100000+0000","host":"web-01","event_type":"drop",\
                 "in_iface":"eth0","dest_ip":"192.0.2.10","dest_port":80,"proto":"TCP",\
-                "firewall":{"reason":"out-of-allowed-policy","id":123,"name":"Out Of Allowed Policy",\
+                "drop":{"reason":"out-of-allowed-policy"},"verdict":{"action":"drop"},\
+                "portreeve":{"reason":"out-of-allowed-policy","id":123,"name":"Out Of Allowed Policy",\
                 "action":"deny","direction":"incoming","stage":"R","note":"many sources","count":5,\
                 "first":"2026-11-21T09:15:02.100000+0000","last":"2026-11-21T09:15:02.100000+0000",\
-                "hook":"prerouting","queue":0,"policy_epoch":0,"explain":"rules"},"frame":{"type":"IPv4"}}
+                "hook":"prerouting","queue":0,"policy_epoch":0,\
+                "explain":["rules: no allow or force-allow rule matches"],"sequence":1},"frame":{"type":"IPv4"}}
 
                 """)
     }
 
     @Test("fields of unusual packets", arguments: UnusualPacket.all)
     func unusual(packet: UnusualPacket) throws {
-        let line = someFormat().line(event(.invalidFlags, packet.packet))
+        let line = someResolver().line(event(.invalidFlags, packet.packet))
         let json = try #require(JSONValue(line))
         for (path, value) in packet.present {
             let found = path.split(separator: ".").reduce(json as JSONValue?) { $0?[String($1)] }
@@ -258,17 +315,16 @@ struct JSONLinesTests {
 
     @Test("the same record gives the same bytes, behind whatever the buffer holds")
     func determinism() {
-        let format = someFormat()
-        var text = Array("before\n".utf8)
-        for number in 0..<100 {
-            let record = EventRecord(EventSummary(event(.deny, source: UInt32(number))), packet: [1, 2])
-            format.append(record, clockOffset: .seconds(someSaturday), to: &text)
+        func text() -> [UInt8] {
+            var text = Array("before\n".utf8)
+            for number in 0..<100 {
+                let record = EventRecord(EventSummary(event(.deny, source: UInt32(number))), packet: [1, 2])
+                let place = RecordPlace(sequence: UInt64(number))
+                EventFormat.json.append(someResolver().fields(record), at: place, to: &text)
+            }
+            return text
         }
-        var again = Array("before\n".utf8)
-        for number in 0..<100 {
-            let record = EventRecord(EventSummary(event(.deny, source: UInt32(number))), packet: [1, 2])
-            someFormat().append(record, clockOffset: .seconds(someSaturday), to: &again)
-        }
+        let (text, again) = (text(), text())
         #expect(text == again)
         #expect(text.starts(with: Array("before\n{\"timestamp\"".utf8)))
     }
@@ -311,9 +367,10 @@ struct UnusualPacket: CustomTestStringConvertible, Sendable {
             packet: PacketBuilder.arpRequest(for: "192.0.2.1", from: "192.0.2.2").ethernet(),
             present: [
                 ("frame.type", .string("ARP")), ("frame.src_mac", .string("02:00:00:00:00:01")),
+                ("ether.src_mac", .string("02:00:00:00:00:01")),
                 ("src_ip", .string("192.0.2.2")), ("dest_ip", .string("192.0.2.1")),
             ],
-            absent: ["src_port", "proto", "tcp", "frame.ttl"]),
+            absent: ["src_port", "proto", "tcp", "frame.ttl", "drop.len", "flow_id", "community_id"]),
         UnusualPacket(
             name: "another EtherType",
             packet: PacketBuilder.raw(etherType: 0x88, [1, 2, 3]).ethernet(),
@@ -326,14 +383,17 @@ struct UnusualPacket: CustomTestStringConvertible, Sendable {
         UnusualPacket(
             name: "all TCP flags",
             packet: PacketBuilder.ipv4(from: "198.51.100.9", to: "192.0.2.10").tcp(1, 2, TCPFlags(rawValue: 0xff)),
-            present: [("tcp.flags", .string("FSRPAUEC"))], absent: []),
+            present: [
+                ("tcp.flags", .string("FSRPAUEC")), ("drop.tcpflags", .string("FSRPAUEC")), ("drop.syn", .bool(true)),
+                ("drop.urg", .bool(true)),
+            ], absent: ["ether", "drop.udplen", "drop.icmp_id", "drop.hoplimit"]),
         UnusualPacket(
             name: "ICMPv6",
             packet: PacketBuilder.ipv6(from: "fe80::1", to: "ff02::1").icmp(128, code: 1),
             present: [
                 ("proto", .string("IPv6-ICMP")), ("icmp_type", .number(128)), ("icmp_code", .number(1)),
-                ("src_ip", .string("fe80::1")),
-            ], absent: ["src_port", "dest_port"]),
+                ("src_ip", .string("fe80::1")), ("drop.icmp_id", .number(0)), ("drop.hoplimit", .number(64)),
+            ], absent: ["src_port", "dest_port", "drop.ttl"]),
         UnusualPacket(
             name: "a first fragment",
             packet: PacketBuilder.ipv4(from: "198.51.100.9", to: "192.0.2.10").udp(53, 5353).payload(count: 100)
@@ -348,11 +408,12 @@ struct UnusualPacket: CustomTestStringConvertible, Sendable {
                 .identification(4711).fragment(64..<108),
             present: [
                 ("frame.fragment", .string("last")), ("frame.fragment_offset", .number(64)), ("proto", .string("UDP")),
-            ], absent: ["src_port", "dest_port"]),
+                ("drop.ipid", .number(4711)),
+            ], absent: ["src_port", "dest_port", "flow_id", "community_id", "drop.udplen"]),
         UnusualPacket(
             name: "a protocol without a name",
             packet: PacketBuilder.ipv4(from: "198.51.100.9", to: "192.0.2.10").upperLayer(99).payload([1]),
-            present: [("proto", .string("099"))], absent: ["src_port", "tcp"]),
+            present: [("proto", .string("099")), ("drop.len", .number(21))], absent: ["src_port", "tcp"]),
         UnusualPacket(
             name: "a mapped address in IPv6",
             packet: PacketBuilder.ipv6(from: "::ffff:192.0.2.1", to: "fd00::1").tcp(1, 2, [.syn]),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-import EventReader
 import Glibc
 import Testing
+
+@testable import EventReader
 
 @Suite("Lines of a growing file")
 struct LineReaderTests {
@@ -25,15 +26,13 @@ struct LineReaderTests {
         unsafe unlink(path + ".1")
     }
 
-    private func text(_ line: [UInt8]?) -> String? { line.map { String(decoding: $0, as: UTF8.self) } }
-
     private func rest(_ reader: inout LineReader) throws -> [String] {
         var lines: [String] = []
         while let line = try reader.next() { lines.append(String(decoding: line, as: UTF8.self)) }
         return lines
     }
 
-    @Test("complete lines come one by one; what is still being written comes when it is complete, or at the end")
+    @Test("complete lines come one by one; what is still being written comes when it is complete")
     func growing() throws {
         defer { remove() }
         append("one\n\ntwo\nthr")
@@ -43,8 +42,6 @@ struct LineReaderTests {
         #expect(try reader.next() == nil)
         append("\nfour")
         #expect(try rest(&reader) == ["three"])
-        #expect(text(reader.remainder()) == "four")
-        #expect(reader.remainder() == nil)
     }
 
     @Test("lines longer than a read arrive whole")
@@ -59,11 +56,10 @@ struct LineReaderTests {
     @Test("a line over the limit is skipped, and the next one is read")
     func endlessLine() throws {
         defer { remove() }
-        append(String(repeating: "x", count: LineReader.longestLine + 1) + "\nafter\n")
-        append(String(repeating: "y", count: 3 * LineReader.longestLine))
+        append(String(repeating: "x", count: LineBuffer.longestLine + 1) + "\nafter\n")
+        append(String(repeating: "y", count: 3 * LineBuffer.longestLine))
         var reader = try LineReader(path: path)
         #expect(try rest(&reader) == ["after"])
-        #expect(reader.remainder() == nil)
         append("end\nlast\n")
         #expect(try rest(&reader) == ["last"])
     }
@@ -107,30 +103,6 @@ struct LineReaderTests {
         unsafe truncate(path, 0)
         append("new\n")
         #expect(try rest(&reader) == ["new"])
-    }
-
-    @Test(
-        "the last lines can be asked for",
-        arguments: [(0, [String]()), (1, ["c"]), (2, ["b", "c"]), (3, ["a", "b", "c"]), (99, ["a", "b", "c"])])
-    func lastLines(count: Int, expected: [String]) throws {
-        defer { remove() }
-        append("a\nb\nc\n")
-        var reader = try LineReader(path: path)
-        try reader.skipToLast(count)
-        #expect(try rest(&reader) == expected)
-        append("d\n")
-        #expect(try rest(&reader) == ["d"])
-    }
-
-    @Test("the last lines of a file that is longer than one read")
-    func lastOfMany() throws {
-        defer { remove() }
-        append((0..<50_000).map { "line \($0)\n" }.joined())
-        var reader = try LineReader(path: path)
-        try reader.skipToLast(20_000)
-        let lines = try rest(&reader)
-        #expect(lines.count == 20_000)
-        #expect(lines.first == "line 30000")
     }
 
     @Test("a file that is not there is refused with its path")

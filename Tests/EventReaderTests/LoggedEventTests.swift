@@ -23,13 +23,14 @@ func record(
     var summary = EventSummary(event)
     summary.last = Instant(nanoseconds: (milliseconds + lasting) * 1_000_000)
     change(&summary)
-    var format = JSONLines(host: "web-01")
+    var resolver = RecordResolver(host: "web-01", flowSeed: (1, 2))
     let rule = Rule(
         name: "No telnet", action: .deny, priority: 0, direction: .incoming,
         position: SourcePosition(file: "p.yaml", line: 1, column: 1))
-    format.policies.register(PolicyNames(epoch: 0, mode: .inline, rules: [rule]))
+    resolver.register(PolicyNames(epoch: 0, mode: .inline, rules: [rule]))
     var line: [UInt8] = []
-    format.append(EventRecord(summary), clockOffset: .seconds(saturday), to: &line)
+    let fields = resolver.fields(EventRecord(summary), clockOffset: .seconds(saturday))
+    EventFormat.json.append(fields, at: RecordPlace(sequence: 1), to: &line)
     return Array(line.dropLast())
 }
 
@@ -76,8 +77,26 @@ struct LoggedEventTests {
             "{\"event_type\":\"firewall\",\"firewall\":{\"reason\":\"deny\"}}",
             "{\"event_type\":\"firewall\",\"timestamp\":\"yesterday\",\"firewall\":{\"reason\":\"deny\"}}",
             "{\"event_type\":\"firewall\",\"timestamp\":\"2026-11-21T09:15:02.123456+0000\",\"firewall\":{\"reason\":\"no\"}}",
+            "{\"event_type\":\"drop\",\"timestamp\":\"2026-11-21T09:15:02.123456+0000\",\"drop\":{\"reason\":\"rules\"}}",
+            "{\"event_type\":\"drop\",\"timestamp\":\"2026-11-21T09:15:02.123456+0000\",\"portreeve\":{\"reason\":\"no\"}}",
+            "{\"event_type\":\"alert\",\"timestamp\":\"2026-11-21T09:15:02.123456+0000\",\"firewall\":{\"reason\":\"deny\"}}",
         ])
     func foreign(line: String) { #expect(LoggedEvent(line: Array(line.utf8)) == nil) }
+
+    @Test("a record of the form that came first is read too: rotated files hold it after an upgrade")
+    func firstForm() throws {
+        let line = """
+            {"timestamp":"2026-11-21T09:15:02.123456+0000","host":"web-01","event_type":"firewall","in_iface":"eth0",\
+            "src_ip":"198.51.100.9","src_port":40112,"dest_ip":"192.0.2.10","dest_port":443,"proto":"TCP",\
+            "firewall":{"reason":"out-of-connection","id":100,"name":"Out Of Connection","action":"deny",\
+            "direction":"incoming","stage":"T","count":3,"first":"2026-11-21T09:15:02.123456+0000",\
+            "last":"2026-11-21T09:15:02.900000+0000","explain":"stateful.tcp.enabled"}}
+            """
+        let event = try #require(LoggedEvent(line: Array(line.utf8)))
+        #expect(event.reason == .outOfConnection && event.action == "deny" && event.count == 3)
+        #expect(event.last - event.first == 776_544)
+        #expect(event.destination?.text == "192.0.2.10:443")
+    }
 
     @Test("a record cut anywhere is refused, and none traps")
     func cut() {

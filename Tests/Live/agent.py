@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 
+import records
 from lab import wait_until
 
 
@@ -183,7 +184,7 @@ class Agent:
             file.seek(self._read)
             lines, _, _ = file.read().rpartition(b"\n")
         self._read += len(lines) + 1 if lines else 0
-        return [json.loads(line) for line in lines.splitlines()]
+        return records.parsed(lines.splitlines())
 
     def wait_for_events(self, count=1, seconds=30):
         """Waits until `count` events came since the last call, folded ones counted as often as they happened; returns
@@ -192,7 +193,7 @@ class Agent:
 
         def enough():
             found.extend(self.events())
-            return sum(event["firewall"].get("count", 1) for event in found) >= count
+            return sum(event["portreeve"].get("count", 1) for event in found) >= count
 
         try:
             wait_until(enough, f"{count} events", seconds)
@@ -222,5 +223,5 @@ def reasons(events):
     """Counter of the events' reasons by slug, folded ones counted as often as they happened."""
     counts = collections.Counter()
     for event in events:
-        counts[event["firewall"]["reason"]] += event["firewall"].get("count", 1)
+        counts[event["portreeve"]["reason"]] += event["portreeve"].get("count", 1)
     return counts

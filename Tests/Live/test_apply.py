@@ -80,12 +80,12 @@ class BesideAnAgent(unittest.TestCase):
         self.assertIn("checked: the agent judges", output)
         self.assertTrue(echoes(b"after\n"))
         agent.settled_report()
-        self.assertEqual([e["firewall"]["reason"] for e in agent.events() if e.get("proto") == "TCP"], [])
+        self.assertEqual([e["portreeve"]["reason"] for e in agent.events() if e.get("proto") == "TCP"], [])
         # Once the cold start is over, what is older than the agent's knowledge is Out Of Connection as ever.
         time.sleep(7)
         self.lab.client.scapy(f"send(IP(dst='{self.lab.host.ip4}')/TCP(sport=4000, dport=22, flags='A'))")
         found = agent.wait_for_events()
-        self.assertEqual([e["firewall"]["reason"] for e in found if e.get("proto") == "TCP"], ["out-of-connection"])
+        self.assertEqual([e["portreeve"]["reason"] for e in found if e.get("proto") == "TCP"], ["out-of-connection"])
 
     def test_an_agent_that_no_packet_reaches_has_its_rules_taken_back_at_once(self):
         agent = self.agent()

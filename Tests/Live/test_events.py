@@ -2,7 +2,6 @@
 """No drop goes uncounted: under floods, on a full disk, without the file, with a reader that never reads, and while the
 file is rotated; and traffic never waits for any of it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import isolation
 
 isolation.isolate()
 
+import records
 import services
 from agent import Agent, reasons
 from forge import Injector
@@ -73,11 +73,11 @@ class EventTests(unittest.TestCase):
         self.assert_accounted(agent, report)
         events = agent.events()
         wanted = {row["reason"]: row["written"] for row in report["reasons"]}
-        denied = [event for event in events if event["firewall"]["action"] == "deny"]
+        denied = [event for event in events if event["portreeve"]["action"] == "deny"]
         self.assertEqual(dict(reasons(denied)), wanted)
         self.assertGreater(wanted["out-of-allowed-policy"], 10_000)
         self.assertEqual(sum(row["lost"] for row in report["reasons"]), 0)
-        many = [event for event in denied if event["firewall"].get("note") == "many sources"]
+        many = [event for event in denied if event["portreeve"].get("note") == "many sources"]
         self.assertTrue(many)
         self.assertNotIn("src_ip", many[0])
 
@@ -145,11 +145,33 @@ class EventTests(unittest.TestCase):
         wait_until(read_all, "the reader gets what waits")
         while chunk := read(reader):
             text += chunk
-        lines = [json.loads(line) for line in text.splitlines()]
+        lines = records.parsed(text.splitlines())
         report = agent.report()
         self.assert_accounted(agent, report, 14_000)
         self.assertEqual(sum(row["lost"] for row in report["reasons"]), 0)
         self.assertEqual(sum(reasons(lines).values()), 14_000)
+
+    def test_records_are_numbered_and_a_restart_begins_anew(self):
+        agent = self.agent()
+        for _ in range(2):
+            self.drops(5)
+            found = agent.wait_for_events(5)
+            self.assertEqual([event["portreeve"]["sequence"] for event in found], [1, 2, 3, 4, 5])
+            self.assertEqual([event["portreeve"].get("lost") for event in found], [None] * 5)
+            self.assertEqual(agent.stop(), 0)
+            agent.start()
+
+    def test_status_accounts_for_each_output(self):
+        agent = self.agent()
+        self.drops(9)
+        agent.wait_for_events(9)
+        outputs = agent.settled_report()["outputs"]
+        self.assertEqual([(output["name"], output["format"], output["target"]) for output in outputs],
+                         [("file", "json", agent.events_file)])
+        self.assertEqual({key: outputs[0][key] for key in ("received", "written", "pending", "lost", "records", "trouble")},
+                         {"received": 9, "written": 9, "pending": 0, "lost": 0, "records": 9, "trouble": None})
+        self.assertIn(f"events       file {agent.events_file} (json): written 9, pending 0, lost 0; records 9",
+                      agent.tool("status", "--agent-only", check=False))
 
     def test_rotation_loses_no_line(self):
         agent = self.agent()
@@ -166,12 +188,15 @@ class EventTests(unittest.TestCase):
             wait_until(lambda: os.path.exists(agent.events_file), "the file is made anew", process=agent.process)
         self.drops(200)
         self.assert_accounted(agent, agent.settled_report(), 1200)
-        ports = []
+        ports, numbers = [], []
         for path in files:
             with open(path) as file:
-                ports += [json.loads(line)["src_port"] for line in file]
+                found = records.parsed(file)
+            ports += [event["src_port"] for event in found]
+            numbers += [event["portreeve"]["sequence"] for event in found]
         self.assertEqual(len(ports), 1200)
         self.assertEqual(len(set(ports)), 200)
+        self.assertEqual(sorted(numbers), list(range(1, 1201)))
 
 
 def read(descriptor):

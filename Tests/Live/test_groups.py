@@ -139,7 +139,7 @@ class GroupTests(unittest.TestCase):
         with one_cpu():
             os.write(tunnel, packet)
             events = self.before_fence()
-        return [(event["firewall"]["reason"], event["src_ip"]) for event in events] == [("unsolicited-udp", source)]
+        return [(event["portreeve"]["reason"], event["src_ip"]) for event in events] == [("unsolicited-udp", source)]
 
     @contextlib.contextmanager
     def tunnel(self, name):

@@ -107,7 +107,7 @@ class ReloadTests(LifeTests):
                 events = agent.wait_for_events(2)
                 self.assertEqual(set(reasons(events)), {"deny"}, events)
                 for event in events:
-                    self.assertEqual(event["firewall"]["rule"], "Echo is off")
+                    self.assertEqual(event["portreeve"]["rule"], "Echo is off")
                     self.assertIn(address, (event["src_ip"], event["dest_ip"]))
                 stopped = conversation.progress
                 agent.write_policy(POLICY)
@@ -341,8 +341,8 @@ class EndTests(LifeTests):
                     self.assertEqual(self.host.queues()[0]["socket"], lost)
                 events = [event for event in agent.wait_for_events(lost) if event.get("dest_port") is None]
                 self.assertEqual(reasons(events), {"internal-driver-error": lost})
-                self.assertEqual({event["firewall"]["action"] for event in events}, {action})
-                self.assertIn(f"queue full 0, socket buffer full {lost}", events[-1]["firewall"]["note"])
+                self.assertEqual({event["portreeve"]["action"] for event in events}, {action})
+                self.assertIn(f"queue full 0, socket buffer full {lost}", events[-1]["portreeve"]["note"])
                 scrape = self.host.run("curl", "-sSf", "-m", 30, "--unix-socket", f"{agent.directory}/metrics.sock",
                                        "http://localhost/metrics")
                 self.assertIn(f'portreeve_queue_lost_packets_total{{queue="0",cause="socket-full"}} {lost}\n', scrape)
@@ -366,8 +366,8 @@ class EndTests(LifeTests):
         events = agent.wait_for_events(lost)
         self.assertEqual(agent.report()["queues"][0]["overflows"], 0)
         self.assertEqual(dict(reasons(events)), {"internal-driver-error": lost})
-        self.assertEqual(events[0]["firewall"]["action"], "observed")
-        self.assertIn(f"queue full {lost}", events[-1]["firewall"]["note"])
+        self.assertEqual(events[0]["portreeve"]["action"], "observed")
+        self.assertIn(f"queue full {lost}", events[-1]["portreeve"]["note"])
         self.assertTrue(self.can_connect())
 
     def test_a_worker_that_hangs_ends_the_agent(self):
@@ -427,8 +427,8 @@ class InterfaceTests(LifeTests):
         events = agent.wait_for_events(refused)
         self.assertGreater(refused, 0)
         self.assertEqual(reasons(events), {"internal-driver-error": refused})
-        self.assertEqual({(event["firewall"]["id"], event["firewall"]["action"]) for event in events}, {(120, "observed")})
-        self.assertIn(f"verdicts refused {refused}", events[-1]["firewall"]["note"])
+        self.assertEqual({(event["portreeve"]["id"], event["portreeve"]["action"]) for event in events}, {(120, "observed")})
+        self.assertIn(f"verdicts refused {refused}", events[-1]["portreeve"]["note"])
         self.host.run("ip", "link", "set", "eth0", "up")
         for family, route in zip(("-4", "-6"), routes):
             self.host.run("ip", family, "route", "replace", *route)
@@ -498,7 +498,7 @@ class StartTests(LifeTests):
         with self.assertRaises(CommandFailed):
             self.client.run("curl", "-sS", "-m", 1, f"http://{self.host.ip4}:81/")
         event = agent.wait_for_events()[0]
-        self.assertEqual((event["firewall"]["reason"], event["firewall"]["hook"]), ("out-of-allowed-policy", "input"))
+        self.assertEqual((event["portreeve"]["reason"], event["portreeve"]["hook"]), ("out-of-allowed-policy", "input"))
         self.assertIs(agent.report()["fragments_visible"], False)
 
 

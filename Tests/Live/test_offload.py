@@ -133,7 +133,7 @@ class OffloadTests(OffloadLab):
             return {event["dest_ip"] for event in found} == set(addresses)
 
         wait_until(both_refused, "both flows are refused")
-        self.assertEqual({event["firewall"].get("rule") for event in found}, {"No bulk"})
+        self.assertEqual({event["portreeve"].get("rule") for event in found}, {"No bulk"})
         # What had come before may still be on its way through the client.
         agent.wait_for_events(6)
         counts = [self.lines(client) for client in clients]
@@ -194,7 +194,7 @@ class OffloadTests(OffloadLab):
             f"conf.L3socket = L3RawSocket\nsend(IP(src='{self.lab.host.ip4}', dst='{self.lab.client.ip4}')/"
             f"TCP(sport=5201, dport={port}, flags='AU', urgptr=1, seq=1, ack=1)/b'x')")
         found = [e for e in agent.wait_for_events() if e.get("proto") == "TCP"]
-        self.assertEqual([e["firewall"].get("rule") for e in found], ["No urgent data"])
+        self.assertEqual([e["portreeve"].get("rule") for e in found], ["No urgent data"])
 
     def test_marks_of_others_survive(self):
         self.lab.host.rules(
@@ -227,7 +227,7 @@ class OffloadTests(OffloadLab):
             "data.settimeout(1)\n"
             "print(data.connect_ex((sys.argv[1], 4000)))\n", self.lab.host.ip4)
         found = [e for e in agent.wait_for_events() if e.get("proto") == "TCP"]
-        self.assertEqual({(e["firewall"]["reason"], e["dest_port"]) for e in found}, {("out-of-allowed-policy", 4000)})
+        self.assertEqual({(e["portreeve"]["reason"], e["dest_port"]) for e in found}, {("out-of-allowed-policy", 4000)})
 
 
 class ForwardedTests(OffloadLab):

@@ -538,16 +538,15 @@ def expected(row, case, scene):
     packet = dissected(packet)
     incoming = direction == "incoming"
     fields = {
-        "event_type": "firewall", "src_ip": packet.src, "dest_ip": packet.dst, "proto": protocol(packet),
+        "event_type": "drop", "src_ip": packet.src, "dest_ip": packet.dst, "proto": protocol(packet),
         "in_iface": "eth0" if incoming else None, "out_iface": None if incoming else "eth0",
         "src_port": None, "dest_port": None, "icmp_type": None, "icmp_code": None, "tcp": None,
-        "firewall": {
+        "portreeve": {
             "reason": row.slug, "id": row.id, "name": case.fields.get("rule") or row.name, "action": "deny",
             "direction": direction, "stage": row.stage, "rule": case.fields.get("rule"),
             "priority": case.fields.get("priority"), "count": 1,
             "mode": "tap" if case.policy == "tap" else "inline",
-            "hook": "prerouting" if incoming else "output", "queue": 0, "policy_epoch": 1, "note": None,
-            "explain": row.setting},
+            "hook": "prerouting" if incoming else "output", "queue": 0, "policy_epoch": 1, "note": None},
         "frame": {
             "type": "IPv4" if scene.version == 4 else "IPv6", "length": len(bytes(packet)),
             "ttl": packet.ttl if scene.version == 4 else packet.hlim, "fragment": fragment(packet),
@@ -564,10 +563,10 @@ def expected(row, case, scene):
         fields |= {"icmp_type": packet[ICMP].type, "icmp_code": packet[ICMP].code}
     if case.fields.get("ports") is False:
         fields |= {"src_port": None, "dest_port": None}
-    if case.fields.get("rule"):
-        fields["firewall"]["explain"] = None
-    fields["firewall"]["action"] = case.fields.get("action", "deny")
-    return fields | {key: value for key, value in case.fields.items() if key in fields and key != "firewall"}
+    action = fields["portreeve"]["action"] = case.fields.get("action", "deny")
+    if action == "log-only":
+        fields["event_type"] = "portreeve"
+    return fields | {key: value for key, value in case.fields.items() if key in fields and key != "portreeve"}
 
 
 def protocol(packet):
@@ -685,15 +684,25 @@ class ReasonTests(unittest.TestCase):
     def assert_fields(self, event, wanted):
         """Every field that is wanted is there, and those wanted as None are not."""
         got = {key: event.get(key) for key in wanted}
-        for part in ("firewall", "frame", "tcp"):
+        for part in ("portreeve", "frame", "tcp"):
             if wanted.get(part):
                 got[part] = {key: event.get(part, {}).get(key) for key in wanted[part]}
-        if wanted["firewall"]["rule"]:
-            got["firewall"]["explain"] = None
-            self.assertRegex(event["firewall"]["explain"], rf"^rule {wanted['firewall']['rule']} \(.*policy\.yaml:\d+\)$")
         self.assertEqual(got, wanted)
-        self.assertEqual(event["firewall"]["first"], event["timestamp"])
-        self.assertEqual(event["firewall"]["last"], event["timestamp"])
+        self.assert_explained(event, event["portreeve"])
+        self.assertEqual(event["portreeve"]["first"], event["timestamp"])
+        self.assertEqual(event["portreeve"]["last"], event["timestamp"])
+
+    def assert_explained(self, event, facts):
+        """What decided is named, and where a rule did its place."""
+        if "rule" in facts:
+            place = f"{facts['rule_file']}:{facts['rule_line']}"
+            self.assertRegex(place, r"policy\.yaml:\d+$")
+        if facts["reason"] == "deny":
+            self.assertEqual(len(facts["explain"]), 1)
+            self.assertTrue(facts["explain"][0].startswith(f'rule "{facts["rule"]}" ({place}:'), facts)
+        if event["event_type"] == "drop":
+            self.assertIn("cause", facts)
+            self.assertEqual(event["verdict"], {"action": "drop" if facts["action"] == "deny" else "pass"})
 
     def test_every_reason_has_a_case(self):
         wanted = {row.slug for row in self.rows.values()

@@ -20,6 +20,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter, PcapWriter
 
+import records
 from agent import binaries
 
 TOOL = os.path.join(binaries(), "portreeve")
@@ -69,10 +70,10 @@ class ReplayTests(unittest.TestCase):
             [TOOL, "replay", "--policy", self.policy, *words], capture_output=True, timeout=60, **options)
         self.assertEqual(done.returncode, status, done.stderr.decode())
         self.output = done.stdout
-        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+        return records.parsed(done.stdout.splitlines()), done.stderr.decode()
 
     def found(self, events):
-        return [(e["frame"]["number"], e["firewall"]["reason"], e["firewall"].get("rule")) for e in events]
+        return [(e["frame"]["number"], e["portreeve"]["reason"], e["portreeve"].get("rule")) for e in events]
 
     mixed = [
         syn(80), syn(23, sport=40_001), syn(443, sport=40_002), syn(23, PEER6, HOST6), syn(23, "192.0.2.1", "192.0.2.2"),
@@ -111,7 +112,7 @@ class ReplayTests(unittest.TestCase):
         path = self.capture([syn(23, sport=40_000 + n) for n in range(5)])
         events, summary = self.replay("--local", HOST, path)
         single, _ = self.replay("--no-fold", "--local", HOST, path)
-        self.assertEqual(sum(e["firewall"]["count"] for e in events), 5)
+        self.assertEqual(sum(e["portreeve"]["count"] for e in events), 5)
         self.assertLess(len(events), 5)
         self.assertEqual(self.found(single), [(n, "deny", "No telnet") for n in range(1, 6)])
         self.assertIn("5 packets: 0 passed, 5 dropped\n", summary)

@@ -65,12 +65,12 @@ class RouterTests(unittest.TestCase):
 
         event = self.refused(agent, self.host.ip4, self.host, "http://198.18.2.1:8081/")
         self.assertEqual(
-            (event["firewall"]["reason"], event["firewall"]["direction"], event["firewall"]["hook"], event["in_iface"],
+            (event["portreeve"]["reason"], event["portreeve"]["direction"], event["portreeve"]["hook"], event["in_iface"],
              event["out_iface"], event["src_ip"], event["dest_ip"], event["dest_port"]),
             ("out-of-allowed-policy", "incoming", "forward", "out0", "in0", self.host.ip4, self.client.ip4, 81))
         event = self.refused(agent, self.client.ip4, self.client, f"http://{self.host.ip4}:81/")
         self.assertEqual(
-            (event["firewall"]["reason"], event["firewall"]["direction"], event["in_iface"], event["out_iface"],
+            (event["portreeve"]["reason"], event["portreeve"]["direction"], event["in_iface"], event["out_iface"],
              event["src_ip"], event["dest_ip"], event["dest_port"]),
             ("out-of-allowed-policy", "outgoing", "in0", "out0", self.client.ip4, self.host.ip4, 81))
 
@@ -79,7 +79,7 @@ class RouterTests(unittest.TestCase):
         self.assertTrue(self.get(self.host, f"http://[{self.client.ip6}]/file"))
         self.assertEqual(agent.events(), [])
         event = self.refused(agent, self.host.ip6, self.host, f"http://[{self.client.ip6}]:81/")
-        self.assertEqual((event["firewall"]["direction"], event["in_iface"]), ("outgoing", "out0"))
+        self.assertEqual((event["portreeve"]["direction"], event["in_iface"]), ("outgoing", "out0"))
 
     def test_without_inside_interfaces_forwarded_packets_pass(self):
         agent = self.agent("")

@@ -68,6 +68,11 @@ class SchemaTests(unittest.TestCase):
     def complaints(self, policy):
         return [f"{error.json_path}: {error.message}"[:300] for error in self.validator.iter_errors(policy)]
 
+    def test_that_of_the_events_is_one_too(self):
+        schema = json.loads(subprocess.check_output([os.path.join(binaries(), "portreeve"), "schema", "--events"]))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        self.assertEqual(list(without_description(schema, "$")), [])
+
     def test_it_is_a_schema(self):
         jsonschema.Draft202012Validator.check_schema(self.schema)
 
@@ -116,6 +121,14 @@ class SchemaTests(unittest.TestCase):
         count = sum(map(len, left.values()))
         print(f"{lines - count} of {lines} lines are refused by the schema, {count} by the parser only", flush=True)
         self.assertGreater(lines, 300)
+
+
+def without_description(schema, path):
+    """Paths of the keys that nothing is said of."""
+    for name, value in schema.get("properties", {}).items():
+        if "description" not in value:
+            yield f"{path}.{name}"
+        yield from without_description(value, f"{path}.{name}")
 
 
 if __name__ == "__main__":

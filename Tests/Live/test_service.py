@@ -255,7 +255,7 @@ class CrashTests(ServiceTests):
                 self.assertEqual(self.host.queues()[0]["waiting"], 0)
                 events = agent.wait_for_events(10)
                 self.assertEqual(reasons(events), {"internal-driver-error": 10})
-                self.assertIn("10 packets that the process before had received", events[0]["firewall"]["note"])
+                self.assertIn("10 packets that the process before had received", events[0]["portreeve"]["note"])
                 self.assertEqual(agent.report()["queues"][0]["refused_verdicts"], 0)
                 self.assertEqual(self.lost(agent), {"undecided": 10})
                 agent.end()
@@ -284,7 +284,7 @@ class CrashTests(ServiceTests):
             lost = self.host.queues()[0]["full"] - total
             events = agent.wait_for_events(lost)
             self.assertEqual(reasons(events), {"internal-driver-error": lost})
-            self.assertRegex(events[0]["firewall"]["note"],
+            self.assertRegex(events[0]["portreeve"]["note"],
                              r"^\d+ packets were lost while no agent read the queue: queue full \d+, socket buffer full 0$")
             total += lost
             self.assertEqual(agent.report()["queues"][0]["kernel_queue_drops"], total)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`portreeve` against a running agent, and against none."""
 
+import gzip
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import isolation
 
 isolation.isolate()
 
+import records
 import services
 from agent import Agent, binaries
 from lab import Lab, wait_until
@@ -109,12 +111,40 @@ class AgentTests(ToolTests):
         wait_until(lambda: "No telnet" in self.events() and ":7" in self.events(), "both events are written")
         self.assertIn("REASON", self.events().splitlines()[0])
         self.assertNotIn("No telnet", self.events("--reason", "out-of-allowed-policy"))
-        rows = [json.loads(line) for line in self.events("--json", "--rule", "No telnet").splitlines()]
+        rows = records.parsed(self.events("--json", "--rule", "No telnet").splitlines())
         self.assertTrue(rows and all(row["dest_port"] == 23 for row in rows))
         self.assertTrue(self.events("--address", f"{self.lab.client.ip4}/32", "--since", "10m", "--json"))
         self.assertFalse(self.events("--address", "203.0.113.1", "--json"))
         self.assertFalse(self.events("--until", "2020-01-01", "--json"))
         self.assertEqual(len(self.events("--json", "-n", "1").splitlines()), 1)
+
+    def test_events_are_read_across_rotations(self):
+        """Renamed and compressed, as logrotate leaves them; the newest last, and none hidden."""
+        name = self.agent.events_file
+        for port in (2001, 2002, 2003):
+            self.refused_port(port)
+            wait_until(lambda: f'"dest_port":{port}' in self.events("--json"), "the event is written")
+            os.rename(name, f"{name}-{port}")
+            self.tool("reopen", *self.control)
+            wait_until(lambda: os.path.exists(name), "the file is made anew")
+        for port in (2001, 2002):
+            with open(f"{name}-{port}", "rb") as plain, gzip.open(f"{name}-{port}.gz", "wb") as compressed:
+                compressed.write(plain.read())
+            os.remove(f"{name}-{port}")
+        self.refused_port(2004)
+        wait_until(lambda: '"dest_port":2004' in self.events("--json"), "the event is written")
+
+        def shown(*words):
+            ports = [row["dest_port"] for row in records.parsed(self.events("--json", *words).splitlines())]
+            return [port for port in dict.fromkeys(ports) if 2001 <= port <= 2004]
+
+        self.assertEqual(shown("--since", "2h"), [2001, 2002, 2003, 2004])
+        self.assertEqual(shown("--last", "1"), [2004])
+        follower = self.lab.host.start(TOOL, "events", "--follow", "--json", "-n", "1000", "--file", name)
+        wait_until(lambda: '"dest_port":2001' in follower.output(), "the past is shown", process=follower)
+        self.refused_port(2005)
+        wait_until(lambda: '"dest_port":2005' in follower.output(), "the present is followed", process=follower)
+        follower.stop()
 
     def test_following_goes_on_after_a_rotation(self):
         follower = self.lab.host.start(TOOL, "events", "--follow", "--json", "--file", self.agent.events_file)

@@ -176,8 +176,8 @@ class Traffic:
         found = self.agent.events()
         if isolation.is_user_namespace():
             # Who is not root of the host gets no larger socket buffer than net.core.rmem_max, and a busy machine fills that.
-            found = [e for e in found if e["firewall"]["reason"] != "internal-driver-error"]
-        self.assertEqual([(e["firewall"]["reason"], e.get("src_ip"), e.get("dest_port"), e.get("tcp")) for e in found], [])
+            found = [e for e in found if e["portreeve"]["reason"] != "internal-driver-error"]
+        self.assertEqual([(e["portreeve"]["reason"], e.get("src_ip"), e.get("dest_port"), e.get("tcp")) for e in found], [])
 
     def addresses(self):
         for address in (self.host.ip4, self.host.ip6):

@@ -36,7 +36,7 @@ class WarningTests(unittest.TestCase):
         self.addCleanup(agent.stop)
         events = agent.wait_for_events()
         self.assertEqual(reasons(events), {"invalid-adapter-configuration": 1})
-        facts = events[0]["firewall"]
+        facts = events[0]["portreeve"]
         self.assertEqual((facts["id"], facts["stage"], facts["action"]), (135, "E", "notice"))
         sentence = "interface eth7, named by interfaces.ignore, does not exist"
         self.assertIn(sentence, facts["note"])
@@ -50,7 +50,7 @@ class WarningTests(unittest.TestCase):
         self.addCleanup(self.lab.host.run, "ip", "link", "del", "tun9")
         agent = Agent(self.lab.host, POLICY.replace("lo,", "lo, tun9, eth7,"), queues=(6, 6), name="tun").start()
         self.addCleanup(agent.stop)
-        note = agent.wait_for_events()[0]["firewall"]["note"]
+        note = agent.wait_for_events()[0]["portreeve"]["note"]
         self.assertIn("interface eth7", note)
         self.assertNotIn("tun9", note + agent.log() + agent.tool("status", "--agent-only"))
 
@@ -61,8 +61,8 @@ class WarningTests(unittest.TestCase):
             self.lab.host.run("ip", "link", "del", "spare0")
             events = self.agent.wait_for_events()
             self.assertEqual(reasons(events), {"invalid-adapter-configuration": 1})
-            self.assertIn(sentence, events[0]["firewall"]["note"])
-            self.assertIn(f"{self.agent.policy}:6", events[0]["firewall"]["note"])
+            self.assertIn(sentence, events[0]["portreeve"]["note"])
+            self.assertIn(f"{self.agent.policy}:6", events[0]["portreeve"]["note"])
             self.assertIn(sentence, self.agent.tool("status", "--agent-only"))
             self.lab.host.run("ip", "link", "add", "spare0", "type", "veth", "peer", "name", "spare1")
             wait_until(lambda: sentence not in self.agent.tool("status", "--agent-only"), "the complaint is over")
@@ -72,7 +72,7 @@ class WarningTests(unittest.TestCase):
         self.lab.client.run("ping", "-c", 1, self.lab.host.ip4)
         events = self.idle.wait_for_events(seconds=90)
         self.assertEqual(reasons(events), {"invalid-adapter-configuration": 1})
-        self.assertIn("no packet has come to queue 0", events[0]["firewall"]["note"])
+        self.assertIn("no packet has come to queue 0", events[0]["portreeve"]["note"])
         self.assertIn("portreeve iptables --check", self.idle.tool("status", "--agent-only"))
         # The other agent is older, and its queue was fed.
         self.assertGreater(time.monotonic() - self.began, 60)

@@ -89,8 +89,9 @@ class PolicyTests(unittest.TestCase):
         for name in plans:
             self.assertRegex(run(path(TOOL), "scan", "--dry-run", "--plan", name), r"probes, at most")
 
-    def test_the_schema_is_that_of_the_tool(self):
+    def test_the_schemas_are_those_of_the_tool(self):
         self.assertEqual(text(path("/usr/share/portreeve/policy.schema.json")), run(path(TOOL), "schema"))
+        self.assertEqual(text(path("/usr/share/portreeve/events.schema.json")), run(path(TOOL), "schema", "--events"))
 
 
 class PageTests(unittest.TestCase):
@@ -98,7 +99,7 @@ class PageTests(unittest.TestCase):
         return sorted(glob.glob(path("/usr/share/man/man?/*.gz")))
 
     def test_each_program_and_subcommand_has_one(self):
-        expected = {"portreeved.8", "portreeve.8", "portreeve-policy.5"}
+        expected = {"portreeved.8", "portreeve.8", "portreeve-policy.5", "portreeve-event-record.5"}
         expected |= {f"portreeve-{each['commandName']}.8" for each in subcommands()}
         self.assertEqual({os.path.basename(name).removesuffix(".gz") for name in self.pages()}, expected)
 

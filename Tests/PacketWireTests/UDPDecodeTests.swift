@@ -14,12 +14,14 @@ struct UDPDecodeTests {
         #expect(headers.transport == .udp)
         #expect(headers.sourcePort == 5353)
         #expect(headers.destinationPort == 53)
+        #expect(headers.udpLength == 8)
         #expect(!headers.hasNoPayload)
     }
 
     @Test("the length may leave bytes over")
     func surplus() {
-        #expect(packet.udp(1, 2).payload(count: 20).udpLength(8).headers.transport == .udp)
+        let headers = packet.udp(1, 2).payload(count: 20).udpLength(8).headers
+        #expect(headers.transport == .udp && headers.udpLength == 8)
     }
 
     @Test("in segmentation offload the length may be that of one segment, or 0", arguments: [0, 8, 500] as [UInt16])

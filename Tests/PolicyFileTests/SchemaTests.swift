@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import FirewallEngine
+import FirewallPolicy
 import Foundation
 import Testing
 
@@ -25,6 +27,15 @@ struct SchemaTests {
             guard !setting.children.isEmpty else { continue }
             try check(setting.children, try #require(schema["properties"] as? [String: Any]))
         }
+    }
+
+    @Test("Every setting that an event can name has a value to say")
+    func valuesOfCauses() {
+        let values = PolicyFile.values(of: PolicyDocument())
+        #expect(Cause.allCases.compactMap(\.setting).filter { values[$0] == nil } == [])
+        #expect(values["engine.anti-evasion.paws-zero"] == "deny")
+        #expect(values["events.fold"] == "1s")
+        #expect(values["lists"] == nil && values["engine"] == nil)
     }
 
     @Test("Each setting says what it does, and nothing else is said")

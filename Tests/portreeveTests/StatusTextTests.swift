@@ -30,6 +30,9 @@ struct StatusTextTests {
             count.pending = 1
             report.reasons.append(count)
         }
+        var output = OutputStatus(name: "file", format: "json", target: "/var/log/portreeve/events.jsonl")
+        (output.written, output.pending, output.lost, output.records) = (1_105, 2, 3, 60)
+        report.outputs = [output]
         report.hooks = [HookCount(hook: .input, packets: 90)]
         report.fragmentsVisible = false
         report.warnings = ["queue 3 is fed by no rule"]
@@ -45,6 +48,7 @@ struct StatusTextTests {
             "             /etc/portreeve/policy.yaml", "             built-in: DNS client, path MTU",
             "             the last reload was refused:",
             "               policy.yaml:3:7: error", "input 90; packets arrive reassembled", "1,234,567",
+            "events       file /var/log/portreeve/events.jsonl (json): written 1,105, pending 2, lost 3; records 60",
             "100  out-of-connection      100       99        1         0     0",
             "     all                    107      105        2         0     0", "  queue 3 is fed by no rule",
         ])

@@ -82,7 +82,7 @@ def end():
         before = judged()["out"]
         wait_until(lambda: judged()["out"] > before + 200, "the flow runs", 40)
         policy(WITHOUT)
-        wait_until(lambda: any(event["firewall"].get("rule") == "No bulk" for event in events.events()), "the flow is denied")
+        wait_until(lambda: any(event["portreeve"].get("rule") == "No bulk" for event in events.events()), "the flow is denied")
         client.kill()
         client.wait()
     return "; it ended with its rule"

@@ -48,7 +48,7 @@ def drops():
     for reason, port in (("invalid-flags", 22), ("out-of-connection", 22), ("out-of-allowed-policy", 53)):
         events.wait_for(reason, src_ip=FAR4, dest_port=port)
     refusal = events.wait_for("out-of-allowed-policy", dest_port=9999, src_ip=FAR4)
-    equal((refusal["firewall"]["id"], refusal["proto"], refusal["in_iface"]), (123, "TCP", "wan0"), "the event")
+    equal((refusal["portreeve"]["id"], refusal["proto"], refusal["in_iface"]), (123, "TCP", "wan0"), "the event")
     events.wait_for("out-of-allowed-policy", dest_port=9999, dest_ip=NEAR6)
     page = readme.follow("protect")
     contains(page, "9999", "what README's commands print")

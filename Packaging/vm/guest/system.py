@@ -107,14 +107,14 @@ class Since:
         """{reason: how many packets}."""
         counts = {}
         for event in self.events():
-            facts = event["firewall"]
+            facts = event["portreeve"]
             counts[facts["reason"]] = counts.get(facts["reason"], 0) + facts["count"]
         return counts
 
     def wait_for(self, reason, **facts):
         """The first event for that reason whose top-level fields are as given."""
         def found():
-            return next((event for event in self.events() if event["firewall"]["reason"] == reason
+            return next((event for event in self.events() if event["portreeve"]["reason"] == reason
                          and all(event.get(key) == value for key, value in facts.items())), None)
         try:
             return wait_until(found, "", 15)
@@ -124,7 +124,7 @@ class Since:
     def none(self, patience=3, besides=()):
         """No event, but for those reasons; folded events are written within that time."""
         time.sleep(patience)
-        others = [event for event in self.events() if event["firewall"]["reason"] not in besides]
+        others = [event for event in self.events() if event["portreeve"]["reason"] not in besides]
         check(not others, f"events: {others[:3]}")
 
 

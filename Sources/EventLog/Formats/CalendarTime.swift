@@ -73,23 +73,43 @@ package struct CalendarTime: Hashable, Sendable, BitwiseCopyable {
         return (era * 400 + yearOfEra + (month <= 2 ? 1 : 0), month, day)
     }
 
-    /// Appends `2026-11-21T09:15:02.123456+0000`, the form of Suricata's EVE log.
-    package func appendText(to text: inout [UInt8]) {
-        let start = text.count
-        text.append(contentsOf: CalendarTime.form)
-        let numbers: InlineArray<7, Int> = [min(max(year, 0), 9999), month, day, hour, minute, second, microsecond]
-        for index in numbers.indices {
-            var rest = numbers[index]
-            for place in CalendarTime.fields[index].reversed() {
-                text[start + place] = UInt8(ascii: "0") + UInt8(rest % 10)
-                rest /= 10
-            }
-        }
+    package typealias Text = InlineArray<31, UInt8>
+
+    /// `2026-11-21T09:15:02.123456+0000`, the form of Suricata's EVE log.
+    package var text: Text {
+        var text: Text = CalendarTime.form
+        text.put(min(max(year, 0), 9999), 0..<4)
+        text.put(month, 5..<7)
+        text.put(day, 8..<10)
+        text.put(hour, 11..<13)
+        text.put(minute, 14..<16)
+        text.put(second, 17..<19)
+        text.put(microsecond, 20..<26)
+        return text
     }
 
-    private static let form = Array("0000-00-00T00:00:00.000000+0000".utf8)
-    /// Where the year, month, day, hour, minute, second and microsecond stand in it.
-    private static let fields = [0..<4, 5..<7, 8..<10, 11..<13, 14..<16, 17..<19, 20..<26]
+    package func appendText(to text: inout [UInt8]) {
+        let new = self.text
+        for place in new.indices { text.append(new[place]) }
+    }
+
+    private static let form: Text = {
+        let form = Array("0000-00-00T00:00:00.000000+0000".utf8)
+        return Text { form[$0] }
+    }()
+}
+
+extension InlineArray<31, UInt8> {
+    /// Writes a number with as many digits as there are places.
+    fileprivate mutating func put(_ number: Int, _ places: Range<Int>) {
+        var rest = number
+        var place = places.upperBound
+        while place > places.lowerBound {
+            place -= 1
+            self[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
+    }
 }
 
 extension Int64 {

@@ -31,11 +31,14 @@ extension TCPFlags {
     /// One letter per flag that is set, in the order FIN SYN RST PSH ACK URG ECE CWR and with the letters FSRPAUEC of
     /// Suricata's `flags` keyword: "S", "SA", "FA", "PA", "FPU"; "0" without any.
     package var letters: String {
-        guard !isEmpty else { return "0" }
-        var text = ""
-        for (bit, letter) in "FSRPAUEC".enumerated() where rawValue & 1 << UInt8(bit) != 0 { text.append(letter) }
-        return text
+        flagLetters[Int(rawValue)]
     }
+}
+
+/// Of every set of flags.
+private let flagLetters: [String] = (0..<256).map { bits in
+    let letters = "FSRPAUEC".enumerated().filter { bits & 1 << $0.offset != 0 }.map(\.element)
+    return letters.isEmpty ? "0" : String(letters)
 }
 
 extension FragmentFields {

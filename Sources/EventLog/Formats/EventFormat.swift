@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// The forms in which records can be written; each stands in a file of its own beside this one. Any output takes any of them.
+package enum EventFormat: String, Sendable, CaseIterable {
+    case json
+
+    /// Appends one record, with its end.
+    ///
+    /// - Parameters:
+    ///   - fields: the record.
+    ///   - place: its number in the output that it is for.
+    ///   - text: a buffer that the caller keeps.
+    package func append(_ fields: RecordFields, at place: RecordPlace, to text: inout [UInt8]) {
+        switch self {
+        case .json: JSONLines.append(fields, at: place, to: &text)
+        }
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+package import FirewallEngine
+package import FirewallPolicy
+package import PacketWire
+
+/// What one record says, resolved once for every format and every output.
+///
+/// Names, texts, times and identifiers stand here as values; which fields hold for all events of a record is decided here too
+/// (`RecordFields+Packet.swift`), so that a format only chooses its keys. What is not known, or not true of all events of the
+/// record, is `nil`.
+package struct RecordFields: Sendable {
+    /// What the record is about, in the words of Suricata's EVE log where it has one.
+    package enum Kind: String, Sendable, CaseIterable {
+        /// A packet that was dropped, or would have been, or was seen to be dropped by the kernel.
+        case drop
+        /// A connection that ended.
+        case flow
+        /// What only this firewall says: a packet that passed and is worth a record, or news of the agent itself.
+        case portreeve
+    }
+
+    package let record: EventRecord
+    package let host: String?
+    /// Of the first and last event; nanoseconds since 1970.
+    package let first: Int64
+    package let last: Int64
+    package let inInterface: String?
+    package let outInterface: String?
+    package let physicalInInterface: String?
+    package let physicalOutInterface: String?
+    package let rule: RuleName?
+    package let mode: Mode?
+    package let note: String?
+    package let cause: CauseRow?
+    /// All that has to be turned for the packet to pass. Empty where nothing helps; `nil` where nothing was refused, or where
+    /// the record is of events with different remedies.
+    package let explain: [String]?
+    package let flowID: UInt64?
+    package let communityID: CommunityID?
+
+    package var summary: EventSummary { record.summary }
+    package var event: Event { record.summary.event }
+
+    package var kind: Kind {
+        if event.action.isRefusal { return .drop }
+        return event.reason.row.number == RecordFields.connectionClosed ? .flow : .portreeve
+    }
+
+    /// The number of the reason that ends a connection (REASONS.md).
+    private static let connectionClosed = 916
+
+    /// The rule's name for what a rule decided, otherwise the reason's.
+    package var name: String {
+        let row = event.reason.row
+        return row.setting == "rule" ? rule?.name ?? row.name : row.name
+    }
+}
+
+/// A record's place in what one output was given.
+package struct RecordPlace: Sendable, BitwiseCopyable {
+    /// Counts the records given to the output since the agent started, from 1.
+    package var sequence: UInt64
+    /// Events that the output gave up since the record before.
+    package var lost: UInt64
+
+    package init(sequence: UInt64, lost: UInt64 = 0) {
+        self.sequence = sequence
+        self.lost = lost
+    }
+}
+
+/// Names and seeds that turn records into fields.
+package struct RecordResolver: Sendable {
+    /// Name of this host; left out where `nil`.
+    package var host: String?
+    package var interfaces = InterfaceNames()
+    private var policies = PolicyHistory()
+    private var explanations: [ExplanationKey: [String]] = [:]
+    private let flowSeed: (UInt64, UInt64)
+
+    /// `flowSeed` makes the flow identifiers of one run its own; the same seed gives the same identifiers.
+    package init(host: String?, flowSeed: (UInt64, UInt64)) {
+        self.host = host
+        self.flowSeed = flowSeed
+    }
+
+    /// Makes a policy known, before the first event of it.
+    package mutating func register(_ names: PolicyNames) {
+        policies.register(names)
+        explanations.removeAll(keepingCapacity: true)
+    }
+
+    /// What a record says. `clockOffset` has to be added to its instants to have Unix time.
+    package mutating func fields(_ record: EventRecord, clockOffset: Instant.Span) -> RecordFields {
+        let summary = record.summary
+        let event = summary.event
+        let shared = summary.shared
+        let names = shared.contains(.policy) ? policies[event.policyEpoch] : nil
+        let rule = shared.contains(.rule) ? names?.rule(event.rule) : nil
+        let ofAll = shared.contains(.interfaces) ? event.metadata : PacketMetadata()
+        let ofOne = shared.contains(.packet) ? ofAll : PacketMetadata()
+        let headers = shared.contains(.packet) ? event.headers : PacketHeaders()
+        let isOneCause = shared.contains(.cause)
+        return RecordFields(
+            record: record, host: host,
+            first: summary.first.nanoseconds &+ clockOffset.nanoseconds,
+            last: summary.last.nanoseconds &+ clockOffset.nanoseconds,
+            inInterface: interfaces[ofAll.inInterface], outInterface: interfaces[ofAll.outInterface],
+            physicalInInterface: interfaces[ofOne.physicalInInterface],
+            physicalOutInterface: interfaces[ofOne.physicalOutInterface],
+            rule: rule, mode: names?.mode, note: RecordResolver.note(record),
+            cause: isOneCause && event.cause != .none ? event.cause.row : nil,
+            explain: isOneCause && event.action.isRefusal ? explanation(of: event, names) : nil,
+            flowID: FlowID.make(headers, seed: flowSeed), communityID: CommunityID(headers))
+    }
+
+    /// Texts of a few hundred kinds are kept: making them took longer than the rest of a record.
+    private mutating func explanation(of event: Event, _ names: PolicyNames?) -> [String] {
+        guard !event.remedy.isEmpty else { return [] }
+        let key = ExplanationKey(
+            epoch: names == nil ? nil : event.policyEpoch, rule: event.remedyRule, remedy: event.remedy)
+        if let known = explanations[key] { return known }
+        if explanations.count == RecordResolver.mostExplanations { explanations.removeAll(keepingCapacity: true) }
+        let new = event.remedy.explanations(names, rule: event.remedyRule)
+        explanations[key] = new
+        return new
+    }
+
+    private struct ExplanationKey: Hashable {
+        let epoch: UInt32?
+        let rule: Int32
+        let remedy: CauseSet
+    }
+
+    private static let mostExplanations = 256
+
+    private static func note(_ record: EventRecord) -> String? {
+        if let detail = record.detail { return detail }
+        let shared = record.summary.shared
+        if !shared.contains(.source) { return "many sources" }
+        return shared.contains(.note) ? record.summary.event.note.text : nil
+    }
+}

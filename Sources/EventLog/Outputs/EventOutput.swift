@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallEngine
+import Locking
+import PacketWire
+import Synchronization
+
+/// One output of the log: takes records from the writer's thread and sends them from a thread of its own.
+///
+/// So an output that is slow, full or gone, or whose disk does not answer, holds up nobody: the writer only puts records into the
+/// inbox, under a lock that is held for a few stores. When the inbox is full the writer merges what comes (`OutputFeed`).
+///
+/// Invariant: for every reason and action, what the output was given = written + waiting + lost.
+package final class EventOutput: Sendable {
+    let name: String
+    /// What the log had handed out before this output was there.
+    let receivedBefore: EventTally
+    /// What the writer's thread has put in and the output's has not taken yet.
+    private let inbox = Guarded(Inbox())
+    /// The output's thread's own; locked for a whole step, and by nobody else while that thread runs.
+    private let sender: Guarded<OutputSender>
+    /// What status shows of it.
+    private let shown: Guarded<OutputState>
+    private let wakeup = EventWakeup()
+    private let life = Atomic(Life.withoutThread)
+    private let isStopping = Atomic(false)
+
+    private enum Life: UInt8, AtomicRepresentable {
+        /// Whoever steps the log steps this output too.
+        case withoutThread
+        case running
+        case ended
+    }
+
+    private struct Inbox {
+        var records: [RecordFields] = []
+        /// Bytes of them, roughly.
+        var weight = 0
+        var settings: OutputSettings?
+        var mustReopen = false
+    }
+
+    /// Bytes of records that may wait in the inbox, and as many again once they are taken from it.
+    private static let room = 8 << 20
+
+    init(_ settings: OutputSettings, receivedBefore: EventTally) {
+        name = settings.name
+        self.receivedBefore = receivedBefore
+        let sender = OutputSender(settings)
+        shown = Guarded(OutputState(sender))
+        self.sender = Guarded(sender)
+    }
+
+    var state: OutputState { shown.withLock { $0 } }
+}
+
+// MARK: - For the writer's thread
+
+extension EventOutput {
+    /// Takes a record, `always` even where there is no room; false where there is none. An output without a thread is stepped
+    /// first, for which it needs the time.
+    func offer(_ fields: RecordFields, at now: Instant, always: Bool = false) -> Bool {
+        if put(fields, always: always) { return true }
+        guard !hasThread else { return false }
+        step(at: now)
+        return put(fields, always: false)
+    }
+
+    private func put(_ fields: RecordFields, always: Bool) -> Bool {
+        let (isTaken, isHalfFull) = inbox.withLock { inbox in
+            guard always || inbox.weight < EventOutput.room else { return (false, false) }
+            let before = inbox.weight
+            inbox.weight += MemoryLayout<RecordFields>.stride + fields.record.packet.count
+            inbox.records.append(fields)
+            return (true, before < EventOutput.room / 2 && inbox.weight >= EventOutput.room / 2)
+        }
+        // The others learn of it at the end of the writer's step.
+        if isHalfFull { wakeup.wake() }
+        return isTaken
+    }
+
+    /// Nothing waits for it.
+    var isSettled: Bool { inbox.withLock { $0.records.isEmpty && !$0.mustReopen } && state.isSettled }
+
+    func adopt(_ settings: OutputSettings) {
+        inbox.withLock { $0.settings = settings }
+        wakeup.wake()
+    }
+
+    func reopen() {
+        inbox.withLock { $0.mustReopen = true }
+        wakeup.wake()
+    }
+
+    /// Says that there is something to do.
+    func wake() { wakeup.wake() }
+
+    var hasThread: Bool { life.load(ordering: .acquiring) != .withoutThread }
+    var hasEnded: Bool { life.load(ordering: .acquiring) == .ended }
+
+    /// Gives the output a thread; without one whoever steps the log goes on stepping it.
+    func start(_ thread: LogThread, _ clock: @escaping @Sendable () -> LogClock) {
+        life.store(.running, ordering: .releasing)
+        if thread("out \(name)", { self.run(clock) }) { return }
+        life.store(.withoutThread, ordering: .releasing)
+    }
+
+    /// Has its thread send what waits and end. What is not taken is lost.
+    func stop() {
+        isStopping.store(true, ordering: .releasing)
+        wakeup.wake()
+    }
+}
+
+// MARK: - For the output's thread
+
+extension EventOutput {
+    private func run(_ clock: () -> LogClock) {
+        while !isStopping.load(ordering: .acquiring) {
+            step(at: clock().now)
+            wakeup.wait(milliseconds: state.pause(at: clock().now))
+        }
+        finish(at: clock().now)
+        life.store(.ended, ordering: .releasing)
+    }
+
+    /// Takes what is in the inbox, as long as all of it can be sent.
+    func step(at now: Instant) {
+        sender.withLock { sender in
+            repeat {
+                takeInbox(&sender)
+                sender.send(at: now)
+                show(sender)
+            } while sender.hasNoRecords && hasRecords
+        }
+    }
+
+    /// The last step.
+    func finish(at now: Instant) {
+        sender.withLock { sender in
+            takeInbox(&sender, always: true)
+            sender.close(at: now)
+            show(sender)
+        }
+    }
+
+    func open() throws(OutputError) {
+        try sender.withLock { sender throws(OutputError) in try sender.open() }
+    }
+
+    private var hasRecords: Bool { inbox.withLock { !$0.records.isEmpty } }
+
+    private func takeInbox(_ sender: inout OutputSender, always: Bool = false) {
+        let taken = inbox.withLock { inbox in
+            var taken = Inbox()
+            swap(&taken.settings, &inbox.settings)
+            swap(&taken.mustReopen, &inbox.mustReopen)
+            guard sender.hasNoRecords || always else { return taken }
+            swap(&taken.records, &inbox.records)
+            inbox.weight = 0
+            return taken
+        }
+        if let settings = taken.settings { sender.adopt(settings) }
+        if taken.mustReopen { sender.reopen() }
+        if !taken.records.isEmpty { sender.take(taken.records) }
+    }
+
+    private func show(_ sender: borrowing OutputSender) {
+        let state = OutputState(sender)
+        shown.withLock { $0 = state }
+    }
+}
+
+/// How an output is.
+struct OutputState: Sendable {
+    let target: String
+    let format: EventFormat
+    let trouble: OutputError?
+    let nextAttempt: Instant?
+    let isSettled: Bool
+    let written: EventTally
+    let records: EventTally
+    let lost: EventTally
+
+    init(_ sender: borrowing OutputSender) {
+        target = sender.targetText
+        format = sender.format
+        trouble = sender.trouble
+        nextAttempt = sender.nextAttempt
+        isSettled = sender.isSettled
+        written = sender.backlog.written
+        records = sender.backlog.records
+        lost = sender.backlog.lost
+    }
+
+    /// Milliseconds until the output wants to be stepped without being woken; -1 for never.
+    func pause(at now: Instant) -> Int32 {
+        guard !isSettled, let nextAttempt else { return isSettled ? -1 : 0 }
+        let left = (nextAttempt - now).nanoseconds / 1_000_000 + 1
+        return Int32(clamping: min(max(left, 1), RetryPause.longest.nanoseconds / 1_000_000))
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallEngine
+import PacketWire
+
+/// What an output's thread owns: it numbers and formats records, and brings the lines to their target.
+///
+/// Records that have not become lines wait as they are, so that the text in memory stays bounded.
+struct OutputSender: ~Copyable {
+    private var settings: OutputSettings
+    private var target: OutputTarget
+    private(set) var backlog = EventBacklog()
+    /// Records taken over, of which those before `next` have become lines.
+    private var taken: [RecordFields] = []
+    private var next = 0
+    private var retry = RetryPause()
+    /// Why lines wait; `nil` while the target takes them.
+    private(set) var trouble: OutputError?
+    private var sequence: UInt64 = 0
+    /// Of `backlog.lostCount`: what a record has told.
+    private var lostTold: UInt64 = 0
+
+    /// Opens nothing yet.
+    init(_ settings: OutputSettings) {
+        self.settings = settings
+        target = OutputTarget(settings.target)
+    }
+
+    /// Nothing is left to send or to open.
+    var isSettled: Bool { hasNoRecords && backlog.isEmpty && !target.mustOpen }
+    /// What was taken over has all become lines: more may be taken.
+    var hasNoRecords: Bool { next == taken.count }
+    var nextAttempt: Instant? { retry.nextAttempt }
+    var targetText: String { target.text }
+    var format: EventFormat { settings.format }
+
+    /// Opens the target now, to learn at the start whether it takes anything.
+    mutating func open() throws(OutputError) { try target.open() }
+
+    /// Takes records over.
+    mutating func take(_ records: consuming [RecordFields]) {
+        if hasNoRecords {
+            forgetTaken()
+            taken = records
+        } else {
+            taken += records
+        }
+    }
+
+    /// Follows the policy. Records that wait go where it says now.
+    mutating func adopt(_ new: OutputSettings) {
+        if new.target != settings.target {
+            target.follow(new.target)
+            retry.end()
+        }
+        settings = new
+    }
+
+    mutating func reopen() {
+        target.reopen()
+        retry.end()
+    }
+
+    /// Sends what waits, unless the last failure was too short a time ago.
+    mutating func send(at now: Instant) {
+        guard !isSettled, retry.isOver(at: now) else { return }
+        let before = backlog.arrivedCount
+        do throws(OutputError) {
+            repeat {
+                makeLines()
+                try target.send(&backlog)
+                backlog.forgetArrived()
+            } while !hasNoRecords
+            trouble = nil
+            retry.end()
+        } catch {
+            trouble = error
+            retry.noteFailure(at: now, progressed: backlog.arrivedCount != before)
+        }
+        backlog.forgetArrived()
+        if hasNoRecords { forgetTaken() }
+    }
+
+    /// The last attempt: what a slow reader does not take within half a second at a time and ten seconds in all, and what
+    /// others do not take at once, is lost.
+    mutating func close(at now: Instant) {
+        retry.end()
+        send(at: now)
+        for _ in 0..<20 {
+            guard !isSettled, trouble?.mayPassSoon == true else { break }
+            let before = backlog.arrivedCount
+            target.waitUntilWritable(milliseconds: 500)
+            retry.end()
+            send(at: now)
+            if backlog.arrivedCount == before { break }
+        }
+        backlog.giveUp()
+        for fields in taken[next...] { backlog.giveUp(fields.summary) }
+        forgetTaken()
+        target.close()
+    }
+
+    private mutating func forgetTaken() {
+        taken = []
+        next = 0
+    }
+
+    /// Makes lines of records, as far as there is room.
+    private mutating func makeLines() {
+        while !hasNoRecords, !backlog.isFull {
+            let fields = taken[next]
+            next += 1
+            sequence += 1
+            let place = RecordPlace(sequence: sequence, lost: backlog.lostCount &- lostTold)
+            lostTold = backlog.lostCount
+            let format = settings.format
+            backlog.add(fields.summary) { text in format.append(fields, at: place, to: &text) }
+        }
+    }
+}
