@@ -4,7 +4,7 @@ import ConnectionTracking
 import PacketWire
 
 /// The rules of `engine.built-in-rules`: Force Allow at the highest priority, so that a restrictive policy does not cut
-/// the host off its addresses, its names and the path MTU (RFC 1191).
+/// the host off its addresses, its names and the path MTU (RFC 1191, RFC 8201).
 struct BuiltInRules {
     /// What stands in for a file in the position of a built-in rule.
     static let file = "built-in"
@@ -15,31 +15,34 @@ struct BuiltInRules {
     /// equal ones are there.
     init(addingListsTo document: inout PolicyDocument) {
         if document.engine.dhcpAndDNS == .client {
-            add("DHCPv4 requests", .outgoing, .ipv4, IPProtocol.udp, from: 68, to: 67, &document)
-            add("DHCPv4 answers", .incoming, .ipv4, IPProtocol.udp, from: 67, to: 68, &document)
-            add("DHCPv6 requests", .outgoing, .ipv6, IPProtocol.udp, from: 546, to: 547, &document)
-            add("DHCPv6 answers", .incoming, .ipv6, IPProtocol.udp, from: 547, to: 546, &document)
+            // Only the ports to which messages go are fixed (RFC 8415 section 7.2, RFC 2131 section 4.1).
+            add("DHCPv4 requests", .outgoing, .ipv4, IPProtocol.udp, to: 67, &document)
+            add("DHCPv4 answers", .incoming, .ipv4, IPProtocol.udp, to: 68, &document)
+            add("DHCPv6 requests", .outgoing, .ipv6, IPProtocol.udp, to: 547, &document)
+            add("DHCPv6 answers", .incoming, .ipv6, IPProtocol.udp, to: 546, &document)
         }
         if document.engine.dhcpAndDNS != .off {
-            add("DNS queries over UDP", .outgoing, .ip, IPProtocol.udp, from: nil, to: 53, &document)
-            add("DNS queries over TCP", .outgoing, .ip, IPProtocol.tcp, from: nil, to: 53, &document)
+            add("DNS queries over UDP", .outgoing, .ip, IPProtocol.udp, to: 53, &document)
+            add("DNS queries over TCP", .outgoing, .ip, IPProtocol.tcp, to: 53, &document)
         }
         if document.engine.pathMTU {
-            add("ICMP path MTU", .incoming, .ipv4, IPProtocol.icmp, from: nil, to: nil, &document)
+            add("ICMP path MTU", .incoming, .ipv4, IPProtocol.icmp, to: nil, &document)
             rules[rules.count - 1].icmp = Criterion(ICMPMatch(type: 3, code: 4))
+            add("ICMPv6 path MTU", .incoming, .ipv6, IPProtocol.icmpv6, to: nil, &document)
+            // Its receiver ignores the code (RFC 4443 section 3.2).
+            rules[rules.count - 1].icmp = Criterion(ICMPMatch(type: ICMPv6Type.packetTooBig, code: nil))
         }
     }
 
     private mutating func add(
-        _ name: String, _ direction: Direction, _ frame: FrameMatch, _ number: UInt8, from source: UInt16?,
-        to destination: UInt16?, _ document: inout PolicyDocument
+        _ name: String, _ direction: Direction, _ frame: FrameMatch, _ number: UInt8, to destination: UInt16?,
+        _ document: inout PolicyDocument
     ) {
         var rule = Rule(
             name: "Built-in: " + name, action: .forceAllow, priority: 4, direction: direction,
             position: SourcePosition(file: BuiltInRules.file, line: 0, column: 0))
         rule.frame = Criterion(frame)
         rule.protocols = Criterion(.number(number))
-        rule.source.ports = source.map { Criterion(document.portList(of: $0)) }
         rule.destination.ports = destination.map { Criterion(document.portList(of: $0)) }
         rules.append(rule)
     }

@@ -109,6 +109,10 @@ extension RuleSubject {
         isICMPv6 && hasICMP && (icmpType >= 130 && icmpType <= 136 || icmpType == 143)
     }
 
+    /// IGMP is to IPv4 what multicast listener discovery is to IPv6: a switch that hears no answer to its queries sends the
+    /// host's groups elsewhere (RFC 3376, RFC 4541).
+    @inline(__always) var isGroupMembership: Bool { network.isIPv4 && protocolNumber == IPProtocol.igmp }
+
     /// A later fragment whose fragment header names another extension header, not the protocol (RFC 8200 section 4.5).
     public var protocolIsUnknown: Bool {
         transportIsUnknown && network.isIPv6 && IPv6Extension.contains(protocolNumber)

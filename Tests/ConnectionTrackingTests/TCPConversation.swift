@@ -42,6 +42,8 @@ struct TCPConversation {
     var isKnown = false
     var clock = ManualClock()
     var posture = AntiEvasion()
+    /// Since when nothing was under way.
+    var idle = Instant.Span.seconds(60)
     /// The client's side in the canonical order.
     var clientSide = Side.low
 
@@ -95,7 +97,8 @@ struct TCPConversation {
             isKnown = true
             return .passed
         }
-        return TCPTracker.step(&state, s, from: side(party), at: clock.now, posture, unseenBytes: unseenBytes)
+        return TCPTracker.step(
+            &state, s, from: side(party), at: clock.now, posture, unseenBytes: unseenBytes, idle: idle)
     }
 
     /// Judges a segment that has to pass.

@@ -72,9 +72,58 @@ struct TCPResetTests {
         let answer = talk.segment(.server, .rst).with { $0.sequence = early.acknowledgement }
         talk.passInVain(answer, from: .server)
         talk.send(.client)
-        talk.refuse(answer, from: .server, as: .invalidSequence)
+        talk.passInVain(answer, from: .server)
         talk.pass(talk.segment(.server, .rst), from: .server)
         talk.passInVain(answer, from: .server)
+    }
+
+    @Test("of the RSTs that answer four acknowledgements in flight the last one counts")
+    func fourInFlight() {
+        var talk = TCPConversation.established()
+        let first = talk.server.next
+        for _ in 0..<4 {
+            talk.send(.server, data: 1_000)
+            talk.send(.client)
+        }
+        for number in UInt32(1)...3 {
+            talk.passInVain(
+                talk.segment(.server, .rst).with { $0.sequence = first &+ number * 1_000 }, from: .server)
+        }
+        talk.refuse(talk.segment(.server, .rst).with { $0.sequence = first &- 1 }, from: .server, as: .invalidSequence)
+        #expect(talk.phase == .established)
+        talk.pass(talk.segment(.server, .rst), from: .server)
+        #expect(talk.phase == .closed)
+    }
+
+    @Test("a RST that overtakes data, and those that answer the acknowledgements of it")
+    func overtakesData() {
+        var talk = TCPConversation.established()
+        let first = talk.server.next
+        let data = (0..<4).map { Int64($0) * 1_000 }.map { talk.segment(.server, data: 1_000, by: $0) }
+        talk.pass(data[0], from: .server)
+        talk.passInVain(talk.segment(.server, .rst, by: 4_000), from: .server)
+        for segment in data {
+            talk.pass(segment, from: .server)
+            talk.pass(talk.segment(.client, acknowledging: Int64(segment.sequence &- first) + 1_000), from: .client)
+        }
+        for number in UInt32(1)...3 {
+            talk.passInVain(
+                talk.segment(.server, .rst).with { $0.sequence = first &+ number * 1_000 }, from: .server)
+        }
+        talk.pass(talk.segment(.server, .rst, by: 4_000), from: .server)
+        #expect(talk.phase == .closed)
+    }
+
+    @Test("a RST further back than the windows reach is refused, whatever is in flight")
+    func farBehind() {
+        var talk = TCPConversation.established()
+        for _ in 0..<3_000 {
+            talk.send(.server, data: 1_000)
+            talk.send(.client)
+        }
+        let reach = 2 * Int64(talk.client.bytes)
+        talk.passInVain(talk.segment(.server, .rst, by: -reach), from: .server)
+        talk.refuse(talk.segment(.server, .rst, by: -reach - 1), from: .server, as: .invalidSequence)
     }
 
     @Test("what the other side has in flight after a RST passes, and so do the RSTs that answer it")

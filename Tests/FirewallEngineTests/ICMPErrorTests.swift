@@ -91,6 +91,19 @@ struct ICMPErrorTests {
         #expect(without.receives(error) == .drop(.unsolicitedICMP))
     }
 
+    @Test("A Packet Too Big of ICMPv6 passes a Deny of everything as that of ICMP does, and no other error does")
+    func pathMTUAgainstDeny() throws {
+        let deny = "rules: [{ name: No, action: deny, direction: incoming, protocol: any }]"
+        let engine = try EngineUnderTest(deny)
+        let packet = PacketBuilder.fromHost6.tcp(40_000, 443, .syn)
+        engine.sends(packet)
+        let error = PacketBuilder.toHost6.packetTooBig(mtu: 1_280, quoting: packet)
+        #expect(engine.receives(error) == .pass)
+        #expect(engine.receives(.toHost6.timeExceeded(quoting: packet)) == .drop(.deny))
+        let without = try EngineUnderTest(deny + "\nengine: { built-in-rules: { path-mtu: false } }")
+        #expect(without.receives(error) == .drop(.deny))
+    }
+
     @Test("An error about a connection needs no Allow rule, and a Deny rule stops it")
     func rules() throws {
         let allow =

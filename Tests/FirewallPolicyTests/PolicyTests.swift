@@ -80,7 +80,8 @@ struct BuiltInRuleTests {
         let admitted: [RuleSubject] = [
             .udp(68, to: 67).outgoing, .udp(67, to: 68), .udp(546, to: 547).overIPv6.outgoing,
             .udp(547, to: 546).overIPv6, .udp(to: 53).outgoing, .tcp(to: 53).outgoing, .udp(to: 53).overIPv6.outgoing,
-            .icmp(type: 3, code: 4),
+            .icmp(type: 3, code: 4), .icmpv6(type: 2), .icmpv6(type: 2, code: 7), .udp(40_000, to: 546).overIPv6,
+            .udp(40_000, to: 547).overIPv6.outgoing, .udp(40_000, to: 68),
         ]
         for subject in admitted { #expect(policy.classify(subject).outcome == .forceAllow, "\(subject)") }
     }
@@ -92,7 +93,8 @@ struct BuiltInRuleTests {
             .udp(67, to: 68).outgoing, .udp(68, to: 67), .udp(68, to: 67).overIPv6.outgoing,
             .udp(546, to: 547).outgoing,
             .udp(to: 53), .udp(53, to: 40_000), .icmp(type: 3, code: 3), .icmp(type: 3, code: 4).outgoing,
-            .tcp(68, to: 67).outgoing, .udp(67, to: 69),
+            .tcp(68, to: 67).outgoing, .udp(67, to: 69), .icmpv6(type: 1), .icmpv6(type: 3), .icmpv6(type: 2).outgoing,
+            .udp(546, to: 547).overIPv6, .udp(547, to: 546).overIPv6.outgoing,
         ]
         for subject in refused { #expect(policy.classify(subject).outcome == .deny, "\(subject)") }
     }
@@ -110,8 +112,8 @@ struct BuiltInRuleTests {
 
     @Test("are as many as the settings say, and do not pile up when a document is compiled again")
     func settings() throws {
-        #expect(try shut().rules.count == 2 + 7)
-        #expect(try shut { $0.engine.dhcpAndDNS = .dnsOnly }.rules.count == 2 + 3)
+        #expect(try shut().rules.count == 2 + 8)
+        #expect(try shut { $0.engine.dhcpAndDNS = .dnsOnly }.rules.count == 2 + 4)
         let none = try shut {
             $0.engine.dhcpAndDNS = .off
             $0.engine.pathMTU = false

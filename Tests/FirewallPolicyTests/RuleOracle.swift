@@ -67,6 +67,7 @@ struct RuleOracle {
             if protocolField(subject) == .unknown { return RuleDecision(outcome: .undetermined) }
             if subject.protocolNumber == 58 { return pass }
         }
+        if isIGMP(subject) { return pass }
         return RuleDecision(outcome: .implicitDeny, logOnlyRule: logOnly)
     }
 
@@ -110,6 +111,7 @@ struct RuleOracle {
         if rule.action == .deny, rule.protocols != Criterion(.number(58)) {
             truths.append(notNeighbourDiscovery(subject))
         }
+        if rule.action == .deny, rule.protocols != Criterion(.number(2)), isIGMP(subject) { truths.append(.no) }
         return truths.contains(.no) ? .no : truths.contains(.maybe) ? .maybe : .yes
     }
 
@@ -155,6 +157,8 @@ struct RuleOracle {
 
     /// The bit that a pattern got: that of an interface whose name it is, which holds for names without wildcards.
     private func bit(ofPattern pattern: String) -> UInt64 { policy.traits(ofInterface: pattern).patterns }
+
+    private func isIGMP(_ subject: RuleSubject) -> Bool { subject.network == .ipv4 && subject.protocolNumber == 2 }
 
     private func notNeighbourDiscovery(_ subject: RuleSubject) -> Truth {
         guard subject.network == .ipv6 else { return .yes }

@@ -358,6 +358,26 @@ struct ICMPv6RuleTests {
         #expect(try sketch.outcome(.icmpv6(type: type)) == .deny)
     }
 
+    @Test("So does IGMP of IPv4, of which only a Deny that names it stops any")
+    func groupMembership() throws {
+        for protocols in [
+            nil, Criterion(.number(IPProtocol.icmpv6)), Criterion(.number(IPProtocol.igmp), isInverted: true),
+        ]
+            as [Criterion<ProtocolMatch>?]
+        {
+            var sketch = PolicySketch()
+            sketch.rule(.allow) { $0.protocols = Criterion(.number(IPProtocol.tcp)) }
+            sketch.rule(.deny, priority: 4) { $0.protocols = protocols }
+            #expect(try sketch.outcome(.ip(IPProtocol.igmp)) == .noMatch)
+            #expect(try sketch.outcome(.ip(IPProtocol.igmp).laterFragment) == .noMatch)
+            let other = try sketch.outcome(.ip(IPProtocol.igmp).overIPv6)
+            #expect(other == .deny || other == .implicitDeny)
+        }
+        var sketch = PolicySketch()
+        sketch.rule(.deny) { $0.protocols = Criterion(.number(IPProtocol.igmp)) }
+        #expect(try sketch.outcome(.ip(IPProtocol.igmp)) == .deny)
+    }
+
     @Test("The numbers 130 to 136 of ICMP over IPv4 have no privilege")
     func icmpv4() throws {
         var sketch = PolicySketch()

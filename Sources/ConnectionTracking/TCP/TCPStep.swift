@@ -47,6 +47,8 @@ public struct TCPStep: Equatable, Sendable, BitwiseCopyable {
     /// The entry is a new connection from here on, with `TCPState.opener` as its opener: what was counted for the old one
     /// has to be counted anew.
     public var reopened = false
+    /// It only repeats what was said before: it renews nothing.
+    public var isLate = false
     /// The row says `deny-silent`: drop without an event.
     public var isSilent = false
 

@@ -6,12 +6,16 @@ public import PacketWire
 extension TCPTracker {
     static func exchange(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
-        _ posture: AntiEvasion, _ unseenBytes: UInt32
+        _ posture: AntiEvasion, _ unseenBytes: UInt32, idle: Instant.Span
     ) -> TCPStep {
         var sender = state[side]
         var receiver = state[side.opposite]
-        if let fault = sender.fault(ofPlacing: s, before: receiver) { return .refused(.invalidSequence, fault) }
-        if let fault = sender.fault(ofAcknowledging: s, sentBy: receiver) { return .refused(.invalidACK, fault) }
+        if let fault = sender.fault(ofPlacing: s, before: receiver) {
+            return late(state, s, from: side, at: now, posture, idle: idle) ?? .refused(.invalidSequence, fault)
+        }
+        if let fault = sender.fault(ofAcknowledging: s, sentBy: receiver) {
+            return late(state, s, from: side, at: now, posture, idle: idle) ?? .refused(.invalidACK, fault)
+        }
         var step = TCPStep.passed
         if let row = sender.timestampFault(of: s, at: now, window: posture.pawsWindow) {
             step = .judged(row, as: .invalidSequence, by: posture)

@@ -29,7 +29,7 @@ extension TCPTracker {
         if next.handshakeIsOfWindows, state.mayExchange(s, from: side) { return nil }
         var completion = TCPStep.passed
         complete(&next, at: now, &completion)
-        var step = exchange(&next, s, from: side, at: now, posture, unseenBytes)
+        var step = exchange(&next, s, from: side, at: now, posture, unseenBytes, idle: .seconds(1))
         if step.refusal != nil { return state.hasWindows ? nil : step }
         step.reopened = completion.reopened
         state = next

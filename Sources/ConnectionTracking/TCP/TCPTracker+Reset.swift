@@ -7,7 +7,7 @@ import PacketWire
 /// A RST ends the connection only at exactly the sequence that its receiver expects next: the sender's `end`, or, when what
 /// came before the RST was lost, the last acknowledgement. In SYN-SENT it does so by its acknowledgement of the SYN.
 /// Elsewhere inside the window it passes and changes nothing: the receiver answers with a challenge ACK, and the RST that
-/// answers this one has the exact number.
+/// answers this one has the exact number. So it does at a number that was expected a while ago.
 extension TCPTracker {
     static func reset(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
@@ -78,18 +78,18 @@ extension TCPTracker {
             }
             return .passed
         }
-        let lowest = isQuiet(state) ? receiver.acknowledged : sender.lowest(within: receiver.reach)
+        let lowest = lowestReset(of: sender, within: receiver.reach)
         // One past the window stands what follows a probe of a closed one, or a FIN.
         let isInside = !s.sequence.isBefore(lowest) && !s.sequence.isAfter(sender.ceiling &+ 1)
         return isInside ? .passed : .refused(.invalidSequence, .resetOutsideWindow)
     }
 
-    /// Whether nothing is in flight, so that each side's next expected sequence number is known for certain. Otherwise a
-    /// side that is gone answers each segment that still reaches it with a RST at the acknowledgement it carries (RFC
-    /// 9293 section 3.10.7.1), and all but the last are behind.
-    private static func isQuiet(_ state: TCPState) -> Bool {
-        !state.phase.isOver && state.low.end == state.high.acknowledged && state.high.end == state.low.acknowledged
-            && !state.low.marks.contains(.unsettled) && !state.high.marks.contains(.unsettled)
+    /// How far back a RST may stand. A side that is gone answers each segment that still reaches it with a RST at the
+    /// acknowledgement it carries (RFC 9293 section 3.10.7.1): all but the last are behind what was acknowledged since, and
+    /// their receiver ignores them. Nobody acknowledges less than the SYN.
+    private static func lowestReset(of sender: TCPEndpoint, within reach: UInt32) -> UInt32 {
+        let lowest = sender.lowest(within: reach)
+        return sender.marks.contains(.young) ? lowest.later(sender.start &+ 1) : lowest
     }
 }
 

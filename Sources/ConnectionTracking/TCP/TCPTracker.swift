@@ -17,14 +17,19 @@ public enum TCPTracker {
     ///   - posture: the anti-evasion rows.
     ///   - unseenBytes: for the first fragment of a fragmented segment, how many more bytes may follow. They may be
     ///     acknowledged, but are not taken for seen.
+    ///   - idle: since when no packet has renewed the connection.
     /// - Returns: whether it passes, and what else the caller has to know.
     public static func step(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
-        _ posture: AntiEvasion, unseenBytes: UInt32 = 0
+        _ posture: AntiEvasion, unseenBytes: UInt32 = 0, idle: Instant.Span = .zero
     ) -> TCPStep {
         guard state.isConsistent else { return .refused(.internalStatesError, .inconsistent) }
         let isOver = state.phase.isOver
-        var step = judge(&state, s, from: side, at: now, posture, unseenBytes)
+        let isLate = isOver && isLateOnClosed(state, s, from: side)
+        var step =
+            isLate
+            ? judgeOnCopy(state, s, from: side, at: now, posture, unseenBytes, idle)
+            : judge(&state, s, from: side, at: now, posture, unseenBytes, idle)
         if isOver, step.refusal != nil, step.row == nil {
             step.refusal = .packetOnClosedConnection
             step.fault = .closed
@@ -32,14 +37,24 @@ public enum TCPTracker {
         return step
     }
 
+    private static func judgeOnCopy(
+        _ state: TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion, _ unseenBytes: UInt32, _ idle: Instant.Span
+    ) -> TCPStep {
+        var copy = state
+        var step = judge(&copy, s, from: side, at: now, posture, unseenBytes, idle)
+        step.isLate = true
+        return step
+    }
+
     private static func judge(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
-        _ posture: AntiEvasion, _ unseenBytes: UInt32
+        _ posture: AntiEvasion, _ unseenBytes: UInt32, _ idle: Instant.Span
     ) -> TCPStep {
         let flags = s.flags
         if flags.isDisjoint(with: .syn | .rst) {
             return flags.contains(.ack)
-                ? segment(&state, s, from: side, at: now, posture, unseenBytes)
+                ? segment(&state, s, from: side, at: now, posture, unseenBytes, idle)
                 : withoutACK(state, s, from: side)
         }
         if flags.contains(.rst) { return reset(&state, s, from: side, at: now) }
@@ -52,7 +67,7 @@ public enum TCPTracker {
     /// A segment with ACK and without SYN or RST.
     private static func segment(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
-        _ posture: AntiEvasion, _ unseenBytes: UInt32
+        _ posture: AntiEvasion, _ unseenBytes: UInt32, _ idle: Instant.Span
     ) -> TCPStep {
         if state.handshake.isUnderWay,
             let step = openingSegment(&state, s, from: side, at: now, posture, unseenBytes)
@@ -75,7 +90,7 @@ public enum TCPTracker {
             return (isOfOpening ? straggler(&state, s, from: side) : nil)
                 ?? .refused(.packetOnClosedConnection, .closed)
         }
-        let step = exchange(&state, s, from: side, at: now, posture, unseenBytes)
+        let step = exchange(&state, s, from: side, at: now, posture, unseenBytes, idle: idle)
         return step.refusal == nil ? step : straggler(&state, s, from: side) ?? step
     }
 

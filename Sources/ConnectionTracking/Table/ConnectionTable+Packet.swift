@@ -38,8 +38,9 @@ extension ConnectionTable {
         unseenBytes: UInt32
     ) -> TCPStep {
         var entries = entries.mutableSpan
+        let idle = now - entries[Int(index)].connection.lastSeen
         return TCPTracker.step(
-            &entries[Int(index)].connection.tcp, s, from: side, at: now, posture, unseenBytes: unseenBytes)
+            &entries[Int(index)].connection.tcp, s, from: side, at: now, posture, unseenBytes: unseenBytes, idle: idle)
     }
 
     /// Notes a datagram of a pair of endpoints that is known.

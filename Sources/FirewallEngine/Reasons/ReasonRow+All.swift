@@ -31,7 +31,8 @@ extension ReasonRow {
             advice: "capture both sides; a middlebox that rewrites sequence numbers is the usual benign cause"),
         ReasonRow(
             .invalidACK, 103, "invalid-ack", "Invalid ACK", .tracking,
-            raisedWhen: "acknowledges what the peer never sent, or is older than the largest window",
+            raisedWhen: "acknowledges what the peer never sent, or is older than the largest window "
+                + "(what only repeats is late, and passes while the connection is active)",
             setting: "stateful.tcp.enabled", seen: "queue", advice: "as 102"),
         ReasonRow(
             .internalStatesError, 104, "internal-states-error", "Internal States Error", .tracking,
@@ -195,7 +196,7 @@ extension ReasonRow {
             .packetOnClosedConnection, 138, "packet-on-closed-connection", "Packet on Closed Connection", .tracking,
             raisedWhen: "packet for a connection that is closed but still remembered, other than a pure SYN "
                 + "(which is judged as a new opening and may reopen it; the old windows are kept until the "
-                + "new handshake completes)",
+                + "new handshake completes). What was sent before the close passes, changing and renewing nothing",
             setting: "stateful.tcp.enabled", seen: "queue", advice: "may be ignored"),
         ReasonRow(
             .droppedRetransmit, 139, "dropped-retransmit", "Dropped Retransmit", .tracking,

@@ -20,7 +20,7 @@ extension Engine {
 
     private mutating func belongs(_ p: inout Inspection, to forgotten: Connection) -> Bool {
         switch p.exchange {
-        case .tcp: return belongsToTCP(&p, forgotten.tcp)
+        case .tcp: return belongsToTCP(&p, forgotten)
         case .udp: return true
         case .icmpReply:
             var exchange = forgotten
@@ -29,19 +29,23 @@ extension Engine {
         }
     }
 
-    private mutating func belongsToTCP(_ p: inout Inspection, _ forgotten: TCPState) -> Bool {
-        var state = forgotten
+    private mutating func belongsToTCP(_ p: inout Inspection, _ forgotten: Connection) -> Bool {
+        var state = forgotten.tcp
+        let idle = p.now - forgotten.lastSeen
         let isJudgedAnew = TCPTracker.isOpening(p.headers.tcp)
-        return !isJudgedAnew && flagTraits(&p) == nil && step(&p, &state, p.packet.sender).refusal == nil
+        return !isJudgedAnew && flagTraits(&p) == nil && step(&p, &state, p.packet.sender, idle: idle).refusal == nil
     }
 
     /// One step of the TCP machine on a copy of the state, with the rows that are taken as turned.
-    mutating func step(_ p: inout Inspection, _ state: inout TCPState, _ side: Side) -> TCPStep {
+    mutating func step(
+        _ p: inout Inspection, _ state: inout TCPState, _ side: Side, idle: Instant.Span
+    ) -> TCPStep {
         var posture = hot.posture
         if !p.isSubject(to: .invalidTimestampsRow) { posture.invalidTimestamps = .allow }
         if !p.isSubject(to: .pawsZeroRow) { posture.pawsZero = .allow }
         if !p.isSubject(to: .synDataRow) { posture.synData = .allow }
         if !p.isSubject(to: .splitHandshakeRow) { posture.splitHandshake = .allow }
-        return TCPTracker.step(&state, p.headers.tcp, from: side, at: p.now, posture, unseenBytes: p.unseenBytes)
+        return TCPTracker.step(
+            &state, p.headers.tcp, from: side, at: p.now, posture, unseenBytes: p.unseenBytes, idle: idle)
     }
 }

@@ -79,7 +79,7 @@ extension Engine {
         let step = p.isRehearsal ? rehearseStep(&p, i, side) : step(&p, i, side)
         guard let refusal = step.refusal else {
             if let logged = step.logged { p.notices.insert(DropReason(logged)) }
-            seen(&p, i, side)
+            if step.isLate { count(&p, i, side) } else { seen(&p, i, side) }
             return nil
         }
         if mayFollowFromUnseen(step, &p, i) || isOfOlderOpening(step, &p, i, side) { return catchUp(&p, i, side) }
@@ -95,7 +95,7 @@ extension Engine {
 
     private mutating func rehearseStep(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> TCPStep {
         var state = table[i].tcp
-        return step(&p, &state, side)
+        return step(&p, &state, side, idle: p.now - table[i].lastSeen)
     }
 
     /// State follows what the packet really did: one that is refused and passes all the same (tap mode, a failure setting)
@@ -107,6 +107,11 @@ extension Engine {
         explain(&p, finding)
         TCPTracker.follow(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
         seen(&p, i, side)
+    }
+
+    /// A packet that passes and renews nothing.
+    private mutating func count(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
+        if !p.isRehearsal { table[i].count(bytes: p.headers.length, from: side) }
     }
 
     mutating func seen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {

@@ -20,7 +20,9 @@ extension CompiledRule {
         compileTransport(rule)
         add(.interfaces, .interfacesInverted, isInverted: rule.interfaces?.isInverted)
         let namesICMPv6 = rule.protocols == Criterion(.number(IPProtocol.icmpv6))
+        let namesIGMP = rule.protocols == Criterion(.number(IPProtocol.igmp))
         if rule.action == .deny, !namesICMPv6 { tests.insert(.sparesNeighbourDiscovery) }
+        if rule.action == .deny, !namesIGMP { tests.insert(.sparesGroupMembership) }
     }
 
     /// Adds a criterion, if there is one.

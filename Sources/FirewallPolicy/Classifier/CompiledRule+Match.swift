@@ -12,6 +12,12 @@ extension CompiledRule {
             && (tests.isDisjoint(with: .addresses) || acceptsAddresses(of: subject, lists))
             && (tests.isDisjoint(with: .rare) && schedule == CompiledRule.always || acceptsRare(of: subject, lists))
             && !(tests.contains(.sparesNeighbourDiscovery) && subject.isNeighbourDiscovery)
+            && !sparesGroupMembership(subject)
+    }
+
+    @inline(__always)
+    private func sparesGroupMembership(_ subject: RuleSubject) -> Bool {
+        subject.isGroupMembership && tests.contains(.sparesGroupMembership)
     }
 
     @inline(__always)
@@ -134,7 +140,7 @@ extension CompiledRule {
             acceptsCircumstances(of: subject, lists)
         else { return .no }
         if protocolIsUnknown { return partialMatchOfUnknownProtocol }
-        if !transportCanMatch(subject) { return .no }
+        if !transportCanMatch(subject) || sparesGroupMembership(subject) { return .no }
         if !tests.isDisjoint(with: .transport) { return .possible }
         return subject.isICMPv6 && tests.contains(.sparesNeighbourDiscovery) ? .possible : .certain
     }

@@ -71,6 +71,8 @@ extension CompiledRule {
         static let interfacesInverted = Tests(rawValue: 1 << 22)
         /// A Deny rule that does not name `icmpv6`, and so does not stop neighbour discovery.
         static let sparesNeighbourDiscovery = Tests(rawValue: 1 << 23)
+        /// A Deny rule that does not name `igmp`, and so does not stop it.
+        static let sparesGroupMembership = Tests(rawValue: 1 << 24)
 
         static let ports: Tests = [.sourcePorts, .destinationPorts]
         /// Criteria on fields that a later fragment does not have.

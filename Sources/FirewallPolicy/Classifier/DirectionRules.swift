@@ -54,9 +54,10 @@ struct DirectionRules: Sendable {
             logOnlyRule: precedesLogOnly ? -1 : firstLogOnly(subject, lists))
     }
 
-    /// The outcome when no rule matches. ICMPv6 is exempt from the implicit deny.
+    /// The outcome when no rule matches. ICMPv6 and IGMP are exempt from the implicit deny.
     private func unmatched(_ subject: RuleSubject) -> RuleOutcome {
-        isRestrictive && !subject.isICMPv6 && (subject.isIP || coversOtherFrames) ? .implicitDeny : .noMatch
+        let isExempt = subject.isICMPv6 || subject.isGroupMembership
+        return isRestrictive && !isExempt && (subject.isIP || coversOtherFrames) ? .implicitDeny : .noMatch
     }
 
     private func firstLogOnly(_ subject: RuleSubject, _ lists: RuleLists) -> Int32 {
