@@ -23,7 +23,7 @@ extension DropReason {
         case .ceFlags: [.congestionRow, .congestionSetting]
         case .packetOnClosedConnection: [.closedConnection]
         case .fragmented: [.fragmentsSetting, .fragmentsRow]
-        case .invalidFragmentOffset: [.fragmentFlags]
+        case .invalidFragmentOffset: [.fragmentFlags, .fragmentLength]
         case .firstFragmentTooSmall: [.minimumFragmentSize]
         case .fragmentOutOfBounds: [.fragmentBeyondDatagram]
         case .fragmentOffsetTooSmall: [.minimumFragmentOffset]
