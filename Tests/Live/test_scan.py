@@ -455,7 +455,7 @@ tests:
                          agent.events_file, key=reflector.key)
             for proto in ("tcp", "udp"):
                 self.assertEqual([(found.of(port, proto).get("reasons"), found.of(port, proto)["ok"]) for port in (80, 81, 82)], [
-                    (None, True), (["deny"], True), (["out-of-allowed-policy"], False)], found.output)
+                    (None, True), (["deny"], True), (["out-of-allowed-policy-open-port"], False)], found.output)
             self.assertEqual(found.status, 1)
 
 
