@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import time
 import unittest
 
@@ -18,6 +17,8 @@ import services
 from agent import Agent
 from lab import Lab, Link, wait_until
 from paths import TOOL, Reflector, scan
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class ScanTests(unittest.TestCase):
@@ -369,6 +370,32 @@ COMMIT
             self.assertIn(sentence, found.of(port, proto)["conclusion"], port)
         self.assertEqual(found.of(88, "udp")["witness"]["peer"], "198.18.2.1:1000")
 
+    def test_an_echo_a_proxy_and_a_replay_are_told_apart(self):
+        boxes = {1210: "echo", 1211: "banner", 1214: "replay"}
+        reflector = self.reflector()
+        process = self.router.start(
+            "/usr/bin/python3", os.path.join(HERE, "middlebox.py"), self.host.ip4, self.host.ip6,
+            *[f"{port}:{behaviour}" for port, behaviour in boxes.items()], name="middlebox")
+        wait_until(lambda: "ready" in process.output(), "the proxies listen", process=process)
+        self.router.rules("*nat\n" + "".join(
+            f"-A PREROUTING -i in0 -p tcp --dport {port} -j REDIRECT --to-ports {port + 10000}\n" for port in boxes))
+        for address in (self.host.ip4, self.host.ip6):
+            plan = self.lab.file("told-apart.yaml", f"""
+version: 1
+tests:
+  - {{ target: "{address}", protocol: tcp, ports: [1210, 1211] }}
+  - {{ name: first, target: "{address}", protocol: tcp, ports: 1214 }}
+  - {{ name: second, target: "{address}", protocol: tcp, ports: 1214 }}
+""")
+            found = self.scan(reflector, "--plan", plan, "--sequential", address=address)
+            results = [(row["test"], row["category"], row.get("guess"), row["witness"]["arrived"]) for row in found.rows]
+            self.assertEqual(results, [
+                (None, "payload_mismatch", "an echo of the request", False),
+                (None, "payload_mismatch", "a mail or FTP server", False),
+                ("first", "open", None, True),
+                ("second", "payload_mismatch", "an answer to another probe, repeated", False)], found.output)
+        process.stop()
+
     def test_the_device_that_rejects_is_named(self):
         """Two routers, each of which rejects one port."""
         with LongLab() as lab:
@@ -423,12 +450,16 @@ tests:
   - {{ target: "{address}", protocol: tcp+udp, ports: 80, expect: allow }}
   - {{ target: "{address}", protocol: tcp+udp, ports: 81, expect: {{ outcome: deny, reason: deny }} }}
   - {{ target: "{address}", protocol: tcp+udp, ports: 82, expect: {{ outcome: deny, reason: deny }} }}
+  - {{ target: "{address}", protocol: tcp+udp, ports: 83, expect: {{ outcome: deny, reason: out-of-allowed-policy }} }}
 """)
             found = scan(self.client, None, "--plan", plan, "-s", f"[{self.host.ip6}]:7411", "--retries", "0", "--events",
                          agent.events_file, key=reflector.key)
             for proto in ("tcp", "udp"):
-                self.assertEqual([(found.of(port, proto).get("reasons"), found.of(port, proto)["ok"]) for port in (80, 81, 82)], [
-                    (None, True), (["deny"], True), (["out-of-allowed-policy"], False)], found.output)
+                # The agent looks once a second which ports listen.
+                results = [([reason.removesuffix("-open-port") for reason in found.of(port, proto).get("reasons", [])],
+                            found.of(port, proto)["ok"]) for port in (80, 81, 82, 83)]
+                refused = ["out-of-allowed-policy"]
+                self.assertEqual(results, [([], True), (["deny"], True), (refused, False), (refused, True)], found.output)
             self.assertEqual(found.status, 1)
 
 

@@ -137,6 +137,9 @@ struct ExpectationTests {
         #expect(reasoned.isMet(by: silence, reasons: ["deny"]) == true)
         #expect(reasoned.isMet(by: silence, reasons: ["out-of-allowed-policy"]) == false)
         #expect(reasoned.isMet(by: silence) == nil)
+        let open = ["out-of-allowed-policy-open-port"]
+        #expect(Expectation(.deny, reason: "out-of-allowed-policy").isMet(by: silence, reasons: open) == true)
+        #expect(reasoned.isMet(by: silence, reasons: open) == false)
         #expect(reasoned.isMet(by: finding(.open, .answered), reasons: ["deny"]) == false)
         for category in [PathProbe.Category.localResource, .skipped] {
             #expect(Expectation(.deny).isMet(by: finding(category, .notReached)) == nil)
