@@ -88,7 +88,9 @@ class SchemaTests(unittest.TestCase):
                     self.assertEqual(self.complaints(load(file)), [])
 
     def test_it_accepts_what_is_shipped_whoever_reads_it(self):
-        paths = glob.glob(f"{REPOSITORY}/Config/**/*.yaml", recursive=True)
+        paths = [
+            path for path in glob.glob(f"{REPOSITORY}/Config/**/*.yaml", recursive=True)
+            if not path.startswith(f"{REPOSITORY}/Config/examples/plans/")]  # plans of scans are no policies
         self.assertGreater(len(paths), 5)
         for load in (as_words, as_yaml_1_1):
             for path in paths:
