@@ -90,7 +90,6 @@ class Row(typing.NamedTuple):
     slug: str
     name: str
     stage: str
-    setting: str | None
     seen: str
     is_available: bool
 
@@ -104,9 +103,8 @@ def table():
     rows = {}
     for part in text.split("ReasonRow(")[1:]:
         head = re.match(r'\s*\.\w+, (\d+), "([^"]+)", "([^"]+)",\s*\.(\w+),', part)
-        setting = re.search(r'setting: (?:nil|"([^"]+)")', part)
         row = Row(
-            int(head[1]), head[2], head[3], stages[head[4]], setting[1], re.search(r'seen: "([^"]+)"', part)[1],
+            int(head[1]), head[2], head[3], stages[head[4]], re.search(r'seen: "([^"]+)"', part)[1],
             "isAvailable: false" not in part)
         rows[row.slug] = row
     return rows

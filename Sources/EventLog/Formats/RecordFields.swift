@@ -54,7 +54,7 @@ package struct RecordFields: Sendable {
     /// The rule's name for what a rule decided, otherwise the reason's.
     package var name: String {
         let row = event.reason.row
-        return row.setting == "rule" ? rule?.name ?? row.name : row.name
+        return row.reason.isOfOneRule ? rule?.name ?? row.name : row.name
     }
 }
 

@@ -26,6 +26,9 @@ extension DropReason {
         }
     }
 
+    /// The rule that matched decided, and its name is the event's.
+    public var isOfOneRule: Bool { self == .deny || self == .logOnly }
+
     /// What the settings under `stateful.tcp` make of a packet: all of stage T, and the limits per computer.
     var isOfStatefulTCP: Bool {
         stage == .tracking || self == .maxIncomingConnections || self == .maxOutgoingConnections || self == .maxSYNSent

@@ -7,122 +7,122 @@ extension ReasonRow {
         ReasonRow(
             .logOnly, 20, "log-only", "Log Only Rule", .rules,
             raisedWhen: "a Log Only rule matched and the packet passed",
-            setting: "rule", seen: "queue", advice: ""),
+            seen: "queue", advice: ""),
         ReasonRow(
             .deny, 21, "deny", "Deny Rule", .rules,
             raisedWhen: "a Deny rule matched",
-            setting: "rule", seen: "queue", advice: "change the rule or add a Force Allow of higher or equal priority"),
+            seen: "queue", advice: "change the rule or add a Force Allow of higher or equal priority"),
         ReasonRow(
             .outOfConnection, 100, "out-of-connection", "Out Of Connection", .tracking,
             raisedWhen: "TCP, not an opening SYN, no connection known",
-            setting: "stateful.tcp.enabled", seen: "queue",
+            seen: "queue",
             advice: "a session older than the table or idle past established: raise the timeout; one source "
                 + "again and again: look at it"),
         ReasonRow(
             .invalidFlags, 101, "invalid-flags", "Invalid Flags", .tracking,
             raisedWhen: "flags are nonsense by themselves (none, SYN+FIN, SYN+RST, RST+FIN, SYN with data outside "
                 + "Fast Open, URG per posture) or in this state (SYN+ACK from the opener, split handshake)",
-            setting: "engine.anti-evasion", seen: "queue", advice: "look at the packet; scanners do this"),
+            seen: "queue", advice: "look at the packet; scanners do this"),
         ReasonRow(
             .invalidSequence, 102, "invalid-sequence", "Invalid Sequence", .tracking,
             raisedWhen: "sequence number outside the receiver's window, more data than the window admits, RST "
                 + "outside the window, time stamp older than PAWS allows",
-            setting: "stateful.tcp.enabled", seen: "queue",
+            seen: "queue",
             advice: "capture both sides; a middlebox that rewrites sequence numbers is the usual benign cause"),
         ReasonRow(
             .invalidACK, 103, "invalid-ack", "Invalid ACK", .tracking,
             raisedWhen: "acknowledges what the peer never sent, or is older than the largest window "
                 + "(what only repeats is late, and passes while the connection is active)",
-            setting: "stateful.tcp.enabled", seen: "queue", advice: "as 102"),
+            seen: "queue", advice: "as 102"),
         ReasonRow(
             .internalStatesError, 104, "internal-states-error", "Internal States Error", .tracking,
             raisedWhen: "the tracker met a state/packet pair it cannot place, or a connection entry failed its "
                 + "own consistency check",
-            setting: "stateful.tcp.enabled", seen: "queue",
+            seen: "queue",
             advice: "report it; TCP inspection can be switched off meanwhile"),
         ReasonRow(
             .ceFlags, 105, "ce-flags", "CE Flags", .tracking,
             raisedWhen: "CWR or ECE set and congestion-flags is deny (on a SYN of an ECN handshake too)",
-            setting: "stateful.tcp.congestion-flags", seen: "queue", advice: "allow congestion flags if ECN is wanted"),
+            seen: "queue", advice: "allow congestion flags if ECN is wanted"),
         ReasonRow(
             .invalidIP, 106, "invalid-ip", "Invalid IP", .sanity,
             raisedWhen: "source is multicast, limited broadcast, 240/4, or loopback on an interface that is not "
                 + "loopback (0.0.0.0 is 901)",
-            setting: nil, seen: "queue", advice: "spoofed; find the sender"),
+            seen: "queue", advice: "spoofed; find the sender"),
         ReasonRow(
             .invalidIPDatagramLength, 107, "invalid-ip-datagram-length", "Invalid IP Datagram Length", .sanity,
             raisedWhen: "fewer bytes than the IP header's length field says",
-            setting: nil, seen: "guard", advice: "broken sender or truncated capture"),
+            seen: "guard", advice: "broken sender or truncated capture"),
         ReasonRow(
             .fragmented, 108, "fragmented", "Fragmented", .fragments,
             raisedWhen: "any fragment while fragments are refused",
-            setting: "stateful.ip.fragments", seen: "queue", advice: "allow fragments or fix the path MTU"),
+            seen: "queue", advice: "allow fragments or fix the path MTU"),
         ReasonRow(
             .invalidFragmentOffset, 109, "invalid-fragment-offset", "Invalid Fragment Offset", .fragments,
             raisedWhen: "a non-last IPv6 fragment whose length is no multiple of 8; "
                 + "DF together with MF or with a non-zero offset",
-            setting: nil, seen: "queue", advice: "capture the traffic; a broken or hostile sender"),
+            seen: "queue", advice: "capture the traffic; a broken or hostile sender"),
         ReasonRow(
             .firstFragmentTooSmall, 110, "first-fragment-too-small", "First Fragment Too Small", .fragments,
             raisedWhen: "MF=1, offset 0, total length < minimum",
-            setting: "engine.sanity.minimum-fragment-size", seen: "queue", advice: "lower the minimum, or 0"),
+            seen: "queue", advice: "lower the minimum, or 0"),
         ReasonRow(
             .fragmentOutOfBounds, 111, "fragment-out-of-bounds", "Fragment Out Of Bounds", .fragments,
             raisedWhen: "offset + length > 65,535",
-            setting: nil, seen: "queue", advice: "attack (ping of death)"),
+            seen: "queue", advice: "attack (ping of death)"),
         ReasonRow(
             .fragmentOffsetTooSmall, 112, "fragment-offset-too-small", "Fragment Offset Too Small", .fragments,
             raisedWhen: "non-zero offset below the minimum, in bytes",
-            setting: "engine.sanity.minimum-fragment-offset", seen: "queue", advice: "lower the minimum, or 0"),
+            seen: "queue", advice: "lower the minimum, or 0"),
         ReasonRow(
             .ipv6Packet, 113, "ipv6-packet", "IPv6 Packet", .sanity,
             raisedWhen: "IPv6 while blocked",
-            setting: "engine.sanity.block-ipv6", seen: "queue", advice: ""),
+            seen: "queue", advice: ""),
         ReasonRow(
             .maxIncomingConnections, 114, "max-incoming-connections", "Max Incoming Connections", .connections,
             raisedWhen: "the SYN that would make limit + 1 concurrent incoming TCP connections from one remote "
                 + "computer; established ones go on",
-            setting: "stateful.tcp.limits.incoming-per-computer", seen: "queue",
+            seen: "queue",
             advice: "raise the limit or look at the source"),
         ReasonRow(
             .maxOutgoingConnections, 115, "max-outgoing-connections", "Max Outgoing Connections", .connections,
             raisedWhen: "the same, outgoing to one computer",
-            setting: "stateful.tcp.limits.outgoing-per-computer", seen: "queue",
+            seen: "queue",
             advice: "raise the limit, or look what on this host opens so many"),
         ReasonRow(
             .maxSYNSent, 116, "max-syn-sent", "Max SYN Sent", .connections,
             raisedWhen: "the SYN that would make limit + 1 half-open connections from one computer",
-            setting: "stateful.tcp.limits.half-open-per-computer", seen: "queue",
+            seen: "queue",
             advice: "raise it with care: it protects against SYN floods"),
         ReasonRow(
             .ipVersionUnknown, 118, "ip-version-unknown", "IP Version Unknown", .sanity,
             raisedWhen: "an IP frame whose version is neither 4 nor 6",
-            setting: nil, seen: "guard", advice: "capture the traffic, or ignore"),
+            seen: "guard", advice: "capture the traffic, or ignore"),
         ReasonRow(
             .invalidPacketInfo, 119, "invalid-packet-info", "Invalid Packet Info", .agent,
             raisedWhen: "the kernel's metadata cannot be used (no packet, unknown hook, truncated below what a "
                 + "check needs)",
-            setting: "queue.copy-bytes", seen: "queue", advice: "raise copy-bytes; report it"),
+            seen: "queue", advice: "raise copy-bytes; report it"),
         ReasonRow(
             .internalDriverError, 120, "internal-driver-error", "Internal Driver Error", .agent,
             raisedWhen: "the queue lost packets: netlink buffer or queue length exceeded, verdict refused; the "
                 + "event carries the kernel's counters",
-            setting: "queue.length", seen: "queue", advice: "more queues, longer queue, faster disk, less load"),
+            seen: "queue", advice: "more queues, longer queue, faster disk, less load"),
         ReasonRow(
             .unsolicitedUDP, 121, "unsolicited-udp", "Unsolicited UDP", .unsolicited,
             raisedWhen: "incoming datagram, no matching earlier outgoing one within udp, no Force Allow (or "
                 + "Allow, per admit)",
-            setting: "stateful.udp.enabled", seen: "queue", advice: "add a force-allow rule for the service"),
+            seen: "queue", advice: "add a force-allow rule for the service"),
         ReasonRow(
             .unsolicitedICMP, 122, "unsolicited-icmp", "Unsolicited ICMP", .unsolicited,
             raisedWhen: "incoming ICMPv4 that answers nothing: reply without request, error whose quoted packet "
                 + "belongs to no connection (or not plausibly: addresses, sequence), request without Force "
                 + "Allow",
-            setting: "stateful.icmp.enabled", seen: "queue", advice: "force-allow echo-request to answer ping"),
+            seen: "queue", advice: "force-allow echo-request to answer ping"),
         ReasonRow(
             .outOfAllowedPolicy, 123, "out-of-allowed-policy", "Out Of Allowed Policy", .rules,
             raisedWhen: "Allow rules exist for the direction and none matches",
-            setting: "rules", seen: "queue", advice: "add an allow rule if the traffic is wanted"),
+            seen: "queue", advice: "add an allow rule if the traffic is wanted"),
         ReasonRow(
             .invalidPortCommand, 124, "invalid-port-command", "Invalid Port Command", .tracking,
             raisedWhen: "FTP control channel, only while an ftp admission is true and until a 234 reply to AUTH: "
@@ -130,79 +130,79 @@ extension ReasonRow {
                 + "port < 1024. A bad or foreign 227/229 opens nothing and passes, except that for 227 the "
                 + "control peer's own address with that port is expected. Lines over 4,096 bytes are "
                 + "skipped",
-            setting: "stateful.ftp", seen: "queue", advice: "FTP bounce attempt or broken client: capture the traffic",
+            seen: "queue", advice: "FTP bounce attempt or broken client: capture the traffic",
             isAvailable: false),
         ReasonRow(
             .synCookieError, 125, "syn-cookie-error", "SYN Cookie Error", .tracking,
             raisedWhen: "while cookies are on: an ACK that should carry a cookie and carries a wrong or expired "
                 + "one",
-            setting: "stateful.tcp.syn-flood", seen: "queue", advice: "may be ignored; many: still under flood",
+            seen: "queue", advice: "may be ignored; many: still under flood",
             isAvailable: false),
         ReasonRow(
             .invalidDataOffset, 126, "invalid-data-offset", "Invalid Data Offset", .sanity,
             raisedWhen: "TCP data offset beyond the bytes present",
-            setting: nil, seen: "queue", advice: "check the data offset in a capture, case by case"),
+            seen: "queue", advice: "check the data offset in a capture, case by case"),
         ReasonRow(
             .noIPHeader, 127, "no-ip-header", "No IP Header", .sanity,
             raisedWhen: "IP frame with no IP bytes",
-            setting: nil, seen: "replay", advice: ""),
+            seen: "replay", advice: ""),
         ReasonRow(
             .unreadableEthernetHeader, 128, "unreadable-ethernet-header", "Unreadable Ethernet Header", .sanity,
             raisedWhen: "frame shorter than its Ethernet (or VLAN) header",
-            setting: nil, seen: "replay", advice: "may be ignored"),
+            seen: "replay", advice: "may be ignored"),
         ReasonRow(
             .sameSourceAndDestinationIP, 130, "same-source-and-destination-ip", "Same Source and Destination IP",
             .sanity,
             raisedWhen: "equal addresses, not on loopback",
-            setting: "engine.sanity.block-same-source-destination", seen: "queue",
+            seen: "queue",
             advice: "LAND attack; bypass rules do not help"),
         ReasonRow(
             .invalidTCPHeaderLength, 131, "invalid-tcp-header-length", "Invalid TCP Header Length", .sanity,
             raisedWhen: "data offset < 5",
-            setting: nil, seen: "queue", advice: ""),
+            seen: "queue", advice: ""),
         ReasonRow(
             .unreadableProtocolHeader, 132, "unreadable-protocol-header", "Unreadable Protocol Header", .sanity,
             raisedWhen: "too few bytes for the TCP, UDP, ICMP or ICMPv6 header",
-            setting: nil, seen: "queue", advice: "capture the traffic, or ignore"),
+            seen: "queue", advice: "capture the traffic, or ignore"),
         ReasonRow(
             .unreadableIPv4Header, 133, "unreadable-ipv4-header", "Unreadable IPv4 Header", .sanity,
             raisedWhen: "fewer than 20 bytes, header length beyond the bytes present, or total length < header "
                 + "length",
-            setting: nil, seen: "guard", advice: "make sure that the network carries readable IPv4"),
+            seen: "guard", advice: "make sure that the network carries readable IPv4"),
         ReasonRow(
             .unknownIPVersion, 134, "unknown-ip-version", "Unknown IP Version", .sanity,
             raisedWhen: "version 4 or 6, but the frame type says the other",
-            setting: nil, seen: "guard", advice: "bypass rules do not help"),
+            seen: "guard", advice: "bypass rules do not help"),
         ReasonRow(
             .invalidAdapterConfiguration, 135, "invalid-adapter-configuration", "Invalid Adapter Configuration", .agent,
             raisedWhen: "the policy names an interface that does not exist (at load and when it disappears), or a "
                 + "queue number that no rule feeds",
-            setting: "interfaces", seen: "queue", advice: "fix interfaces, or run portreeve iptables --check"),
+            seen: "queue", advice: "fix interfaces, or run portreeve iptables --check"),
         ReasonRow(
             .overlappingFragment, 136, "overlapping-fragment", "Overlapping Fragment", .fragments,
             raisedWhen: "overlaps a fragment of the same datagram (an exact duplicate is not an overlap); the "
                 + "whole datagram is condemned. The record ends when the datagram is complete (exact "
                 + "duplicates still pass for 1 s); an incomplete IPv4 record is discarded once 64 newer "
                 + "datagrams of the same pair and protocol were seen (identifiers wrap)",
-            setting: nil, seen: "queue", advice: "attack or broken stack: capture the traffic"),
+            seen: "queue", advice: "attack or broken stack: capture the traffic"),
         ReasonRow(
             .maximumACKRetransmit, 137, "maximum-ack-retransmit", "Maximum ACK Retransmit", .tracking,
             raisedWhen: "more equal pure ACKs (same sequence, acknowledgement, window, SACK blocks) in a row than "
                 + "the threshold, each within ack-storm time, while the other side has no unacknowledged "
                 + "data; optionally the connection is closed",
-            setting: "stateful.tcp.ack-storm", seen: "queue", advice: "raise the threshold if the peer is legitimate",
+            seen: "queue", advice: "raise the threshold if the peer is legitimate",
             isAvailable: false),
         ReasonRow(
             .packetOnClosedConnection, 138, "packet-on-closed-connection", "Packet on Closed Connection", .tracking,
             raisedWhen: "packet for a connection that is closed but still remembered, other than a pure SYN "
                 + "(which is judged as a new opening and may reopen it; the old windows are kept until the "
                 + "new handshake completes). What was sent before the close passes, changing and renewing nothing",
-            setting: "stateful.tcp.enabled", seen: "queue", advice: "may be ignored"),
+            seen: "queue", advice: "may be ignored"),
         ReasonRow(
             .droppedRetransmit, 139, "dropped-retransmit", "Dropped Retransmit", .tracking,
             raisedWhen: "retransmitted bytes differ from those first seen; note: prev-full, prev-part, next-full, "
                 + "next-part as in reference/deep-security.md 5.4",
-            setting: "engine.anti-evasion.evasive-retransmit", seen: "queue",
+            seen: "queue",
             advice: "bypass the flow if a middlebox rewrites it",
             isAvailable: false),
         ReasonRow(
@@ -210,121 +210,121 @@ extension ReasonRow {
             .rules,
             raisedWhen: "as 123, and a local socket listens on that port (a socket snapshot at most 1 s old, "
                 + "taken by another thread; never forwarded, never in replay)",
-            setting: "rules", seen: "queue", advice: "probably a missing rule"),
+            seen: "queue", advice: "probably a missing rule"),
         ReasonRow(
             .newConnection, 142, "new-connection", "New Connection Initiated", .connections,
             raisedWhen: "a connection opened; not a drop",
-            setting: "events.new-connections", seen: "queue", advice: "",
+            seen: "queue", advice: "",
             isAvailable: false),
         ReasonRow(
             .invalidChecksum, 143, "invalid-checksum", "Invalid Checksum", .sanity,
             raisedWhen: "TCP checksum wrong (skipped where the kernel says it is not filled in yet)",
-            setting: "engine.sanity.verify-tcp-checksum", seen: "queue",
+            seen: "queue",
             advice: "capture on both sides; broken offload or corruption on the way"),
         ReasonRow(
             .ipZeroPayload, 145, "ip-zero-payload", "IP Zero Payload", .sanity,
             raisedWhen: "IP packet without payload (not a segmentation-offload packet whose length field is "
                 + "legally 0)",
-            setting: "engine.sanity.drop-zero-payload", seen: "queue", advice: "may be ignored"),
+            seen: "queue", advice: "may be ignored"),
         ReasonRow(
             .ipv6SourceIsMulticast, 146, "ipv6-source-is-multicast", "IPv6 Source Is Multicast", .sanity,
             raisedWhen: "source in ff00::/8",
-            setting: nil, seen: "guard", advice: ""),
+            seen: "guard", advice: ""),
         ReasonRow(
             .invalidIPv6Address, 147, "invalid-ipv6-address", "Invalid IPv6 Address", .sanity,
             raisedWhen: "source or destination in a refused set (reference 4.6, exemptions in POLICY.md); "
                 + "loopback interface exempt",
-            setting: "engine.sanity.ipv6", seen: "queue, guard", advice: ""),
+            seen: "queue, guard", advice: ""),
         ReasonRow(
             .ipv6FragmentTooSmall, 148, "ipv6-fragment-too-small", "IPv6 Fragment Too Small", .fragments,
             raisedWhen: "non-last IPv6 fragment below 1,280 bytes (an atomic fragment, RFC 8021, is no fragment)",
-            setting: "engine.sanity.ipv6.small-fragments", seen: "queue", advice: ""),
+            seen: "queue", advice: ""),
         ReasonRow(
             .invalidTransportHeaderLength, 149, "invalid-transport-header-length", "Invalid Transport Header Length",
             .sanity,
             raisedWhen: "UDP length < 8 or beyond the IP payload",
-            setting: nil, seen: "queue", advice: ""),
+            seen: "queue", advice: ""),
         ReasonRow(
             .outOfMemory, 150, "out-of-memory", "Out of Memory", .agent,
             raisedWhen: "an allocation or the memory limit refused",
-            setting: "engine.limits.memory", seen: "queue", advice: "",
+            seen: "queue", advice: "",
             isAvailable: false),
         ReasonRow(
             .maxTCPConnections, 151, "max-tcp-connections", "Max TCP Connections", .connections,
             raisedWhen: "TCP table full, nothing reclaimable",
-            setting: "engine.limits.tcp", seen: "queue", advice: "raise the limit"),
+            seen: "queue", advice: "raise the limit"),
         ReasonRow(
             .maxUDPConnections, 152, "max-udp-connections", "Max UDP Connections", .connections,
             raisedWhen: "UDP table full, nothing reclaimable (exchanges that came in give way)",
-            setting: "engine.limits.udp", seen: "queue", advice: "raise the limit"),
+            seen: "queue", advice: "raise the limit"),
         ReasonRow(
             .invalidIPHeaderLength, 900, "invalid-ip-header-length", "Invalid IP Header Length", .sanity,
             raisedWhen: "IHL < 5",
-            setting: nil, seen: "guard", advice: ""),
+            seen: "guard", advice: ""),
         ReasonRow(
             .nullIP, 901, "null-ip", "Null IP", .sanity,
             raisedWhen: "0.0.0.0 or :: as source or destination while refused (DHCP and neighbour discovery "
                 + "exempt)",
-            setting: "engine.sanity.allow-null-ip", seen: "queue", advice: "allow null IP"),
+            seen: "queue", advice: "allow null IP"),
         ReasonRow(
             .maxICMPConnections, 902, "max-icmp-connections", "Max ICMP Connections", .connections,
             raisedWhen: "ICMP table full, nothing reclaimable (exchanges that came in give way)",
-            setting: "engine.limits.icmp", seen: "queue", advice: "raise the limit"),
+            seen: "queue", advice: "raise the limit"),
         ReasonRow(
             .incompleteDatagram, 903, "incomplete-datagram", "Incomplete Datagram", .fragments,
             raisedWhen: "fragments held for their first one: it did not come within fragment-hold, or too many "
                 + "are held",
-            setting: "engine.timeouts.fragment-hold", seen: "queue",
+            seen: "queue",
             advice: "loss on the way, or an attack with fragments"),
         ReasonRow(
             .ipv6RoutingHeader0, 904, "ipv6-routing-header-0", "IPv6 Routing Header 0", .sanity,
             raisedWhen: "routing header of type 0 (RFC 5095)",
-            setting: "engine.sanity.ipv6.routing-header-0", seen: "queue", advice: ""),
+            seen: "queue", advice: ""),
         ReasonRow(
             .unreadableIPv6Header, 905, "unreadable-ipv6-header", "Unreadable IPv6 Header", .sanity,
             raisedWhen: "fewer than 40 bytes, or fewer than the payload length says",
-            setting: nil, seen: "guard", advice: ""),
+            seen: "guard", advice: ""),
         ReasonRow(
             .invalidExtensionChain, 906, "invalid-extension-chain", "Invalid Extension Chain", .sanity,
             raisedWhen: "IPv6 extension headers cut short, out of a legal order, or more than 16",
-            setting: nil, seen: "queue", advice: ""),
+            seen: "queue", advice: ""),
         ReasonRow(
             .portScan, 910, "port-scan", "Network or Port Scan", .notice,
             raisedWhen: "reconnaissance; see reference 6.4",
-            setting: "reconnaissance.detect.port-scan", seen: "queue",
+            seen: "queue",
             advice: "block the source or put it on the ignore list",
             isAvailable: false),
         ReasonRow(
             .osFingerprint, 911, "os-fingerprint", "Computer OS Fingerprint Probe", .notice,
             raisedWhen: "two different probes of the kind nmap uses, from one source within seconds (reference "
                 + "6.4)",
-            setting: "reconnaissance.detect.os-fingerprint", seen: "queue", advice: "as 910",
+            seen: "queue", advice: "as 910",
             isAvailable: false),
         ReasonRow(
             .nullScan, 912, "null-scan", "TCP Null Scan", .notice,
             raisedWhen: "TCP without any flag (the packet itself is Invalid Flags)",
-            setting: "reconnaissance.detect.null-scan", seen: "queue", advice: "as 910",
+            seen: "queue", advice: "as 910",
             isAvailable: false),
         ReasonRow(
             .synfinScan, 913, "synfin-scan", "TCP SYNFIN Scan", .notice,
             raisedWhen: "SYN and FIN only",
-            setting: "reconnaissance.detect.synfin-scan", seen: "queue", advice: "as 910",
+            seen: "queue", advice: "as 910",
             isAvailable: false),
         ReasonRow(
             .xmasScan, 914, "xmas-scan", "TCP Xmas Scan", .notice,
             raisedWhen: "FIN, URG, PSH, or all flags",
-            setting: "reconnaissance.detect.xmas-scan", seen: "queue", advice: "as 910",
+            seen: "queue", advice: "as 910",
             isAvailable: false),
         ReasonRow(
             .blockedScanner, 915, "blocked-scanner", "Blocked Scanner", .rules,
             raisedWhen: "traffic of a source under a reconnaissance block; before every rule, not to be bypassed",
-            setting: "reconnaissance.block", seen: "queue", advice: "wait, or portreeve unblock ADDRESS",
+            seen: "queue", advice: "wait, or portreeve unblock ADDRESS",
             isAvailable: false),
         ReasonRow(
             .fallbackPolicy, 922, "fallback-policy", "Fallback Policy", .notice,
             raisedWhen: "started from the last policy that was in force, because the one on disk does not load, would "
                 + "shut out an administrator who is connected, or was not confirmed",
-            setting: nil, seen: "queue",
+            seen: "queue",
             advice: "mend the policy (portreeve check) and put it in force (portreeve reload)"),
     ]
 }

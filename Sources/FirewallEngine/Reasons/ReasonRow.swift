@@ -46,8 +46,6 @@ public struct ReasonRow: Sendable {
     public let stage: Stage
     /// When it is raised, one sentence.
     public let raisedWhen: String
-    /// Path of the policy setting that changes the outcome; `"rule"`: the rule that the event names; nil: none does.
-    public let setting: String?
     /// Where it can be seen: `queue`, `guard` (frame guard), `replay`.
     public let seen: String
     /// Advice to the administrator; empty where there is none.
@@ -57,7 +55,7 @@ public struct ReasonRow: Sendable {
 
     init(
         _ reason: DropReason, _ number: UInt16, _ slug: String, _ name: String, _ stage: Stage, raisedWhen: String,
-        setting: String?, seen: String, advice: String, isAvailable: Bool = true
+        seen: String, advice: String, isAvailable: Bool = true
     ) {
         self.reason = reason
         self.number = number
@@ -65,7 +63,6 @@ public struct ReasonRow: Sendable {
         self.name = name
         self.stage = stage
         self.raisedWhen = raisedWhen
-        self.setting = setting
         self.seen = seen
         self.advice = advice
         self.isAvailable = isAvailable
