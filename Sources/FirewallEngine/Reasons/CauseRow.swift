@@ -62,10 +62,4 @@ extension Cause {
         guard case .setting(let path) = row.remedy else { return nil }
         return path
     }
-
-    /// The cause with this slug.
-    public init?(slug: String) {
-        guard let row = CauseRow.all.first(where: { $0.slug == slug }) else { return nil }
-        self = row.cause
-    }
 }
