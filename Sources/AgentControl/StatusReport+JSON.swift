@@ -105,7 +105,7 @@ extension OutputStatus {
         [
             "name": .text(name), "format": .text(format), "target": .text(target), "received": .count(received),
             "written": .count(written), "pending": .count(pending), "lost": .count(lost), "records": .count(records),
-            "trouble": .optional(trouble),
+            "merged": .count(merged), "trouble": .optional(trouble),
         ]
     }
 
@@ -118,6 +118,7 @@ extension OutputStatus {
         pending = try reader.integer("pending")
         lost = try reader.integer("lost")
         records = try reader.integer("records")
+        merged = try reader.integer("merged")
         trouble = try reader.optional("trouble", reader.text)
     }
 }

@@ -96,7 +96,9 @@ package struct OutputStatus: Hashable, Sendable {
     package var lost: UInt64 = 0
     /// Each stands for one event or for several that were folded.
     package var records: UInt64 = 0
-    /// Why events wait; nil while they are taken.
+    /// Events that became part of a coarser record because the output's budget was spent.
+    package var merged: UInt64 = 0
+    /// Why events wait, or what else is wrong with the output; nil while nothing is.
     package var trouble: String?
 
     package init(name: String, format: String, target: String) {

@@ -115,6 +115,10 @@ extension MetricsSample {
             &text, "portreeve_events_folded_total", .counter, "Of those, events that share the record of another."
         ) { $0.written &- min($0.written, $0.records) }
         perOutput(&text, "portreeve_event_records_total", .counter, "Records that the output took.") { $0.records }
+        perOutput(
+            &text, "portreeve_events_merged_total", .counter,
+            "Events that became part of a coarser record because the output's budget was spent."
+        ) { $0.merged }
         perOutput(&text, "portreeve_events_pending", .gauge, "Events in memory.") { $0.pending }
         perOutput(&text, "portreeve_events_lost_total", .counter, "Events that the output never took.") { $0.lost }
         perOutput(&text, "portreeve_event_output_writable", .gauge, "0 while the output takes no events.") {

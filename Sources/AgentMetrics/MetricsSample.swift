@@ -96,6 +96,8 @@ package struct OutputSample: Sendable {
     package var lost: UInt64 = 0
     /// Each stands for one event or for several that were folded.
     package var records: UInt64 = 0
+    /// Events that became part of a coarser record because the budget was spent.
+    package var merged: UInt64 = 0
     package var isInTrouble = false
 
     package init(name: String) { self.name = name }

@@ -71,6 +71,7 @@ extension OutputSample {
         pending = total.pending
         lost = total.lost
         records = total.records
+        merged = report.coarse
         isInTrouble = report.trouble != nil
     }
 }

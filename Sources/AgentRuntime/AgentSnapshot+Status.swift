@@ -71,7 +71,8 @@ extension OutputStatus {
         pending = total.pending
         lost = total.lost
         records = total.records
-        trouble = report.trouble
+        merged = report.coarse
+        trouble = report.complaint
     }
 }
 

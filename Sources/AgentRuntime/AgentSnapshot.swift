@@ -60,7 +60,7 @@ struct AgentSnapshot {
         entries = TableEntries(
             tcp: UInt64(agent.shared.total(of: .tcp)), udp: UInt64(agent.shared.total(of: .udp)),
             icmp: UInt64(agent.shared.total(of: .icmp)))
-        complaints = agent.complaints.withLock { $0 } + outputs.compactMap(\.trouble)
+        complaints = agent.complaints.withLock { $0 } + outputs.compactMap(\.complaint)
     }
 
     var document: PolicyDocument { policy.policy.document }

@@ -5,19 +5,19 @@ import Logging
 
 /// What the agent's own log says of the outputs of events: a gap in the events is not noticed in the events.
 extension Housekeeper {
-    /// Once a second: that an output takes no events, and that it takes them again.
+    /// Once a second: that an output takes no events or is not as the policy says, and that this is over.
     func reportOutputs() {
         let reports = log.reports()
-        for report in reports where report.trouble != outputTroubles[report.name] {
-            if let trouble = report.trouble {
-                logger.warning("\(trouble)")
+        for report in reports where report.complaint != outputTroubles[report.name] {
+            if let complaint = report.complaint {
+                logger.warning("\(complaint)")
             } else {
-                logger.notice("events are written again: \(report.target)")
+                logger.notice("events are written again as they should be: \(report.target)")
             }
         }
         outputTroubles = Dictionary(
             uniqueKeysWithValues: reports.compactMap { report in
-                report.trouble.map { (report.name, $0) }
+                report.complaint.map { (report.name, $0) }
             })
     }
 

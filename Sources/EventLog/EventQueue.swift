@@ -87,7 +87,7 @@ struct EventBuffer: Sendable {
     var isHalfFull: Bool { events.count >= capacity / 2 || !merged.isEmpty }
 
     mutating func append(_ event: Event, bytes source: [UInt8]) {
-        guard events.count < capacity else { return merged.merge(EventSummary(event)) }
+        guard events.count < capacity else { return merge(EventSummary(event)) }
         events.append(event)
         keepBytes(of: event, from: source)
     }

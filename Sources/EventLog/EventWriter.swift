@@ -122,7 +122,7 @@ private struct OutputFeed {
 
     /// Tells the output of what it was given, and gives it what was merged once it has taken all else.
     mutating func pass(_ resolver: inout RecordResolver, _ clock: LogClock, always: Bool = false) {
-        if !stalled.isEmpty, always || output.isSettled {
+        if !stalled.isEmpty, always || output.isDone {
             for summary in stalled.summaries {
                 let fields = resolver.fields(EventRecord(summary), clockOffset: clock.offset)
                 _ = output.offer(fields, at: clock.now, always: true)

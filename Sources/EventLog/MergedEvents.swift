@@ -26,7 +26,10 @@ package struct MergedEvents: Sendable {
     package var isEmpty: Bool { summaries.isEmpty }
 
     /// Adds a summary to the one of its kind. Of a merged summary no single packet is told.
-    package mutating func merge(_ summary: EventSummary) {
+    ///
+    /// - Returns: its position in `summaries`.
+    @discardableResult
+    package mutating func merge(_ summary: EventSummary) -> Int {
         let event = summary.event
         if event.rule >= 0 {
             let place = MergedEvents.plainPlaces + Int(event.rule) & (MergedEvents.rulePlaces - 1)
@@ -34,7 +37,7 @@ package struct MergedEvents: Sendable {
                 return merge(summary, at: place)
             }
         }
-        merge(summary, at: MergedEvents.plainPlace(event))
+        return merge(summary, at: MergedEvents.plainPlace(event))
     }
 
     /// Forgets all of them, for the next use.
@@ -44,7 +47,7 @@ package struct MergedEvents: Sendable {
         for place in positions.indices { positions[place] = MergedEvents.unused }
     }
 
-    private mutating func merge(_ summary: EventSummary, at place: Int) {
+    private mutating func merge(_ summary: EventSummary, at place: Int) -> Int {
         if isFree(place) {
             positions[place] = Int16(summaries.count)
             summaries.append(summary)
@@ -52,6 +55,7 @@ package struct MergedEvents: Sendable {
         } else {
             summaries[Int(positions[place])].merge(summary)
         }
+        return Int(positions[place])
     }
 
     private func isFree(_ place: Int) -> Bool { positions[place] == MergedEvents.unused }

@@ -171,10 +171,35 @@ public struct ReconnaissanceSettings: Hashable, Sendable, BitwiseCopyable {
 /// `events` of the policy file.
 public struct EventSettings: Hashable, Sendable {
     public var path = "/var/log/portreeve/events.jsonl"
+    public var rotation = EventRotation()
+    /// How much may be written of events one by one; nil is without a bound.
+    public var budget: EventBudget? = EventBudget()
     public var fold = Instant.Span.seconds(1)
     /// Reason numbers (REASONS.md) that are counted and not written.
     public var ignore: [UInt16] = []
     public init() {}
+}
+
+/// How event files follow one another.
+public struct EventRotation: Hashable, Sendable, BitwiseCopyable {
+    /// Bytes that one file holds at most, but for a single longer line; nil leaves its end to others.
+    public var size: UInt64?
+    /// How many files stay beside the one that is written.
+    public var keep: UInt32
+    public init(size: UInt64? = 256 << 20, keep: UInt32 = 8) {
+        self.size = size
+        self.keep = keep
+    }
+}
+
+/// What an output may be given in a time: beyond it, records become coarser, and no count is lost.
+public struct EventBudget: Hashable, Sendable, BitwiseCopyable {
+    public var bytes: UInt64
+    public var window: Instant.Span
+    public init(bytes: UInt64 = 20 << 20, window: Instant.Span = .minutes(1)) {
+        self.bytes = bytes
+        self.window = window
+    }
 }
 
 public enum CopyRange: Hashable, Sendable {

@@ -40,10 +40,11 @@ struct StatusText {
     /// Where events go; what troubles an output is among the warnings.
     private var outputs: [String] {
         report.outputs.enumerated().map { place, output in
-            line(
+            let merged = output.merged > 0 ? ", \(output.merged.grouped) events merged beyond the budget" : ""
+            return line(
                 place == 0 ? "events" : "",
                 "\(output.name) \(output.target) (\(output.format)): written \(output.written.grouped), pending "
-                    + "\(output.pending.grouped), lost \(output.lost.grouped); records \(output.records.grouped)")
+                    + "\(output.pending.grouped), lost \(output.lost.grouped); records \(output.records.grouped)\(merged)")
         }
     }
 

@@ -185,7 +185,7 @@ private final class Signal: Sendable {
 extension OutputSettings {
     fileprivate var targetPath: String {
         switch target {
-        case .file(let path): path
+        case .file(let path, _): path
         }
     }
 }

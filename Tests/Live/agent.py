@@ -39,12 +39,12 @@ class Agent:
     """portreeved in a namespace of the lab.
 
     `policy` is the text of the policy file. Where the events go, and that they are not folded, is added as a drop-in;
-    `fold` and `extra` (more text of a policy file) change that. Tests of folding pass fold="1s". `environment` is added to
+    `fold`, `file_settings` (more keys of events.file) and `extra` (more text of a policy file) change that. Tests of folding pass fold="1s". `environment` is added to
     the one of the process.
     """
 
     def __init__(self, namespace, policy, queues=(0, 0), fold="0", extra="", name="agent", events_file=None,
-                 environment=None):
+                 environment=None, file_settings=""):
         self.namespace, self.lab, self.queues, self.name = namespace, namespace.lab, queues, name
         self.directory = self.lab.file(name)
         os.makedirs(os.path.join(self.directory, "policy.d"))
@@ -53,7 +53,7 @@ class Agent:
         self.control = os.path.join(self.directory, "control.sock")
         self.write_policy(policy)
         # Lists and dictionaries in it merge with those of the policy file.
-        drop_in = f"version: 1\nevents: {{ file: {{ path: {self.events_file} }}, fold: {fold} }}\n{extra}\n"
+        drop_in = f"version: 1\nevents: {{ file: {{ path: {self.events_file}, {file_settings} }}, fold: {fold} }}\n{extra}\n"
         self.lab.file(os.path.join(self.directory, "policy.d", "lab.yaml"), drop_in)
         self.environment = [f"{key}={value}" for key, value in (environment or {}).items()]
         self.process = None

@@ -2,6 +2,7 @@
 """No drop goes uncounted: under floods, on a full disk, without the file, with a reader that never reads, and while the
 file is rotated; and traffic never waits for any of it."""
 
+import json
 import os
 import re
 import signal
@@ -81,6 +82,35 @@ class EventTests(unittest.TestCase):
         many = [event for event in denied if event["portreeve"].get("note") == "many sources"]
         self.assertTrue(many)
         self.assertNotIn("src_ip", many[0])
+
+    def test_the_file_is_rotated_by_size(self):
+        agent = self.agent(file_settings="rotate: { size: 1MiB, keep: 2 }, budget: off")
+        self.drops(6000)
+        report = agent.settled_report()
+        self.assert_accounted(agent, report, 6000)
+        files = sorted(os.listdir(os.path.dirname(agent.events_file)))
+        rotated = [name for name in files if name.startswith("events.jsonl.")]
+        self.assertEqual(rotated, ["events.jsonl.1", "events.jsonl.2"])
+        for name in rotated:
+            size = os.path.getsize(os.path.join(os.path.dirname(agent.events_file), name))
+            self.assertTrue((1 << 20) - 4096 < size <= 1 << 20, size)
+        read = agent.tool("events", "--json").splitlines()
+        sequences = [json.loads(line)["portreeve"]["sequence"] for line in read]
+        self.assertEqual(sequences, list(range(sequences[0], report["outputs"][0]["records"] + 1)))
+
+    def test_a_budget_bounds_the_file_and_keeps_the_counts(self):
+        agent = self.agent(file_settings="budget: 64KiB/1h")
+        self.drops(6000)
+        wait_until(lambda: agent.report()["outputs"][0]["received"] >= 6000, "all events came")
+        self.assert_accounted(agent, agent.report(), 6000)
+        output = agent.report()["outputs"][0]
+        self.assertGreater(output["merged"], 5000)
+        self.assertEqual(output["pending"], output["merged"])
+        self.assertLess(os.path.getsize(agent.events_file), 64 << 10)
+        self.assertIn("events merged beyond the budget", agent.tool("status", "--agent-only"))
+        self.assertEqual(agent.stop(), 0)
+        self.assertEqual(sum(reasons(agent.events()).values()), 6000)
+        self.assertLess(os.path.getsize(agent.events_file), 80 << 10)
 
     def test_a_full_disk(self):
         disk = self.lab.file("disk")

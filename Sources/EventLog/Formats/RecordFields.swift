@@ -24,8 +24,8 @@ package struct RecordFields: Sendable {
     package let record: EventRecord
     package let host: String?
     /// Of the first and last event; nanoseconds since 1970.
-    package let first: Int64
-    package let last: Int64
+    package private(set) var first: Int64
+    package private(set) var last: Int64
     package let inInterface: String?
     package let outInterface: String?
     package let physicalInInterface: String?
@@ -55,6 +55,28 @@ package struct RecordFields: Sendable {
     package var name: String {
         let row = event.reason.row
         return row.reason.isOfOneRule ? rule?.name ?? row.name : row.name
+    }
+}
+
+extension RecordFields {
+    /// Takes another record's time in.
+    mutating func widen(to other: RecordFields) {
+        first = min(first, other.first)
+        last = max(last, other.last)
+    }
+
+    /// The record of several, of which `summary` says what they have in common.
+    func coarse(_ summary: EventSummary) -> RecordFields {
+        let shared = summary.shared
+        let record = EventRecord(summary)
+        return RecordFields(
+            record: record, host: host, first: first, last: last,
+            inInterface: shared.contains(.interfaces) ? inInterface : nil,
+            outInterface: shared.contains(.interfaces) ? outInterface : nil,
+            physicalInInterface: nil, physicalOutInterface: nil,
+            rule: shared.contains(.rule) ? rule : nil, mode: shared.contains(.policy) ? mode : nil,
+            note: RecordResolver.note(record), cause: shared.contains(.cause) ? cause : nil,
+            explain: shared.contains(.cause) ? explain : nil, flowID: nil, communityID: nil)
     }
 }
 
@@ -136,7 +158,7 @@ package struct RecordResolver: Sendable {
 
     private static let mostExplanations = 256
 
-    private static func note(_ record: EventRecord) -> String? {
+    fileprivate static func note(_ record: EventRecord) -> String? {
         if let detail = record.detail { return detail }
         let shared = record.summary.shared
         if !shared.contains(.source) { return "many sources" }

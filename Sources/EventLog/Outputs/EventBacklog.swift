@@ -33,14 +33,32 @@ struct EventBacklog {
     var isEmpty: Bool { done == lines.count }
     var isFull: Bool { text.count - start >= EventBacklog.limit }
 
+    /// Bytes of the first line that waits; 0 where none does.
+    var firstLength: Int { isEmpty ? 0 : lines[done].length }
+
+    /// Where in `text` the lines end that fit into a room, of which the first is taken at any rate.
+    ///
+    /// - Parameter torn: bytes of the first line that have arrived and need no room.
+    func end(within room: Int64, torn: Int) -> Int {
+        var end = start
+        for line in lines[done...] {
+            guard end == start || Int64(end + line.length - start - torn) <= room else { break }
+            end += line.length
+        }
+        return end
+    }
+
     /// Adds one line: `append` writes it, with its end, behind the buffer it is given.
-    mutating func add(_ summary: EventSummary, _ append: (inout [UInt8]) -> Void) {
+    ///
+    /// - Returns: its length in bytes.
+    mutating func add(_ summary: EventSummary, _ append: (inout [UInt8]) -> Void) -> Int {
         let before = text.count
         append(&text)
         lines.append(
             Line(
                 length: text.count - before, count: summary.count, reason: summary.event.reason,
                 action: summary.event.action))
+        return text.count - before
     }
 
     /// Counts the lines that have arrived whole.

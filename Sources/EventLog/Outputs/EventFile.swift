@@ -47,10 +47,10 @@ struct EventFile: ~Copyable {
         return status.st_dev == device && status.st_ino == inode
     }
 
-    /// Writes as much as goes: the number of bytes, or the error.
-    func write(_ bytes: [UInt8], from start: Int) throws(EventFileError) -> Int {
+    /// Writes as much as goes of what lies before `end`: the number of bytes, or the error.
+    func write(_ bytes: [UInt8], from start: Int, to end: Int) throws(EventFileError) -> Int {
         while true {
-            let count = writeOnce(bytes, from: start)
+            let count = writeOnce(bytes, from: start, to: end)
             if count >= 0 { return count }
             switch errno {
             case EINTR: continue
@@ -80,10 +80,10 @@ struct EventFile: ~Copyable {
         _ = unsafe poll(&entry, 1, milliseconds)
     }
 
-    private func writeOnce(_ bytes: [UInt8], from start: Int) -> Int {
+    private func writeOnce(_ bytes: [UInt8], from start: Int, to end: Int) -> Int {
         unsafe bytes.withUnsafeBytes { buffer in
             guard let base = buffer.baseAddress else { return 0 }
-            return withoutDeadlySignals { unsafe Glibc.write(descriptor, base + start, buffer.count - start) }
+            return withoutDeadlySignals { unsafe Glibc.write(descriptor, base + start, end - start) }
         }
     }
 
@@ -95,7 +95,7 @@ struct EventFile: ~Copyable {
         defer { close(reader) }
         var last: UInt8 = 0
         guard unsafe pread(reader, &last, 1, size - 1) == 1, last != UInt8(ascii: "\n") else { return }
-        _ = writeOnce([UInt8(ascii: "\n")], from: 0)
+        _ = writeOnce([UInt8(ascii: "\n")], from: 0, to: 1)
     }
 
     private static func refusal(_ path: String, _ code: Int32) -> EventFileError {

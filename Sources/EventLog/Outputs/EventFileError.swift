@@ -8,6 +8,7 @@ package struct EventFileError: Error, Hashable, Sendable, CustomStringConvertibl
         /// The system call's `errno`.
         case cannotOpen(Int32)
         case cannotWrite(Int32)
+        case cannotRotate(Int32)
         /// Neither a file, a FIFO nor a character device.
         case isDirectory
         case isOfUnknownKind
@@ -29,6 +30,9 @@ package struct EventFileError: Error, Hashable, Sendable, CustomStringConvertibl
         switch cause {
         case .cannotOpen(let code): "cannot open the event file \(path): \(message(code)); \(cure(code))"
         case .cannotWrite(let code): "cannot write the event file \(path): \(message(code)); \(cure(code))"
+        case .cannotRotate(let code):
+            "cannot rotate the event file \(path), which grows beyond events.file.rotate.size: \(message(code)); let the "
+                + "agent's user rename and remove files in \(directory), or have it rotated by others and set the size to off"
         case .isDirectory: "the event file \(path) is a directory; set events.file.path to a file in it"
         case .isOfUnknownKind:
             "the event file \(path) is neither a file, a FIFO nor a character device; set events.file.path to one"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import FirewallPolicy
+
 /// Brings lines into the event file, whatever happens to it.
 ///
 /// A line is in the file whole or not at all: what a full disk cut off is taken back, or completed later where the file
@@ -7,6 +9,9 @@
 /// reader.
 final class EventFileWriter {
     private(set) var path: String
+    private var rotation: EventRotation
+    /// Why the file cannot be rotated; it grows on.
+    private(set) var warning: String?
     private var file: EventFile?
     /// Bytes of the first waiting line that the file has already, and its size with them.
     private var torn = 0
@@ -15,7 +20,10 @@ final class EventFileWriter {
     private(set) var mustOpen = false
 
     /// Opens nothing yet.
-    init(path: String) { self.path = path }
+    init(path: String, rotation: EventRotation = EventRotation(size: nil)) {
+        self.path = path
+        self.rotation = rotation
+    }
 
     /// Opens the file now, to learn at the start whether it can be written.
     func open() throws(EventFileError) {
@@ -24,10 +32,17 @@ final class EventFileWriter {
     }
 
     /// Closes the file; the next `send` opens, and makes, what `path` then leads to.
-    func reopen(path: String? = nil) {
+    func reopen() {
         close()
         mustOpen = true
-        self.path = path ?? self.path
+    }
+
+    /// Does as the policy says now.
+    func follow(path: String, rotation: EventRotation) {
+        if path != self.path { reopen() }
+        self.path = path
+        self.rotation = rotation
+        warning = nil
     }
 
     func close() {
@@ -58,11 +73,33 @@ extension EventFileWriter {
         try open()
         forgetForeignTear()
         while !backlog.isEmpty {
+            let end = try makeRoom(for: backlog)
             let sizeBefore = fileSize
-            let count = try file?.write(backlog.text, from: backlog.start + torn) ?? 0
+            let count = try file?.write(backlog.text, from: backlog.start + torn, to: end) ?? 0
             torn = backlog.noteArrived(torn + count)
             sizeWhenTorn = torn > 0 ? sizeBefore.map { $0 + Int64(count) } : nil
         }
+    }
+
+    /// Ends a file that has no room for the next line, and begins the next one.
+    ///
+    /// - Returns: the end of the lines that have room; the end of all where no size is set.
+    private func makeRoom(for backlog: borrowing EventBacklog) throws(EventFileError) -> Int {
+        guard let size = rotation.size, let used = fileSize else { return backlog.text.count }
+        let limit = Int64(size)
+        if torn == 0, used > 0, used + Int64(backlog.firstLength) > limit {
+            do throws(EventFileError) {
+                try RotatedFiles(path: path).rotate(keep: Int(rotation.keep))
+                warning = nil
+            } catch {
+                // An event that is written is worth more than a bound that is kept.
+                warning = error.description
+                return backlog.text.count
+            }
+            close()
+            try open()
+        }
+        return backlog.end(within: limit - (fileSize ?? 0), torn: torn)
     }
 
     /// Takes back the part of a line that a full disk cut off, unless somebody else has written behind it. Where that

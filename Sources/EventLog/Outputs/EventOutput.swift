@@ -79,8 +79,10 @@ extension EventOutput {
         return isTaken
     }
 
-    /// Nothing waits for it.
-    var isSettled: Bool { inbox.withLock { $0.records.isEmpty && !$0.mustReopen } && state.isSettled }
+    /// Nothing waits for it, or in it but for the end of its budget's window.
+    var isDone: Bool { inbox.withLock { $0.records.isEmpty && !$0.mustReopen } && state.isDone }
+    /// Nothing waits for it or in it.
+    var isSettled: Bool { isDone && state.isSettled }
 
     func adopt(_ settings: OutputSettings) {
         inbox.withLock { $0.settings = settings }
@@ -176,7 +178,13 @@ struct OutputState: Sendable {
     let target: String
     let format: EventFormat
     let trouble: OutputError?
+    let warning: String?
     let nextAttempt: Instant?
+    /// When it wants to be stepped without being woken.
+    private let wakeAt: Instant?
+    /// Events that became part of a coarser record because the budget was spent.
+    let coarse: UInt64
+    let isDone: Bool
     let isSettled: Bool
     let written: EventTally
     let records: EventTally
@@ -186,7 +194,11 @@ struct OutputState: Sendable {
         target = sender.targetText
         format = sender.format
         trouble = sender.trouble
+        warning = sender.warning
         nextAttempt = sender.nextAttempt
+        wakeAt = sender.wakeAt
+        coarse = sender.coarseCount
+        isDone = sender.isDone
         isSettled = sender.isSettled
         written = sender.backlog.written
         records = sender.backlog.records
@@ -195,8 +207,8 @@ struct OutputState: Sendable {
 
     /// Milliseconds until the output wants to be stepped without being woken; -1 for never.
     func pause(at now: Instant) -> Int32 {
-        guard !isSettled, let nextAttempt else { return isSettled ? -1 : 0 }
-        let left = (nextAttempt - now).nanoseconds / 1_000_000 + 1
+        guard !isSettled, let wakeAt else { return isSettled ? -1 : 0 }
+        let left = (wakeAt - now).nanoseconds / 1_000_000 + 1
         return Int32(clamping: min(max(left, 1), RetryPause.longest.nanoseconds / 1_000_000))
     }
 }

@@ -10,15 +10,24 @@ package struct OutputReport: Sendable {
     package let target: String
     /// Why lines wait: what, where and the cure; `nil` while they are taken.
     package let trouble: String?
+    /// What is wrong although lines are taken: what, where and the cure.
+    package let warning: String?
+    /// Events that became part of a coarser record because the output's budget was spent.
+    package let coarse: UInt64
     /// When it is tried again, on the writer's clock; `nil` without trouble.
     package let nextAttempt: Instant?
     package let accounting: EventAccounting
+
+    /// The first thing that is wrong.
+    package var complaint: String? { trouble ?? warning }
 
     init(_ output: EventOutput, _ state: OutputState, received: EventTally) {
         name = output.name
         format = state.format
         target = state.target
         trouble = state.trouble?.description
+        warning = state.warning
+        coarse = state.coarse
         nextAttempt = state.nextAttempt
         accounting = EventAccounting(
             received: received.subtracting(output.receivedBefore), written: state.written, lost: state.lost,

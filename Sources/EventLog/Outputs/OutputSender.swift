@@ -13,6 +13,11 @@ struct OutputSender: ~Copyable {
     /// Records taken over, of which those before `next` have become lines.
     private var taken: [RecordFields] = []
     private var next = 0
+    private var budget: OutputBudget
+    /// What the budget had no room for, until its window is over.
+    private var coarse = CoarseRecords()
+    /// Events that became part of a coarser record.
+    private(set) var coarseCount: UInt64 = 0
     private var retry = RetryPause()
     /// Why lines wait; `nil` while the target takes them.
     private(set) var trouble: OutputError?
@@ -24,13 +29,19 @@ struct OutputSender: ~Copyable {
     init(_ settings: OutputSettings) {
         self.settings = settings
         target = OutputTarget(settings.target)
+        budget = OutputBudget(settings.budget)
     }
 
-    /// Nothing is left to send or to open.
-    var isSettled: Bool { hasNoRecords && backlog.isEmpty && !target.mustOpen }
+    /// Nothing is left to send or to open now.
+    var isDone: Bool { hasNoRecords && backlog.isEmpty && !target.mustOpen }
+    /// Nothing is left to send or to open, now or at the end of the budget's window.
+    var isSettled: Bool { isDone && coarse.isEmpty }
     /// What was taken over has all become lines: more may be taken.
     var hasNoRecords: Bool { next == taken.count }
     var nextAttempt: Instant? { retry.nextAttempt }
+    /// When to send although nothing came: an attempt after a failure, or the end of the budget's window.
+    var wakeAt: Instant? { nextAttempt ?? (isDone ? budget.end : nil) }
+    var warning: String? { target.warning }
     var targetText: String { target.text }
     var format: EventFormat { settings.format }
 
@@ -53,6 +64,7 @@ struct OutputSender: ~Copyable {
             target.follow(new.target)
             retry.end()
         }
+        budget.limit = new.budget
         settings = new
     }
 
@@ -63,7 +75,8 @@ struct OutputSender: ~Copyable {
 
     /// Sends what waits, unless the last failure was too short a time ago.
     mutating func send(at now: Instant) {
-        guard !isSettled, retry.isOver(at: now) else { return }
+        if budget.begin(at: now), !coarse.isEmpty { makeCoarseLines() }
+        guard !isDone, retry.isOver(at: now) else { return }
         let before = backlog.arrivedCount
         do throws(OutputError) {
             repeat {
@@ -85,6 +98,9 @@ struct OutputSender: ~Copyable {
     /// others do not take at once, is lost.
     mutating func close(at now: Instant) {
         retry.end()
+        // The rest is bounded by what may wait.
+        budget.limit = nil
+        makeCoarseLines()
         send(at: now)
         for _ in 0..<20 {
             guard !isSettled, trouble?.mayPassSoon == true else { break }
@@ -105,16 +121,31 @@ struct OutputSender: ~Copyable {
         next = 0
     }
 
-    /// Makes lines of records, as far as there is room.
+    /// Makes lines of records, as far as there is room. What the budget has no room for waits for its end.
     private mutating func makeLines() {
         while !hasNoRecords, !backlog.isFull {
             let fields = taken[next]
             next += 1
-            sequence += 1
-            let place = RecordPlace(sequence: sequence, lost: backlog.lostCount &- lostTold)
-            lostTold = backlog.lostCount
-            let format = settings.format
-            backlog.add(fields.summary) { text in format.append(fields, at: place, to: &text) }
+            if budget.admits(fields.event.reason) {
+                makeLine(fields)
+            } else {
+                coarse.add(fields)
+                coarseCount &+= fields.summary.count
+            }
         }
+    }
+
+    /// A few hundred at most, whatever the budget says.
+    private mutating func makeCoarseLines() {
+        for fields in coarse.take() { makeLine(fields) }
+    }
+
+    private mutating func makeLine(_ fields: RecordFields) {
+        sequence += 1
+        let place = RecordPlace(sequence: sequence, lost: backlog.lostCount &- lostTold)
+        lostTold = backlog.lostCount
+        let format = settings.format
+        let length = backlog.add(fields.summary) { text in format.append(fields, at: place, to: &text) }
+        budget.note(length, fields.event.reason)
     }
 }

@@ -6,7 +6,7 @@ enum OutputTarget {
 
     init(_ target: OutputSettings.Target) {
         switch target {
-        case .file(let path): self = .file(EventFileWriter(path: path))
+        case .file(let path, let rotation): self = .file(EventFileWriter(path: path, rotation: rotation))
         }
     }
 
@@ -14,6 +14,13 @@ enum OutputTarget {
     var text: String {
         switch self {
         case .file(let writer): writer.path
+        }
+    }
+
+    /// What is wrong although lines arrive: what, where and the cure.
+    var warning: String? {
+        switch self {
+        case .file(let writer): writer.warning
         }
     }
 
@@ -48,7 +55,7 @@ enum OutputTarget {
     /// Goes to another place of the same kind, or becomes of another kind.
     mutating func follow(_ target: OutputSettings.Target) {
         switch (self, target) {
-        case (.file(let writer), .file(let path)): writer.reopen(path: path)
+        case (.file(let writer), .file(let path, let rotation)): writer.follow(path: path, rotation: rotation)
         }
     }
 

@@ -167,6 +167,13 @@ extension Setting {
             [
                 Setting("path", \.events.path, .absolutePath),
                 .unavailable("format", "CEF and LEEF are", off: "json"),
+                .section(
+                    "rotate",
+                    [
+                        Setting("size", \.events.rotation.size, .size((1 << 20)...(1 << 40), or: "off")),
+                        Setting("keep", \.events.rotation.keep, .number(1...999, of: "files")),
+                    ]),
+                Setting("budget", \.events.budget, .budget),
             ]),
         .unavailable("syslog", "syslog is", off: "off"),
         .unavailable("capture", "capture of dropped packets is", off: "off"),

@@ -151,6 +151,18 @@ extension Setting {
         ReadWritePaths=.
         """,
         "events.file.format": "json writes JSON lines; cef and leef what those collectors read.",
+        "events.file.rotate.size": """
+        The size at which the file ends: it is renamed to PATH.1, the one before to PATH.2 and so on. off leaves that to others, \
+        such as logrotate.
+        """,
+        "events.file.rotate.keep": """
+        How many files stay beside the one that is written, compressed ones too. What is older is removed at the next rotation by \
+        size.
+        """,
+        "events.file.budget": """
+        How much may be written in a time, such as 20MiB/1m. A reason that takes half of what the others leave is merged until the \
+        time is over: one record for each action, direction and rule, with exact counts. off is without a bound.
+        """,
         "events.syslog":
             "Send events to syslog too: { target: /dev/log, udp://host:514 or tcp://host:601, format: cef }.",
         "events.capture": "Write dropped packets to { path, size, files }, in pcapng.",

@@ -33,15 +33,18 @@ extension ValueForm where Value == Instant.Span? {
     }
 }
 
-/// For each unit the numbers of it that lie in the range.
 private func timeSchema(_ range: ClosedRange<Instant.Span>) -> String {
-    let patterns = timeUnits.compactMap { unit -> String? in
+    let text = SchemaText.text(timePattern(range))
+    return range.contains(.zero) ? SchemaText.anyOf(SchemaText.values("0", #""0""#), text) : text
+}
+
+/// For each unit the numbers of it that lie in the range.
+func timePattern(_ range: ClosedRange<Instant.Span>) -> String {
+    timeUnits.compactMap { unit -> String? in
         let first = (range.lowerBound.nanoseconds + unit.nanoseconds - 1) / unit.nanoseconds
         let last = range.upperBound.nanoseconds / unit.nanoseconds
         return first <= last ? SchemaPattern.decimal(UInt64(first)...UInt64(last)) + unit.name : nil
-    }
-    let text = SchemaText.text(patterns.joined(separator: "|"))
-    return range.contains(.zero) ? SchemaText.anyOf(SchemaText.values("0", #""0""#), text) : text
+    }.joined(separator: "|")
 }
 
 /// Units in nanoseconds, the longest first.
@@ -57,7 +60,7 @@ private func expectedTime(_ range: ClosedRange<Instant.Span>, or word: String?) 
 }
 
 /// The shortest form: the longest unit of which it is a whole number.
-private func timeText(_ span: Instant.Span) -> String {
+func timeText(_ span: Instant.Span) -> String {
     guard span != .zero else { return "0" }
     for unit in timeUnits where span.nanoseconds % unit.nanoseconds == 0 {
         return "\(span.nanoseconds / unit.nanoseconds)\(unit.name)"
@@ -65,7 +68,7 @@ private func timeText(_ span: Instant.Span) -> String {
     return "\(span.nanoseconds / 1_000)us"
 }
 
-private func parseTime(
+func parseTime(
     _ text: String, in range: ClosedRange<Instant.Span>, expected: String
 ) throws(ScalarFault) -> Instant.Span {
     let digits = text.prefix { $0.isASCII && $0.isNumber }
