@@ -7,29 +7,56 @@ package import NIOCore
 package final class SessionRegister: Sendable {
     private let limit: Int
     /// Nil once the server has stopped.
-    private let channels: Guarded<[ObjectIdentifier: any Channel]?> = Guarded([:])
+    private let sessions: Guarded<Sessions?> = Guarded(Sessions())
 
-    package init(limit: Int) { self.limit = limit }
+    private struct Sessions {
+        var channels: [ObjectIdentifier: any Channel] = [:]
+        /// Those that give way to a new one, the oldest first.
+        var yielding: [ObjectIdentifier] = []
 
-    /// False where there are too many; the session ends then.
-    package func enter(_ channel: any Channel) -> Bool {
-        channels.withLock { channels in
-            guard let count = channels?.count, count < limit else { return false }
-            channels?[ObjectIdentifier(channel)] = channel
-            return true
+        mutating func remove(_ key: ObjectIdentifier) -> (any Channel)? {
+            yielding.removeAll { $0 == key }
+            return channels.removeValue(forKey: key)
         }
     }
 
+    package init(limit: Int) { self.limit = limit }
+
+    /// False where there are too many; the session ends then. One that `yields` gives way to a later one, until it is said to
+    /// `stay`: of such the oldest is closed where there are too many, so that nobody keeps others out by connecting and saying
+    /// nothing.
+    package func enter(_ channel: any Channel, yields: Bool = false) -> Bool {
+        let (isAdmitted, replaced) = sessions.withLock { sessions -> (Bool, (any Channel)?) in
+            guard sessions != nil else { return (false, nil) }
+            var replaced: (any Channel)?
+            if sessions?.channels.count ?? 0 >= limit {
+                guard let oldest = sessions?.yielding.first else { return (false, nil) }
+                replaced = sessions?.remove(oldest)
+            }
+            let key = ObjectIdentifier(channel)
+            sessions?.channels[key] = channel
+            if yields { sessions?.yielding.append(key) }
+            return (true, replaced)
+        }
+        replaced?.close(promise: nil)
+        return isAdmitted
+    }
+
+    /// It gives way to nobody any more.
+    package func stay(_ channel: any Channel) {
+        sessions.withLock { $0?.yielding.removeAll { $0 == ObjectIdentifier(channel) } }
+    }
+
     package func leave(_ channel: any Channel) {
-        channels.withLock { channels in _ = channels?.removeValue(forKey: ObjectIdentifier(channel)) }
+        sessions.withLock { _ = $0?.remove(ObjectIdentifier(channel)) }
     }
 
     /// Admits nobody any more, closes the listener and who is there, and returns when all are gone.
     package func end(_ listener: any Channel) {
         try? listener.end().wait()
-        let remaining = channels.withLock { channels in
-            defer { channels = nil }
-            return channels ?? [:]
+        let remaining = sessions.withLock { sessions in
+            defer { sessions = nil }
+            return sessions?.channels ?? [:]
         }
         for channel in remaining.values { try? channel.end().wait() }
     }

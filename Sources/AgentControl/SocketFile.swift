@@ -33,10 +33,12 @@ package struct ClaimedSocket {
     package let descriptor: CInt
     package let file: SocketFile
 
-    /// Mode 0660.
-    package init(path: String) throws(ControlServerError) {
+    /// Mode 0660. The file becomes the `group`'s where there is one of this name and this process may give it away.
+    package init(path: String, group: String? = nil) throws(ControlServerError) {
         try ClaimedSocket.clear(path)
         descriptor = try BoundSocket(path: path).descriptor
+        // Nobody can have connected: it does not listen yet.
+        if let number = group.flatMap(GroupID.init(named:)) { _ = unsafe lchown(path, uid_t.max, number.rawValue) }
         file = try SocketFile(path: path)
     }
 
@@ -48,6 +50,20 @@ package struct ClaimedSocket {
         case .somebodyElse: throw ControlServerError.inUse(path, nil)
         case .nobody: found.remove()
         }
+    }
+}
+
+/// A group of this host.
+private struct GroupID {
+    let rawValue: gid_t
+
+    /// nil where there is none of this name.
+    init?(named name: String) {
+        var entry = unsafe group()
+        var found: UnsafeMutablePointer<group>?
+        var text = [CChar](repeating: 0, count: 1 << 16)
+        guard unsafe getgrnam_r(name, &entry, &text, text.count, &found) == 0, unsafe found != nil else { return nil }
+        rawValue = unsafe entry.gr_gid
     }
 }
 

@@ -22,7 +22,7 @@ package enum MetricsEndpoint: Hashable, Sendable, CustomStringConvertible {
 
 /// What the server spends on its clients at most.
 package struct MetricsLimits: Hashable, Sendable {
-    /// At once; the next one's connection is closed.
+    /// At once. The next one takes the place of the one that has waited longest without a whole request.
     package var clients = 16
     /// Seconds from the connection to the end of the request.
     package var requestSeconds: Int64 = 5
@@ -38,6 +38,9 @@ package final class MetricsServer: Sendable {
     /// Takes the numbers; called on one of the `AnswerThreads`, for several clients at once.
     package typealias Sample = @Sendable () -> MetricsSample
 
+    /// Whose members may read the Unix socket, where the host has it: who may scrape must not be able to reload.
+    package static let group = "portreeve-metrics"
+
     private let listener: any Channel
     private let sessions: SessionRegister
     private let file: SocketFile?
@@ -51,7 +54,7 @@ package final class MetricsServer: Sendable {
         do {
             switch endpoint {
             case .unix(let path):
-                let socket = try ClaimedSocket(path: path)
+                let socket = try ClaimedSocket(path: path, group: Self.group)
                 file = socket.file
                 listener = try bootstrap.withBoundSocket(socket.descriptor).wait()
             case .loopback(let endpoint):

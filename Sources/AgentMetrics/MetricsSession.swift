@@ -32,7 +32,7 @@ final class MetricsSession: ChannelInboundHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        isAdmitted = sessions.enter(context.channel)
+        isAdmitted = sessions.enter(context.channel, yields: true)
         guard isAdmitted else { return close(context) }
         limit(to: limits.requestSeconds, context)
         context.read()
@@ -64,6 +64,7 @@ final class MetricsSession: ChannelInboundHandler {
         do {
             guard let request = try HTTPRequest.parse(received) else { return context.read() }
             received = []
+            sessions.stay(context.channel)
             guard request.path == "/metrics" else { throw HTTPFailure.notFound }
             answer(request, context)
         } catch {

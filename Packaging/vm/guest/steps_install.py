@@ -40,6 +40,9 @@ def install():
 @step("the service waits on its queues, with few rights")
 def service():
     wait_until(is_active, f"{UNIT} is active")
+    sockets = sh("stat -c '%U:%G %a' /run/portreeve /run/portreeve/control.sock /run/portreeve/metrics.sock")
+    check(sockets.split("\n")[:3] == ["portreeve:portreeve 751", "portreeve:portreeve 660", "portreeve:portreeve-metrics 660"],
+          f"sockets: {sockets}")
     facts = shown("Type", "User", "NRestarts", "UnitFileState", "WatchdogUSec")
     equal(facts["UnitFileState"], "enabled", "UnitFileState")
     equal(facts["Type"], "notify", "Type")

@@ -36,9 +36,8 @@ struct EventBacklog {
     /// Bytes of the first line that waits; 0 where none does.
     var firstLength: Int { isEmpty ? 0 : lines[done].length }
 
-    /// Where in `text` the lines end that fit into a room, of which the first is taken at any rate.
-    ///
-    /// - Parameter torn: bytes of the first line that have arrived and need no room.
+    /// Where in `text` the lines end that fit into a room, of which the first is taken at any rate. Of that one the `torn` bytes
+    /// have arrived and need none.
     func end(within room: Int64, torn: Int) -> Int {
         var end = start
         for line in lines[done...] {
