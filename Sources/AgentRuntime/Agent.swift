@@ -107,10 +107,10 @@ package final class Agent: Sendable {
         policies = PolicyStore(path: options.policyPath, start)
         let policy = policies.current
         var random = SystemRandomNumberGenerator()
+        let numbers = options.queues ?? policy.document.queue.numbers
         shared = SharedLimits(
             tables: policy.document.engine.limits, computers: policy.document.stateful.limits,
-            seed: (random.next(), random.next()))
-        let numbers = options.queues ?? policy.document.queue.numbers
+            seed: (random.next(), random.next()), workers: numbers.count)
         log = EventLog(
             workers: numbers.count, settings: policy.document.events, host: HostName.current,
             flowSeed: (random.next(), random.next()))

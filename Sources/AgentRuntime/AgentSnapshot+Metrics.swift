@@ -79,7 +79,7 @@ extension OutputSample {
 extension ConnectionStage {
     fileprivate var protocolName: String {
         switch self {
-        case .udp, .udpStream: "udp"
+        case .udp, .udpAnswered, .udpStream: "udp"
         case .icmp: "icmp"
         case .refused: "any"
         default: "tcp"

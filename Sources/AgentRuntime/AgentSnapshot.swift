@@ -130,7 +130,8 @@ extension ConnectionStage {
         case .timeWait: "TIME-WAIT"
         case .closed: "CLOSED"
         case .udp: "UNANSWERED"
-        case .udpStream: "ANSWERED"
+        case .udpAnswered: "ANSWERED"
+        case .udpStream: "STREAM"
         case .icmp: "QUERY"
         case .refused: "REFUSED"
         }

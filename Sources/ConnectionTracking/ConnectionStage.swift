@@ -6,11 +6,13 @@ public import PacketWire
 /// may be given up under pressure.
 public enum ConnectionStage: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case synSent, synReceived, established, finWait1, finWait2, closeWait, closing, lastACK, timeWait, closed
-    /// UDP before and after the first answer.
+    /// UDP before the first answer, and where more than a question and its answer were exchanged.
     case udp, udpStream
     case icmp
     /// The policy refuses the connection, of whatever protocol; it is remembered for its reason only.
     case refused
+    /// UDP that was answered, and may be over with that.
+    case udpAnswered
 }
 
 extension ConnectionStage {
@@ -31,7 +33,7 @@ extension Connection {
         if refusal.isRefused { return .refused }
         switch key.protocolNumber {
         case IPProtocol.tcp: return tcp.isUnanswered ? .synReceived : ConnectionStage(tcp.phase)
-        case IPProtocol.udp: return udp.hasAnswer ? .udpStream : .udp
+        case IPProtocol.udp: return udp.stage
         default: return .icmp
         }
     }
@@ -62,7 +64,7 @@ extension Timeouts {
     public func span(of stage: ConnectionStage) -> Instant.Span {
         if let phase = TCPPhase(rawValue: stage.rawValue) { return span(of: phase) }
         switch stage {
-        case .udp: return udp
+        case .udp, .udpAnswered: return udp
         case .udpStream: return udpStream
         case .icmp: return icmp
         default: return error

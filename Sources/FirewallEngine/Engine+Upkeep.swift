@@ -5,25 +5,24 @@ public import PacketWire
 
 /// What is done between batches, and what others ask of the table.
 extension Engine {
+    /// As many a hundred times a second as the fastest flood of one queue can have brought: what it leaves behind is gone when
+    /// its time is over. Half a millisecond where all of them are due.
+    private static var mostExpired: Int { 4096 }
+
     /// Bounded upkeep between batches: connections and datagrams whose time is over.
     public mutating func tidy(at now: Instant) {
-        table.expire(at: now, atMost: 64)
+        table.expire(at: now, atMost: Self.mostExpired)
         fragments.expire(at: now)
     }
 
     /// How many connections are in which stage.
     public var census: ConnectionCensus { table.census }
 
-    /// Appends up to `limit` connections from an index on; returns where to go on, or nil at the end of the table.
+    /// Appends up to `limit` connections from an index on, in bounded time; returns where to go on, or nil at the end of the
+    /// table.
     public mutating func connections(
         from index: ConnectionIndex, atMost limit: Int, into list: inout [Connection]
     ) -> ConnectionIndex? {
-        var next = index
-        for _ in 0..<limit {
-            guard let i = table.first(from: next) else { return nil }
-            list.append(table[i])
-            next = i + 1
-        }
-        return next
+        table.page(from: index, atMost: limit, into: &list)
     }
 }

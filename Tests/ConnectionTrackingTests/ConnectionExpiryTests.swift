@@ -34,7 +34,9 @@ struct ConnectionExpiryTests {
         let connections = [bench.udp(1), bench.udp(2), bench.ping(3), bench.syn(port: 4)]
         let indices = connections.map { bench.open($0) }
         let answered = try #require(indices[1])
-        UDPTracker.step(&bench.table[answered], sender: connections[1].opener.opposite, at: bench.clock.now)
+        for side in [connections[1].opener.opposite, connections[1].opener] {
+            UDPTracker.step(&bench.table[answered], sender: side, at: bench.clock.now)
+        }
         bench.table.recordChange(of: answered)
         let refused = try #require(indices[3])
         bench.table[refused].refusal = Refusal(reason: 21, rule: 0)
@@ -43,7 +45,7 @@ struct ConnectionExpiryTests {
         for connection in connections {
             var fresh = TableBench()
             let index = try fresh.opened(connection)
-            if connection.key == connections[1].key { fresh.table[index].udp.hasAnswer = true }
+            if connection.key == connections[1].key { fresh.table[index].udp.isStream = true }
             if connection.key == connections[3].key { fresh.table[index].refusal = Refusal(reason: 21, rule: 0) }
             fresh.table.recordChange(of: index)
             ends.append(fresh.table.deadline(of: index) - fresh.clock.now)
@@ -155,6 +157,50 @@ struct ConnectionExpiryTests {
             #expect(bench.table.census.total == left)
         }
         bench.table.expire(at: bench.clock.now, atMost: 0)
+    }
+
+    @Test("what a flood of six seconds left is gone a second after its time is over")
+    func flood() {
+        var bench = TableBench(computers: ComputerLimits(halfOpen: 1_000_000), capacity: 400_000)
+        for number in 0..<300_000 {
+            if number % 500 == 0 { bench.clock.advance(by: .milliseconds(10)) }
+            bench.open(bench.syn(IPAddress(v4: 0x0b00_0000 + UInt32(number)), port: 1))
+        }
+        #expect(bench.table.census.total == 300_000)
+        bench.clock.advance(by: .seconds(20))
+        // As a worker does a hundred times a second.
+        for _ in 0..<100 {
+            bench.clock.advance(by: .milliseconds(10))
+            bench.table.expire(at: bench.clock.now, atMost: 4_096)
+        }
+        #expect(bench.table.census.total == 0 && bench.shared.computersCounted == 0)
+    }
+
+    @Test("limits do not count the dead, however many of them wait for collection")
+    func deadAreNotCounted() {
+        var bench = TableBench(computers: ComputerLimits(halfOpen: 1_000))
+        for port in UInt16(0)..<1_000 { bench.open(bench.syn("203.0.113.1", port: port)) }
+        #expect(bench.refusal(bench.syn("203.0.113.1", port: 1_000)) == .halfOpenPerComputer)
+        bench.clock.advance(by: .seconds(21))
+        #expect(bench.refusal(bench.syn("203.0.113.1", port: 1_000)) == nil)
+    }
+
+    @Test("a page of connections ends after a bounded look, and all pages together show every one")
+    func pages() {
+        var bench = TableBench()
+        let indices = (0..<9_000).map { bench.open(bench.syn(port: UInt16($0))) }
+        for (number, index) in indices.enumerated() where number % 3_000 != 2_999 {
+            if let index { bench.table.remove(index) }
+        }
+        var (found, pages, next): ([Connection], Int, ConnectionIndex?) = ([], 0, 0)
+        while let from = next {
+            let before = found.count
+            next = bench.table.page(from: from, atMost: 2, into: &found)
+            #expect(found.count - before <= 2)
+            if let next { #expect(next - from <= 2_048) }
+            pages += 1
+        }
+        #expect(found.count == 3 && pages == 5)
     }
 
     @Test("a clock that jumps, far forward or back, ends only what is over and forgets nothing")

@@ -56,7 +56,7 @@ struct ConnectionPacketTests {
                 index, from: side, direction: connection.direction(of: side), bytes: 1, at: bench.clock.now)
         }
         #expect(bench.table[index].opener == connection.opener)
-        #expect(bench.table.census[.udpStream] == 1)
+        #expect(bench.table.census[.udpStream] + bench.table.census[.udpAnswered] == 1)
     }
 
     @Test("decisions are kept for each side, and the standing is the connection's")

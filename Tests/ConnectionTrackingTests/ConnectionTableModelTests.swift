@@ -12,7 +12,7 @@ struct ConnectionTableModelTests {
         let seed = UInt64(round) &* 2_654_435_761 &+ 17
         var random = SeededRandom(seed: seed)
         var bench = TableBench(
-            tables: TableLimits(tcp: 400, udp: 60, icmp: 5), computers: ComputerLimits(incoming: 150), capacity: 500)
+            tables: TableLimits(tcp: 400, udp: 100, icmp: 10), computers: ComputerLimits(incoming: 150), capacity: 500)
         var model: [ConnectionKey: Connection] = [:]
         for step in 0..<3_000 {
             bench.clock.advance(by: .milliseconds(.random(in: 0...900, using: &random)))
@@ -45,7 +45,7 @@ struct ConnectionTableModelTests {
         }
     }
 
-    /// One operation that makes sense for the connection. No reclaim happens here: 180 TCP connections are possible.
+    /// One operation that makes sense for the connection. No reclaim happens here: there is room for all that are possible.
     private func apply(
         _ connection: Connection, _ index: ConnectionIndex?, _ bench: inout TableBench,
         _ model: inout [ConnectionKey: Connection], _ random: inout SeededRandom
@@ -60,7 +60,9 @@ struct ConnectionTableModelTests {
             model[connection.key] = nil
             return
         case 1: bench.table[index].refusal = Refusal(reason: 21, rule: 0)
-        case 2: UDPTracker.step(&bench.table[index], sender: connection.opener.opposite, at: bench.clock.now)
+        case 2:
+            let sender = Bool.random(using: &random) ? connection.opener : connection.opener.opposite
+            UDPTracker.step(&bench.table[index], sender: sender, at: bench.clock.now)
         case 3: bench.table[index].opener = connection.opener.opposite
         default: bench.table[index].tcp.phase = TCPPhase.allCases.randomElement(using: &random) ?? .closed
         }

@@ -17,10 +17,26 @@ struct DatagramTrackerTests {
         #expect(pair.stage == .udp && pair.lastSeen == clock.now)
         clock.advance(by: .seconds(5))
         UDPTracker.step(&pair, sender: pair.opener.opposite, at: clock.now)
-        #expect(pair.stage == .udpStream && pair.lastSeen == clock.now)
+        #expect(pair.stage == .udpAnswered && pair.lastSeen == clock.now)
         clock.advance(by: .seconds(5))
         UDPTracker.step(&pair, sender: pair.opener, at: clock.now)
         #expect(pair.stage == .udpStream && pair.lastSeen == clock.now)
+    }
+
+    @Test("a question and its answers are no stream: both questions of a resolver, and both answers")
+    func questions() {
+        let bench = TableBench()
+        var pair = bench.udp(1)
+        var clock = bench.clock
+        for side in [pair.opener, pair.opener.opposite, pair.opener.opposite] {
+            clock.advance(by: .milliseconds(20))
+            UDPTracker.step(&pair, sender: side, at: clock.now)
+        }
+        #expect(pair.stage == .udpAnswered)
+        // One who goes on sending is no resolver.
+        clock.advance(by: .seconds(3))
+        UDPTracker.step(&pair, sender: pair.opener.opposite, at: clock.now)
+        #expect(pair.stage == .udpStream)
     }
 
     @Test("replies belong while a request of the other side is outstanding, several to one request too")

@@ -87,6 +87,7 @@ struct StateRecordTests {
                 queryType: query)
             var c = Connection(key: key, opener: .low, openingDirection: .outgoing, at: Self.now)
             c.udp.hasAnswer = number == IPProtocol.udp
+            c.udp.isStream = c.udp.hasAnswer
             if query != 0 { ICMPTracker.admit(&c, requestOf: .low, at: Self.now) }
             return c
         }

@@ -107,6 +107,60 @@ struct TableLimitTests {
         #expect(first.refusal(first.syn(port: 9)) == nil)
     }
 
+    @Test("a worker that is flooded leaves room in the tables of the others, and gives way to them")
+    func shares() {
+        let limits = TableLimits(tcp: 1_600, udp: 1_600)
+        let shared = SharedLimits(tables: limits, computers: ComputerLimits(), seed: (1, 1), workers: 2)
+        var flooded = TableBench(shared: shared)
+        var honest = TableBench(shared: shared)
+        let waiting = (0..<50).map { honest.syn("198.51.100.1", port: $0) }
+        for connection in waiting { honest.open(connection) }
+        for number in 0..<10_000 {
+            #expect(flooded.refusal(flooded.syn("192.0.2.1", port: UInt16(number))) == nil)
+            #expect(flooded.refusal(flooded.connection(.udp(UInt16(number)), from: "192.0.2.1", .incoming)) == nil)
+        }
+        #expect(shared.total(of: .tcp) == 1_500 && shared.total(of: .udp) == 1_500)
+        for connection in waiting { #expect(honest.finds(connection) == true) }
+        // Up to its share the other one finds room; what it takes the flooded one gives up between batches.
+        for round in UInt16(1)...4 {
+            for port in UInt16(0)..<100 {
+                #expect(honest.refusal(honest.syn("198.51.100.1", port: 1_000 * round + port)) == nil)
+                #expect(
+                    honest.refusal(honest.connection(.udp(1_000 * round + port), from: "203.0.113.1", .outgoing)) == nil
+                )
+            }
+            flooded.table.expire(at: flooded.clock.now, atMost: 4_096)
+        }
+        #expect(honest.table.census.total == 850)
+        for connection in waiting { #expect(honest.finds(connection) == true) }
+        #expect(shared.total(of: .tcp) == 1_500 && shared.total(of: .udp) == 1_500)
+    }
+
+    @Test("what is refused, and what was answered, gives way to what is new")
+    func reclaimRefused() {
+        var bench = TableBench(tables: TableLimits(tcp: 10, udp: 10, icmp: 10))
+        for kind in [TableBench.Kind.udp, TableBench.Kind.ping, TableBench.Kind.tcp] {
+            for number in UInt16(0)..<10 {
+                var connection = bench.connection(kind(number), from: "203.0.113.1", .outgoing)
+                connection.refusal.reason = 1
+                bench.open(connection)
+            }
+            #expect(bench.refusal(bench.connection(kind(100), from: "203.0.113.1", .outgoing)) == nil)
+        }
+        var other = TableBench(tables: TableLimits(udp: 10))
+        for number in UInt16(0)..<10 {
+            let index = other.open(other.connection(.udp(number), from: "203.0.113.1", .outgoing))
+            guard let index, number > 0 else { continue }
+            other.table.stepUDP(index, from: other.table[index].opener.opposite, bytes: 60, at: other.clock.now)
+        }
+        for number in UInt16(10)..<19 {
+            #expect(other.refusal(other.connection(.udp(number), from: "203.0.113.1", .outgoing)) == nil)
+        }
+        // What is not answered stays.
+        #expect(other.refusal(other.connection(.udp(20), from: "203.0.113.1", .outgoing)) == .tableFull(.udp))
+        #expect(other.finds(other.connection(.udp(0), from: "203.0.113.1", .outgoing)) == true)
+    }
+
     @Test("a flood of incoming datagrams replaces only what came in; what this side began stays, and finds room")
     func reclaimIncomingDatagrams() {
         var bench = TableBench(tables: TableLimits(udp: 10, icmp: 10))

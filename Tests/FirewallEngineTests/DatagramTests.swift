@@ -26,16 +26,49 @@ struct DatagramTests {
         #expect(generous.receives(ping) == .pass)
     }
 
-    @Test("An exchange lives 20 s before the first answer and 3 minutes after it")
+    @Test("A question lives 20 s, its answer as long, and what goes on after it 3 minutes")
     func timeouts() throws {
         let engine = try EngineUnderTest()
         engine.sends(.fromHost.udp(1, 53))
+        engine.waits(.milliseconds(19_999))
         #expect(engine.receives(.toHost.udp(53, 1)) == .pass)
+        engine.waits(.seconds(20))
+        #expect(engine.receives(.toHost.udp(53, 1)) == .drop(.unsolicitedUDP))
+        engine.waits(.seconds(20))
+        engine.sends(.fromHost.udp(1, 53))
+        #expect(engine.receives(.toHost.udp(53, 1)) == .pass)
+        engine.sends(.fromHost.udp(1, 53))
         engine.waits(.milliseconds(179_999))
         #expect(engine.receives(.toHost.udp(53, 1)) == .pass)
         engine.waits(.minutes(3))
         #expect(engine.receives(.toHost.udp(53, 1)) == .drop(.unsolicitedUDP))
         #expect(engine.connections == 0)
+    }
+
+    @Test(
+        "What this host sends to the other side of an exchange that a reload refused begins one of its own, unless it answers"
+    )
+    func refusedPair() throws {
+        let engine = try EngineUnderTest(
+            "rules: [{ name: NTP, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 123 } }]"
+        )
+        #expect(engine.receives(.toHost.udp(123, 123)) == .pass)
+        #expect(engine.sends(.fromHost.udp(123, 123)) == .pass)
+        try engine.reloads("")
+        for _ in 0..<3 {
+            engine.waits(.seconds(1))
+            #expect(engine.receives(.toHost.udp(123, 123)) == .drop(.unsolicitedUDP))
+            #expect(engine.sends(.fromHost.udp(123, 123)) == .drop(.unsolicitedUDP), "as a server that streams")
+        }
+        engine.waits(.seconds(1))
+        #expect(engine.receives(.toHost.udp(123, 123)) == .drop(.unsolicitedUDP))
+        engine.waits(.seconds(1))
+        #expect(engine.sends(.fromHost.udp(123, 123)) == .pass)
+        #expect(engine.receives(.toHost.udp(123, 123)) == .pass)
+        try engine.reloads(
+            "rules: [{ name: No, action: deny, direction: outgoing, protocol: udp, destination: { ports: 123 } }]")
+        engine.waits(.seconds(5))
+        #expect(engine.sends(.fromHost.udp(123, 123)) == .drop(.deny))
     }
 
     @Test("A Force Allow rule admits the request, and state its answer where outgoing needs Allow")

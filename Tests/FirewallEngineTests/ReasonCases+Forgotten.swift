@@ -78,9 +78,16 @@ extension ReasonCase {
                 $0.waits(.seconds(20))
                 return $0.receives(.toHost.udp(999, 5_000))
             },
+            only(reason, "a second answer, too late", policy) {
+                $0.sends(.fromHost.udp(5_000, 999))
+                $0.receives(.toHost.udp(999, 5_000))
+                $0.waits(.seconds(20))
+                return $0.receives(.toHost.udp(999, 5_000))
+            },
             only(reason, "a stream of datagrams that paused", policy) {
                 $0.sends(.fromHost.udp(5_000, 999))
                 $0.receives(.toHost.udp(999, 5_000))
+                $0.sends(.fromHost.udp(5_000, 999))
                 $0.waits(.minutes(3))
                 return $0.receives(.toHost.udp(999, 5_000))
             },

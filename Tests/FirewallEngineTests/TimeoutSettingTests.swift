@@ -70,6 +70,7 @@ struct TimeoutSettingTests {
             Stage("udp-stream") {
                 $0.sends(.fromHost.udp(5_000, 53))
                 $0.receives(.toHost.udp(53, 5_000))
+                $0.sends(.fromHost.udp(5_000, 53))
             },
             Stage("icmp") { $0.sends(.fromHost.echoRequest(id: 1, seq: 1)) },
         ]

@@ -33,7 +33,7 @@ public enum ConnectionRecord {
         record.put(UInt32(truncatingIfNeeded: c.openedAt.nanoseconds / 1_000_000_000))
         record.put(c.lastSeen)
         record.put(c.refusal.reason)
-        record.put(c.udp.hasAnswer)
+        record.put(c.udp.isStream ? 2 : c.udp.hasAnswer ? 1 : UInt8(0))
         record.put(c.icmp.requesters)
         if form == .exact {
             c.tcp.put(into: &record)
@@ -73,7 +73,9 @@ public enum ConnectionRecord {
         c.lastSeen = record.instant(bytes)
         record.require(opened <= now && c.lastSeen <= now && c.lastSeen.nanoseconds >= 0)
         c.refusal.reason = record.byte(bytes)
-        c.udp.hasAnswer = record.flag(bytes)
+        let udp = record.byte(bytes)
+        record.require(udp <= 2)
+        (c.udp.hasAnswer, c.udp.isStream) = (udp > 0, udp > 1)
         c.icmp.requesters = record.byte(bytes)
         record.require(c.icmp.requesters <= 3)
         if form == .exact {

@@ -53,14 +53,6 @@ public final class UnclaimedConnections: Sendable {
     public func connections(
         from index: ConnectionIndex, atMost limit: Int, into list: inout [Connection]
     ) -> ConnectionIndex? {
-        table.withLock { table in
-            var next = index
-            for _ in 0..<limit {
-                guard let i = table.first(from: next) else { return nil }
-                list.append(table[i])
-                next = i + 1
-            }
-            return next
-        }
+        table.withLock { $0.page(from: index, atMost: limit, into: &list) }
     }
 }

@@ -26,13 +26,17 @@ public final class SharedLimits: Sendable {
     /// Guards the counts of the computers whose hash begins with the shard's number.
     let shards = InlineArray<16, Guarded<ComputerCounts>> { _ in Guarded(ComputerCounts()) }
     let seed: (UInt64, UInt64)
+    /// How many tables share the totals.
+    let workers: UInt32
 
     /// - Parameters:
     ///   - tables: limits of the totals.
     ///   - computers: limits of each computer; counting begins when there is one.
     ///   - seed: key of the hash of computers: random in the agent, fixed in a replay.
-    public init(tables: TableLimits, computers: ComputerLimits, seed: (UInt64, UInt64)) {
+    ///   - workers: how many tables there are, of which each has a share.
+    public init(tables: TableLimits, computers: ComputerLimits, seed: (UInt64, UInt64), workers: Int = 1) {
         self.seed = seed
+        self.workers = UInt32(clamping: max(1, workers))
         tableLimits = InlineArray { _ in Atomic(0) }
         update(tables: tables, computers: computers)
     }

@@ -2,7 +2,7 @@
 
 /// How many connections of a table are in which stage; kept up with every change, so that reading it costs nothing.
 public struct ConnectionCensus: Sendable, BitwiseCopyable {
-    private var counts = InlineArray<14, UInt32>(repeating: 0)
+    private var counts = InlineArray<15, UInt32>(repeating: 0)
     /// Of all stages together.
     public private(set) var total = 0
 

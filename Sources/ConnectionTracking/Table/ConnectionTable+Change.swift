@@ -31,6 +31,7 @@ extension ConnectionTable {
         unlinkFromList(index, stage)
         releaseCounts(of: index)
         shared.release(kind)
+        held[Int(kind.rawValue)] -= 1
         census[stage] -= 1
         entries[Int(index)].stage = nil
         entries[Int(index)].nextInBucket = vacant

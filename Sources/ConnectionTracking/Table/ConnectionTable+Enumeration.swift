@@ -12,6 +12,27 @@ extension ConnectionTable {
         return nil
     }
 
+    /// Places that one page looks at, vacant ones too.
+    private static var placesPerPage: Int { 2048 }
+
+    /// Appends connections from an index on: up to `limit` of them, and fewer where many places are vacant.
+    ///
+    /// - Returns: where to go on, or nil at the end of the table.
+    public func page(
+        from index: ConnectionIndex, atMost limit: Int, into list: inout [Connection]
+    ) -> ConnectionIndex? {
+        var (place, found) = (max(0, Int(index)), 0)
+        let end = min(entries.count, place + Self.placesPerPage)
+        while place < end, found < limit {
+            if entries[place].stage != nil {
+                list.append(entries[place].connection)
+                found += 1
+            }
+            place += 1
+        }
+        return place < entries.count ? Int32(truncatingIfNeeded: place) : nil
+    }
+
     /// Every connection, in no particular order, including those whose timeout has passed and that were not collected yet.
     public func forEach(_ body: (ConnectionIndex, Connection) -> Void) {
         var next = first(from: 0)

@@ -10,6 +10,7 @@ extension ConnectionTable {
         var budget = limit
         while wheel.isBehind(now), empty(wheel.dueSlot, at: now, &budget) { wheel.advance() }
         sweep(at: now, &budget)
+        giveWay(atMost: limit)
     }
 
     /// When this connection ends if no packet renews it.
@@ -35,13 +36,20 @@ extension ConnectionTable {
         return true
     }
 
+    /// Of what is due, and of what may be so before the tick is over. Everything due is collected once, so that this is no more
+    /// work than entries were opened.
+    private static var mostCollected: Int { 1024 }
+    private static var mostLookedAt: Int { 64 }
+
     /// Collects what an insertion that would otherwise fail may count on: everything due, as far as a bounded look at
     /// the wheel reaches, including the tick that has not passed yet.
     mutating func collectDue(at now: Instant) {
-        expire(at: now, atMost: 64)
+        wheel.catchUp(to: now)
+        var budget = Self.mostCollected
+        while wheel.isBehind(now), empty(wheel.dueSlot, at: now, &budget) { wheel.advance() }
         guard !wheel.isBehind(now) else { return }
         var index = wheel[wheel.dueSlot]
-        for _ in 0..<16 where index >= 0 {
+        for _ in 0..<Self.mostLookedAt where index >= 0 {
             let next = entries[Int(index)].nextInSlot
             if isExpired(index, at: now) { forget(index) }
             index = next

@@ -5,24 +5,47 @@ extension ConnectionTable {
     /// room for another.
     ///
     /// A datagram that came in costs its sender nothing and may bear any source; its exchange is begun again by the next
-    /// one. What this side began is not given up: the answer would be unsolicited.
+    /// one. What this side began is not given up before it is answered: the answer would be unsolicited. What the policy refuses
+    /// is remembered for its reason only.
     mutating func linkIntoList(_ index: Int32, _ stage: ConnectionStage) {
-        switch stage {
-        case .synSent, .synReceived: Self.append(index, to: &halfOpen, in: &entries)
-        case .timeWait, .closed: Self.append(index, to: &over, in: &entries)
-        case .udp, .udpStream: if isIncoming(index) { Self.append(index, to: &incomingUDP, in: &entries) }
-        case .icmp: if isIncoming(index) { Self.append(index, to: &incomingICMP, in: &entries) }
-        default: break
+        switch place(of: index, in: stage) {
+        case .none: break
+        case .halfOpen: Self.append(index, to: &halfOpen, in: &entries)
+        case .over: Self.append(index, to: &over, in: &entries)
+        case .incomingUDP: Self.append(index, to: &incomingUDP, in: &entries)
+        case .answeredUDP: Self.append(index, to: &answeredUDP, in: &entries)
+        case .incomingICMP: Self.append(index, to: &incomingICMP, in: &entries)
         }
     }
 
     mutating func unlinkFromList(_ index: Int32, _ stage: ConnectionStage) {
+        switch place(of: index, in: stage) {
+        case .none: break
+        case .halfOpen: Self.unlink(index, from: &halfOpen, in: &entries)
+        case .over: Self.unlink(index, from: &over, in: &entries)
+        case .incomingUDP: Self.unlink(index, from: &incomingUDP, in: &entries)
+        case .answeredUDP: Self.unlink(index, from: &answeredUDP, in: &entries)
+        case .incomingICMP: Self.unlink(index, from: &incomingICMP, in: &entries)
+        }
+    }
+
+    private enum Place { case none, halfOpen, over, incomingUDP, answeredUDP, incomingICMP }
+
+    /// Follows from the stage and from what never changes while the connection is in it.
+    private func place(of index: Int32, in stage: ConnectionStage) -> Place {
         switch stage {
-        case .synSent, .synReceived: Self.unlink(index, from: &halfOpen, in: &entries)
-        case .timeWait, .closed: Self.unlink(index, from: &over, in: &entries)
-        case .udp, .udpStream: if isIncoming(index) { Self.unlink(index, from: &incomingUDP, in: &entries) }
-        case .icmp: if isIncoming(index) { Self.unlink(index, from: &incomingICMP, in: &entries) }
-        default: break
+        case .synSent, .synReceived: .halfOpen
+        case .timeWait, .closed: .over
+        case .udp, .udpStream: isIncoming(index) ? .incomingUDP : .none
+        case .udpAnswered: isIncoming(index) ? .incomingUDP : .answeredUDP
+        case .icmp: isIncoming(index) ? .incomingICMP : .none
+        case .refused:
+            switch entries[Int(index)].connection.key.trackedProtocol {
+            case .tcp: .over
+            case .udp: .incomingUDP
+            case .icmp: .incomingICMP
+            }
+        default: .none
         }
     }
 
@@ -30,7 +53,7 @@ extension ConnectionTable {
     func expendable(for kind: TrackedProtocol) -> ConnectionIndex {
         switch kind {
         case .tcp: over.oldest >= 0 ? over.oldest : halfOpen.oldest
-        case .udp: incomingUDP.oldest
+        case .udp: incomingUDP.oldest >= 0 ? incomingUDP.oldest : answeredUDP.oldest
         case .icmp: incomingICMP.oldest
         }
     }

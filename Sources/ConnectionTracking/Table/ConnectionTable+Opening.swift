@@ -85,15 +85,24 @@ extension ConnectionTable {
 
     /// Leaves one vacancy here and one reserved place in the total of this protocol.
     private mutating func makeRoom(for kind: TrackedProtocol, at now: Instant) throws(OpeningRefusal) {
-        if kind == .tcp, shared.isNearlyFull { _ = reclaim(for: kind) }
-        if hasVacancy, shared.reserve(kind) { return }
+        if kind == .tcp, shared.isNearlyFull(holding: held[0]) { _ = reclaim(for: kind) }
+        if hasVacancy, shared.reserve(kind, holding: held[Int(kind.rawValue)]) { return }
         collectDue(at: now)
-        if hasVacancy, shared.reserve(kind) { return }
+        if hasVacancy, shared.reserve(kind, holding: held[Int(kind.rawValue)]) { return }
         for _ in 0..<Self.mostReclaimed {
             guard reclaim(for: kind) else { break }
-            if hasVacancy, shared.reserve(kind) { return }
+            if hasVacancy, shared.reserve(kind, holding: held[Int(kind.rawValue)]) { return }
         }
         throw .tableFull(kind)
+    }
+
+    /// Gives up what this worker holds beyond its share where others have no room, a bounded number at a time.
+    mutating func giveWay(atMost limit: Int) {
+        for kind in TrackedProtocol.allCases {
+            for _ in 0..<limit {
+                guard shared.mustGiveWay(kind, holding: held[Int(kind.rawValue)]), reclaim(for: kind) else { break }
+            }
+        }
     }
 
     /// Gives up what can best be spared: of TCP the oldest connection that is over, or else the oldest half-open one; of
@@ -116,6 +125,7 @@ extension ConnectionTable {
         linkIntoBucket(index)
         linkIntoWheel(index)
         linkIntoList(index, stage)
+        held[Int(connection.key.trackedProtocol.rawValue)] += 1
         census[stage] += 1
         growBuckets()
         return index

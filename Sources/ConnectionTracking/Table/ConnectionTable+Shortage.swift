@@ -26,7 +26,7 @@ extension ConnectionTable {
             if exhausted.contains(.halfOpen) { shortage.insert(.halfOpen) }
         }
         let kind = connection.key.trackedProtocol
-        let hasRoom = hasVacancy && shared.total(of: kind) < shared.limit(of: kind)
+        let hasRoom = hasVacancy && shared.hasRoom(kind, holding: held[Int(kind.rawValue)])
         if !replaces, !hasRoom, !canMakeRoom(for: kind) { shortage.insert(.room) }
         return shortage
     }

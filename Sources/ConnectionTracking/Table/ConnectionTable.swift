@@ -17,7 +17,8 @@ public typealias ConnectionIndex = Int32
 ///   (`expire`, at most 0.27 s later plus the backlog), or when an insertion would fail otherwise.
 /// - *Bounded.* Totals over all workers and per-computer counts are kept by `SharedLimits`. When TCP is nearly full, each
 ///   new connection takes the place of the oldest one of this worker that is over or half-open; when UDP or ICMP is full,
-///   of the oldest that came in.
+///   of the oldest that came in, or of UDP that was answered. A worker that holds more than its share gives way to one that
+///   holds less.
 ///
 /// The owner calls `recordChange(of:)` after each packet that changed a connection, and `expire` between batches.
 public struct ConnectionTable: ~Copyable, Sendable {
@@ -27,7 +28,7 @@ public struct ConnectionTable: ~Copyable, Sendable {
         /// The list of the wheel's slot.
         var nextInSlot: Int32 = -1
         var previousInSlot: Int32 = -1
-        /// The list of half-open or finished connections, or of incoming datagrams' exchanges, oldest first.
+        /// The list of what can be given up (`ConnectionTable+Lists.swift`), oldest first.
         var newer: Int32 = -1
         var older: Int32 = -1
         var hash: UInt32
@@ -52,8 +53,12 @@ public struct ConnectionTable: ~Copyable, Sendable {
     var halfOpen = EntryList()
     var over = EntryList()
     var incomingUDP = EntryList()
+    /// Of what this side began.
+    var answeredUDP = EntryList()
     var incomingICMP = EntryList()
     var forgottenConnections = ForgottenConnections()
+    /// How many entries of each protocol there are here.
+    var held = InlineArray<3, UInt32>(repeating: 0)
     /// How many connections are in which stage.
     public internal(set) var census = ConnectionCensus()
     let seed: (UInt64, UInt64)

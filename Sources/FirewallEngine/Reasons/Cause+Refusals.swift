@@ -103,7 +103,7 @@ extension Cause {
         case .lastACK: self = .lastACKTimeout
         case .timeWait: self = .timeWaitTimeout
         case .closed: self = .closedTimeout
-        case .udp: self = .udpTimeout
+        case .udp, .udpAnswered: self = .udpTimeout
         case .udpStream: self = .udpStreamTimeout
         case .icmp: self = .icmpTimeout
         case .refused: self = .none

@@ -26,7 +26,8 @@ extension Engine {
         }
         let refusal = table.standing(of: i).refusal
         guard refusal.isRefused, let cause = refusal.cause(for: &p) else { return .goesOn }
-        table[i].lastSeen = p.now
+        // Of datagrams only those of the side that was asked: they tell its answers from what it begins itself.
+        if p.headers.transport != .udp || side != table[i].opener { table[i].lastSeen = p.now }
         let reason = DropReason(rawValue: refusal.reason) ?? .internalStatesError
         return .refused(Finding(reason, cause, rule: refusal.rule, note: .refusedConnection))
     }

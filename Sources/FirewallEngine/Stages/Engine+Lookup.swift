@@ -30,7 +30,7 @@ extension Engine {
         case .udp where hot.udpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
             if p.hasFalseSource { return judgeUnknown(&p, .falseSource) }
-            if let i = connection(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet.sender) }
+            if let i = connection(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet) }
             return judgeUnknown(&p, .udp, packet)
         case .icmp: return lookUpICMP(&p)
         default: return judgeUnknown(&p, .none)

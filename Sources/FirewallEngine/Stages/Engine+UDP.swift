@@ -5,7 +5,12 @@ import FirewallPolicy
 import PacketWire
 
 extension Engine {
-    mutating func judgeKnownUDP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+    mutating func judgeKnownUDP(_ p: inout Inspection, _ i: ConnectionIndex, _ packet: KeyedPacket) -> Finding? {
+        let side = packet.sender
+        if isOpenedAnew(&p, i, by: side) {
+            vacate(&p, i)
+            return judgeUnknown(&p, .udp, packet)
+        }
         switch standing(&p, i, side) {
         case .bypass: return nil
         case .refused(let finding): return finding
@@ -13,6 +18,17 @@ extension Engine {
         }
         if !p.isRehearsal { table.stepUDP(i, from: side, bytes: p.headers.length, at: p.now) }
         return nil
+    }
+
+    /// What the other side of a refused exchange sends within this time after what it sent last is an answer still.
+    private static var answersWithin: Instant.Span { .seconds(2) }
+
+    /// Whether what this side sends is no part of a refused exchange, but may begin one of its own: clients and servers that use one
+    /// port for both (NTP, WireGuard, IKE) would otherwise have to wait for each other's silence. In tap mode nothing was refused.
+    private mutating func isOpenedAnew(_ p: inout Inspection, _ i: ConnectionIndex, by side: Side) -> Bool {
+        rejudgeIfOutdated(i)
+        guard table.standing(of: i).refusal.isRefused, !hot.isTap else { return false }
+        return side != table[i].opener && p.now - table[i].lastSeen >= Self.answersWithin
     }
 
     /// An outgoing datagram opens an exchange; an incoming one is admitted by Force Allow.
