@@ -18,6 +18,7 @@ extension Housekeeper {
         network = now
         let table = now.table(policies.current)
         for worker in workers {
+            worker.networks.withLock { $0 = now.networks }
             worker.engine.withLock { engine in
                 engine.setInterfaces(table)
                 engine.hostAddresses = now.hostAddresses

@@ -16,6 +16,8 @@ struct LocalNetwork: Equatable {
     var interfaces: [Interface] = []
     var addresses: Set<IPAddress> = []
     var broadcasts: Set<IPAddress> = []
+    /// Those that the addresses are in, and the addresses themselves.
+    private(set) var networks = ConnectedNetworks()
 
     /// Reads them from the kernel (getifaddrs); nil where there are no descriptors or no memory left to ask it.
     static func read() -> LocalNetwork? {
@@ -23,17 +25,36 @@ struct LocalNetwork: Equatable {
         var first: UnsafeMutablePointer<ifaddrs>?
         guard unsafe getifaddrs(&first) == 0 else { return nil }
         defer { unsafe freeifaddrs(first) }
+        var connected: [NamedNetwork] = []
         var next = unsafe first
         while let entry = unsafe next {
-            guard unsafe network.add(entry.pointee) else { return nil }
+            guard unsafe network.add(entry.pointee, &connected) else { return nil }
             unsafe next = entry.pointee.ifa_next
         }
         network.interfaces.sort { $0.index < $1.index }
+        network.networks = ConnectedNetworks(network.ownNetworks + network.networks(connected))
         return network
     }
 
+    /// What is sent to this host itself goes by the loopback.
+    private var ownNetworks: [ConnectedNetworks.Network] {
+        guard let loopback = interfaces.first(where: \.isLoopback)?.index else { return [] }
+        return addresses.map { ConnectedNetworks.Network(first: $0, last: $0, interface: loopback) }
+    }
+
+    private func networks(_ connected: [NamedNetwork]) -> [ConnectedNetworks.Network] {
+        connected.compactMap { found in
+            // An address may have a label of its own behind the name: "eth0:1".
+            let name = found.name.split(separator: ":").first.map(String.init)
+            guard let interface = interfaces.first(where: { $0.name == name }) else { return nil }
+            return ConnectedNetworks.Network(first: found.first, last: found.last, interface: interface.index)
+        }
+    }
+
+    private typealias NamedNetwork = (name: String, first: IPAddress, last: IPAddress)
+
     /// Returns false where the kernel cannot be asked for an index.
-    private mutating func add(_ entry: ifaddrs) -> Bool {
+    private mutating func add(_ entry: ifaddrs, _ connected: inout [NamedNetwork]) -> Bool {
         let flags = unsafe entry.ifa_flags
         if let name = unsafe entry.ifa_name {
             guard let index = unsafe LocalNetwork.index(entry.ifa_addr, name) else { return false }
@@ -44,6 +65,11 @@ struct LocalNetwork: Equatable {
         }
         guard let address = unsafe LocalNetwork.address(entry.ifa_addr) else { return true }
         addresses.insert(address)
+        if let name = unsafe entry.ifa_name, let mask = unsafe LocalNetwork.address(entry.ifa_netmask),
+            let range = address.network(mask: mask)
+        {
+            connected.append((unsafe String(cString: name), range.first, range.last))
+        }
         if let mask = unsafe LocalNetwork.address(entry.ifa_netmask), let broadcast = address.broadcast(mask: mask) {
             broadcasts.insert(broadcast)
         }
@@ -105,6 +131,16 @@ struct LocalNetwork: Equatable {
 }
 
 extension IPAddress {
+    /// All addresses of the network that this one is in; nil where it is alone.
+    fileprivate func network(mask: IPAddress) -> (first: IPAddress, last: IPAddress)? {
+        let (high, low) = isMappedV4 ? (UInt64.max, 0xffff_ffff_0000_0000 | UInt64(mask.v4)) : (mask.high, mask.low)
+        guard high != .max || low != .max else { return nil }
+        return (
+            IPAddress(high: self.high & high, low: self.low & low),
+            IPAddress(high: self.high | ~high, low: self.low | ~low)
+        )
+    }
+
     /// The last address of an IPv4 network, which is its broadcast address for the kernel, whatever else was assigned; a
     /// network of fewer than four addresses has none (RFC 3021).
     fileprivate func broadcast(mask: IPAddress) -> IPAddress? {

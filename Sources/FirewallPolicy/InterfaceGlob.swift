@@ -66,3 +66,8 @@ struct InterfaceGlob: Hashable, Sendable {
         return i < pattern.count ? (i + 1, found != isNegated) : nil
     }
 }
+
+extension InterfaceSettings {
+    /// Whether packets of the interface of this name pass untouched.
+    public func ignores(_ name: String) -> Bool { ignore.contains { InterfaceGlob($0).matches(name) } }
+}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// What the bits of `queue.mark-mask` mean in packet and connection marks: the lowest is the agent's own traffic, the next
-/// two are offloaded flows by direction. The agent sets them, the rules that `portreeve iptables` makes test them.
+/// two are offloaded flows by direction: the agent sets them, the rules that `portreeve iptables` makes test them. The fourth
+/// says of a packet that its destination was translated: the rules set it, the agent looks at it.
 ///
 /// No bits say by which policy a flow was offloaded: the rules would have to change at every reload, which the agent has no
 /// right to do. At a reload it clears the two bits of all connections instead, which costs a flow that is still to be
@@ -13,6 +14,9 @@ public struct MarkLayout: Hashable, Sendable, BitwiseCopyable {
     public let ownTraffic: UInt32
     public let incomingOffload: UInt32
     public let outgoingOffload: UInt32
+    /// Of a packet that this host sends: its destination is not the one by which the kernel chose the interface that the
+    /// queue names.
+    public let translated: UInt32
 
     /// Both bits of offloaded flows.
     public var offload: UInt32 { incomingOffload | outgoingOffload }
@@ -22,6 +26,7 @@ public struct MarkLayout: Hashable, Sendable, BitwiseCopyable {
         ownTraffic = mask.lowestBit
         incomingOffload = (mask & ~ownTraffic).lowestBit
         outgoingOffload = (mask & ~(ownTraffic | incomingOffload)).lowestBit
+        translated = (mask & ~(ownTraffic | incomingOffload | outgoingOffload)).lowestBit
     }
 }
 

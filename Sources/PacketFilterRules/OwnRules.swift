@@ -3,12 +3,14 @@
 /// Portreeve's own rules of one family. All that is added is in chains with names of its own and in the jumps to them, so
 /// that taking it away leaves what was there.
 ///
-/// Packets are given to the queue in the mangle table, and the jumps stand last in their chains: a packet that comes back
-/// from the queue goes on at the next hook and skips what would follow in the same chain. The filter table comes in only
-/// where marks of offloaded flows are saved after mangle INPUT.
+/// Packets are given to the queue in the mangle table, those of this host's own in the security table where addresses are
+/// translated, and the jumps stand last in their chains: a packet that comes back from the queue goes on at the next hook and
+/// skips what would follow in the same chain. The filter table comes in only where marks of offloaded flows are saved after
+/// mangle INPUT.
 package struct OwnRules: Hashable, Sendable {
     static let mangle = "mangle"
     static let filter = "filter"
+    static let security = "security"
     package static let incomingChain = "PORTREEVE-IN"
     package static let outgoingChain = "PORTREEVE-OUT"
     package static let forwardedChain = "PORTREEVE-FWD"
@@ -17,11 +19,14 @@ package struct OwnRules: Hashable, Sendable {
     package static let outgoingMarksChain = "PORTREEVE-MARK-OUT"
 
     /// `mangle` first: without it there is nothing to save.
-    package var tables = [OwnTable(mangle), OwnTable(filter)]
+    package var tables = [OwnTable(mangle), OwnTable(filter), OwnTable(security)]
 
     package init() {}
 
     package var isEmpty: Bool { tables.allSatisfy(\.isEmpty) }
+
+    /// They take incoming packets at PREROUTING.
+    var isEarly: Bool { tables.contains { $0.jumps.contains { $0.hasPrefix("-A PREROUTING ") } } }
 
     static func isOwn(_ chain: String) -> Bool { chain.hasPrefix("PORTREEVE-") }
 

@@ -23,6 +23,9 @@ package struct OwnTable: Hashable, Sendable {
     /// Whether the table was made for them.
     package var isMarked: Bool { chains.contains { $0.name == Self.marker } }
 
+    /// It takes packets that this host sends.
+    var isOutgoing: Bool { jumps.contains { $0.hasPrefix("-A OUTPUT ") } }
+
     package mutating func mark() {
         guard !isMarked else { return }
         chains.append(Chain(name: Self.marker, rules: []))

@@ -18,6 +18,13 @@ package struct QueueFeed: Hashable, Sendable {
         case ip(Set<AddressFamily>)
         /// Frames of a bridge.
         case bridge
+
+        func carries(_ family: AddressFamily) -> Bool {
+            switch self {
+            case .ip(let families): families.contains(family)
+            case .bridge: true
+            }
+        }
     }
 
     package var place: Place
@@ -33,12 +40,7 @@ package struct QueueFeed: Hashable, Sendable {
     /// The rule as its program prints it, after the program and the table: "iptables mangle: -A INPUT -j NFQUEUE".
     package var line: String
 
-    package func carries(_ family: AddressFamily) -> Bool {
-        switch layer {
-        case .ip(let families): families.contains(family)
-        case .bridge: true
-        }
-    }
+    package func carries(_ family: AddressFamily) -> Bool { layer.carries(family) }
 
     /// Whether it brings packets that come in for this host.
     package var isIncoming: Bool { place.hook == .prerouting || place.hook == .input }

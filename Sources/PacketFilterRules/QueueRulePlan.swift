@@ -13,14 +13,28 @@ package struct QueueRulePlan: Hashable, Sendable {
         case input
     }
 
+    /// Where packets of this host's own are taken. Both hooks of a pair stand on the same side of every address translation:
+    /// mangle OUTPUT sees a destination before nat OUTPUT rewrites it, mangle INPUT the source of its answer before nat INPUT
+    /// writes that back.
+    package enum OutgoingHook: String, CaseIterable, Sendable {
+        /// Beside PREROUTING, where nothing is translated.
+        case mangle
+        /// Beside INPUT: after nat OUTPUT, and after the filters of others, which are still asked.
+        case security
+    }
+
     package var incoming: IncomingHook
+    package var outgoing: OutgoingHook
     package var queues: ClosedRange<UInt16>
     /// Packets pass where nobody reads the queue.
     package var bypasses: Bool
     /// The bit of the packet mark by which the agent's own packets are known; 0 for none.
     package var ownTrafficMark: UInt32
+    /// The bit by which the agent knows that a packet's destination was translated; 0 for none.
+    package var translatedMark: UInt32
     /// Names or globs of interfaces whose packets do not come to the queue.
     package var ignored: [String]
+    package var ignoresLoopback: Bool
     /// Forwarded packets come to the queue too.
     package var includesForwarded: Bool
     /// Names or globs of the interfaces through which forwarded packets are outgoing.
@@ -34,18 +48,21 @@ package struct QueueRulePlan: Hashable, Sendable {
     package var outgoingOffloadInterfaces: [String]
 
     /// The plan for a policy. Tap implies `failure.engine: open`.
-    package init(_ policy: PolicyDocument, incoming: IncomingHook) {
+    package init(_ policy: PolicyDocument, incoming: IncomingHook, outgoing: OutgoingHook? = nil) {
         self.incoming = incoming
+        self.outgoing = outgoing ?? (incoming == .prerouting ? .mangle : .security)
         queues = policy.queue.numbers
         bypasses = policy.failure.engine == .open || policy.mode == .tap
         let marks = MarkLayout(mask: policy.queue.markMask)
         ownTrafficMark = marks.ownTraffic
+        translatedMark = marks.translated
         incomingOffloadMark = policy.offloadedDirections.contains(.incoming) ? marks.incomingOffload : 0
         outgoingOffloadMark = policy.offloadedDirections.contains(.outgoing) ? marks.outgoingOffload : 0
         incomingOffloadInterfaces = policy.offloadInterfaces(.incoming)
         outgoingOffloadInterfaces = policy.offloadInterfaces(.outgoing)
         inside = policy.interfaces.inside
         ignored = policy.interfaces.ignore
+        ignoresLoopback = policy.interfaces.ignores("lo")
         includesForwarded = !policy.interfaces.inside.isEmpty
     }
 
@@ -89,12 +106,14 @@ extension QueueRulePlan {
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
         let incoming = interfaces("-i") + acceptingIncoming + arrivals(family)
-        let outgoing = ownTraffic + interfaces("-o") + refusals + acceptingOutgoing + [target]
+        let outgoing = ownTraffic + departures + refusals + acceptingOutgoing + [target]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,
             in: OwnRules.mangle)
-        rules.add(.init(name: OwnRules.outgoingChain, rules: outgoing), from: .output, in: OwnRules.mangle)
+        rules.add(
+            .init(name: OwnRules.outgoingChain, rules: outgoing), from: .output,
+            in: self.outgoing == .mangle ? OwnRules.mangle : OwnRules.security)
         if includesForwarded {
             rules.add(
                 .init(name: OwnRules.forwardedChain, rules: interfacePairs + forwarded), from: .forward,
@@ -178,6 +197,20 @@ extension QueueRulePlan {
         let types =
             family == .ipv4 ? ["LOCAL,BROADCAST,MULTICAST,ANYCAST"] : ["LOCAL,ANYCAST", "MULTICAST"]
         return types.map { "-m addrtype --dst-type \($0) \(target)" }
+    }
+
+    /// What of this host's own packets is ignored. After nat OUTPUT the interface that rules see is still the one that the
+    /// packet had before: it says nothing of one whose destination was translated. What goes to this host itself goes by the
+    /// loopback, whatever it was sent to.
+    private var departures: [String] {
+        guard outgoing == .security else { return interfaces("-o") }
+        let toItself = ignoresLoopback ? ["-m addrtype --dst-type LOCAL -j RETURN"] : []
+        let untranslated = ignored.compactMap { Self.pattern($0) }.map {
+            "-o \($0) -m conntrack ! --ctstate DNAT -j RETURN"
+        }
+        let mark = Self.bit(translatedMark)
+        let translated = "-m conntrack --ctstate DNAT --ctdir ORIGINAL -j MARK --set-xmark \(mark)"
+        return toItself + untranslated + (translatedMark == 0 ? [] : [translated])
     }
 
     private var ownTraffic: [String] {

@@ -113,8 +113,10 @@ extension RulesInspection {
         return rulesets.compactMap { ruleset in
             let own = OwnRules(in: ruleset).unmarked
             guard !own.isEmpty else { return nil }
-            let isEarly = own.tables.contains { $0.jumps.contains { $0.hasPrefix("-A PREROUTING ") } }
-            let plan = QueueRulePlan(policy, incoming: isEarly ? .prerouting : .input)
+            // An earlier release put all of them into mangle; whether that is right is another question (`wrongSides`).
+            let isInMangle = own.tables.contains { $0.name == OwnRules.mangle && $0.isOutgoing }
+            let plan = QueueRulePlan(
+                policy, incoming: own.isEarly ? .prerouting : .input, outgoing: isInMangle ? .mangle : .security)
             return OwnComparison(
                 inPlace: Self.lines(own, ruleset.command),
                 planned: Self.lines(plan.rules(for: ruleset.family), ruleset.command))

@@ -5,9 +5,18 @@
 
 extension SavedRuleset {
     /// The first rule that switches connection tracking or reassembly on; nil where none does.
-    package var trackingEvidence: String? {
+    package var trackingEvidence: String? { trackingEvidence { _ in true } }
+
+    /// As `trackingEvidence`, of rules that are not Portreeve's.
+    var foreignTracking: String? { trackingEvidence { !OwnRules.isOwn($0.name) } }
+
+    /// Whether Portreeve's own rules switch it on.
+    var hasOwnTracking: Bool { trackingEvidence { OwnRules.isOwn($0.name) } != nil }
+
+    private func trackingEvidence(_ isMeant: (SavedChain) -> Bool) -> String? {
         for table in tables {
-            for rule in table.chains.lazy.flatMap(\.rules) where table.name == "nat" || rule.needsTracking {
+            for chain in table.chains where isMeant(chain) {
+                guard let rule = chain.rules.first(where: { table.name == "nat" || $0.needsTracking }) else { continue }
                 return "\(command) \(table.name): \(rule.line)"
             }
         }
@@ -29,7 +38,8 @@ extension SavedRuleset {
 
 extension SavedRule {
     fileprivate var needsTracking: Bool {
-        if line == "-A \(OwnRules.outgoingChain) \(QueueRulePlan.refusal)" { return false }
+        // Ours ask what others have had tracked; those for offload need it themselves.
+        if chain == OwnRules.outgoingChain, !modules.contains("connmark") { return false }
         let matches: Set = [
             "cluster", "connbytes", "connlabel", "connlimit", "connmark", "conntrack", "helper", "socket", "state",
         ]
@@ -42,7 +52,7 @@ extension SavedRule {
         return targets.contains(target) || target == "CT" && !targetOptions.contains("--notrack")
     }
 
-    fileprivate var translatesDestination: Bool { ["DNAT", "REDIRECT", "NETMAP"].contains(target) }
+    var translatesDestination: Bool { ["DNAT", "REDIRECT", "NETMAP"].contains(target) }
 }
 
 extension NFTablesRuleset {
@@ -79,5 +89,5 @@ extension NFRule {
         }
     }
 
-    fileprivate var translatesDestination: Bool { words.contains("dnat") || words.contains("redirect") }
+    var translatesDestination: Bool { words.contains("dnat") || words.contains("redirect") }
 }

@@ -52,7 +52,36 @@ struct QueueRulePlanTests {
         #expect(text.contains("\n-A INPUT -j PORTREEVE-IN\n"))
         #expect(text.contains("\n-A PORTREEVE-IN -j NFQUEUE --queue-num 0\n"))
         #expect(!text.contains("PREROUTING"))
-        #expect(!text.contains("addrtype"))
+        #expect(!text.contains("LOCAL,"))
+    }
+
+    @Test("Beside INPUT, packets of this host's own are taken after their destination was translated")
+    func behindTranslation() {
+        #expect(
+            text(.ipv4, .input) { $0.interfaces.ignore = ["lo", "br-*"] } == """
+                *mangle
+                :PORTREEVE-IN - [0:0]
+                -A PORTREEVE-IN -i lo -j RETURN
+                -A PORTREEVE-IN -i br-+ -j RETURN
+                -A PORTREEVE-IN -j NFQUEUE --queue-num 0
+                -A INPUT -j PORTREEVE-IN
+                COMMIT
+                *security
+                :PORTREEVE-OUT - [0:0]
+                -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
+                -A PORTREEVE-OUT -m addrtype --dst-type LOCAL -j RETURN
+                -A PORTREEVE-OUT -o lo -m conntrack ! --ctstate DNAT -j RETURN
+                -A PORTREEVE-OUT -o br-+ -m conntrack ! --ctstate DNAT -j RETURN
+                -A PORTREEVE-OUT -m conntrack --ctstate DNAT --ctdir ORIGINAL -j MARK --set-xmark 0x8000000/0x8000000
+                -A PORTREEVE-OUT -m conntrack --ctstate RELATED ! --ctstatus EXPECTED,CONFIRMED -j RETURN
+                -A PORTREEVE-OUT -j NFQUEUE --queue-num 0
+                -A OUTPUT -j PORTREEVE-OUT
+                COMMIT
+
+                """)
+        // The loopback is judged, and nothing is ignored.
+        #expect(!text(.ipv4, .input) { $0.interfaces.ignore = [] }.contains("-o "))
+        #expect(!text(.ipv4, .input) { $0.interfaces.ignore = [] }.contains("addrtype"))
     }
 
     @Test("A range of queues is balanced")
@@ -133,21 +162,25 @@ struct QueueRulePlanTests {
             text == """
                 *mangle
                 :PORTREEVE-IN - [0:0]
-                :PORTREEVE-OUT - [0:0]
                 -A PORTREEVE-IN -i lo -j RETURN
                 -A PORTREEVE-IN -m connmark --mark 0x2000000/0x2000000 -m conntrack --ctstate NEW,ESTABLISHED ! --ctstatus EXPECTED -j RETURN
                 -A PORTREEVE-IN -j NFQUEUE --queue-num 0
-                -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
-                -A PORTREEVE-OUT -o lo -j RETURN
-                -A PORTREEVE-OUT -m conntrack --ctstate RELATED ! --ctstatus EXPECTED,CONFIRMED -j RETURN
-                -A PORTREEVE-OUT -j NFQUEUE --queue-num 0
                 -A INPUT -j PORTREEVE-IN
-                -A OUTPUT -j PORTREEVE-OUT
                 COMMIT
                 *filter
                 :PORTREEVE-MARK-IN - [0:0]
                 -A PORTREEVE-MARK-IN -m mark --mark 0x2000000/0x2000000 -j CONNMARK --set-xmark 0x2000000/0x2000000
                 -I INPUT -j PORTREEVE-MARK-IN
+                COMMIT
+                *security
+                :PORTREEVE-OUT - [0:0]
+                -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
+                -A PORTREEVE-OUT -m addrtype --dst-type LOCAL -j RETURN
+                -A PORTREEVE-OUT -o lo -m conntrack ! --ctstate DNAT -j RETURN
+                -A PORTREEVE-OUT -m conntrack --ctstate DNAT --ctdir ORIGINAL -j MARK --set-xmark 0x8000000/0x8000000
+                -A PORTREEVE-OUT -m conntrack --ctstate RELATED ! --ctstatus EXPECTED,CONFIRMED -j RETURN
+                -A PORTREEVE-OUT -j NFQUEUE --queue-num 0
+                -A OUTPUT -j PORTREEVE-OUT
                 COMMIT
 
                 """)
@@ -163,7 +196,8 @@ struct QueueRulePlanTests {
             (OwnRules.incomingChain, ["-i eth1", "-i br-+"]), (OwnRules.outgoingChain, ["-o eth1", "-o br-+"]),
             (OwnRules.forwardedChain, ["-i in0 -o eth1", "-i in0 -o br-+", "-i eth1", "-i br-+"]),
         ] {
-            let accepted = rules.tables[0].chains.first { $0.name == chain }?.rules.filter { $0.contains("connmark") }
+            let chain = rules.tables.flatMap(\.chains).first { $0.name == chain }
+            let accepted = chain?.rules.filter { $0.contains("connmark") }
             #expect(accepted?.compactMap { $0.split(separator: " -m ").first.map(String.init) } == matches)
         }
     }

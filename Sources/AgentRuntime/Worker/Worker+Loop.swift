@@ -66,7 +66,13 @@ extension Worker {
     ) {
         let attributes = packet.attributes
         learnInterfaces(attributes, &engine)
-        let metadata = PacketMetadata(attributes, queue: number)
+        var metadata = PacketMetadata(attributes, queue: number)
+        // What no network of this host's has goes by the default route, most likely as before.
+        if metadata.hook == .output, attributes.mark & marks.translated != 0,
+            let interface = packet.withBytes({ interface(towardsDestinationOf: $0) })
+        {
+            metadata.outInterface = interface
+        }
         let decision = packet.withBytes { engine.inspect($0, metadata, at: now) }
         switch decision.verdict {
         case .pass: settlePassed(packet, decision.offloads)
@@ -77,6 +83,10 @@ extension Worker {
         case .askOtherWorkers:
             turn.ask(packet, metadata)
         }
+    }
+
+    private func interface(towardsDestinationOf packet: RawSpan) -> UInt32? {
+        networks.withLock { $0.interface(towardsDestinationOf: packet) }
     }
 
     /// The kernel may have passed packets that the engine did not see.

@@ -45,6 +45,8 @@ final class Worker: Sendable {
     let marks: MarkLayout
     /// Whether flows are offloaded that the policy says may be: not while the kernel might know some of an older policy.
     let mayOffload = Atomic<Bool>(false)
+    /// Where packets go whose destination was translated.
+    let networks = Guarded(ConnectedNetworks())
     let manager: ServiceManager?
     private let inherited: Int32?
     let takeover = Guarded(Takeover.none)
