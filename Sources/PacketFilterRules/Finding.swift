@@ -5,6 +5,8 @@ package struct Finding: Hashable, Sendable {
     package enum Severity: String, CaseIterable, Sendable {
         /// The firewall does not do what its policy says.
         case refusal
+        /// Some packets pass without being judged; the others are judged rightly.
+        case gap
         /// It does, though the rules in place are not those that the policy asks for.
         case misfit
         /// It does, but something is worth knowing.

@@ -57,6 +57,7 @@ extension RulesInspection {
 
     var forwarding: [Finding] {
         let forwarded = feeds.filter { $0.place.hook == .forward }
+        if policy.interfaces.inside.isEmpty, forwarded.isEmpty { return unjudgedForwarding }
         if policy.interfaces.inside.isEmpty {
             return forwarded.map {
                 Finding(
@@ -71,6 +72,22 @@ extension RulesInspection {
                 .refusal,
                 "interfaces.inside is set, but no rule at FORWARD gives packets to a queue: forwarded traffic is not "
                     + "judged", cure: "run \"portreeve iptables --apply\"")
+        ]
+    }
+
+    /// Nobody asked for it to be judged; but what is published to containers, or routed, is open then.
+    private var unjudgedForwarding: [Finding] {
+        guard !host.forwards.isEmpty else { return [] }
+        let families = AddressFamily.allCases.filter { host.forwards.contains($0) }.map(\.title)
+        return [
+            Finding(
+                .gap,
+                "this host forwards \(families.joined(separator: " and ")), and interfaces.inside is empty: what it forwards, "
+                    + "such as to ports that containers publish, is not judged",
+                cure:
+                    "name the inside interfaces in the policy, such as interfaces: { inside: [docker0, \"br-*\"] }, with "
+                    + "rules for the inner addresses and ports, and run \"portreeve iptables --apply\"; or switch forwarding off "
+                    + "(sysctl net.ipv4.ip_forward=0)")
         ]
     }
 

@@ -42,7 +42,7 @@ package struct RulesInspection: Sendable {
             + failureSettings + shadowedRules + leftoverRules + absentRules + absentOffload
             + (policy.queue.family == .bridge
                 ? unfedBridge
-                : missingFamilies + missingDirections + forwarding + wrongHooks + fragmentChecks)
+                : missingFamilies + missingDirections + forwarding + wrongHooks + wrongSides + fragmentChecks)
         return Finding.Severity.allCases.flatMap { severity in all.filter { $0.severity == severity } }
     }
 

@@ -41,7 +41,9 @@ struct HostProtection {
     private init(_ report: StatusReport, _ rules: NamespaceRules) {
         let policy = Self.policy(of: report)
         let inspection = rules.inspection(of: policy)
-        let refusals = inspection.findings.filter { $0.severity == .refusal }.map(\.text) + Self.openness(policy)
+        let refusals =
+            inspection.findings.filter { $0.severity == .refusal || $0.severity == .gap }
+            .map { "\($0.text): \($0.cure)" } + Self.openness(policy)
         if inspection.feeds.isEmpty {
             self.init(
                 state: .unprotected,

@@ -12,9 +12,10 @@ struct IPTablesCommand: ParsableCommand {
         discussion: """
             With queue.family: bridge it is an nftables table instead (table bridge portreeve).
 
-            The rules stand in chains of their own (PORTREEVE-…) of the mangle table, and of the filter table where flows \
-            are offloaded, for IPv4 and IPv6; \
-            no other rule is touched. They hold until --remove or the next boot; --save makes them last.
+            The rules stand in chains of their own (PORTREEVE-…) for IPv4 and IPv6; no other rule is touched. They are in the \
+            mangle table; where connections are tracked, those for this host's own packets are in the security table, behind \
+            address translation and the filters of others; where flows are offloaded, there are some in the filter table too. They \
+            hold until --remove or the next boot; --save makes them last.
 
             A safe first time from afar: portreeve iptables --apply --confirm 60, then, from a new session, portreeve \
             iptables --keep. Without --keep the rules are taken back after 60 seconds, also when the session is dead.
@@ -197,7 +198,12 @@ extension IPTablesCommand {
 extension Finding {
     /// As the terminal shows it.
     var screenText: String {
-        let title = severity == .advice ? "note" : "error"
+        let title =
+            switch severity {
+            case .refusal, .misfit: "error"
+            case .gap: "warning"
+            case .advice: "note"
+            }
         let rules = lines.map { "\n  \($0.harmless)" }.joined()
         return "\(title): \(text.harmless)\(rules)\n  cure: \(cure)"
     }
