@@ -168,7 +168,7 @@ class Namespace:
 
     def flush_rules(self):
         for tool in ("iptables", "ip6tables"):
-            for table in ("raw", "mangle", "nat", "filter"):
+            for table in ("raw", "mangle", "nat", "filter", "security"):
                 self.status(tool, "-w", "-t", table, "-F")
                 self.status(tool, "-w", "-t", table, "-X")
 
