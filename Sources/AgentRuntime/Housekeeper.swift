@@ -38,6 +38,7 @@ final class Housekeeper {
     /// Complaints that `status` repeats until they are over.
     var warnings: [String] = []
     var remarks = Remarks()
+    var rules = RulesWatch()
     var metrics = MetricsServers()
     private var control: ControlServer?
     private var writer: pthread_t?
@@ -130,6 +131,7 @@ final class Housekeeper {
         refreshOffload()
         reportLosses()
         reportOutputs()
+        refreshRules(policy)
         refreshWarnings(policy)
         refreshMetrics(policy)
         refreshUnclaimed()
