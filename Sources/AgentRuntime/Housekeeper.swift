@@ -127,7 +127,7 @@ final class Housekeeper {
         refreshNetwork()
         let policy = policies.current
         refreshSchedules(policy)
-        refreshListeningPorts(policy)
+        refreshListeningPorts()
         refreshOffload()
         reportLosses()
         reportOutputs()
