@@ -9,14 +9,15 @@ package import PacketFilterRules
 package struct KernelRuleset: Sendable {
     private let rulesets: [SavedRuleset]
     private let nftables: NFTablesRuleset
+    /// The old kind of iptables may feed the queues, and could not be asked.
+    package let mayBeLegacy: Bool
 
-    private init(rulesets: [SavedRuleset], nftables: NFTablesRuleset) {
-        self.rulesets = rulesets
-        self.nftables = nftables
-    }
-
+    /// - Parameters:
+    ///   - queues: those that matter.
+    ///   - isLegacy: the old kind of iptables is known to feed them. Otherwise it is asked for the tables that it has, as far as
+    ///     that can be known, for asking makes those that it has not; and only where the new kind feeds nothing.
     /// - Returns: nil where the kernel cannot be asked, or the rules changed meanwhile.
-    package static func read() -> KernelRuleset? {
+    package static func read(_ queues: ClosedRange<UInt16>, isLegacy: Bool) -> KernelRuleset? {
         guard let socket = NetfilterSocket() else { return nil }
         var listing = RuleListing()
         do {
@@ -27,18 +28,25 @@ package struct KernelRuleset: Sendable {
         } catch {
             return nil
         }
-        var rulesets: [SavedRuleset] = []
-        for family in AddressFamily.allCases {
-            rulesets.append(SavedRuleset(listing.saved(family), command: family.command, family: family))
+        return KernelRuleset(listing, queues, isLegacy: isLegacy)
+    }
+
+    private init(_ listing: RuleListing, _ queues: ClosedRange<UInt16>, isLegacy: Bool) {
+        var rulesets = AddressFamily.allCases.map {
+            SavedRuleset(listing.saved($0), command: $0.command, family: $0)
         }
-        let nftables = NFTablesRuleset(listing.listed)
-        // The old kind of iptables is asked only where the new one feeds nothing: asking may make its tables.
-        for family in AddressFamily.allCases
-        where !(rulesets.flatMap(\.feeds) + nftables.feeds).contains(where: { $0.carries(family) }) {
-            let command = "\(family.command)-legacy"
-            rulesets.append(SavedRuleset(LegacyTables.saved(family), command: command, family: family))
+        nftables = NFTablesRuleset(listing.listed)
+        let fed = (rulesets.flatMap(\.feeds) + nftables.feeds).filter { $0.queues.map(queues.overlaps) ?? true }
+        var mayBeLegacy = false
+        for family in AddressFamily.allCases where !fed.contains(where: { $0.carries(family) }) {
+            let present = LegacyTables.present(family)
+            mayBeLegacy = mayBeLegacy || present == nil && !isLegacy
+            let text = LegacyTables.saved(family, present ?? (isLegacy ? LegacyTables.names : []))
+            guard !text.isEmpty else { continue }
+            rulesets.append(SavedRuleset(text, command: "\(family.command)-legacy", family: family))
         }
-        return KernelRuleset(rulesets: rulesets, nftables: nftables)
+        self.rulesets = rulesets
+        self.mayBeLegacy = mayBeLegacy
     }
 
     /// A number that changes with every change of nftables' rules; nil where there is none to have.
@@ -47,8 +55,8 @@ package struct KernelRuleset: Sendable {
         return try? socket.generation()
     }
 
-    /// Whether the old kind of iptables matters, which has no generations.
-    package var mayChangeUnseen: Bool { rulesets.contains { $0.command.hasSuffix("-legacy") } }
+    /// Whether the old kind of iptables has queue rules.
+    package var usesLegacy: Bool { rulesets.contains { $0.command.hasSuffix("-legacy") && !$0.feeds.isEmpty } }
 
     /// Whether any rule gives packets to one of these queues.
     package func feeds(_ queues: ClosedRange<UInt16>) -> Bool {

@@ -6,8 +6,8 @@ import PacketFilterRules
 /// The tables of iptables' old kind, which are no part of nf_tables: each is one blob (linux/netfilter_ipv4/ip_tables.h and
 /// its twin for IPv6), which a socket option of any Internet socket gives to who has CAP_NET_ADMIN.
 enum LegacyTables {
-    /// Those that may give packets to a queue. `nat` is never asked for: it comes into being with that, and with it
-    /// connection tracking.
+    /// Those that may give packets to a queue. A table comes into being when it is asked for, and `nat` with connection
+    /// tracking: it is never asked for, and the others where they are.
     static let names = ["raw", "mangle", "filter", "security"]
 
     /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; the same numbers for IPv6.
@@ -19,8 +19,18 @@ enum LegacyTables {
     private static let entriesHeaderBytes = 40
     private static let mostBytes = 64 << 20
 
-    /// As `iptables-legacy-save` has it; empty where there are none, or none can be had.
-    static func saved(_ family: AddressFamily) -> String {
+    /// The tables that there are in this network namespace; nil where only root may know.
+    static func present(_ family: AddressFamily) -> [String]? {
+        let path = family == .ipv4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names"
+        guard unsafe access(path, F_OK) == 0 else { return [] }
+        guard unsafe access(path, R_OK) == 0 else { return nil }
+        let present = ProcFile.text(path).split(separator: "\n").map(String.init)
+        return names.filter(present.contains)
+    }
+
+    /// These tables as `iptables-legacy-save` has them; empty where none can be had.
+    static func saved(_ family: AddressFamily, _ names: [String]) -> String {
+        guard !names.isEmpty else { return "" }
         let descriptor = socket(
             family == .ipv4 ? AF_INET : AF_INET6, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return "" }

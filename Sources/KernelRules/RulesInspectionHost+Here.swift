@@ -20,13 +20,16 @@ extension RulesInspection.Host {
     }
 
     private static func lines(_ path: String) -> [[Substring]] {
-        text(path).split(separator: "\n").map { $0.split(separator: " ") }
+        ProcFile.text(path).split(separator: "\n").map { $0.split(separator: " ") }
     }
 
-    private static func number(_ path: String) -> Int? { Int(text(path).prefix { $0.isNumber }) }
+    private static func number(_ path: String) -> Int? { Int(ProcFile.text(path).prefix { $0.isNumber }) }
 
+}
+
+enum ProcFile {
     /// Empty for a file that cannot be read.
-    private static func text(_ path: String) -> String {
+    static func text(_ path: String) -> String {
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return "" }
         defer { close(file) }

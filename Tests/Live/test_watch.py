@@ -117,6 +117,19 @@ class FlushTests(WatchTests):
         self.host.run("iptables", "-w", "-t", "mangle", "-F", "OUTPUT")
         self.assert_noticed(agent, "outgoing ones do not")
 
+    def test_what_is_as_it_should_be_raises_nothing(self):
+        agent = self.agent()
+        self.applied(agent)
+        for _ in range(5):
+            agent.tool("iptables", "--apply")
+            self.client.run("ping", "-c", 3, "-i", 0.5, self.host.ip4)
+        self.assertEqual(agent.events(), [])
+        # To look for the old iptables' tables makes none.
+        for family in ("ip", "ip6"):
+            self.assertEqual(self.host.status("cat", f"/proc/net/{family}_tables_names")[1].strip(), "")
+
+
+class LegacyTests(WatchTests):
     def test_rules_of_the_old_iptables(self):
         rules = "*mangle\n:MINE - [0:0]\n-A MINE -j NFQUEUE --queue-num 0\n-A INPUT -j MINE\n-A OUTPUT -j MINE\nCOMMIT\n"
         for tool in ("iptables-legacy-restore", "ip6tables-legacy-restore"):
@@ -131,14 +144,6 @@ class FlushTests(WatchTests):
         events = agent.wait_for_events(seconds=SECONDS)
         self.assertIn(NOTHING_FED, events[0]["portreeve"]["note"])
         self.assertEqual(self.complete(agent), 0)
-
-    def test_what_is_as_it_should_be_raises_nothing(self):
-        agent = self.agent()
-        self.applied(agent)
-        for _ in range(5):
-            agent.tool("iptables", "--apply")
-            self.client.run("ping", "-c", 3, "-i", 0.5, self.host.ip4)
-        self.assertEqual(agent.events(), [])
 
 
 class ChangeTests(WatchTests):
@@ -164,10 +169,12 @@ class ChangeTests(WatchTests):
         self.addCleanup(self.host.sysctl, net__ipv4__ip_forward=0)
         sentence = "this host forwards IPv4, and interfaces.inside is empty"
         self.assert_noticed(agent, sentence)
-        self.assertIn(sentence, agent.tool("iptables", "--apply"))
+        for words in (("iptables", "--apply"), ("check",)):
+            self.assertIn(sentence, agent.tool(*words))
         agent.reload(POLICY.replace("ignore: [lo]", "ignore: [lo], inside: [\"docker*\"]"))
         agent.await_epoch(2)
         self.assertEqual(agent.tool_status("status")[0], 3)
+        self.assertNotIn("interfaces.inside is empty", agent.tool("check"))
         self.assertNotIn("interfaces.inside is empty", agent.tool("iptables", "--apply"))
         self.assert_mended(agent, sentence)
 
