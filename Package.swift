@@ -66,6 +66,9 @@ let targets: [Target] =
         "PacketFilterRules", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallPolicy", "ConnectionTracking"])
     + core(
+        "KernelRules", ["PacketFilterRules", "FirewallPolicy"],
+        testing: ["PacketFilterRules", "FirewallPolicy", "ConnectionTracking"])
+    + core(
         "AgentControl",
         [nioCore, nioPosix, "Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: [nioEmbedded, "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
@@ -86,8 +89,8 @@ let targets: [Target] =
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "Locking",
-                "NetfilterQueue", "PolicyFile",
+                logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "KernelRules",
+                "Locking", "NetfilterQueue", "PacketFilterRules", "PolicyFile",
                 "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(
@@ -106,7 +109,8 @@ let targets: [Target] =
             name: "portreeve",
             dependencies: [
                 argumentParser, "CServiceShim", "CSpawnShim", "AdministrativeSessions", "AgentControl", "CaptureReplay",
-                "EventReader", "PacketFilterRules", "PathProbe", "PolicyFile", "FirewallEngine", "FirewallPolicy",
+                "EventReader", "KernelRules", "PacketFilterRules", "PathProbe", "PolicyFile", "FirewallEngine",
+                "FirewallPolicy",
                 "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(

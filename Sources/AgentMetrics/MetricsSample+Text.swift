@@ -27,6 +27,12 @@ extension MetricsSample {
         text.sample(residentBytes)
         text.family("portreeve_warnings", .gauge, "Complaints that `portreeve status` shows; 0 is good.")
         text.sample(UInt64(warnings))
+        if let areRulesComplete {
+            text.family(
+                "portreeve_rules_complete", .gauge,
+                "1 where the rules in place give the queues all packets that the policy is about.")
+            text.sample(areRulesComplete ? 1 : 0)
+        }
     }
 
     private func addPolicy(_ text: inout ExpositionText) {

@@ -21,6 +21,8 @@ package struct MetricsSample: Sendable {
     package var isPolicyFallback = false
     /// What `portreeve status` complains about.
     package var warnings = 0
+    /// Whether the rules in place give the queues all that the policy is about; nil where it is not known.
+    package var areRulesComplete: Bool?
     /// One per worker, by queue number.
     package var queues: [QueueSample] = []
     /// Every reason that this version can raise, met or not.

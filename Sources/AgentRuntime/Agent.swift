@@ -33,6 +33,8 @@ package final class Agent: Sendable {
     let unclaimed = Guarded<UnclaimedConnections?>(nil)
     /// What the housekeeper complains of, until it is over.
     let complaints = Guarded<[String]>([])
+    /// Whether the rules in place feed the queues with all that the policy is about: 1, 0, or -1 where it is not known.
+    let areRulesComplete = Atomic<Int>(-1)
 
     /// Loads the policy and says whether it is good.
     package static func check(_ options: AgentOptions) throws(AgentError) {

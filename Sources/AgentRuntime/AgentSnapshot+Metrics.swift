@@ -23,6 +23,7 @@ extension MetricsSample {
         wasLastReloadRefused = snapshot.policy.lastReloadError != nil
         isPolicyFallback = snapshot.policy.fallback != nil
         warnings = snapshot.complaints.count
+        areRulesComplete = snapshot.areRulesComplete
         queues = snapshot.workers.map(QueueSample.init)
         reasons = snapshot.reasons.filter {
             $0.reason.row.isAvailable && $0.reason.row.stage != .notice || $0.dropped > 0

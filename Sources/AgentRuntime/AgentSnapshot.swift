@@ -31,6 +31,8 @@ struct AgentSnapshot {
     let entries: TableEntries
     /// What is wrong now.
     let complaints: [String]
+    /// Nil where it is not known.
+    let areRulesComplete: Bool?
 
     /// Entries of all workers' tables.
     struct TableEntries {
@@ -60,6 +62,8 @@ struct AgentSnapshot {
         entries = TableEntries(
             tcp: UInt64(agent.shared.total(of: .tcp)), udp: UInt64(agent.shared.total(of: .udp)),
             icmp: UInt64(agent.shared.total(of: .icmp)))
+        let standing = agent.areRulesComplete.load(ordering: .relaxed)
+        areRulesComplete = standing < 0 ? nil : standing > 0
         complaints = agent.complaints.withLock { $0 } + outputs.compactMap(\.complaint)
     }
 
@@ -74,6 +78,7 @@ struct AgentSnapshot {
             var count = ReasonCount(reason: reason)
             for worker in workers {
                 count.dropped &+= worker.counters.dropped[place]
+                count.wouldDrop &+= worker.counters.refusedButPassed[place]
                 count.silenced &+= worker.counters.silenced[place]
                 count.lost &+= worker.counters.merged[place]
             }

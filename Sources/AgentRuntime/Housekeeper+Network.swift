@@ -38,9 +38,8 @@ extension Housekeeper {
         return policy.scheduleActivity(SystemTimeZones.zones(of: policy.document), unixTime: Clocks.calendarSeconds())
     }
 
-    /// Only a policy with incoming Allow rules raises the reasons that need it.
-    func refreshListeningPorts(_ policy: Policy) {
-        guard policy.isRestrictive(.incoming) else { return }
+    /// For the reasons that tell of open ports, and for who opened a connection of which the opening was not seen.
+    func refreshListeningPorts() {
         let ports = ListeningSockets.read()
         for worker in workers { worker.engine.withLock { $0.listeningPorts = ports } }
     }

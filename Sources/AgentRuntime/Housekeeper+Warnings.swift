@@ -21,7 +21,7 @@ extension Housekeeper {
     /// Looks for what keeps the agent from doing its work although it runs. Each complaint is logged, and reported as
     /// Invalid Adapter Configuration, when it begins; `status` shows it until it is over.
     func refreshWarnings(_ policy: Policy) {
-        let now = missingInterfaces(policy) + unfedQueues() + olderQueues(policy) + offloadWarnings
+        let now = missingInterfaces(policy) + unfedQueues() + olderQueues(policy) + offloadWarnings + rules.complaints
         let begun = now.filter { !warnings.contains($0) }
         warnings = now
         for warning in begun {
@@ -73,7 +73,8 @@ extension Housekeeper {
 
     /// Queues that got nothing in the agent's first minute, and since.
     private func unfedQueues() -> [String] {
-        guard Clocks.monotonic() - agent.startedAt >= .minutes(1) else { return [] }
+        // Where a rule is missing, it has been said which.
+        guard rules.complaints.isEmpty, Clocks.monotonic() - agent.startedAt >= .minutes(1) else { return [] }
         let idle = workers.filter(\.isIdle)
         guard !idle.isEmpty else { return [] }
         for (place, worker) in workers.enumerated() where !worker.isIdle && !feeding.isConclusive {

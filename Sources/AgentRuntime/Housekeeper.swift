@@ -38,6 +38,7 @@ final class Housekeeper {
     /// Complaints that `status` repeats until they are over.
     var warnings: [String] = []
     var remarks = Remarks()
+    var rules = RulesWatch()
     var metrics = MetricsServers()
     private var control: ControlServer?
     private var writer: pthread_t?
@@ -126,10 +127,11 @@ final class Housekeeper {
         refreshNetwork()
         let policy = policies.current
         refreshSchedules(policy)
-        refreshListeningPorts(policy)
+        refreshListeningPorts()
         refreshOffload()
         reportLosses()
         reportOutputs()
+        refreshRules(policy)
         refreshWarnings(policy)
         refreshMetrics(policy)
         refreshUnclaimed()

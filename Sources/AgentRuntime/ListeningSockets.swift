@@ -3,7 +3,7 @@
 import FirewallEngine
 import Glibc
 
-/// Reads which ports local sockets listen on, for Out of Allowed Policy (Open Port). Socket tables in /proc are text: one
+/// Reads which ports local sockets listen on (`ListeningPorts`). Socket tables in /proc are text: one
 /// line a socket, `sl local_address remote_address st …`, addresses and ports in hexadecimal.
 enum ListeningSockets {
     private enum State {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
-import FirewallPolicy
+package import FirewallPolicy
 
 // Everything that the policy is about comes to a queue, at a hook where it can be judged.
 
@@ -57,7 +57,7 @@ extension RulesInspection {
 
     var forwarding: [Finding] {
         let forwarded = feeds.filter { $0.place.hook == .forward }
-        if policy.interfaces.inside.isEmpty, forwarded.isEmpty { return unjudgedForwarding }
+        if policy.interfaces.inside.isEmpty, forwarded.isEmpty { return host.forwardingGap(policy).map { [$0] } ?? [] }
         if policy.interfaces.inside.isEmpty {
             return forwarded.map {
                 Finding(
@@ -72,22 +72,6 @@ extension RulesInspection {
                 .refusal,
                 "interfaces.inside is set, but no rule at FORWARD gives packets to a queue: forwarded traffic is not "
                     + "judged", cure: "run \"portreeve iptables --apply\"")
-        ]
-    }
-
-    /// Nobody asked for it to be judged; but what is published to containers, or routed, is open then.
-    private var unjudgedForwarding: [Finding] {
-        guard !host.forwards.isEmpty else { return [] }
-        let families = AddressFamily.allCases.filter { host.forwards.contains($0) }.map(\.title)
-        return [
-            Finding(
-                .gap,
-                "this host forwards \(families.joined(separator: " and ")), and interfaces.inside is empty: what it forwards, "
-                    + "such as to ports that containers publish, is not judged",
-                cure:
-                    "name the inside interfaces in the policy, such as interfaces: { inside: [docker0, \"br-*\"] }, with "
-                    + "rules for the inner addresses and ports, and run \"portreeve iptables --apply\"; or switch forwarding off "
-                    + "(sysctl net.ipv4.ip_forward=0)")
         ]
     }
 
@@ -185,5 +169,22 @@ extension RulesInspection {
     private static func leadsToQueue(_ rule: SavedRule, _ table: SavedTable) -> Bool {
         guard let chain = rule.target.flatMap({ table[chain: $0] }) else { return false }
         return chain.rules.contains(where: \.isQueueRule)
+    }
+}
+
+extension RulesInspection.Host {
+    /// That this host forwards, and the policy has nothing forwarded judged. Nobody asked for it; but what is published to
+    /// containers, or routed, is open then.
+    package func forwardingGap(_ policy: PolicyDocument) -> Finding? {
+        guard policy.interfaces.inside.isEmpty, policy.queue.family == .ip, !forwards.isEmpty else { return nil }
+        let families = AddressFamily.allCases.filter(forwards.contains).map(\.title)
+        return Finding(
+            .gap,
+            "this host forwards \(families.joined(separator: " and ")), and interfaces.inside is empty: what it forwards, such as "
+                + "to ports that containers publish, is not judged",
+            cure:
+                "name the inside interfaces in the policy, such as interfaces: { inside: [\"docker*\", \"br-*\"] }, with rules "
+                + "for the inner addresses and ports, and run \"portreeve iptables --apply\"; or switch forwarding off (sysctl "
+                + "net.ipv4.ip_forward=0)")
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import FirewallPolicy
+
 // Both hooks of a pair see the same addresses: they stand on the same side of every translation, and the choice between
 // PREROUTING and INPUT fits what is translated now, not when it was made.
 
@@ -50,7 +52,9 @@ extension RulesInspection {
     /// that nothing is translated.
     private var foreignTracking: String? {
         if let rule = rulesets.lazy.compactMap(\.foreignTracking).first ?? nftables.trackingEvidence { return rule }
-        guard host.trackedConnections > 0, !rulesets.contains(where: \.hasOwnTracking) else { return nil }
+        guard host.trackedConnections > 0, policy.offloadedDirections.isEmpty,
+            !rulesets.contains(where: \.hasOwnTracking)
+        else { return nil }
         return "nf_conntrack_count is \(host.trackedConnections)"
     }
 

@@ -24,7 +24,7 @@ package struct RulesInspection: Sendable {
     package let nftables: NFTablesRuleset
     package let host: Host
     package let policy: PolicyDocument
-    package let feeds: [QueueFeed]
+    package private(set) var feeds: [QueueFeed]
 
     package init(rulesets: [SavedRuleset], nftables: NFTablesRuleset, host: Host, policy: PolicyDocument) {
         self.rulesets = rulesets
@@ -56,7 +56,14 @@ package struct RulesInspection: Sendable {
     /// Where packets for this host should be taken.
     package var bestIncomingHook: QueueRulePlan.IncomingHook { trackingEvidence == nil ? .prerouting : .input }
 
-    private var nothingFed: Finding {
+    /// As if others were not there.
+    func withFeeds(_ isMeant: (QueueFeed) -> Bool) -> RulesInspection {
+        var inspection = self
+        inspection.feeds = feeds.filter(isMeant)
+        return inspection
+    }
+
+    var nothingFed: Finding {
         Finding(
             .refusal, "no rule gives packets to a queue: this host is not protected",
             cure: "run \"portreeve iptables --apply\"")

@@ -3,6 +3,8 @@
 import AdministrativeSessions
 import ArgumentParser
 import FirewallPolicy
+import KernelRules
+import PacketFilterRules
 import PolicyFile
 
 struct CheckCommand: ParsableCommand {
@@ -45,6 +47,8 @@ struct CheckCommand: ParsableCommand {
         guard let document = outcome.document else { throw ExitCode(1) }
         let remarks = document.remarks(sshPorts: SSHServers.here().ports)
         for remark in remarks { complain(Self.line(remark, file)) }
+        // Of the host where it is read, so it is no fault of the policy's.
+        if let gap = RulesInspection.Host.here.forwardingGap(document) { complain("note: \(gap.text): \(gap.cure)") }
         let warnings = outcome.diagnostics.count + remarks.count
         if prints {
             print(PolicyFile.canonical(document, complete: complete), terminator: "")

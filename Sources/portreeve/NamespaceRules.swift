@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import FirewallPolicy
+import Glibc
+import KernelRules
 import PacketFilterRules
 
 /// The packet filter rules of this network namespace, and what else decides about them, as they are now.
@@ -65,29 +67,6 @@ struct NamespaceRules {
 }
 
 extension RulesInspection.Host {
-    /// What /proc says about this network namespace.
-    static var here: Self {
-        var host = Self()
-        host.readQueues = Set(
-            lines("/proc/net/netfilter/nfnetlink_queue").compactMap { $0.first.flatMap { UInt16($0) } })
-        // Address, interface index, prefix length, scope, flags, name; scope 0x20 is link-local.
-        let scopes = lines("/proc/net/if_inet6").filter { $0.count >= 6 && $0[5] != "lo" }.map { $0[3] }
-        host.usesIPv6 = !scopes.isEmpty
-        host.hasOnlyLinkLocalIPv6 = scopes.allSatisfy { $0 == "20" }
-        if number("/proc/sys/net/ipv4/ip_forward") == 1 { host.forwards.insert(.ipv4) }
-        if number("/proc/sys/net/ipv6/conf/all/forwarding") == 1 { host.forwards.insert(.ipv6) }
-        host.trackedConnections = number("/proc/sys/net/netfilter/nf_conntrack_count") ?? 0
-        return host
-    }
-
     /// Whether this kernel has IPv6 at all.
-    var knowsIPv6: Bool { readText("/proc/net/if_inet6") != nil }
-
-    private static func lines(_ path: String) -> [[Substring]] {
-        (readText(path) ?? "").split(separator: "\n").map { $0.split(separator: " ") }
-    }
-
-    private static func number(_ path: String) -> Int? {
-        readText(path).flatMap { Int($0.prefix { $0.isNumber }) }
-    }
+    fileprivate var knowsIPv6: Bool { unsafe access("/proc/net/if_inet6", R_OK) == 0 }
 }

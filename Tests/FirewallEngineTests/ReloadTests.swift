@@ -193,6 +193,46 @@ struct ColdStartTests {
         #expect(engine.connections == 0)
     }
 
+    @Test("Where a port of the host's listens the connection came to it, and is admitted by what admits that alone")
+    func listeningPort() throws {
+        let talks = { (port: UInt16, listens: Bool, party: TCPTalk.Party) in
+            let engine = try EngineUnderTest(Self.web, startsNow: true)
+            if listens { engine.engine.listeningPorts.insert(tcp: port) }
+            return older(engine, hostPort: port).send(party, data: 10)
+        }
+        // Connections from the host are open: without a listener, this may be one.
+        #expect(try talks(8_080, false, .host) == .pass)
+        #expect(try talks(8_080, false, .peer) == .pass)
+        #expect(try talks(8_080, true, .peer) == .drop(.outOfAllowedPolicyOpenPort))
+        #expect(try talks(80, true, .host) == .pass)
+        #expect(try talks(80, true, .peer) == .pass)
+    }
+
+    @Test("What is sent from a port that listens takes no refused connection up as one of the host's own")
+    func sentFromListeningPort() throws {
+        for startsNow in [true, false] {
+            let engine = try EngineUnderTest(Self.web, startsNow: startsNow)
+            for port in [8_080, 80] as [UInt16] { engine.engine.listeningPorts.insert(tcp: port) }
+            let refused = older(engine, hostPort: 8_080)
+            #expect(refused.send(.host, data: 10) == .pass)
+            #expect(refused.send(.peer) == .drop(.outOfAllowedPolicyOpenPort))
+            // One that the rules admit is taken up, as the peer's.
+            let admitted = older(engine, peerPort: 50_000)
+            #expect(admitted.send(.host, data: 10) == .pass)
+            #expect(admitted.send(.peer) == .pass)
+            #expect(try engine.onlyConnection().openingDirection == .incoming)
+        }
+    }
+
+    @Test("The port of another machine that is forwarded to is not the host's")
+    func listeningPortElsewhere() throws {
+        let engine = try EngineUnderTest(
+            "interfaces: { inside: [eth1] }\n" + Self.web, startsNow: true)
+        engine.engine.listeningPorts.insert(tcp: 40_000)
+        #expect(older(engine).send(.peer, data: 10) == .pass)
+        #expect(older(engine, hostPort: 80, peerPort: 8_080).send(.host, data: 10) == .pass)
+    }
+
     @Test(
         "So is one whose SYN came again when the answer to the first was under way",
         arguments: [(TCPTalk.Party.peer, 0), (.peer, 1_000), (.host, 1_000)])

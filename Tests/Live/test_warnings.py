@@ -72,11 +72,11 @@ class WarningTests(unittest.TestCase):
         self.lab.client.run("ping", "-c", 1, self.lab.host.ip4)
         events = self.idle.wait_for_events(seconds=90)
         self.assertEqual(reasons(events), {"invalid-adapter-configuration": 1})
-        self.assertIn("no packet has come to queue 0", events[0]["portreeve"]["note"])
-        self.assertIn("portreeve iptables --check", self.idle.tool("status", "--agent-only"))
+        self.assertIn("no rule gives packets to a queue", events[0]["portreeve"]["note"])
+        self.assertIn("portreeve iptables --apply", self.idle.tool("status", "--agent-only"))
         # The other agent is older, and its queue was fed.
         self.assertGreater(time.monotonic() - self.began, 60)
-        self.assertNotIn("no packet has come", self.agent.tool("status", "--agent-only"))
+        self.assertNotIn("no rule gives packets", self.agent.tool("status", "--agent-only"))
         self.assertEqual(self.agent.events(), [])
 
 

@@ -25,8 +25,10 @@ extension Engine {
         let (action, row) = outOfConnectionRow(&p)
         guard action.drops else {
             if action == .log { p.notices.insert(.outOfConnection) }
-            guard p.direction == .outgoing, p.headers.tcp.dataLength > 0 else { return nil }
-            return adopt(&p, packet, opener: packet.sender)
+            guard p.direction == .outgoing, p.headers.tcp.dataLength > 0, let opener = openerOfOutgoing(&p) else {
+                return nil
+            }
+            return adopt(&p, packet, opener: opener)
         }
         return refuseOutOfConnection(&p, packet, action, row)
     }
@@ -78,6 +80,11 @@ extension Engine {
         return openerByRules(&p, p.packet.sender)
     }
 
+    /// Of what this host sends in no known connection: itself, but for a port on which it listens.
+    private mutating func openerOfOutgoing(_ p: inout Inspection) -> Side? {
+        localListener(&p) == .none ? p.packet.sender : openerByRules(&p, p.packet.sender)
+    }
+
     /// The strictest row that speaks of this packet, and that row where it drops the packet; none speaks of the rest, which is
     /// refused.
     private mutating func outOfConnectionRow(_ p: inout Inspection) -> (action: PostureAction, cause: Cause?) {
@@ -102,17 +109,33 @@ extension Engine {
         return (action ?? .deny, cause)
     }
 
-    /// The side whose SYN the rules would have admitted: the sender's own direction first, then the other.
+    /// The side whose SYN the rules would have admitted: the sender's own direction first, then the other. Where a local
+    /// socket listens on the port of this host's end, the connection came to it, whatever the rules say of connections from it.
     private mutating func openerByRules(_ p: inout Inspection, _ side: Side) -> Side? {
+        let responder = localListener(&p)
         var s = subject(&p)
         s.flags = .syn
-        if admits(&p, s) { return side }
+        if responder != .sender, admits(&p, s) { return side }
+        guard responder != .receiver else { return nil }
         s.direction = s.direction.opposite
         swap(&s.source, &s.destination)
         swap(&s.sourcePort, &s.destinationPort)
         s.sourceMAC = p.headers.destinationMAC
         s.destinationMAC = p.headers.sourceMAC
         return admits(&p, s) ? side.opposite : nil
+    }
+
+    /// Which end of the packet a local socket listens at.
+    private enum ListeningEnd {
+        case none, sender, receiver
+    }
+
+    private mutating func localListener(_ p: inout Inspection) -> ListeningEnd {
+        guard p.metadata.hook != .forward, p.metadata.hook != .none else { return .none }
+        if p.direction == .incoming {
+            return listeningPorts.contains(tcp: p.headers.destinationPort) ? .receiver : .none
+        }
+        return listeningPorts.contains(tcp: p.headers.sourcePort) ? .sender : .none
     }
 
     private mutating func admits(_ p: inout Inspection, _ s: RuleSubject) -> Bool {
