@@ -25,5 +25,10 @@ extension ConnectionStage {
     }
 
     /// The names of all, in the order of a connection's life.
-    package static var names: [String] { allCases.map(\.name) }
+    package static var names: [String] {
+        // The stages' numbers are those of the state file, where the newest came last.
+        var stages = allCases.filter { $0 != .udpAnswered }
+        stages.insert(.udpAnswered, at: (stages.firstIndex(of: .udp) ?? 0) + 1)
+        return stages.map(\.name)
+    }
 }

@@ -9,9 +9,18 @@ extension Engine {
     /// its time is over. Half a millisecond where all of them are due.
     private static var mostExpired: Int { 4096 }
 
+    /// Some twenty thousand entries a second.
+    private static var mostMoved: Int { 256 }
+
+    /// As `ConnectionTable.releaseUnused`.
+    public mutating func releaseUnused(_ giveBack: (UnsafeMutableRawBufferPointer) -> Void) {
+        unsafe table.releaseUnused(giveBack)
+    }
+
     /// Bounded upkeep between batches: connections and datagrams whose time is over.
     public mutating func tidy(at now: Instant) {
         table.expire(at: now, atMost: Self.mostExpired)
+        table.compact(atMost: Self.mostMoved)
         fragments.expire(at: now)
     }
 

@@ -176,6 +176,36 @@ struct ConnectionExpiryTests {
         #expect(bench.table.census.total == 0 && bench.shared.computersCounted == 0)
     }
 
+    @Test("the places of a flood are given back when it is over, and what lives on is found all the same")
+    func givenBack() {
+        var bench = TableBench(capacity: 100_000)
+        let living = (0..<20).map { bench.syn("198.51.100.1", port: $0) }
+        for number in 0..<60_000 {
+            if number % 3_000 == 1_500 { bench.enter(.established, bench.open(living[number / 3_000])) }
+            bench.open(bench.syn(IPAddress(v4: 0x0b00_0000 + UInt32(number)), port: 1))
+        }
+        var given = 0
+        unsafe bench.table.releaseUnused { unsafe given += $0.count }
+        #expect(given == 0)
+        bench.advance(by: .seconds(21))
+        for _ in 0..<300 {
+            bench.table.compact(atMost: 256)
+            unsafe bench.table.releaseUnused { memory in
+                unsafe memory.initializeMemory(as: UInt8.self, repeating: 0xa5)
+                unsafe given += memory.count
+            }
+        }
+        #expect(given > 50_000 * 320)
+        for connection in living { #expect(bench.finds(connection) == true) }
+        let found = (0..<20).filter { bench.table.first(from: $0) != nil }.count
+        #expect(bench.table.census.total == 20 && found > 0)
+        for port in UInt16(100)..<10_100 { bench.open(bench.syn("198.51.100.1", port: port)) }
+        for connection in living { #expect(bench.finds(connection) == true) }
+        #expect(bench.finds(bench.syn("198.51.100.1", port: 100)) == true)
+        bench.advance(by: .hours(4))
+        #expect(bench.table.census.total == 0)
+    }
+
     @Test("limits do not count the dead, however many of them wait for collection")
     func deadAreNotCounted() {
         var bench = TableBench(computers: ComputerLimits(halfOpen: 1_000))

@@ -5,6 +5,7 @@ import ConnectionTracking
 import EventLog
 import FirewallEngine
 import FirewallPolicy
+import Glibc
 import Locking
 import NetfilterQueue
 import PacketWire
@@ -55,10 +56,23 @@ extension Worker {
             while let packet = socket.next() { judge(packet, &engine, &turn, at: now) }
             if socket.takeOverflow() && queue.failsOpen { noteUnseen(&engine, at: now) }
             release(&engine, &turn, at: now)
-            if upkeep { engine.tidy(at: now) }
+            if upkeep {
+                engine.tidy(at: now)
+                unsafe engine.releaseUnused { unsafe Worker.giveBack($0) }
+            }
             handOver(&engine)
         }
         if turn.asked > 0 { answer(&turn, at: now) }
+    }
+
+    /// Lets the kernel have the whole pages among unused memory.
+    private static func giveBack(_ memory: UnsafeMutableRawBufferPointer) {
+        guard let start = unsafe memory.baseAddress else { return }
+        let page = sysconf(Int32(_SC_PAGESIZE))
+        let (first, end) = unsafe (UInt(bitPattern: start), UInt(bitPattern: start) + UInt(memory.count))
+        let aligned = (first + UInt(page) - 1) / UInt(page) * UInt(page)
+        guard aligned < end else { return }
+        _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: aligned), Int(end - aligned), Int32(MADV_DONTNEED))
     }
 
     private func judge(

@@ -35,6 +35,8 @@ extension ConnectionTable {
         census[stage] -= 1
         entries[Int(index)].stage = nil
         entries[Int(index)].nextInBucket = vacant
+        entries[Int(index)].previousInSlot = -1
+        if vacant >= 0 { entries[Int(vacant)].previousInSlot = index }
         vacant = index
     }
 

@@ -29,6 +29,18 @@ extension ConnectionTable {
         }
     }
 
+    /// An entry has come to another place: its neighbours in its list learn of it.
+    mutating func replaceInList(_ index: Int32, _ stage: ConnectionStage) {
+        switch place(of: index, in: stage) {
+        case .none: break
+        case .halfOpen: Self.replace(index, in: &halfOpen, &entries)
+        case .over: Self.replace(index, in: &over, &entries)
+        case .incomingUDP: Self.replace(index, in: &incomingUDP, &entries)
+        case .answeredUDP: Self.replace(index, in: &answeredUDP, &entries)
+        case .incomingICMP: Self.replace(index, in: &incomingICMP, &entries)
+        }
+    }
+
     private enum Place { case none, halfOpen, over, incomingUDP, answeredUDP, incomingICMP }
 
     /// Follows from the stage and from what never changes while the connection is in it.
@@ -69,6 +81,12 @@ extension ConnectionTable {
         entries[Int(index)].newer = -1
         if list.newest >= 0 { entries[Int(list.newest)].newer = index } else { list.oldest = index }
         list.newest = index
+    }
+
+    private static func replace(_ index: Int32, in list: inout EntryList, _ entries: inout [Entry]) {
+        let (older, newer) = (entries[Int(index)].older, entries[Int(index)].newer)
+        if older >= 0 { entries[Int(older)].newer = index } else { list.oldest = index }
+        if newer >= 0 { entries[Int(newer)].older = index } else { list.newest = index }
     }
 
     private static func unlink(_ index: Int32, from list: inout EntryList, in entries: inout [Entry]) {

@@ -138,6 +138,7 @@ extension ConnectionTable {
         }
         let index = vacant
         vacant = entries[Int(index)].nextInBucket
+        if vacant >= 0 { entries[Int(vacant)].previousInSlot = -1 }
         entries[Int(index)] = entry
         return index
     }

@@ -9,7 +9,7 @@ public typealias ConnectionIndex = Int32
 ///
 /// What always holds:
 /// - *Rigid.* Storage for `capacity` entries is reserved once and never moves; memory is touched only when it is first
-///   used, and an entry's place is reused. No operation allocates.
+///   used, an entry's place is reused, and what a flood leaves behind is given back (`compact`). No operation allocates.
 /// - *Flat.* A look-up costs one keyed hash and a chain of half an entry on average (`HashBuckets` keeps two buckets per
 ///   entry and grows with them); nothing is ever done for all entries at once.
 /// - *Exact.* An entry whose timeout has passed is never found, whether or not it was collected yet. Its place in the
@@ -25,7 +25,7 @@ public struct ConnectionTable: ~Copyable, Sendable {
     /// The order of the fields matters. Array elements begin 48 bytes into a page where the storage is large; the four
     /// links fill that cache line, and all that a look-up compares stands in the next one.
     struct Entry: BitwiseCopyable {
-        /// The list of the wheel's slot.
+        /// The list of the wheel's slot; of a vacant entry, the one before it in the list of those.
         var nextInSlot: Int32 = -1
         var previousInSlot: Int32 = -1
         /// The list of what can be given up (`ConnectionTable+Lists.swift`), oldest first.
@@ -50,6 +50,8 @@ public struct ConnectionTable: ~Copyable, Sendable {
     var buckets: HashBuckets
     var wheel = TimingWheel()
     var vacant: Int32 = -1
+    /// Places whose memory was ever used and not given back.
+    var touched = 0
     var halfOpen = EntryList()
     var over = EntryList()
     var incomingUDP = EntryList()
