@@ -86,13 +86,15 @@ extension ReasonCount {
     fileprivate var json: JSONValue {
         [
             "reason": .text(reason.row.slug), "id": .count(reason.row.number), "dropped": .count(dropped),
-            "written": .count(written), "pending": .count(pending), "silenced": .count(silenced), "lost": .count(lost),
+            "would_drop": .count(wouldDrop), "written": .count(written), "pending": .count(pending),
+            "silenced": .count(silenced), "lost": .count(lost),
         ]
     }
 
     fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
         reason = try reader.word("reason", DropReason.init(slug:))
         dropped = try reader.integer("dropped")
+        wouldDrop = try reader.integer("would_drop")
         written = try reader.integer("written")
         pending = try reader.integer("pending")
         silenced = try reader.integer("silenced")

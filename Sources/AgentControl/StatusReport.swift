@@ -73,6 +73,8 @@ package struct QueueStatus: Hashable, Sendable {
 package struct ReasonCount: Hashable, Sendable {
     package var reason: DropReason
     package var dropped: UInt64 = 0
+    /// Beside those: what would have been dropped, and passed because of tap or failure open.
+    package var wouldDrop: UInt64 = 0
     package var written: UInt64 = 0
     /// In memory, not yet written.
     package var pending: UInt64 = 0

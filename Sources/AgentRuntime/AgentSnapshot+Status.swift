@@ -18,7 +18,7 @@ extension StatusReport {
         policy = PolicyStatus(snapshot.policy)
         policy.copy = snapshot.policyCopy
         queues = snapshot.workers.map(QueueStatus.init)
-        reasons = snapshot.reasons.filter { $0.dropped > 0 }
+        reasons = snapshot.reasons.filter { $0.dropped > 0 || $0.wouldDrop > 0 }
         outputs = snapshot.outputs.map(OutputStatus.init)
         connections = ConnectionCounts(snapshot)
         hooks = HookCount.all(of: snapshot.workers)

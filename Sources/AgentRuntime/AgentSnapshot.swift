@@ -78,6 +78,7 @@ struct AgentSnapshot {
             var count = ReasonCount(reason: reason)
             for worker in workers {
                 count.dropped &+= worker.counters.dropped[place]
+                count.wouldDrop &+= worker.counters.refusedButPassed[place]
                 count.silenced &+= worker.counters.silenced[place]
                 count.lost &+= worker.counters.merged[place]
             }

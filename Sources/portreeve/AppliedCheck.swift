@@ -2,6 +2,7 @@
 
 import AdministrativeSessions
 import AgentControl
+import FirewallEngine
 import FirewallPolicy
 import Glibc
 import PacketFilterRules
@@ -88,9 +89,8 @@ private struct Probe {
         unsafe setsockopt(descriptor, level, IP_MULTICAST_LOOP, &zero, 1)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(9).bigEndian
-        // 239.255.0.0/16 is of local scope (RFC 2365 section 6.1); port 9 discards.
-        address.sin_addr.s_addr = UInt32(0xefff_0009).bigEndian
+        address.sin_port = RulesTrial.port.bigEndian
+        address.sin_addr.s_addr = RulesTrial.group.v4.bigEndian
         let length = socklen_t(MemoryLayout<sockaddr_in>.size)
         _ = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in

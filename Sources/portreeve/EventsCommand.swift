@@ -50,6 +50,12 @@ struct EventsCommand: ParsableCommand {
     @Flag(help: "Print the JSON lines as they stand in the file.")
     var json = false
 
+    @Flag(
+        help:
+            "Print a line for each kind of event and how many packets there were: under tap, what the policy would have cut off. With --last so many lines."
+    )
+    var summary = false
+
     func run() throws {
         let query = try query(now: .now)
         let path = file ?? pathOfPolicy()
@@ -57,7 +63,9 @@ struct EventsCommand: ParsableCommand {
         do throws(ReadError) {
             var source = try EventSource(path: path, query: query)
             var listing = EventListing(asJSON: json)
-            if let last = last ?? (follow ? 10 : nil) {
+            if summary {
+                try printSummary(&source)
+            } else if let last = last ?? (follow ? 10 : nil) {
                 listing.show(try source.last(last))
             } else {
                 try source.all { listing.show($0) }
@@ -88,8 +96,15 @@ struct EventsCommand: ParsableCommand {
         return known.document.events.path
     }
 
+    private func printSummary(_ source: inout EventSource) throws(ReadError) {
+        var groups = EventGroups()
+        try source.all { events in for (_, event) in events { groups.add(event) } }
+        for line in EventSummaryText(groups: groups, limit: last).lines { print(line) }
+    }
+
     func validate() throws {
         _ = try query(now: .now)
+        if summary, follow || json { throw ValidationError("--summary goes with neither --follow nor --json") }
         if let last, last < 0 { throw ValidationError("--last must not be negative") }
     }
 

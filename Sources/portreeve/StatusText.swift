@@ -28,13 +28,20 @@ struct StatusText {
         return [line("protection", protection.sentence)] + reasons
     }
 
+    /// What passed because of tap or failure open.
+    private var wouldDrop: UInt64 { report.reasons.reduce(0) { $0 &+ $1.wouldDrop } }
+
     private var losses: String {
         let kernel = report.queues.reduce(0) { $0 &+ $1.kernelQueueDrops &+ $1.kernelSocketDrops }
         let dropped = report.reasons.reduce(0) { $0 &+ $1.dropped }
         let events = report.reasons.reduce(0) { $0 &+ $1.lost }
+        let spared =
+            wouldDrop == 0
+            ? "" : #"; would drop \#(wouldDrop.grouped) that passed ("portreeve events --summary" says what)"#
         return line(
             "drops",
-            "\(dropped.grouped) by reason; lost: \(kernel.grouped) packets before the agent, \(events.grouped) events")
+            "\(dropped.grouped) by reason\(spared); lost: \(kernel.grouped) packets before the agent, \(events.grouped) events"
+        )
     }
 
     /// Where events go; what troubles an output is among the warnings.
@@ -122,16 +129,12 @@ struct StatusText {
 
     private var reasons: [String] {
         guard !report.reasons.isEmpty else { return ["no event yet"] }
-        var table = TextTable([
-            .number("ID"), .text("REASON"), .number("DROPPED"), .number("WRITTEN"), .number("PENDING"),
-            .number("SILENCED"), .number("LOST"),
-        ])
+        let columns = [ReasonColumn.dropped] + (wouldDrop > 0 ? [.wouldDrop] : []) + ReasonColumn.accounting
+        var table = TextTable([.number("ID"), .text("REASON")] + columns.map { .number($0.rawValue) })
         for count in report.reasons {
-            table.add(["\(count.reason.row.number)", count.reason.row.slug] + count.terms.map(\.grouped))
+            table.add(["\(count.reason.row.number)", count.reason.row.slug] + columns.map { count[$0].grouped })
         }
-        let totals = report.reasons.reduce(into: [UInt64](repeating: 0, count: 5)) { sums, count in
-            for (index, term) in count.terms.enumerated() { sums[index] &+= term }
-        }
+        let totals = columns.map { column in report.reasons.reduce(0) { $0 &+ $1[column] } }
         table.add(["", "all"] + totals.map(\.grouped))
         return table.lines()
     }
@@ -141,7 +144,28 @@ struct StatusText {
     }
 }
 
+/// What the table of reasons counts.
+private enum ReasonColumn: String {
+    case dropped = "DROPPED"
+    case wouldDrop = "WOULD DROP"
+    case written = "WRITTEN"
+    case pending = "PENDING"
+    case silenced = "SILENCED"
+    case lost = "LOST"
+
+    /// What becomes of the events of drops.
+    static let accounting: [ReasonColumn] = [.written, .pending, .silenced, .lost]
+}
+
 extension ReasonCount {
-    /// The terms of the accounting, in the order of the table.
-    fileprivate var terms: [UInt64] { [dropped, written, pending, silenced, lost] }
+    fileprivate subscript(column: ReasonColumn) -> UInt64 {
+        switch column {
+        case .dropped: dropped
+        case .wouldDrop: wouldDrop
+        case .written: written
+        case .pending: pending
+        case .silenced: silenced
+        case .lost: lost
+        }
+    }
 }

@@ -60,6 +60,7 @@ enum Samples {
     private static func count(_ reason: DropReason) -> ReasonCount {
         var count = ReasonCount(reason: reason)
         count.dropped = 100
+        count.wouldDrop = 5
         count.written = 60
         count.pending = 10
         count.silenced = 20

@@ -99,6 +99,14 @@ class BesideAnAgent(unittest.TestCase):
         self.assertEqual(self.rules(), before)
         self.assertIn("nothing to keep", agent.tool_status("iptables", "--keep")[1])
 
+    def test_the_trial_is_no_drop_where_nothing_may_go_out(self):
+        agent = self.agent(POLICY + "  - { name: Nothing out, action: deny, direction: outgoing, protocol: udp }\n")
+        self.assertIn("the agent judges what the rules give it", agent.tool("iptables", "--apply"))
+        self.lab.host.status("python3", "-c", "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'', "
+                             f"('{self.lab.client.ip4}', 9))")
+        # Only what could have left.
+        self.assertEqual([event["dest_ip"] for event in agent.wait_for_events(1)], [self.lab.client.ip4])
+
     def test_an_agent_that_does_not_answer_changes_nothing(self):
         agent = self.agent()
         before = self.rules()

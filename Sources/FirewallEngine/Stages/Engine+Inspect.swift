@@ -32,7 +32,7 @@ extension Engine {
     }
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
-        if isOwnGroupPacket(&p) { return passUntouched() }
+        if isOwnGroupPacket(&p) || RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
         if let finding = cut(&p) ?? SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judge(&p)
