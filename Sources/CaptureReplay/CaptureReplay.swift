@@ -27,16 +27,19 @@ package struct CaptureReplay: ~Copyable {
 
     /// - Parameters:
     ///   - policy: what to judge by.
-    ///   - local: addresses that are this host; empty: the side that speaks first in a conversation is.
+    ///   - local: addresses that are this host.
+    ///   - guess: what a survey takes for this host where `local` does not say; without either it is the side that speaks
+    ///     first in a conversation.
     ///   - folds: whether events fold as the policy says, or each is a line of its own.
     ///   - zones: the time zones of the policy's schedules.
     ///   - values: the policy's settings as text, by full path, for what events explain.
     package init(
-        policy: Policy, local: [AddressRange], folds: Bool, zones: CalendarZones, values: [String: String] = [:]
+        policy: Policy, local: [AddressRange], guess: HostGuess? = nil, folds: Bool, zones: CalendarZones,
+        values: [String: String] = [:]
     ) {
         self.policy = policy
         self.zones = zones
-        conversations = Conversations(local: local)
+        conversations = Conversations(local: local + (guess?.ranges ?? []), sides: guess?.sides ?? [:])
         folder = Folder(window: folds ? policy.document.events.fold : .zero)
         resolver = RecordResolver(host: nil, flowSeed: (5, 6))
         resolver.register(

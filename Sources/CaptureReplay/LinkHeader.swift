@@ -9,6 +9,23 @@ struct LinkHeader {
     var etherType: UInt16
     var sourceMAC = MACAddress.none
     var isLoopback = false
+    var course = Course.unknown
+
+    /// What the capturing kernel noted of the packet.
+    enum Course {
+        case unknown
+        case received
+        case sent
+
+        /// The packet type of the cooked headers: LINUX_SLL_HOST and LINUX_SLL_OUTGOING; the others are of groups and of others.
+        fileprivate init(packetType: UInt16) {
+            switch packetType {
+            case 0: self = .received
+            case 4: self = .sent
+            default: self = .unknown
+            }
+        }
+    }
 
     /// Nil where the frame is shorter than its link header.
     init?(_ link: LinkType, _ frame: RawSpan) {
@@ -35,6 +52,7 @@ struct LinkHeader {
     private init?(cooked1 frame: RawSpan) {
         guard frame.byteCount >= 16 else { return nil }
         self.init(length: 16, etherType: frame.bigEndian16(at: 14))
+        course = Course(packetType: frame.bigEndian16(at: 0))
         if frame.bigEndian16(at: 4) == 6 { sourceMAC = frame.macAddress(at: 6) }
         isLoopback = frame.bigEndian16(at: 2) == LinkHeader.loopbackHardware
     }
@@ -43,6 +61,7 @@ struct LinkHeader {
     private init?(cooked2 frame: RawSpan) {
         guard frame.byteCount >= 20 else { return nil }
         self.init(length: 20, etherType: frame.bigEndian16(at: 0))
+        course = Course(packetType: UInt16(frame.byte(at: 10)))
         if frame.byte(at: 11) == 6 { sourceMAC = frame.macAddress(at: 12) }
         isLoopback = frame.bigEndian16(at: 8) == LinkHeader.loopbackHardware
     }

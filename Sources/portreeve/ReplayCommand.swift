@@ -13,7 +13,10 @@ struct ReplayCommand: ParsableCommand {
         discussion: """
             The agent's engine over pcap and pcapng files (Ethernet, raw IP, Linux cooked, BSD loopback), with packet time \
             as its clock. Events go to standard output as JSON lines, a summary to standard error. Connections that \
-            are under way when the capture begins are admitted as in the agent's cold start. Exit status: 0 when every \
+            are under way when the capture begins are admitted as in the agent's cold start. Without --local the files are \
+            read once more before, to find out which machine is this host: by what the capture notes, by the MAC or IP address \
+            that takes part in everything, or by who is connected to. What was found, and how sure it is, goes to standard \
+            error. Of standard input the side that speaks first in a conversation is taken. Exit status: 0 when every \
             file was read to its end, otherwise 1.
             """)
 
@@ -21,7 +24,7 @@ struct ReplayCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "An address or network that is this host; without one the side that speaks first in a conversation is.",
+            "An address or network that is this host; without one it is guessed.",
             valueName: "address[/length]"))
     var local: [AddressRangeArgument] = []
 
@@ -33,8 +36,9 @@ struct ReplayCommand: ParsableCommand {
 
     func run() throws {
         let policy = try loaded()
+        let guess = local.isEmpty ? surveyed() : nil
         var replay = CaptureReplay(
-            policy: policy, local: local.map(\.range), folds: !noFold,
+            policy: policy, local: local.map(\.range), guess: guess, folds: !noFold,
             zones: SystemTimeZones.zones(of: policy.document), values: PolicyFile.values(of: policy.document))
         let began = ContinuousClock.now
         var failure: CaptureError?
@@ -46,6 +50,30 @@ struct ReplayCommand: ParsableCommand {
         replay.finish(write: printBytes)
         complain(text(replay.summary, ContinuousClock.now - began))
         if let failure { throw fail(failure.description) }
+    }
+
+    /// Who this host is, and says so; nil where the captures can be read only once.
+    private func surveyed() -> HostGuess? {
+        guard !captures.contains("-") else {
+            complain(
+                "warning: standard input is read only once: who speaks first is taken for this host; --local says otherwise"
+            )
+            return nil
+        }
+        var survey = HostSurvey()
+        for path in captures { survey.add(path) }
+        let guess = survey.guess
+        let addresses = guess.addresses.sorted().prefix(8).map(\.description).joined(separator: ", ")
+        let host = addresses.isEmpty ? "this host is not found" : "this host is taken to be \(addresses)"
+        switch guess.sureness {
+        case .sure: complain("\(host): \(guess.why)")
+        case .likely: complain("\(host), most likely: \(guess.why); --local says otherwise")
+        case .uncertain:
+            complain(
+                "warning: \(host), by a guess: \(guess.why); the other direction is as plausible, and --local says which"
+            )
+        }
+        return guess
     }
 
     private func loaded() throws -> Policy {

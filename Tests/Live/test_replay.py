@@ -90,11 +90,27 @@ class ReplayTests(unittest.TestCase):
         self.assertIn("  2 deny\n  1 out-of-allowed-policy\n", summary)
         self.assertRegex(summary, r"[1-9][0-9,]* packets/s\n$")
 
-    def test_without_a_local_address_the_first_speaker_is_this_host(self):
+    def test_without_a_local_address_the_machine_that_takes_part_in_everything_is_this_host(self):
+        """A server that is attacked, and at last a client of its own."""
+        attack = [syn(23, f"203.0.113.{n}") for n in range(1, 9)]
+        events, summary = self.replay("--no-fold", self.capture([*attack, syn(443, HOST, "203.0.113.200")]))
+        self.assertEqual(self.found(events), [(n, "deny", "No telnet") for n in range(1, 9)])
+        self.assertRegex(summary, rf"(?m)^this host is taken to be {HOST}")
+        self.assertNotIn("warning", summary)
+
+    def test_of_two_machines_the_one_that_is_connected_to_is_this_host_by_a_guess(self):
         refusal = Ether() / IP(src=HOST, dst=PEER) / TCP(sport=23, dport=40_000, flags="RA", seq=0, ack=8)
-        events, summary = self.replay("--no-fold", self.capture([syn(23), refusal]))
+        for packets in ([syn(23), refusal], [refusal, syn(23)]):
+            events, summary = self.replay("--no-fold", self.capture(packets))
+            self.assertIn("deny", [reason for _, reason, _ in self.found(events)])
+            self.assertRegex(summary, rf"(?m)^warning: this host is taken to be {HOST}, by a guess: .*--local says which$")
+        self.assertNotIn("taken to be", self.replay("--local", PEER, self.capture([syn(23)]))[1])
+
+    def test_standard_input_is_read_once(self):
+        with open(self.capture([syn(23)]), "rb") as capture:
+            events, summary = self.replay("--no-fold", "-", stdin=capture)
         self.assertEqual(self.found(events), [])
-        self.assertIn("2 packets: 2 passed, 0 dropped\n", summary)
+        self.assertRegex(summary, r"(?m)^warning: standard input is read only once")
 
     def test_pcapng_is_judged_alike(self):
         for name in ("capture.pcapng", "capture.pcap"):
