@@ -62,19 +62,21 @@ class StatusTests(unittest.TestCase):
         self.assert_status(agent, 3, "tap", "watched and not protected")
 
     def test_tap_counts_what_would_have_been_dropped_and_says_what(self):
-        agent = self.agent("mode: tap\n" + POLICY)
+        agent = self.agent("mode: tap\n" + POLICY + "  - { name: SSH, action: allow, direction: incoming, protocol: tcp, "
+                           "destination: { ports: 22 } }\n")
         agent.tool("iptables", "--apply")
         self.assertNotIn("would drop", agent.tool_status("status")[1])
         for port in (23, 23, 24):
-            self.lab.client.status("nc", "-z", "-w", 1, self.lab.host.ip4, port)
+            self.lab.client.run("python3", "-c", "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'', "
+                                f"('{self.lab.host.ip4}', {port}))")
         agent.wait_for_events(3)
         text = agent.tool_status("status")[1]
         self.assertRegex(text, r'(?m)^drops +0 by reason; would drop 3 that passed \("portreeve events --summary" says what\)')
         self.assertRegex(text, r"(?m)^ *ID +REASON +DROPPED +WOULD DROP ")
         self.assertEqual([(row["dropped"], row["would_drop"]) for row in agent.report()["reasons"]], [(0, 3)])
         lines = agent.tool("events", "--summary").splitlines()
-        self.assertRegex(lines[1], r"^ *2 +tap:deny +incoming +TCP 23 +1 +out-of-allowed-policy")
-        self.assertRegex(lines[2], r"^ *1 +tap:deny +incoming +TCP 24 +1 +out-of-allowed-policy")
+        self.assertRegex(lines[1], r"^ *2 +tap:deny +incoming +UDP 23 +1 +out-of-allowed-policy")
+        self.assertRegex(lines[2], r"^ *1 +tap:deny +incoming +UDP 24 +1 +out-of-allowed-policy")
         self.assertEqual(agent.tool("events", "--summary", "--last", 1).splitlines()[2:], ["and 1 packets of other kinds"])
 
     def test_without_the_right_to_read_the_rules_it_says_so(self):
