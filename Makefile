@@ -11,7 +11,9 @@ DESTDIR    ?=
 # anywhere.
 SWIFTC     := -file-prefix-map $(CURDIR)=. -Xfrontend -no-clang-module-breadcrumbs -Xfrontend -disable-incremental-llvm-codegen
 ANYWHERE   := $(SWIFTC:%=-Xswiftc %) -Xcc -ffile-prefix-map=$(CURDIR)=.
-RELEASE    := $(SWIFT) build -c release --static-swift-stdlib $(ANYWHERE)
+# The tool-chain's own linker. Debian's complains that Foundation, which comes with swift-argument-parser, could call mktemp(3).
+LINKER     := -Xswiftc -use-ld=lld
+RELEASE    := $(SWIFT) build -c release --static-swift-stdlib $(LINKER) $(ANYWHERE)
 BIN        := .build/release
 GENERATED  := .build/documents
 PYTHON     := /usr/bin/python3
@@ -150,6 +152,7 @@ install: docs
 	install -m 644 Config/examples/lists/*.txt $(DESTDIR)/etc/portreeve/examples/lists
 	install -m 644 Config/examples/plans/*.yaml $(DESTDIR)/etc/portreeve/examples/plans
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve Packaging/systemd/local-only.conf
+	install -D -m 644 Config/grafana/portreeve.json $(DESTDIR)$(PREFIX)/share/portreeve/grafana-dashboard.json
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(GENERATED)/man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(GENERATED)/man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve $(GENERATED)/policy.schema.json $(GENERATED)/events.schema.json
