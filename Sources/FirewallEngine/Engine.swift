@@ -44,6 +44,8 @@ public struct Engine: ~Copyable {
     /// Whether other workers own connections that an ICMP error may quote.
     let hasOtherWorkers: Bool
     public var counters = EngineCounters()
+    /// The agent's own user, as the kernel names owners of sockets; nil: nobody's traffic is taken for the agent's.
+    let ownUser: UInt32?
     public var outbox = Outbox()
 
     /// - Parameters:
@@ -53,13 +55,16 @@ public struct Engine: ~Copyable {
     ///   - shared: the totals over all workers.
     ///   - workers: how many engines judge the packets of this host, this one included.
     public init(
-        policy: Policy, clock: EngineClock, seed: (UInt64, UInt64), shared: SharedLimits, workers: Int
+    ///   - ownUser: the agent's own user, as the kernel names owners of sockets.
+        policy: Policy, clock: EngineClock, seed: (UInt64, UInt64), shared: SharedLimits, workers: Int,
+        ownUser: UInt32? = nil
     ) {
         self.policy = policy
         self.clock = clock
         self.shared = shared
         hasOtherWorkers = workers > 1
         hot = HotSettings(policy)
+        self.ownUser = ownUser
         graceEnds = clock.graceEnds(hot.timeouts)
         table = ConnectionTable(
             capacity: Engine.capacity(policy.document.engine.limits), timeouts: hot.timeouts, seed: seed, shared: shared

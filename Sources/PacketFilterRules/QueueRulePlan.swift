@@ -17,8 +17,6 @@ package struct QueueRulePlan: Hashable, Sendable {
     package var queues: ClosedRange<UInt16>
     /// Packets pass where nobody reads the queue.
     package var bypasses: Bool
-    /// The bit of the packet mark by which the agent's own packets are known; 0 for none.
-    package var ownTrafficMark: UInt32
     /// Names or globs of interfaces whose packets do not come to the queue.
     package var ignored: [String]
     /// Forwarded packets come to the queue too.
@@ -39,7 +37,6 @@ package struct QueueRulePlan: Hashable, Sendable {
         queues = policy.queue.numbers
         bypasses = policy.failure.engine == .open || policy.mode == .tap
         let marks = MarkLayout(mask: policy.queue.markMask)
-        ownTrafficMark = marks.ownTraffic
         incomingOffloadMark = policy.offloadedDirections.contains(.incoming) ? marks.incomingOffload : 0
         outgoingOffloadMark = policy.offloadedDirections.contains(.outgoing) ? marks.outgoingOffload : 0
         incomingOffloadInterfaces = policy.offloadInterfaces(.incoming)
@@ -89,7 +86,7 @@ extension QueueRulePlan {
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
         let incoming = interfaces("-i") + acceptingIncoming + arrivals(family)
-        let outgoing = ownTraffic + interfaces("-o") + refusals + acceptingOutgoing + [target]
+        let outgoing = interfaces("-o") + refusals + acceptingOutgoing + [target]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,
@@ -178,11 +175,6 @@ extension QueueRulePlan {
         let types =
             family == .ipv4 ? ["LOCAL,BROADCAST,MULTICAST,ANYCAST"] : ["LOCAL,ANYCAST", "MULTICAST"]
         return types.map { "-m addrtype --dst-type \($0) \(target)" }
-    }
-
-    private var ownTraffic: [String] {
-        guard ownTrafficMark != 0 else { return [] }
-        return ["-m mark --mark \(Self.bit(ownTrafficMark)) -j RETURN"]
     }
 
     private func interfaces(_ option: String) -> [String] {

@@ -61,7 +61,9 @@ extension Engine {
         let leaves = interfaces[p.metadata.outInterface] ?? .unknown
         switch p.metadata.hook {
         case .prerouting, .input: p.metadata.direction = .incoming
-        case .output, .postrouting: p.metadata.direction = .outgoing
+        case .output, .postrouting:
+            p.metadata.direction = .outgoing
+            p.isOwnTraffic = isSentByAgent(&p)
         case .forward:
             guard hot.judgesForwarded, !(entered.traits.isIgnored && leaves.traits.isIgnored) else { return false }
             p.metadata.direction = entered.traits.isInside ? .outgoing : .incoming
