@@ -282,8 +282,9 @@ extension ReasonRow {
             seen: "queue", advice: ""),
         ReasonRow(
             .unreadableIPv6Header, 905, "unreadable-ipv6-header", "Unreadable IPv6 Header", .sanity,
-            raisedWhen: "fewer than 40 bytes, or fewer than the payload length says",
-            seen: "guard", advice: ""),
+            raisedWhen: "fewer than 40 bytes, fewer than the payload length says, or payload length 0 and hop-by-hop "
+                + "options without a jumbo payload",
+            seen: "queue, guard", advice: ""),
         ReasonRow(
             .invalidExtensionChain, 906, "invalid-extension-chain", "Invalid Extension Chain", .sanity,
             raisedWhen: "IPv6 extension headers cut short, out of a legal order, or more than 16",
