@@ -115,9 +115,9 @@ extension ReasonRow {
             seen: "queue", advice: "add a force-allow rule for the service"),
         ReasonRow(
             .unsolicitedICMP, 122, "unsolicited-icmp", "Unsolicited ICMP", .unsolicited,
-            raisedWhen: "incoming ICMPv4 that answers nothing: reply without request, error whose quoted packet "
-                + "belongs to no connection (or not plausibly: addresses, sequence), request without Force "
-                + "Allow",
+            raisedWhen: "incoming ICMPv4 that answers nothing: reply without request, request without Force Allow; "
+                + "an ICMP or ICMPv6 error or redirect whose quoted packet belongs to no connection (or not "
+                + "plausibly: addresses, sequence, length), or is of a kind without connections that the rules refuse",
             seen: "queue", advice: "force-allow echo-request to answer ping"),
         ReasonRow(
             .outOfAllowedPolicy, 123, "out-of-allowed-policy", "Out Of Allowed Policy", .rules,
