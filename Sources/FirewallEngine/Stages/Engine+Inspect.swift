@@ -32,26 +32,12 @@ extension Engine {
     }
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
-        if isOwnGroupPacket(&p) { return passUntouched() }
+        if isOwnGroupPacket(&p, bytes) { return passUntouched() }
         if let finding = cut(&p) ?? SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judge(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
         return conclude(&p, finding, bytes)
-    }
-
-    /// This host's own group packets loop back, and were judged on their way out. One that only passes through is not this
-    /// host's, whatever source it claims.
-    ///
-    /// The kernel loops a packet before it has a link header, and trusts its own checksums. So one that shows a source MAC
-    /// came from a wire with a false source, and one whose checksum is still to be verified from a device that has no link
-    /// header (tun, PPP). WireGuard has verified what it decrypts: there only the addresses that a peer is allowed tell.
-    private mutating func isOwnGroupPacket(_ p: inout Inspection) -> Bool {
-        guard p.direction == .incoming, p.metadata.hook != .forward, hostAddresses.sendToGroup(&p.headers) else {
-            return false
-        }
-        p.hasFalseSource = p.headers.sourceMAC != .none || p.metadata.checksumNotVerified
-        return !p.hasFalseSource
     }
 
     /// Finds the interface and the direction; false for a packet that is none of the engine's business.
