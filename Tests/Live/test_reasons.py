@@ -501,6 +501,20 @@ def padded(s, length):
 case("invalid-packet-info", "headers beyond what was copied", lambda s: padded(s, 92), lambda s: padded(s, 60),
      policy="part of the packet", versions=(6,), ports=False, tcp=None, proto="060")
 
+
+def padded_options(s, port):
+    """The ports are among what is copied, the options are not."""
+    options = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(52))])
+    s.incoming(s.ip() / options / TCP(sport=40000, dport=port, options=[("MSS", 1400), ("NOP", None), ("WScale", 7)]))
+
+
+case("deny", "the rest of the header beyond what was copied, failing open", lambda s: padded_options(s, 23),
+     lambda s: s.incoming(s.tcp(dport=24)), policy="part of the packet, open", versions=(6,), rule="No telnet", priority=4)
+case("unreadable-ipv6-header", "payload length 0 before hop-by-hop options",
+     lambda s: s.incoming(s.ip(plen=0) / IPv6ExtHdrHopByHop() / TCP(sport=40000, dport=6000)),
+     lambda s: s.incoming(s.ip() / IPv6ExtHdrHopByHop() / TCP(sport=40000, dport=6001)), policy="zero payloads",
+     versions=(6,), ports=False, tcp=None, proto="000")
+
 # F: fragments
 
 PAYLOAD = bytes(UDP(sport=40000, dport=6000, len=4096, chksum=0)) + bytes(4088)
@@ -542,20 +556,6 @@ case("ipv6-fragment-too-small", "1,272 bytes that are not the last", lambda s: f
      versions=(6,))
 case("ipv6-fragment-too-small", "a piece in the middle", lambda s: (first(s), rest(s, 1232, more=True)),
      lambda s: two(s), versions=(6,))
-
-def padded_options(s, port):
-    """The ports are among what is copied, the options are not."""
-    options = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(52))])
-    s.incoming(s.ip() / options / TCP(sport=40000, dport=port, options=[("MSS", 1400), ("NOP", None), ("WScale", 7)]))
-
-
-case("deny", "the rest of the header beyond what was copied, failing open", lambda s: padded_options(s, 23),
-     lambda s: s.incoming(s.tcp(dport=24)), policy="part of the packet, open", versions=(6,), rule="No telnet", priority=4)
-case("unreadable-ipv6-header", "payload length 0 before hop-by-hop options",
-     lambda s: s.incoming(s.ip(plen=0) / IPv6ExtHdrHopByHop() / TCP(sport=40000, dport=6000)),
-     lambda s: s.incoming(s.ip() / IPv6ExtHdrHopByHop() / TCP(sport=40000, dport=6001)), policy="zero payloads",
-     versions=(6,), ports=False, tcp=None, proto="000")
-
 case("overlapping-fragment", "the second begins in the first",
      lambda s: two(s, start=96 if s.version == 4 else 1224), lambda s: two(s))
 case("overlapping-fragment", "the same place, another length", lambda s: (two(s, more=True), rest(s, *again(s))),

@@ -33,9 +33,9 @@ extension Engine {
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
         if isOwnGroupPacket(&p, bytes) { return passUntouched() }
-        if let finding = cut(&p) ?? SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
+        if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
-        let finding = judge(&p)
+        let finding = judgeWhatIsThere(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
         return conclude(&p, finding, bytes)
     }
@@ -95,14 +95,6 @@ extension Engine {
         p.headers.destinationMAC = p.metadata.destinationMAC
         if p.metadata.vlan != PacketHeaders.noVLAN { p.headers.vlan = p.metadata.vlan }
         if p.headers.etherType == 0 { p.headers.etherType = p.metadata.etherType }
-    }
-
-    /// A live packet whose headers, TCP options or quoted packet the copy range cut off cannot be judged; a capture's is
-    /// judged on what is there. Nothing is missing from a later fragment.
-    mutating func cut(_ p: inout Inspection) -> Finding? {
-        guard p.headers.isCut, p.metadata.hook != .none, p.headers.fragment.offset == 0, p.isSubject(to: .copyRange)
-        else { return nil }
-        return Finding(.invalidPacketInfo, .copyRange)
     }
 
     private mutating func passUntouched() -> Decision {

@@ -70,7 +70,7 @@ extension Engine {
     }
 
     /// The connection of a key: in the table, or among those that are claimed by the worker to which their packets come.
-    private mutating func connection(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
+    mutating func connection(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
         if let index = table.find(key, at: now) { return index }
         return unclaimed == nil ? nil : claim(key, at: now)
     }
