@@ -45,7 +45,7 @@ package final class MetricsServer: Sendable {
     private let sessions: SessionRegister
     private let file: SocketFile?
 
-    /// Listens. The mark is put on all packets of the sockets, so that rules can tell the agent's own traffic.
+    /// Listens. The mark is put on all packets of the sockets, by which the engine tells the agent's own traffic.
     package init(
         _ endpoint: MetricsEndpoint, mark: UInt32, limits: MetricsLimits = MetricsLimits(), sample: @escaping Sample
     ) throws(MetricsServerError) {

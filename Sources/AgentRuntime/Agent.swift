@@ -134,7 +134,8 @@ package final class Agent: Sendable {
                 QueueConfiguration(number: number, policy.document),
                 marks: MarkLayout(mask: policy.document.queue.markMask),
                 engine: Engine(
-                    policy: policy, clock: clock, seed: seed, shared: shared, workers: numbers.count),
+                    policy: policy, clock: clock, seed: seed, shared: shared, workers: numbers.count,
+                    ownUser: SocketOwner.ofThisProcess),
                 events: events, manager: manager, inherited: inherited[number])
         }
         for worker in workers { worker.peers.withLock { $0 = workers } }

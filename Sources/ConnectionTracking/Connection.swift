@@ -24,6 +24,8 @@ public struct Connection: Sendable, BitwiseCopyable {
     public var decisionOfLow = CachedRuleDecision()
     /// The direction of the opening packet. Here, it stands where alignment leaves a byte free.
     public var openingDirection: Direction
+    /// The agent itself opened it: rules do not apply to it. Here for the same reason.
+    public var isOwnTraffic = false
     /// Index of the interface that the opening packet used (entered by, or left by when outgoing).
     public var openingInterface: UInt32
     public var decisionOfHigh = CachedRuleDecision()

@@ -30,6 +30,7 @@ public struct Engine: ~Copyable {
     public internal(set) var interfaces = InterfaceTable()
     public var hostAddresses = HostAddresses()
     public var listeningPorts = ListeningPorts()
+    var ownGroupPackets: OwnGroupPackets
     var activeSchedules: UInt64 = 0
     let shared: SharedLimits
     /// Connections of the run before that may be this worker's; nil where there are none.
@@ -43,6 +44,8 @@ public struct Engine: ~Copyable {
     var clock: EngineClock
     /// Whether other workers own connections that an ICMP error may quote.
     let hasOtherWorkers: Bool
+    /// The agent's own user, as the kernel names owners of sockets; nil: nobody's traffic is taken for the agent's.
+    let ownUser: UInt32?
     public var counters = EngineCounters()
     public var outbox = Outbox()
 
@@ -52,13 +55,16 @@ public struct Engine: ~Copyable {
     ///   - seed: of the connection table's keyed hash; random in the agent, fixed in replay.
     ///   - shared: the totals over all workers.
     ///   - workers: how many engines judge the packets of this host, this one included.
+    ///   - ownUser: the agent's own user, as the kernel names owners of sockets.
     public init(
-        policy: Policy, clock: EngineClock, seed: (UInt64, UInt64), shared: SharedLimits, workers: Int
+        policy: Policy, clock: EngineClock, seed: (UInt64, UInt64), shared: SharedLimits, workers: Int,
+        ownUser: UInt32? = nil
     ) {
         self.policy = policy
         self.clock = clock
         self.shared = shared
         hasOtherWorkers = workers > 1
+        self.ownUser = ownUser
         hot = HotSettings(policy)
         graceEnds = clock.graceEnds(hot.timeouts)
         table = ConnectionTable(
@@ -68,6 +74,7 @@ public struct Engine: ~Copyable {
             limit: Engine.fragmentedDatagrams(policy.document.engine.limits, workers: workers),
             timeouts: hot.timeouts, seed: seed)
         held = HeldFragments()
+        ownGroupPackets = OwnGroupPackets(seed: seed)
         epochs.begin(policy.epoch, at: generation)
     }
 

@@ -6,23 +6,33 @@ public import PacketWire
 public struct HostAddresses: Sendable {
     private var local: Set<IPAddress>
     private var broadcast: Set<IPAddress>
+    /// A bit for each value of the lowest byte, modulo 64, with which one of `broadcast` ends: it answers for nearly every packet.
+    private var lastOfBroadcast: UInt64 = 0
 
     public init(local: Set<IPAddress> = [], broadcast: Set<IPAddress> = []) {
         self.local = local
         self.broadcast = broadcast
+        for address in broadcast { lastOfBroadcast |= 1 << UInt64(address.v4 & 63) }
     }
 
     /// Whether the packet goes to a group, from an address that is the host's own.
     mutating func sendToGroup(_ headers: inout PacketHeaders) -> Bool {
-        isGroup(headers.destination, headers.network) && local.contains(headers.source)
+        isToGroup(&headers) && local.contains(headers.source)
     }
 
-    private func isGroup(_ address: IPAddress, _ network: NetworkProtocol) -> Bool {
-        switch network {
-        case .ipv4: address.v4 >> 28 == 0xe || address.v4 == .max || broadcast.contains(address)
-        case .ipv6: address.high >> 56 == 0xff
+    /// Whether it goes to a multicast or broadcast address.
+    mutating func isToGroup(_ headers: inout PacketHeaders) -> Bool {
+        switch headers.network {
+        case .ipv4: isGroup(headers.destination.v4) || isBroadcast(headers.destination)
+        case .ipv6: headers.destination.high >> 56 == 0xff
         default: false
         }
+    }
+
+    private func isGroup(_ address: UInt32) -> Bool { address >> 28 == 0xe || address == .max }
+
+    private func isBroadcast(_ address: IPAddress) -> Bool {
+        lastOfBroadcast >> UInt64(address.v4 & 63) & 1 != 0 && broadcast.contains(address)
     }
 }
 

@@ -29,6 +29,8 @@ struct HotSettings: BitwiseCopyable {
     let examinesDestinationMAC: PerDirection<Bool>
     /// Reasons whose events a setting of the policy silences (rules silence their own).
     let silenced: ReasonSet
+    /// The bit of the packet mark that the agent's own sockets set; 0 where there is none.
+    let ownTrafficMark: UInt32
     let policyEpoch: UInt32
 
     init(_ policy: Policy) {
@@ -54,6 +56,7 @@ struct HotSettings: BitwiseCopyable {
         examinesSourceMAC = PerDirection { policy.examinesSourceMAC($0) }
         examinesDestinationMAC = PerDirection { policy.examinesDestinationMAC($0) }
         silenced = HotSettings.silencedReasons(d)
+        ownTrafficMark = MarkLayout(mask: d.queue.markMask).ownTraffic
         policyEpoch = policy.epoch
     }
 

@@ -18,13 +18,15 @@ struct Inspection: BitwiseCopyable {
     var isLoopback = false
     /// From outside, with an address of this host as its source: it is none of the connections that this host has.
     var hasFalseSource = false
-    /// What the rules said, once they were asked.
+    /// The agent itself sent it.
+    var isOwnTraffic = false
     /// What stages T and U take the packet for, and its endpoints where it has a state (`Engine+Lookup`).
     var exchange = Exchange.none
     var packet = KeyedPacket(
         key: ConnectionKey(
             lowAddress: .zero, highAddress: .zero, lowPortOrIdentifier: 0, highPortOrIdentifier: 0, protocolNumber: 0,
             version: 0, queryType: 0), sender: .low)
+    /// What the rules said, once they were asked.
     var ruling = RuleDecision(outcome: .noMatch, rule: -1, logOnlyRule: -1)
     /// What is to be told of the packet whether it passes or not: traits whose posture row says `log`.
     var notices = ReasonSet()

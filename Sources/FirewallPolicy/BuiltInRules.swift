@@ -28,9 +28,11 @@ struct BuiltInRules {
         if document.engine.pathMTU {
             add("ICMP path MTU", .incoming, .ipv4, IPProtocol.icmp, to: nil, &document)
             rules[rules.count - 1].icmp = Criterion(ICMPMatch(type: 3, code: 4))
+            rules[rules.count - 1].needsKnownQuote = true
             add("ICMPv6 path MTU", .incoming, .ipv6, IPProtocol.icmpv6, to: nil, &document)
             // Its receiver ignores the code (RFC 4443 section 3.2).
             rules[rules.count - 1].icmp = Criterion(ICMPMatch(type: ICMPv6Type.packetTooBig, code: nil))
+            rules[rules.count - 1].needsKnownQuote = true
         }
     }
 
@@ -41,6 +43,7 @@ struct BuiltInRules {
         var rule = Rule(
             name: "Built-in: " + name, action: .forceAllow, priority: 4, direction: direction,
             position: SourcePosition(file: BuiltInRules.file, line: 0, column: 0))
+        rule.isBuiltIn = true
         rule.frame = Criterion(frame)
         rule.protocols = Criterion(.number(number))
         rule.destination.ports = destination.map { Criterion(document.portList(of: $0)) }

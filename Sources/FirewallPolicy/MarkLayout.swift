@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// What the bits of `queue.mark-mask` mean in packet and connection marks: the lowest is the agent's own traffic, the next
-/// two are offloaded flows by direction: the agent sets them, the rules that `portreeve iptables` makes test them. The fourth
-/// says of a packet that its destination was translated: the rules set it, the agent looks at it.
+/// two are offloaded flows by direction. The agent sets them; the rules that `portreeve iptables` makes test those of offloaded
+/// flows, and the engine that of its own traffic: whoever may set marks could otherwise skip the queue. The fourth says of a packet
+/// that its destination was translated: the rules set it, the agent looks at it.
 ///
 /// No bits say by which policy a flow was offloaded: the rules would have to change at every reload, which the agent has no
 /// right to do. At a reload it clears the two bits of all connections instead, which costs a flow that is still to be
@@ -10,7 +11,8 @@
 public struct MarkLayout: Hashable, Sendable, BitwiseCopyable {
     /// All bits that may be used.
     public let mask: UInt32
-    /// Set on every packet of the agent's own sockets (SO_MARK); 0 where the mask has no bit.
+    /// Set on every packet of the agent's own sockets (SO_MARK); 0 where the mask has no bit. It means nothing on a packet of
+    /// another user's.
     public let ownTraffic: UInt32
     public let incomingOffload: UInt32
     public let outgoingOffload: UInt32

@@ -57,6 +57,10 @@ public struct Rule: Hashable, Sendable {
     public var comment: String?
     public var packetData = false
     public var offload = false
+    /// One of `engine.built-in-rules`.
+    public internal(set) var isBuiltIn = false
+    /// Of a built-in rule: it matches an ICMP error only where the quoted packet belongs to a known exchange.
+    public internal(set) var needsKnownQuote = false
     public var position: SourcePosition
 
     public init(

@@ -37,6 +37,11 @@ public struct RuleSubject: Sendable, BitwiseCopyable {
     public var hasInterface = true
     /// A later fragment, or a packet cut before its transport header: ports, flags and ICMP type exist elsewhere.
     public var transportIsUnknown = false
+    /// The transport is unknown because so much stands before it: it is neither neighbour discovery nor anything that a built-in
+    /// rule is for, whose messages are short and have nothing before them.
+    public var hidesTransport = false
+    /// False for an ICMP error whose quoted packet belongs to no known exchange.
+    public var quotesKnownExchange = true
 
     public init() {}
 }

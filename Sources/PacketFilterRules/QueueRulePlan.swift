@@ -28,8 +28,6 @@ package struct QueueRulePlan: Hashable, Sendable {
     package var queues: ClosedRange<UInt16>
     /// Packets pass where nobody reads the queue.
     package var bypasses: Bool
-    /// The bit of the packet mark by which the agent's own packets are known; 0 for none.
-    package var ownTrafficMark: UInt32
     /// The bit by which the agent knows that a packet's destination was translated; 0 for none.
     package var translatedMark: UInt32
     /// Names or globs of interfaces whose packets do not come to the queue.
@@ -54,7 +52,6 @@ package struct QueueRulePlan: Hashable, Sendable {
         queues = policy.queue.numbers
         bypasses = policy.failure.engine == .open || policy.mode == .tap
         let marks = MarkLayout(mask: policy.queue.markMask)
-        ownTrafficMark = marks.ownTraffic
         translatedMark = marks.translated
         incomingOffloadMark = policy.offloadedDirections.contains(.incoming) ? marks.incomingOffload : 0
         outgoingOffloadMark = policy.offloadedDirections.contains(.outgoing) ? marks.outgoingOffload : 0
@@ -106,7 +103,7 @@ extension QueueRulePlan {
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
         let incoming = interfaces("-i") + acceptingIncoming + arrivals(family)
-        let outgoing = ownTraffic + departures + refusals + acceptingOutgoing + [target]
+        let outgoing = departures + refusals + acceptingOutgoing + [target]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,
@@ -212,11 +209,6 @@ extension QueueRulePlan {
         let mark = Self.bit(translatedMark)
         let translated = "-m conntrack --ctstate DNAT --ctdir ORIGINAL -j MARK --set-xmark \(mark)"
         return toItself + untranslated + (translatedMark == 0 ? [] : [translated])
-    }
-
-    private var ownTraffic: [String] {
-        guard ownTrafficMark != 0 else { return [] }
-        return ["-m mark --mark \(Self.bit(ownTrafficMark)) -j RETURN"]
     }
 
     private func interfaces(_ option: String) -> [String] {

@@ -36,6 +36,8 @@ public enum ICMPv6Type {
     public static let parameterProblem: UInt8 = 4
     public static let echoRequest: UInt8 = 128
     public static let echoReply: UInt8 = 129
+    /// Of neighbour discovery (RFC 4861 section 4.5).
+    public static let redirect: UInt8 = 137
 }
 
 extension PacketHeaders {
@@ -51,13 +53,18 @@ extension PacketHeaders {
 
     /// Decodes an ICMPv6 message at `start` and the packet that it quotes.
     ///
-    /// Deliberately not handled: the contents of neighbour discovery and multicast listener messages, and errors of types
-    /// that RFC 4443 leaves unassigned.
+    /// Deliberately not handled: the contents of multicast listener messages and of neighbour discovery but for what a redirect
+    /// quotes, and errors of types that RFC 4443 leaves unassigned.
     mutating func decodeICMPv6(_ bytes: RawSpan, at start: Int, _ packet: PacketExtent) throws(DecodeError) {
         guard try reachesTransport(start + ICMPField.headerLength, packet) else { return }
         transport = .icmpv6
         icmp = ICMPFields(bytes, at: start, .icmpv6)
-        if icmp.isError { decodeQuotedIPv6(bytes, at: start + ICMPField.headerLength, packet) }
+        guard icmp.isError else { return }
+        if icmp.type == ICMPv6Type.redirect {
+            decodeRedirected(bytes, at: start, packet)
+        } else {
+            decodeQuotedIPv6(bytes, at: start + ICMPField.headerLength, packet)
+        }
     }
 }
 
@@ -89,6 +96,6 @@ extension ICMPFields {
     }
 
     private static func isErrorV6(_ type: UInt8) -> Bool {
-        (ICMPv6Type.destinationUnreachable...ICMPv6Type.parameterProblem).contains(type)
+        (ICMPv6Type.destinationUnreachable...ICMPv6Type.parameterProblem).contains(type) || type == ICMPv6Type.redirect
     }
 }

@@ -56,7 +56,10 @@ extension PacketHeaders {
             case .cut:
                 isCut = true
                 end = frame.end
-            case .none: break
+            case .none:
+                // Nothing says then how long the packet is; the kernel takes all there is.
+                length = UInt32(truncatingIfNeeded: frame.end - start)
+                throw .ipv6HeaderUnreadable
             }
         }
         length = UInt32(truncatingIfNeeded: end - start)

@@ -176,7 +176,8 @@ public struct ICMPFields: Sendable, BitwiseCopyable {
     /// Identifier and sequence of queries and replies (echo, time stamp, information, mask); 0 otherwise.
     public var identifier: UInt16 = 0
     public var sequence: UInt16 = 0
-    /// Whether the type is an error that quotes a packet (ICMP 3, 4, 5, 11, 12; ICMPv6 1–4).
+    /// Whether the type is an error that quotes a packet (ICMP 3, 4, 11, 12; ICMPv6 1–4), or a redirect, which does too
+    /// (ICMP 5; ICMPv6 137).
     public var isError = false
 
     public init() {}
@@ -188,6 +189,10 @@ public struct QuotedPacket: Sendable, BitwiseCopyable {
     public var source = IPAddress.zero
     public var destination = IPAddress.zero
     public var protocolNumber: UInt8 = 0
+    /// The header and at least eight bytes after it are quoted.
+    public var isLongEnough = false
+    /// It is itself an error of ICMP or ICMPv6.
+    public var isError = false
     /// Set where the quoted bytes hold them: TCP, UDP, or an ICMP query.
     public var transport = TransportProtocol.none
     public var sourcePort: UInt16 = 0

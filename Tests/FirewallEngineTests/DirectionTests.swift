@@ -94,9 +94,11 @@ struct DirectionTests {
     func ownGroupPackets() throws {
         let engine = try EngineUnderTest()
         for destination: IPAddress in ["224.0.0.251", "255.255.255.255", "192.0.2.255"] {
+            engine.sends(.ipv4(from: .host, to: destination).udp(5_353, 5_353))
             #expect(engine.receives(.ipv4(from: .host, to: destination).udp(5_353, 5_353)) == .pass)
             #expect(engine.receives(.ipv4(from: .peer, to: destination).udp(5_353, 5_353)) == .drop(.unsolicitedUDP))
         }
+        engine.sends(.ipv6(from: .host6, to: "ff02::fb").udp(5_353, 5_353))
         #expect(engine.receives(.ipv6(from: .host6, to: "ff02::fb").udp(5_353, 5_353)) == .pass)
         #expect(engine.receives(.ipv6(from: .peer6, to: "ff02::fb").udp(5_353, 5_353)) == .drop(.unsolicitedUDP))
     }
@@ -116,6 +118,45 @@ struct DirectionTests {
             let again = engine.receives(packet) { $0.sourceMAC = MACAddress(bits: 0x5254_00aa_0001) }
             #expect(again == .drop(.unsolicitedUDP), "also while the host itself speaks to the group from this port")
         }
+    }
+
+    @Test("A long one of IPv6 comes back in fragments, each once")
+    func ownFragments() throws {
+        let engine = try EngineUnderTest()
+        let own = PacketBuilder.ipv6(from: .host6, to: "ff02::fb").udp(5_353, 5_353).payload(count: 3_000)
+        let parts = own.identification(7).fragmented(at: 1_232)
+        #expect(engine.receives(parts[0]) == .drop(.unsolicitedUDP))
+        for number in UInt32(8)...9 {
+            #expect(engine.sends(own) == .pass)
+            for part in own.identification(number).fragmented(at: 1_232) { #expect(engine.receives(part) == .pass) }
+        }
+        #expect(engine.receives(own.identification(10).fragmented(at: 1_232)[0]) == .drop(.unsolicitedUDP))
+        #expect(engine.receives(own.identification(9).fragmented(at: 1_232)[1]) != .pass)
+    }
+
+    @Test("What was refused on its way out is nobody's own, and what passed unseen may be")
+    func ownGroupPacketsUnsent() throws {
+        let own = PacketBuilder.ipv4(from: .host, to: "224.0.0.251").udp(5_353, 5_353)
+        let engine = try EngineUnderTest("rules: [{ name: No, action: deny, direction: outgoing, protocol: udp }]")
+        #expect(engine.sends(own) == .drop(.deny))
+        #expect(engine.receives(own) == .drop(.unsolicitedUDP))
+        engine.engine.notePassedUnseen(at: engine.clock.now)
+        #expect(engine.receives(own) == .pass)
+        engine.waits(.seconds(11))
+        #expect(engine.receives(own) == .drop(.unsolicitedUDP))
+    }
+
+    @Test("Many at a time come back, and more than are remembered do no harm but to themselves")
+    func ownGroupFlood() throws {
+        let engine = try EngineUnderTest(
+            "rules: [{ name: All, action: bypass, priority: 4, direction: outgoing, protocol: udp }]")
+        let own = (UInt16(0)..<2_000).map {
+            PacketBuilder.ipv4(from: .host, to: "224.0.0.251").udp($0, 5_353).payload(count: 30)
+        }
+        for packet in own { engine.sends(packet) }
+        var passed = 0
+        for packet in own where engine.receives(packet) == .pass { passed += 1 }
+        #expect(passed > 1_950)
     }
 
     @Test("VLAN and ARP frames: tags are looked through, ARP is judged by rules that name it")

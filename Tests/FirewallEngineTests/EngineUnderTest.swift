@@ -52,23 +52,23 @@ final class EngineUnderTest {
 
     convenience init(
         _ yaml: String = "", shared: SharedLimits? = nil, workers: Int = 1, startsNow: Bool = false,
-        clock: ManualClock = ManualClock()
+        clock: ManualClock = ManualClock(), ownUser: UInt32? = nil
     ) throws {
         try self.init(
-            EngineUnderTest.policy(yaml, epoch: 1), shared: shared, workers: workers, startsNow: startsNow, clock: clock
-        )
+            EngineUnderTest.policy(yaml, epoch: 1), shared: shared, workers: workers, startsNow: startsNow,
+            clock: clock, ownUser: ownUser)
     }
 
     init(
         _ policy: Policy, shared: SharedLimits? = nil, workers: Int = 1, startsNow: Bool = false,
-        clock: ManualClock = ManualClock()
+        clock: ManualClock = ManualClock(), ownUser: UInt32? = nil
     ) throws {
         self.policy = policy
         self.clock = clock
         let began = startsNow ? clock.now : Instant(nanoseconds: 0)
         engine = Engine(
             policy: policy, clock: EngineClock(agentStarted: began, kernelBooted: Instant(nanoseconds: 0)),
-            seed: (1, 2), shared: shared ?? EngineUnderTest.limits(of: policy), workers: workers)
+            seed: (1, 2), shared: shared ?? EngineUnderTest.limits(of: policy), workers: workers, ownUser: ownUser)
         engine.setInterfaces(EngineUnderTest.interfaces(policy))
         engine.hostAddresses = HostAddresses(local: [.host, .host6], broadcast: ["192.0.2.255"])
     }

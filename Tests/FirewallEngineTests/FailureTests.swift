@@ -130,6 +130,25 @@ struct FailureTests {
         #expect(engine.receives(.toHost.echoReply(id: 50, seq: 1)) == .pass)
     }
 
+    @Test("With failure.engine open a connection whose opening was cut passes whole")
+    func cutOpening() throws {
+        let engine = try EngineUnderTest(
+            """
+            failure: { engine: open }
+            rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }]
+            """)
+        let options = [UInt8](repeating: 0, count: 60)
+        let padded = PacketBuilder.toHost6.destinationOptions([1, 58] + options)
+        #expect(engine.receives(padded.syn(1, 81), cutTo: 128) == .drop(.outOfAllowedPolicy))
+        #expect(engine.receives(padded.syn(1, 80), cutTo: 128) == .passReporting(.invalidPacketInfo))
+        #expect(
+            engine.sends(.fromHost6.tcp(80, 1, [.syn, .ack], seq: 9, ack: 1_001)) == .passReporting(.invalidPacketInfo))
+        #expect(engine.receives(.toHost6.tcp(1, 80, .ack, seq: 1_001, ack: 10)) == .passReporting(.invalidPacketInfo))
+        let talk = TCPTalk(engine, peerPort: 7)
+        talk.open()
+        talk.exchange()
+    }
+
     @Test("With room in the tables, failure.engine open admits nothing")
     func engineOpenWithRoom() throws {
         let engine = try EngineUnderTest("failure: { engine: open }")

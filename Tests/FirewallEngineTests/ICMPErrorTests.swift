@@ -83,12 +83,50 @@ struct ICMPErrorTests {
         #expect(engine.receives(ICMPErrorTests.router.timeExceeded(quoting: whole.fragment(0..<1_480))) == .pass)
     }
 
-    @Test("The built-in rule lets path MTU errors in, unless a policy switches it off")
+    @Test("The built-in rule lets path MTU errors in, about what was sent; of others the next rule speaks")
     func pathMTU() throws {
-        let error = PacketBuilder.toHost.packetTooBig(mtu: 1_280, quoting: .fromHost.udp(5_000, 53))
-        #expect(try EngineUnderTest().receives(error) == .pass)
-        let without = try EngineUnderTest("engine: { built-in-rules: { path-mtu: false } }")
-        #expect(without.receives(error) == .drop(.unsolicitedICMP))
+        for (toHost, fromHost) in [(PacketBuilder.toHost, PacketBuilder.fromHost), (.toHost6, .fromHost6)] {
+            let deny = "rules: [{ name: No, action: deny, priority: 4, direction: incoming, protocol: any }]"
+            let error = toHost.packetTooBig(mtu: 1_280, quoting: fromHost.udp(5_000, 53))
+            let engine = try EngineUnderTest(deny)
+            #expect(engine.receives(error) == .drop(.deny))
+            engine.sends(fromHost.udp(5_000, 53))
+            #expect(engine.receives(error) == .pass)
+            let number = fromHost.etherType == 0x0800 ? "icmp" : "icmpv6"
+            let all = "rules: [{ name: All, action: force-allow, direction: incoming, protocol: \(number) }]"
+            #expect(try EngineUnderTest(all).receives(error) == .pass)
+            #expect(try EngineUnderTest("stateful: { icmp: { admit: allow } }").receives(error) == .pass)
+            let without = try EngineUnderTest(deny + "\nengine: { built-in-rules: { path-mtu: false } }")
+            without.sends(fromHost.udp(5_000, 53))
+            #expect(without.receives(error) == .drop(.deny))
+        }
+    }
+
+    @Test("Where another worker owns the connection, a path MTU error waits for its answer")
+    func pathMTUOfOthers() throws {
+        let engine = try EngineUnderTest(workers: 2)
+        let error = PacketBuilder.toHost6.packetTooBig(mtu: 1_280, quoting: .fromHost6.udp(5_000, 53))
+        #expect(engine.receives(error) == .ask)
+        var metadata = PacketMetadata()
+        metadata.inInterface = 2
+        metadata.fullLength = UInt32(error.bytes.count)
+        #expect(engine.inspect(error.bytes, metadata, relation: .related) == .pass)
+        #expect(engine.inspect(error.bytes, metadata, relation: .unrelated) == .drop(.unsolicitedICMP))
+    }
+
+    @Test("A Packet Too Big of ICMPv6 may quote a later fragment, and no other error may")
+    func laterFragments() throws {
+        let whole = PacketBuilder.fromHost6.udp(5_000, 53).payload(count: 3_000).identification(1)
+        let later = whole.fragment(1_232..<2_464)
+        let engine = try EngineUnderTest()
+        #expect(engine.receives(.toHost6.packetTooBig(mtu: 1_280, quoting: later)) == .pass)
+        #expect(engine.receives(.toHost6.timeExceeded(quoting: later)) == .drop(.unsolicitedICMP))
+        let deny = try EngineUnderTest(
+            """
+            rules: [{ name: No, action: deny, direction: outgoing, protocol: udp }]
+            engine: { built-in-rules: { dhcp-dns: off } }
+            """)
+        #expect(deny.receives(.toHost6.packetTooBig(mtu: 1_280, quoting: later)) == .drop(.unsolicitedICMP))
     }
 
     @Test("A Packet Too Big of ICMPv6 passes a Deny of everything as that of ICMP does, and no other error does")

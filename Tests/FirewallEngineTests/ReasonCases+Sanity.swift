@@ -72,6 +72,9 @@ extension ReasonCase {
         ReasonCase(
             .unreadableIPv6Header, "one byte too much said", udp6.payloadLength(12), but: udp6.payloadLength(11)),
         ReasonCase(
+            .unreadableIPv6Header, "payload length 0 before hop-by-hop options that say no other",
+            udp6.hopByHop().payloadLength(0), but: udp6.hopByHop()),
+        ReasonCase(
             .ipv6RoutingHeader0, "type 0 with nothing left",
             udp6.routing(type: 0, segmentsLeft: 0, addresses: ["fd00::3"]),
             but: udp6.routing(type: 2, segmentsLeft: 0, addresses: ["fd00::3"])),

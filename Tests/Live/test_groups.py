@@ -24,7 +24,9 @@ rules: [{ name: Fence, action: deny, direction: incoming, priority: 4, protocol:
 engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
 """
 PORT, FENCE = 7060, 9
-TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+TUNSETIFF, IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x0001, 0x1000, 0x4000
+# struct virtio_net_hdr: the checksum of UDP is still to be filled in, which the kernel takes for a promise that it is right.
+NEEDS_CHECKSUM = {4: struct.pack("<BBHHHH", 1, 0, 0, 0, 20, 6), 6: struct.pack("<BBHHHH", 1, 0, 0, 0, 40, 6)}
 # Every host is a member of 224.0.0.1 and ff02::1.
 GROUPS = {4: ["224.0.0.1", "255.255.255.255", "198.18.2.255", "239.1.2.3"], 6: ["ff02::1", "ff05::123"]}
 
@@ -135,21 +137,42 @@ class GroupTests(unittest.TestCase):
                     self.assertEqual(self.before_fence(), [])
                     self.assertTrue(self.is_refused(tunnel, forged, own))
 
-    def is_refused(self, tunnel, packet, source):
+    def test_on_a_device_that_vouches_for_checksums(self):
+        """Not even the checksum tells. What the host has sent does, once."""
+        with self.tunnel("tun8", IFF_VNET_HDR) as tunnel:
+            self.host.run("ip", "addr", "add", "198.18.8.2/24", "dev", "tun8")
+            self.host.run("ip", "addr", "add", "fd00:8::2/64", "dev", "tun8", "nodad")
+            self.host.run("ip", "link", "set", "tun8", "up")
+            for version, header, own, group in ((4, IP, "198.18.8.2", "224.0.0.1"), (6, IPv6, "fd00:8::2", "ff02::1")):
+                with self.subTest(version=version):
+                    datagram = header(src=own, dst=group) / UDP(sport=PORT, dport=PORT)
+                    forged = bytes(datagram / b"forged")
+                    self.host.python(TO_ITSELF, "tun8", own, PORT, group)
+                    # An address is known a second after it came up at the latest.
+                    wait_until(lambda: self.is_refused(tunnel, forged, own, NEEDS_CHECKSUM[version]), "forged ones are refused")
+                    self.host.python(TO_ITSELF, "tun8", own, PORT, group)
+                    self.assertEqual(self.before_fence(), [])
+                    self.assertTrue(self.is_refused(tunnel, forged, own, NEEDS_CHECKSUM[version]))
+                    again = bytes(datagram / group.encode())
+                    # The copy of the first one came while the address was not known yet, and is still to come.
+                    self.is_refused(tunnel, again, own, NEEDS_CHECKSUM[version])
+                    self.assertTrue(self.is_refused(tunnel, again, own, NEEDS_CHECKSUM[version]), "its own, again")
+
+    def is_refused(self, tunnel, packet, source, header=b""):
         with one_cpu():
-            os.write(tunnel, packet)
+            os.write(tunnel, header + packet)
             events = self.before_fence()
         return [(event["portreeve"]["reason"], event["src_ip"]) for event in events] == [("unsolicited-udp", source)]
 
     @contextlib.contextmanager
-    def tunnel(self, name):
+    def tunnel(self, name, flags=0):
         """A tun device of the host; what is written to it comes in there."""
         with inside(self.host):
             try:
                 tunnel = os.open("/dev/net/tun", os.O_RDWR)
             except OSError as why:
                 self.skipTest(f"no tunnel can be made here: {why}")
-            fcntl.ioctl(tunnel, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+            fcntl.ioctl(tunnel, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI | flags))
         try:
             self.feed("PREROUTING")
             yield tunnel

@@ -23,7 +23,7 @@ from forge import Flow, Injector, Originator, Passage, one_cpu
 from lab import Lab, wait_until
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
-    ICMPv6EchoRequest, ICMPv6ND_NS, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting,
+    ICMPv6EchoRequest, ICMPv6ND_NS, ICMPv6ND_Redirect, ICMPv6NDOptRedirectedHdr, ICMPv6PacketTooBig, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting,
     PadN)
 from scapy.packet import Raw
 
@@ -62,6 +62,17 @@ engine: { sanity: { allow-null-ip: false } }
     "no site-local": "engine: { sanity: { ipv6: { site-local: deny } } }",
     "small tables": "engine: { limits: { tcp: 4, udp: 4, icmp: 4 } }",
     "part of the packet": "queue: { copy-bytes: 128 }",
+    "part of the packet, open": """
+queue: { copy-bytes: 128 }
+failure: { engine: open }
+rules:
+  - { name: No telnet, action: deny, direction: incoming, priority: 4, protocol: tcp, destination: { ports: 23 } }
+""",
+    "zero payloads": """
+rules:
+  - { name: No telnet, action: deny, direction: incoming, priority: 4, protocol: tcp, destination: { ports: 6000 } }
+engine: { sanity: { drop-zero-payload: false } }
+""",
     "tap": """
 mode: tap
 rules:
@@ -315,6 +326,47 @@ case("unsolicited-icmp", "an error about no connection", lambda s: s.incoming(
     s.ip() / ICMP(type=3, code=1) / s.ip_out() / TCP(sport=40000, dport=6000)), lambda s: unreachable(s, 5_000_001),
      versions=(4,))
 
+
+def redirect(s, quoted):
+    """The peer says that another router is nearer. With IPv6 the packet is quoted in an option (RFC 4861 section 4.6.3)."""
+    if s.version == 4:
+        s.incoming(s.ip() / ICMP(type=5, code=1, gw=s.peer) / quoted)
+    else:
+        s.incoming(s.ip(hlim=255) / ICMPv6ND_Redirect(tgt=s.peer, dst=s.peer) / ICMPv6NDOptRedirectedHdr(pkt=quoted))
+
+
+def about_datagram(s, error):
+    sent = s.ip_out() / UDP(sport=40000, dport=6000) / b"datagram"
+    s.outgoing(sent)
+    error(s, sent)
+
+
+def too_big(s, quoted):
+    s.incoming(s.ip() / (ICMP(type=3, code=4) if s.version == 4 else ICMPv6PacketTooBig(mtu=1280)) / quoted)
+
+
+def unsent(s):
+    return s.ip_out() / UDP(sport=41000, dport=6000) / b"datagram"
+
+
+def tunnel(s):
+    fields = {"proto": 47} if s.version == 4 else {"nh": 47}
+    return s.ip_out(**fields) / Raw(bytes(40))
+
+
+REDIRECT = {4: {"icmp_type": 5, "icmp_code": 1, "proto": "ICMP"}, 6: {"icmp_type": 137, "icmp_code": 0, "proto": "IPv6-ICMP"}}
+TOO_BIG = {4: {"icmp_type": 3, "icmp_code": 4, "proto": "ICMP"}, 6: {"icmp_type": 2, "icmp_code": 0, "proto": "IPv6-ICMP"}}
+for version in (4, 6):
+    case("unsolicited-icmp", f"a redirect of IPv{version} about no connection", lambda s: redirect(s, unsent(s)),
+         lambda s: about_datagram(s, redirect), versions=(version,), ports=False, tcp=None, **REDIRECT[version])
+    case("unsolicited-icmp", f"a redirect of IPv{version} about a tunnel", lambda s: redirect(s, tunnel(s)),
+         lambda s: about_datagram(s, redirect), versions=(version,), ports=False, tcp=None, **REDIRECT[version])
+    case("unsolicited-icmp", f"a path MTU of IPv{version} about no connection", lambda s: too_big(s, unsent(s)),
+         lambda s: about_datagram(s, too_big), versions=(version,), ports=False, tcp=None, **TOO_BIG[version])
+    case("unsolicited-icmp", f"a path MTU of IPv{version} that quotes too little",
+         lambda s: too_big(s, Raw(bytes(tunnel(s))[:-33])), lambda s: too_big(s, tunnel(s)), versions=(version,),
+         ports=False, tcp=None, **TOO_BIG[version])
+
 # C: limits
 
 
@@ -448,6 +500,20 @@ def padded(s, length):
 
 case("invalid-packet-info", "headers beyond what was copied", lambda s: padded(s, 92), lambda s: padded(s, 60),
      policy="part of the packet", versions=(6,), ports=False, tcp=None, proto="060")
+
+
+def padded_options(s, port):
+    """The ports are among what is copied, the options are not."""
+    options = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(52))])
+    s.incoming(s.ip() / options / TCP(sport=40000, dport=port, options=[("MSS", 1400), ("NOP", None), ("WScale", 7)]))
+
+
+case("deny", "the rest of the header beyond what was copied, failing open", lambda s: padded_options(s, 23),
+     lambda s: s.incoming(s.tcp(dport=24)), policy="part of the packet, open", versions=(6,), rule="No telnet", priority=4)
+case("unreadable-ipv6-header", "payload length 0 before hop-by-hop options",
+     lambda s: s.incoming(s.ip(plen=0) / IPv6ExtHdrHopByHop() / TCP(sport=40000, dport=6000)),
+     lambda s: s.incoming(s.ip() / IPv6ExtHdrHopByHop() / TCP(sport=40000, dport=6001)), policy="zero payloads",
+     versions=(6,), ports=False, tcp=None, proto="000")
 
 # F: fragments
 

@@ -17,7 +17,7 @@ struct QueueRulePlanTests {
         return QueueRulePlan(policy, incoming: incoming).rules(for: family).restoreText(replacing: OwnRules())
     }
 
-    @Test("The default policy takes IPv4 at PREROUTING and OUTPUT, own and loopback traffic excepted")
+    @Test("The default policy takes IPv4 at PREROUTING and OUTPUT, loopback traffic excepted")
     func defaults() {
         #expect(
             text(.ipv4) == """
@@ -26,7 +26,6 @@ struct QueueRulePlanTests {
                 :PORTREEVE-OUT - [0:0]
                 -A PORTREEVE-IN -i lo -j RETURN
                 -A PORTREEVE-IN -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST -j NFQUEUE --queue-num 0
-                -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
                 -A PORTREEVE-OUT -o lo -j RETURN
                 -A PORTREEVE-OUT -j NFQUEUE --queue-num 0
                 -A PREROUTING -j PORTREEVE-IN
@@ -68,7 +67,6 @@ struct QueueRulePlanTests {
                 COMMIT
                 *security
                 :PORTREEVE-OUT - [0:0]
-                -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
                 -A PORTREEVE-OUT -m addrtype --dst-type LOCAL -j RETURN
                 -A PORTREEVE-OUT -o lo -m conntrack ! --ctstate DNAT -j RETURN
                 -A PORTREEVE-OUT -o br-+ -m conntrack ! --ctstate DNAT -j RETURN
@@ -174,7 +172,6 @@ struct QueueRulePlanTests {
                 COMMIT
                 *security
                 :PORTREEVE-OUT - [0:0]
-                -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
                 -A PORTREEVE-OUT -m addrtype --dst-type LOCAL -j RETURN
                 -A PORTREEVE-OUT -o lo -m conntrack ! --ctstate DNAT -j RETURN
                 -A PORTREEVE-OUT -m conntrack --ctstate DNAT --ctdir ORIGINAL -j MARK --set-xmark 0x8000000/0x8000000
@@ -225,9 +222,13 @@ struct QueueRulePlanTests {
         #expect(plain.tables[0].chains.first { $0.name == OwnRules.forwardedChain }?.rules.count == 2)
     }
 
-    @Test("Without a bit for own traffic no rule asks for one")
+    @Test("No rule lets a packet by for its mark: whoever may set marks could skip the queue")
     func noMark() {
-        #expect(!text(.ipv4) { $0.queue.markMask = 0 }.contains("-m mark"))
+        for family in AddressFamily.allCases {
+            for incoming in QueueRulePlan.IncomingHook.allCases {
+                #expect(!text(family, incoming).contains("-m mark"))
+            }
+        }
     }
 }
 

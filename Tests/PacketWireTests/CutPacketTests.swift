@@ -75,7 +75,9 @@ struct CutPacketTests {
                 #expect(!headers.isCut)
                 #expect(headers.inconsistency(count: length, fullLength: length) == nil, "\(length) bytes")
             } catch {
-                #expect(allowed.contains(error), "\(length) bytes")
+                // Length 0 says that it stands elsewhere, in hop-by-hop options.
+                let isZero = isIPv6 && length == 40 && error == .ipv6HeaderUnreadable
+                #expect(isZero || allowed.contains(error), "\(length) bytes")
             }
         }
     }

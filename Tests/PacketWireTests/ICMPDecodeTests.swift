@@ -41,7 +41,7 @@ struct ICMPDecodeTests {
         #expect(headers.quoted.network == .none)
     }
 
-    @Test("other ICMPv6 messages have neither", arguments: [0, 5, 127, 130, 133, 134, 135, 136, 137, 143] as [UInt8])
+    @Test("other ICMPv6 messages have neither", arguments: [0, 5, 127, 130, 133, 134, 135, 136, 138, 143] as [UInt8])
     func otherMessagesV6(type: UInt8) {
         let headers = v6.icmp(type, rest: 0x1234_5678).payload(count: 40).headers
         #expect(headers.icmp.type == type)
@@ -63,6 +63,27 @@ struct ICMPDecodeTests {
         #expect(headers.quoted.sourcePort == 40_000)
         #expect(headers.quoted.destinationPort == 80)
         #expect(headers.quoted.tcpSequence == 0xfeed_beef)
+    }
+
+    @Test("so does a redirect of IPv6, in one of its options, if it has it")
+    func redirectV6() {
+        let headers = back6.redirect(quoting: v6.udp(40_000, 53)).headers
+        #expect(headers.icmp.isError)
+        #expect(headers.quoted.source == "fd00::1" && headers.quoted.destination == "fd00::2")
+        #expect(headers.quoted.sourcePort == 40_000 && headers.quoted.isLongEnough)
+        #expect(back6.redirect(quoting: nil).headers.quoted.network == .none)
+        // An option of no length ends the search.
+        #expect(back6.icmp(137).payload([UInt8](repeating: 0, count: 200)).headers.quoted.network == .none)
+    }
+
+    @Test("a quotation is long enough with eight bytes after its header, and no sooner")
+    func lengthOfQuotations() {
+        for (back, quoted, header) in [(back4, v4, 20), (back6, v6, 40)] {
+            let whole = quoted.upperLayer(47).payload(count: 30)
+            for (bytes, isEnough) in [(header - 1, false), (header, false), (header + 7, false), (header + 8, true)] {
+                #expect(back.timeExceeded(quoting: whole, bytes: bytes).headers.quoted.isLongEnough == isEnough)
+            }
+        }
     }
 
     @Test("every ICMPv6 error quotes", arguments: [1, 2, 3, 4] as [UInt8])
@@ -124,7 +145,10 @@ struct ICMPDecodeTests {
         let headers = back4.timeExceeded(quoting: inner, bytes: 56).headers
         #expect(headers.quoted.network == .ipv4)
         #expect(headers.quoted.protocolNumber == 1)
-        #expect(headers.quoted.transport == .none)
+        #expect(headers.quoted.transport == .none && headers.quoted.isError)
+        #expect(!back6.unreachable(code: 3, quoting: v6.icmp(135).payload(count: 16)).headers.quoted.isError)
+        #expect(
+            back6.unreachable(code: 3, quoting: v6.unreachable(code: 4, quoting: v6.udp(1, 2))).headers.quoted.isError)
         #expect(back6.unreachable(code: 3, quoting: v6.icmp(135).payload(count: 16)).headers.quoted.transport == .none)
     }
 

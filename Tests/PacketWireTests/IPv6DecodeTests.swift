@@ -119,14 +119,23 @@ struct IPv6DecodeTests {
     @Test("a jumbo option that claims what the length field could say is none")
     func smallJumbogram() {
         let datagram = packet.hopByHop(options: jumbo(65_535)).udp(1, 2).payload(count: 65_519).payloadLength(0)
-        #expect(datagram.headers.hasNoPayload)
+        #expect(throws: DecodeError.ipv6HeaderUnreadable) { try PacketHeaders(decoding: datagram.bytes) }
+    }
+
+    @Test("payload length 0 before hop-by-hop options is readable with a jumbo option, or as an offload packet")
+    func zeroLengthBeforeOptions() {
+        let datagram = packet.hopByHop().udp(1, 2).payload(count: 9).payloadLength(0)
+        #expect(throws: DecodeError.ipv6HeaderUnreadable) { try PacketHeaders(decoding: datagram.bytes) }
+        #expect(packet.destinationOptions().udp(1, 2).payloadLength(0).headers.hasNoPayload)
     }
 
     @Test(
         "options that cannot be read hold no jumbo option",
         arguments: [[1, 200, 0xc2, 4, 0, 1], [0, 0, 0, 0, 0, 0xc2]])
     func brokenOptions(options: [UInt8]) {
-        #expect(packet.hopByHop(options: options).udp(1, 2).payloadLength(0).headers.hasNoPayload)
+        #expect(throws: DecodeError.ipv6HeaderUnreadable) {
+            try PacketHeaders(decoding: packet.hopByHop(options: options).udp(1, 2).payloadLength(0).bytes)
+        }
     }
 
     // MARK: Fragments

@@ -35,6 +35,17 @@ extension PacketBuilder {
         icmpError(network.isIPv6 ? 3 : 11, quoting: packet, bytes: bytes)
     }
 
+    /// A redirect of IPv6 to another router (RFC 4861 section 4.5), with the Redirected Header option where something is quoted.
+    package func redirect(quoting packet: PacketBuilder?) -> PacketBuilder {
+        var body = [UInt8](repeating: 0, count: 32)
+        body[0...1] = [0xfe, 0x80]
+        if let whole = packet?.networkPacket {
+            let quoted = whole + [UInt8](repeating: 0, count: (8 - whole.count % 8) % 8)
+            body += [2, 1, 2, 0, 0, 0, 0, 9] + [4, UInt8(quoted.count / 8 + 1), 0, 0, 0, 0, 0, 0] + quoted
+        }
+        return icmp(137).payload(body)
+    }
+
     /// Any error that quotes another packet. `bytes` is how much of it is quoted; by default an IPv4 error quotes the
     /// header and eight bytes, an ICMPv6 error as much as fits into 1,280.
     package func icmpError(

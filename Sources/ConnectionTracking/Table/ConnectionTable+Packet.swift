@@ -7,6 +7,7 @@ public struct ConnectionStanding: Sendable, BitwiseCopyable {
     /// `Connection.generation`.
     public var generation: UInt32
     public var refusal: Refusal
+    public var isOwnTraffic: Bool
     public var openingMAC: MACAddress
 }
 
@@ -17,6 +18,7 @@ extension ConnectionTable {
         let entries = entries.span
         return ConnectionStanding(
             generation: entries[Int(index)].connection.generation, refusal: entries[Int(index)].connection.refusal,
+            isOwnTraffic: entries[Int(index)].connection.isOwnTraffic,
             openingMAC: entries[Int(index)].connection.openingMAC)
     }
 

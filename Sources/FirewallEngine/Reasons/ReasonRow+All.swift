@@ -115,9 +115,9 @@ extension ReasonRow {
             seen: "queue", advice: "add a force-allow rule for the service"),
         ReasonRow(
             .unsolicitedICMP, 122, "unsolicited-icmp", "Unsolicited ICMP", .unsolicited,
-            raisedWhen: "incoming ICMPv4 that answers nothing: reply without request, error whose quoted packet "
-                + "belongs to no connection (or not plausibly: addresses, sequence), request without Force "
-                + "Allow",
+            raisedWhen: "incoming ICMPv4 that answers nothing: reply without request, request without Force Allow; "
+                + "an ICMP or ICMPv6 error or redirect whose quoted packet belongs to no connection (or not "
+                + "plausibly: addresses, sequence, length), or is of a kind without connections that the rules refuse",
             seen: "queue", advice: "force-allow echo-request to answer ping"),
         ReasonRow(
             .outOfAllowedPolicy, 123, "out-of-allowed-policy", "Out Of Allowed Policy", .rules,
@@ -282,8 +282,9 @@ extension ReasonRow {
             seen: "queue", advice: ""),
         ReasonRow(
             .unreadableIPv6Header, 905, "unreadable-ipv6-header", "Unreadable IPv6 Header", .sanity,
-            raisedWhen: "fewer than 40 bytes, or fewer than the payload length says",
-            seen: "guard", advice: ""),
+            raisedWhen: "fewer than 40 bytes, fewer than the payload length says, or payload length 0 and hop-by-hop "
+                + "options without a jumbo payload",
+            seen: "queue, guard", advice: ""),
         ReasonRow(
             .invalidExtensionChain, 906, "invalid-extension-chain", "Invalid Extension Chain", .sanity,
             raisedWhen: "IPv6 extension headers cut short, out of a legal order, or more than 16",

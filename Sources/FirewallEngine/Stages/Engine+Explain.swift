@@ -38,9 +38,7 @@ extension Engine {
     /// Judges the packet again, from the stage on that refused it: those before it were passed.
     private mutating func rehearse(_ p: inout Inspection, _ bytes: RawSpan, from stage: Stage) -> Finding? {
         p.mustAsk = false
-        if stage == .sanity || stage == .agent {
-            if let finding = cut(&p) ?? SanityCheck.finding(&p, bytes, &hot) { return finding }
-        }
-        return p.headers.fragment.isFragment ? rehearseFragment(&p) : judge(&p)
+        if stage == .sanity, let finding = SanityCheck.finding(&p, bytes, &hot) { return finding }
+        return p.headers.fragment.isFragment ? rehearseFragment(&p) : judgeWhatIsThere(&p)
     }
 }

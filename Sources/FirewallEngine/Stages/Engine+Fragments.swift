@@ -39,7 +39,7 @@ extension Engine {
     private mutating func judgeFirst(_ p: inout Inspection) -> Finding? {
         if p.headers.transportCutByFragmentation { return Finding(.unreadableProtocolHeader, .malformed) }
         p.unseenBytes = UInt32(UInt16.max) - min(UInt32(UInt16.max), p.headers.length)
-        return judge(&p)
+        return judgeWhatIsThere(&p)
     }
 
     /// A fragment before its datagram's first one: settled at once by what addresses, protocol and interface alone
@@ -58,7 +58,7 @@ extension Engine {
 
     /// Whether the first fragment, whatever it says, cannot lead to another verdict. What needs an Allow rule may belong to
     /// a connection, which needs none; and TCP goes through the tracker also where a rule forces it.
-    private mutating func isSettledByRules(_ p: inout Inspection, _ s: RuleSubject) -> Bool {
+    mutating func isSettledByRules(_ p: inout Inspection, _ s: RuleSubject) -> Bool {
         switch p.ruling.outcome {
         case .undetermined: false
         case .deny, .bypass: true

@@ -68,34 +68,53 @@ extension Engine {
 
     /// An error passes as a packet of the connection that it quotes; rules still apply to it, but it needs no Allow.
     mutating func judgeICMPError(_ p: inout Inspection) -> Finding? {
+        if isAdmittedForItsQuote(&p), !isRelated(&p) {
+            if p.mustAsk { return nil }
+            askWithoutQuote(&p)
+            if p.ruling.outcome == .bypass { return nil }
+        }
         guard let finding = refusalByRules(&p) ?? unsolicitedICMP(&p) else { return nil }
         if finding.reason == .deny { return quotesBypassed(&p, before: finding.rule) ? nil : finding }
         return isRelated(&p) || p.mustAsk ? nil : finding
     }
 
+    /// The built-in rule for the path MTU admits what quotes a known exchange; of anything else the other rules speak.
+    private mutating func isAdmittedForItsQuote(_ p: inout Inspection) -> Bool {
+        p.ruling.outcome == .forceAllow && p.ruling.rule >= 0 && policy.rules[Int(p.ruling.rule)].needsKnownQuote
+    }
+
+    private mutating func askWithoutQuote(_ p: inout Inspection) {
+        var s = subject(&p)
+        s.quotesKnownExchange = false
+        ask(&p, s)
+    }
+
     /// Whether the quoted packet is one that was let out: of an admitted connection, by a Bypass rule, or of a kind that
     /// has no state here and that the rules pass.
     ///
-    /// A later fragment is none that anybody may send an error about (RFC 1122 section 3.2.2), so its quotation is forged;
-    /// only a Bypass rule, which asks nothing, covers it.
+    /// Every error quotes the header and eight bytes at least (RFC 792, RFC 4443 section 2.4), and none is sent about another
+    /// error. About a later fragment there is none in ICMP (RFC 1122 section 3.2.2), and in ICMPv6 only that it is too big: a
+    /// Bypass rule, which asks nothing, covers it. A redirect changes a route: rules alone are not enough for that.
     private mutating func isRelated(_ p: inout Inspection) -> Bool {
-        guard p.headers.quotesItsDestination else { return false }
+        guard p.headers.quotesItsDestination, p.headers.quoted.isLongEnough, !p.headers.quoted.isError else {
+            return false
+        }
         if p.relation == .related || relation(of: p.headers.quoted, at: p.now) == .related { return true }
         let quoted = ruling(on: quotedSubject(&p))
         if quoted.outcome == .bypass { return true }
-        guard !p.headers.quoted.isLaterFragment else { return false }
-        if !isStateful(p.headers.quoted.protocolNumber, .ipv4)
-            || (p.headers.quoted.transport == .tcp && p.now < graceEnds)
+        guard !p.headers.quoted.isLaterFragment || p.headers.isPacketTooBig else { return false }
+        let isStateful = isStateful(p.headers.quoted.protocolNumber, p.headers.quoted.network)
+        if !isStateful || p.headers.quoted.isLaterFragment || (p.headers.quoted.transport == .tcp && p.now < graceEnds)
         {
-            return quoted.outcome != .deny && quoted.outcome != .implicitDeny
+            return !p.headers.isRedirect && quoted.outcome != .deny && quoted.outcome != .implicitDeny
         }
         p.mustAsk = hasOtherWorkers && !p.isRehearsal && p.relation == .notAsked && !p.headers.fragment.isFragment
         return false
     }
 
     /// Whether a Bypass rule lets the quoted packet by that ranks before a Deny rule. Of one priority, Bypass is asked first.
-    mutating func quotesBypassed(_ p: inout Inspection, before deny: Int32) -> Bool {
-        guard p.headers.icmp.isError, p.headers.quotesItsDestination else { return false }
+    private mutating func quotesBypassed(_ p: inout Inspection, before deny: Int32) -> Bool {
+        guard p.headers.quotesItsDestination, p.headers.quoted.isLongEnough else { return false }
         let quoted = ruling(on: quotedSubject(&p))
         return quoted.outcome == .bypass
             && policy.rules[Int(quoted.rule)].priority >= policy.rules[Int(deny)].priority
@@ -129,6 +148,12 @@ extension Engine {
 extension PacketHeaders {
     /// Whether an error goes back to the sender of what it quotes, as every true one does (RFC 1122 section 3.2.2).
     fileprivate var quotesItsDestination: Bool { quoted.network != .none && quoted.source == destination }
+
+    fileprivate var isPacketTooBig: Bool { transport == .icmpv6 && icmp.type == ICMPv6Type.packetTooBig }
+
+    fileprivate var isRedirect: Bool {
+        icmp.type == (transport == .icmpv6 ? ICMPv6Type.redirect : ICMPType.redirect)
+    }
 }
 
 extension QuotedPacket {

@@ -32,26 +32,12 @@ extension Engine {
     }
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
-        if isOwnGroupPacket(&p) || RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
-        if let finding = cut(&p) ?? SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
+        if isOwnGroupPacket(&p, bytes) || RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
+        if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
-        let finding = judge(&p)
+        let finding = judgeWhatIsThere(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
         return conclude(&p, finding, bytes)
-    }
-
-    /// This host's own group packets loop back, and were judged on their way out. One that only passes through is not this
-    /// host's, whatever source it claims.
-    ///
-    /// The kernel loops a packet before it has a link header, and trusts its own checksums. So one that shows a source MAC
-    /// came from a wire with a false source, and one whose checksum is still to be verified from a device that has no link
-    /// header (tun, PPP). WireGuard has verified what it decrypts: there only the addresses that a peer is allowed tell.
-    private mutating func isOwnGroupPacket(_ p: inout Inspection) -> Bool {
-        guard p.direction == .incoming, p.metadata.hook != .forward, hostAddresses.sendToGroup(&p.headers) else {
-            return false
-        }
-        p.hasFalseSource = p.headers.sourceMAC != .none || p.metadata.checksumNotVerified
-        return !p.hasFalseSource
     }
 
     /// Finds the interface and the direction; false for a packet that is none of the engine's business.
@@ -61,7 +47,9 @@ extension Engine {
         let leaves = interfaces[p.metadata.outInterface] ?? .unknown
         switch p.metadata.hook {
         case .prerouting, .input: p.metadata.direction = .incoming
-        case .output, .postrouting: p.metadata.direction = .outgoing
+        case .output, .postrouting:
+            p.metadata.direction = .outgoing
+            p.isOwnTraffic = isSentByAgent(&p)
         case .forward:
             guard hot.judgesForwarded, !(entered.traits.isIgnored && leaves.traits.isIgnored) else { return false }
             p.metadata.direction = entered.traits.isInside ? .outgoing : .incoming
@@ -107,14 +95,6 @@ extension Engine {
         p.headers.destinationMAC = p.metadata.destinationMAC
         if p.metadata.vlan != PacketHeaders.noVLAN { p.headers.vlan = p.metadata.vlan }
         if p.headers.etherType == 0 { p.headers.etherType = p.metadata.etherType }
-    }
-
-    /// A live packet whose headers, TCP options or quoted packet the copy range cut off cannot be judged; a capture's is
-    /// judged on what is there. Nothing is missing from a later fragment.
-    mutating func cut(_ p: inout Inspection) -> Finding? {
-        guard p.headers.isCut, p.metadata.hook != .none, p.headers.fragment.offset == 0, p.isSubject(to: .copyRange)
-        else { return nil }
-        return Finding(.invalidPacketInfo, .copyRange)
     }
 
     private mutating func passUntouched() -> Decision {

@@ -18,13 +18,19 @@ extension Engine {
     /// apply to each packet. A policy newer than its admission judges its opening again first.
     mutating func standing(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Standing {
         rejudgeIfOutdated(i)
+        let known = table.standing(of: i)
+        if p.isOwnTraffic || known.isOwnTraffic, isOfAgent(&p, i, side) {
+            takeOver(&p, i, side)
+            p.ruling = RuleDecision(outcome: .forceAllow)
+            return .goesOn
+        }
         ruleKnown(&p, i, side)
         switch p.ruling.outcome {
         case .bypass: return .bypass
         case .deny: return .refused(Finding(.deny, .denyRule, rule: p.ruling.rule))
         default: break
         }
-        let refusal = table.standing(of: i).refusal
+        let refusal = known.refusal
         guard refusal.isRefused, let cause = refusal.cause(for: &p) else { return .goesOn }
         // Of datagrams only those of the side that was asked: they tell its answers from what it begins itself.
         if p.headers.transport != .udp || side != table[i].opener { table[i].lastSeen = p.now }
@@ -36,7 +42,8 @@ extension Engine {
     mutating func rejudgeIfOutdated(_ i: ConnectionIndex) {
         guard table.standing(of: i).generation != generation else { return }
         table[i].generation = generation
-        let finding = openingFinding(ruling(on: openingSubject(table[i])), table[i])
+        let isOwn = table[i].isOwnTraffic
+        let finding = isOwn ? nil : openingFinding(ruling(on: openingSubject(table[i])), table[i])
         table[i].refusal = finding.map { Refusal($0) } ?? .none
         table.recordChange(of: i)
     }

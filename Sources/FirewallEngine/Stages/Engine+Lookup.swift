@@ -6,7 +6,7 @@ import PacketWire
 
 /// What stages T and U take a packet for.
 enum Exchange: UInt8, BitwiseCopyable {
-    /// Rules are all there is: other protocols, ICMPv6, and everything whose stateful inspection is off.
+    /// Rules are all there is: other protocols, ICMPv6 but its errors, and everything whose stateful inspection is off.
     case none
     case tcp
     case udp
@@ -14,6 +14,7 @@ enum Exchange: UInt8, BitwiseCopyable {
     case falseSource
     case icmpRequest
     case icmpReply
+    /// Of ICMP or ICMPv6; redirects too.
     case icmpError
     /// ICMPv4 that neither asks, answers nor reports an error, or all of it but errors where its inspection is off.
     case icmpOther
@@ -33,6 +34,7 @@ extension Engine {
             if let i = connection(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet) }
             return judgeUnknown(&p, .udp, packet)
         case .icmp: return lookUpICMP(&p)
+        case .icmpv6 where p.headers.icmp.isError: return judgeUnknown(&p, .icmpError)
         default: return judgeUnknown(&p, .none)
         }
     }
@@ -68,7 +70,7 @@ extension Engine {
     }
 
     /// The connection of a key: in the table, or among those that are claimed by the worker to which their packets come.
-    private mutating func connection(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
+    mutating func connection(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
         if let index = table.find(key, at: now) { return index }
         return unclaimed == nil ? nil : claim(key, at: now)
     }

@@ -12,6 +12,7 @@ extension Engine {
             key: packet.key, opener: packet.sender, openingDirection: p.direction, at: p.now,
             openingInterface: p.interface, openingMAC: p.headers.sourceMAC)
         c.generation = generation
+        c.isOwnTraffic = p.isOwnTraffic
         return c
     }
 
@@ -44,6 +45,7 @@ extension Engine {
         }
         table[i].openingInterface = p.interface
         table[i].openingMAC = p.headers.sourceMAC
+        table[i].isOwnTraffic = p.isOwnTraffic
         return nil
     }
 

@@ -153,7 +153,7 @@ extension Engine {
         insert(&p, midstream(&p, packet, opener: opener))
     }
 
-    private mutating func midstream(
+    mutating func midstream(
         _ p: inout Inspection, _ packet: KeyedPacket, opener: Side
     ) -> Connection {
         var c = newConnection(&p, packet)

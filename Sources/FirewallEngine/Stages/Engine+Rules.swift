@@ -13,6 +13,10 @@ extension Engine {
 
     /// Asks them about this packet, seen so.
     mutating func ask(_ p: inout Inspection, _ subject: RuleSubject) {
+        if p.isOwnTraffic {
+            p.ruling = RuleDecision(outcome: .forceAllow)
+            return
+        }
         p.ruling = ruling(on: subject)
         if p.isRehearsal { turnRules(&p) }
     }
@@ -28,12 +32,8 @@ extension Engine {
         if isTurned { p.ruling.outcome = .forceAllow }
     }
 
-    /// What has no state: other protocols, ICMPv6, and everything whose stateful inspection is off.
-    mutating func judgeByRulesAlone(_ p: inout Inspection) -> Finding? {
-        guard let finding = refusalByRules(&p) else { return nil }
-        let isExcused = finding.reason == .deny && quotesBypassed(&p, before: finding.rule)
-        return isExcused ? nil : finding
-    }
+    /// What has no state: other protocols, ICMPv6 but its errors, and everything whose stateful inspection is off.
+    mutating func judgeByRulesAlone(_ p: inout Inspection) -> Finding? { refusalByRules(&p) }
 
     /// The packet as rules see it.
     mutating func subject(_ p: inout Inspection) -> RuleSubject {
@@ -82,9 +82,9 @@ extension Engine {
     }
 
     /// Keeps the answer for this side; where the flags in the packet led to another answer than the one kept, that one
-    /// stays, for it is the one of most packets.
+    /// stays, for it is the one of most packets. What was said of the agent's own packet holds for no other.
     mutating func cache(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
-        guard !p.isRehearsal, mayBeCached(&p, i) else { return }
+        guard !p.isRehearsal, !p.isOwnTraffic, mayBeCached(&p, i) else { return }
         var cached = table.decision(of: i, for: side)
         let isCurrent = isCurrent(cached, &p)
         let agrees =

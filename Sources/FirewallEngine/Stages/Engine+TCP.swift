@@ -100,7 +100,7 @@ extension Engine {
 
     /// State follows what the packet really did: one that is refused and passes all the same (tap mode, a failure setting)
     /// moves the windows on. What would let it pass is asked first, of the windows that refused it.
-    private mutating func follow(
+    mutating func follow(
         _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding
     ) {
         guard !p.isRehearsal, overrides(finding) != nil else { return }
@@ -139,7 +139,7 @@ extension Engine {
         return insert(&p, opening)
     }
 
-    private mutating func rememberRefusedOpening(
+    mutating func rememberRefusedOpening(
         _ p: inout Inspection, _ packet: KeyedPacket, _ finding: Finding
     ) {
         guard !p.isRehearsal, overrides(finding) != nil, TCPTracker.isOpening(p.headers.tcp) else { return }

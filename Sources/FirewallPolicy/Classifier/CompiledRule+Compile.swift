@@ -113,6 +113,8 @@ extension CompiledRule {
         flagsTested = rule.flags?.value.tested.rawValue ?? 0
         flagsSet = rule.flags?.value.set.rawValue ?? 0
         icmpType = rule.icmp?.value.type ?? 0
+        if rule.needsKnownQuote { tests.insert(.knownQuote) }
+        if rule.isBuiltIn { tests.insert(.builtIn) }
         if let code = rule.icmp?.value.code {
             tests.insert(.icmpCode)
             icmpCode = code

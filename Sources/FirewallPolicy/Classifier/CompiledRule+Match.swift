@@ -122,6 +122,7 @@ extension CompiledRule {
             let codeIsNamed = !tests.contains(.icmpCode) || subject.icmpCode == icmpCode
             let isNamed = subject.icmpType == icmpType && codeIsNamed
             if !subject.hasICMP || isNamed == tests.contains(.icmpInverted) { return false }
+            if tests.contains(.knownQuote), !subject.quotesKnownExchange { return false }
         }
         return true
     }
@@ -139,16 +140,17 @@ extension CompiledRule {
             tests.isDisjoint(with: .addresses) || acceptsAddresses(of: subject, lists),
             acceptsCircumstances(of: subject, lists)
         else { return .no }
-        if protocolIsUnknown { return partialMatchOfUnknownProtocol }
+        if subject.hidesTransport, tests.contains(.builtIn) { return .no }
+        let spares = !subject.hidesTransport && tests.contains(.sparesNeighbourDiscovery)
+        if protocolIsUnknown { return partialMatchOfUnknownProtocol(spares) }
         if !transportCanMatch(subject) || sparesGroupMembership(subject) { return .no }
         if !tests.isDisjoint(with: .transport) { return .possible }
-        return subject.isICMPv6 && tests.contains(.sparesNeighbourDiscovery) ? .possible : .certain
+        return subject.isICMPv6 && spares ? .possible : .certain
     }
 
-    private var partialMatchOfUnknownProtocol: PartialMatch {
-        let isOpen =
-            tests.isDisjoint(with: [.protocols, .sparesNeighbourDiscovery]) && tests.isDisjoint(with: .transport)
-        return isOpen ? .certain : .possible
+    private func partialMatchOfUnknownProtocol(_ sparesNeighbourDiscovery: Bool) -> PartialMatch {
+        let isOpen = !tests.contains(.protocols) && tests.isDisjoint(with: .transport)
+        return isOpen && !sparesNeighbourDiscovery ? .certain : .possible
     }
 
     /// Whether packets of the subject's protocol have the transport fields that the rule asks for.

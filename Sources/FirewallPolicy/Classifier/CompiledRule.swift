@@ -74,6 +74,10 @@ extension CompiledRule {
         /// A Deny rule that does not name `igmp`, and so does not stop it.
         static let sparesGroupMembership = Tests(rawValue: 1 << 24)
 
+        /// A rule for ICMP errors that quote a packet of a known exchange.
+        static let knownQuote = Tests(rawValue: 1 << 25)
+        static let builtIn = Tests(rawValue: 1 << 26)
+
         static let ports: Tests = [.sourcePorts, .destinationPorts]
         /// Criteria on fields that a later fragment does not have.
         static let transport: Tests = [.sourcePorts, .destinationPorts, .flags, .icmp]

@@ -78,7 +78,8 @@ extension Setting {
         Rules of the agent's own, force-allow at priority 4: client admits DHCP and DNS queries of this host, dns-only the \
         latter, off nothing.
         """,
-        "built-in-rules.path-mtu": "The same for ICMP's Fragmentation Needed and ICMPv6's Packet Too Big.",
+        "built-in-rules.path-mtu":
+            "The same for ICMP's Fragmentation Needed and ICMPv6's Packet Too Big about known exchanges.",
         "limits.tcp": """
         TCP connections in the table. A reload may change this, udp and icmp; together they may exceed what they were at the \
         agent's start only after a restart. What is open stays open, also above a lower limit.
