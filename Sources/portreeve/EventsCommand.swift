@@ -133,12 +133,6 @@ struct EventsCommand: DescribedCommand {
         for line in EventSummaryText(groups: groups, limit: last).lines { print(line) }
     }
 
-    private func printSummary(_ source: inout EventSource) throws(ReadError) {
-        var groups = EventGroups()
-        try source.all { events in for (_, event) in events { groups.add(event) } }
-        for line in EventSummaryText(groups: groups, limit: last).lines { print(line) }
-    }
-
     func validate() throws {
         _ = try query(now: .now)
         if summary, follow || json { throw ValidationError("--summary goes with neither --follow nor --json") }

@@ -36,7 +36,7 @@ extension ConnectionTable {
         let (count, end) = (entries.count, touched)
         touched = count
         unsafe entries.withUnsafeMutableBufferPointer { buffer in
-            guard let base = unsafe buffer.baseAddress else { return }
+            guard let base = buffer.baseAddress else { return }
             let rest = unsafe UnsafeMutableRawBufferPointer(
                 start: base + count, count: (end - count) * MemoryLayout<Entry>.stride)
             unsafe giveBack(rest)
