@@ -127,7 +127,7 @@ TRANSLATION = f"""
     iptables -t nat -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
     iptables -t nat -A POSTROUTING -s 198.18.9.0/24 ! -o docker0 -j MASQUERADE
     iptables -t nat -A DOCKER ! -i docker0 -p tcp --dport {PUBLISHED} -j DNAT --to-destination {BOX}:{INNER}
-    iptables -t nat -A OUTPUT -d 198.18.96.1 -p tcp --dport 80 -j DNAT --to-destination {BOX}:{INNER}
+    iptables -t nat -A OUTPUT -d 198.18.0.96 -p tcp --dport 80 -j DNAT --to-destination {BOX}:{INNER}
 """
 CONTAINERS = POLICY + f"""
   - {{ name: Published, action: allow, direction: incoming, protocol: tcp, destination: {{ addresses: {BOX}, ports: {INNER} }} }}
@@ -155,7 +155,7 @@ def translation():
             events = Since()
             check(echoes("far", NEAR4, PUBLISHED), "a published port, from another machine")
             check(echoes(None, NEAR4, PUBLISHED), "a published port, from the host itself")
-            check(echoes(None, "198.18.96.1", 80), "the address of a service, from the host itself")
+            check(echoes(None, "198.18.0.96", 80), "the address of a service, from the host itself")
             outside = Peer("echo.py", INNER)
             wait_until(lambda: "ready" in outside.output(), "the other machine's server is ready", 60)
             check(echoes("box", FAR4, INNER), "a container's own connection")
