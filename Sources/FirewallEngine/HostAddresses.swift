@@ -27,22 +27,29 @@ public struct HostAddresses: Sendable {
 }
 
 /// The TCP and UDP ports on which a local socket listens, one bit each; a snapshot taken by another thread. It tells
-/// Out of Allowed Policy (Open Port) from Out Of Allowed Policy.
+/// Out of Allowed Policy (Open Port) from Out Of Allowed Policy, and who opened a connection that is older than the agent.
 public struct ListeningPorts: Sendable {
     private var tcp = [UInt64](repeating: 0, count: 1024)
     private var udp = [UInt64](repeating: 0, count: 1024)
+    /// Whether any TCP port is in it: without one it says nothing about those that are not, for it may be that nobody looked.
+    public private(set) var knowsTCP = false
 
     public init() {}
 
-    public mutating func insert(tcp port: UInt16) { tcp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
+    public mutating func insert(tcp port: UInt16) {
+        tcp[Int(port >> 6)] |= 1 << UInt64(port & 63)
+        knowsTCP = true
+    }
     public mutating func insert(udp port: UInt16) { udp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
 
     func contains(_ headers: PacketHeaders) -> Bool {
         let port = headers.destinationPort
         switch headers.transport {
-        case .tcp: return tcp[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
+        case .tcp: return contains(tcp: port)
         case .udp: return udp[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
         default: return false
         }
     }
+
+    func contains(tcp port: UInt16) -> Bool { tcp[Int(port >> 6)] & 1 << UInt64(port & 63) != 0 }
 }

@@ -17,6 +17,12 @@ extension ReasonCase {
     private static let onlyWeb =
         "rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp+udp, destination: { ports: 80 } }]"
 
+    /// A rule that admits the opening of a connection, and not what follows.
+    private static let openedByFlags = """
+        rules: [{ name: SYN, action: allow, direction: incoming, protocol: tcp, destination: { ports: 2000 },
+                  flags: { set: [syn] } }]
+        """
+
     private static func only(
         _ reason: DropReason, _ what: String, _ policy: String,
         raises: @escaping @Sendable (EngineUnderTest) throws -> Fate
@@ -65,7 +71,10 @@ extension ReasonCase {
                 "TIME-WAIT", after: .seconds(60),
                 by: { opened($0, (.host, [.fin, .ack]), (.peer, [.fin, .ack]), (.host, .ack)) }),
             late("CLOSED", after: .seconds(10), by: { opened($0, (.host, [.rst, .ack])) }),
-            only(reason, "older than the agent", policy) {
+            // Where a local socket listens, the other end must have opened it.
+            only(
+                reason, "older than the agent", reason == .outOfAllowedPolicyOpenPort ? openedByFlags : policy
+            ) {
                 $0.receives(.toHost.tcp(443, 2_000, .ack, seq: 5, ack: 7).payload("x"))
             },
         ]

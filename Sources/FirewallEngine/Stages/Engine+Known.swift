@@ -26,9 +26,16 @@ extension Engine {
         }
         let refusal = table.standing(of: i).refusal
         guard refusal.isRefused, let cause = refusal.cause(for: &p) else { return .goesOn }
-        table[i].lastSeen = p.now
+        if !p.leavesNoTrace { table[i].lastSeen = p.now }
         let reason = DropReason(rawValue: refusal.reason) ?? .internalStatesError
         return .refused(Finding(reason, cause, rule: refusal.rule, note: .refusedConnection))
+    }
+
+    /// Whether a packet comes in that its sender's packets go out for: their sender is inside, and this one was forged outside.
+    /// Through the loopback interface each goes out and comes in. Nothing follows from one that goes out: between two inside
+    /// interfaces the packets of both sides do.
+    mutating func isMisdirected(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Bool {
+        p.direction == .incoming && !p.isLoopback && table.direction(of: i, from: side) == .outgoing
     }
 
     /// Judges a connection's opening by the policy now in force, with what is stored of it.
