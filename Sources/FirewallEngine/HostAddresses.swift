@@ -41,10 +41,15 @@ public struct HostAddresses: Sendable {
 public struct ListeningPorts: Sendable {
     private var tcp = [UInt64](repeating: 0, count: 1024)
     private var udp = [UInt64](repeating: 0, count: 1024)
+    /// Whether any TCP port is in it: without one it says nothing about those that are not, for it may be that nobody looked.
+    public private(set) var knowsTCP = false
 
     public init() {}
 
-    public mutating func insert(tcp port: UInt16) { tcp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
+    public mutating func insert(tcp port: UInt16) {
+        tcp[Int(port >> 6)] |= 1 << UInt64(port & 63)
+        knowsTCP = true
+    }
     public mutating func insert(udp port: UInt16) { udp[Int(port >> 6)] |= 1 << UInt64(port & 63) }
 
     func contains(_ headers: PacketHeaders) -> Bool {

@@ -40,6 +40,9 @@ struct Inspection: BitwiseCopyable {
     var excusedRule: Int32 = -1
     /// Nothing is to be changed: the packet was judged, and is judged again as if something were otherwise.
     var isRehearsal = false
+    /// Its receiver does not believe it: its checksum is wrong. It is judged as any other, and whatever comes of that, no
+    /// connection is opened, closed, moved on or renewed by it.
+    var isDisbelieved = false
     /// The verdict waits for the other workers' tables.
     var mustAsk = false
     /// What another worker said of the connection that an ICMP error quotes.
@@ -55,6 +58,9 @@ struct Inspection: BitwiseCopyable {
     }
 
     var direction: Direction { metadata.direction }
+
+    /// Whether nothing that is remembered may change by this packet.
+    var leavesNoTrace: Bool { isRehearsal || isDisbelieved }
 
     /// Whether a test that this cause decides refuses the packet: always, but where the cause is taken as turned.
     mutating func isSubject(to cause: Cause) -> Bool { !isRehearsal || !excused.contains(cause) }

@@ -57,13 +57,89 @@ struct TCPAdoptionTests {
         talk.refuse(talk.segment(.client, acknowledging: 91_501), from: .client, as: .invalidACK)
     }
 
-    @Test("numbers far away are refused from the first segment on")
+    @Test("numbers far away are refused once both sides have acknowledged each other, and not before")
     func farAway() {
         var talk = adopted()
+        talk.pass(talk.segment(.server, by: 1 << 31), from: .server)
+        talk.pass(talk.segment(.client, acknowledging: 1 << 30), from: .client)
+        talk.send(.client)
+        talk.send(.server)
         talk.refuse(talk.segment(.server, by: 1 << 31), from: .server, as: .invalidSequence)
         talk.refuse(talk.segment(.client, acknowledging: 1 << 31), from: .client, as: .invalidACK)
-        talk.send(.server)
         talk.refuse(talk.segment(.server, data: 1, by: 1 << 29), from: .server, as: .invalidSequence)
+    }
+
+    @Test("forged segments of either side fix no bound, however many there are", arguments: Party.allCases, [0, 1, 5])
+    func forged(_ forger: Party, _ before: Int) {
+        var random = SeededRandom(seed: 7)
+        for flags in [.ack, [.ack, .psh], [.fin, .ack], .rst, [.rst, .ack], [.syn, .ack]] as [TCPFlags] {
+            var talk = adopted()
+            talk.state = TCPTracker.remember(opener: talk.side(.client), at: talk.clock.now)
+            for round in 0..<20 {
+                for _ in 0..<before {
+                    var s = talk.segment(forger, flags, data: flags.contains(.psh) ? 100 : 0)
+                    s.sequence = .random(in: 0 ... .max, using: &random)
+                    s.acknowledgement = .random(in: 0 ... .max, using: &random)
+                    talk.pass(s, from: forger)
+                    if round > 0 { break }
+                }
+                #expect(talk.phase == .established)
+                talk.send(forger, data: 500)
+                talk.send(forger.peer)
+                talk.send(forger.peer, data: 1_000)
+                talk.send(forger)
+                #expect(talk.state.hasWindows)
+                talk.state = TCPTracker.remember(opener: talk.side(.client), at: talk.clock.now)
+            }
+        }
+    }
+
+    @Test("a forgery between the segments of an idle connection delays its agreement by one segment at most")
+    func forgedInBetween() {
+        var talk = adopted(data: 0)
+        var forged = talk.segment(.client)
+        forged.sequence = 0x7777_7777
+        forged.acknowledgement = 0x3333_3333
+        for _ in 0..<100 { talk.pass(forged, from: .client) }
+        talk.send(.server)
+        #expect(talk.state.isClaimed)
+        talk.pass(forged, from: .client)
+        #expect(talk.state.isClaimed)
+        talk.send(.client)
+        #expect(talk.state.hasWindows && talk.phase == .established)
+    }
+
+    @Test("a RST ends a connection taken over at what its receiver itself has said that it expects, and nowhere else")
+    func reset() {
+        var talk = adopted()
+        talk.passInVain(talk.segment(.client, .rst), from: .client)
+        talk.passInVain(talk.segment(.server, .rst, by: 5), from: .server)
+        talk.pass(talk.segment(.server, acknowledging: -90_000), from: .server)
+        #expect(talk.state.isClaimed)
+        talk.passInVain(talk.segment(.client, .rst), from: .client)
+        var other = talk
+        other.pass(other.segment(.server, .rst), from: .server)
+        #expect(other.phase == .closed)
+        talk.pass(talk.segment(.client, .rst, by: -90_000), from: .client)
+        #expect(talk.phase == .closed)
+        talk.refuse(talk.segment(.client, data: 1), from: .client, as: .packetOnClosedConnection)
+        talk.passInVain(talk.segment(.server, data: 1), from: .server)
+    }
+
+    @Test("a connection that is learnt anew keeps its standing, and is known again when both sides have spoken")
+    func relearnt() {
+        var talk = TCPConversation.established()
+        for party in Party.allCases { talk[party].next &+= 1 << 30 }
+        talk.client.expected = talk.server.next
+        talk.server.expected = talk.client.next
+        let segment = talk.segment(.client, data: 10)
+        TCPTracker.relearn(&talk.state, segment, from: talk.side(.client), at: talk.clock.now)
+        #expect(talk.state.isClaimed && !talk.state.isUnanswered)
+        talk.client.next &+= 10
+        talk.server.expected = talk.client.next
+        talk.send(.server)
+        #expect(talk.state.hasWindows)
+        talk.close(first: .server)
     }
 
     @Test("a segment far from all that was seen passes where the windows are guesses, and teaches nothing")
@@ -76,16 +152,25 @@ struct TCPAdoptionTests {
         talk.pass(talk.segment(.client, data: 1_000, by: 1 << 24), from: .client)
     }
 
-    @Test("a FIN, a RST, a SYN+ACK may be the first segment")
+    @Test("a FIN may be the first segment, and counts when it is acknowledged", arguments: Party.allCases)
+    func firstFIN(_ party: Party) {
+        var talk = adopted()
+        let clock = talk.clock.now
+        let fin = talk.segment(party, [.fin, .ack])
+        talk.state = TCPTracker.adopt(fin, from: talk.side(party), opener: talk.side(.client), at: clock)
+        #expect(talk.phase == .established)
+        talk[party].next &+= 1
+        talk[party.peer].expected = talk[party].next
+        talk.send(party.peer)
+        #expect(talk.phase == (party == .client ? .finWait2 : .closeWait))
+        talk.send(party.peer, [.fin, .ack])
+        talk.send(party)
+        #expect(talk.phase.isOver)
+    }
+
+    @Test("a SYN+ACK may be the first segment")
     func first() {
         let clock = TCPConversation().clock.now
-        var s = TCPFields()
-        s.acknowledgement = 99
-        s.flags = [.fin, .ack]
-        #expect(TCPTracker.adopt(s, from: .low, opener: .low, at: clock).phase == .finWait1)
-        #expect(TCPTracker.adopt(s, from: .low, opener: .high, at: clock).phase == .closeWait)
-        s.flags = [.rst, .ack]
-        #expect(TCPTracker.adopt(s, from: .low, opener: .low, at: clock).phase == .closed)
         var talk = TCPConversation()
         talk.client.next &+= 1
         talk.server.expected = talk.client.next
@@ -99,23 +184,16 @@ struct TCPAdoptionTests {
         talk.send(.server, data: 10)
     }
 
-    @Test("a connection whose opening was missed goes on after the RST of the one before")
-    func afterReset() {
+    @Test("a connection whose opening was missed takes the place of what was claimed of the one before")
+    func afterAnother() {
         var talk = adopted()
-        let rst = talk.segment(.client, .rst)
         talk.renew(clientISN: talk.client.next &+ 0x1234_5678, serverISN: 0x6666_6666)
         talk.client.expected = talk.server.next
         talk.server.expected = talk.client.next
-        talk.state = TCPTracker.adopt(rst, from: talk.side(.client), opener: talk.side(.client), at: talk.clock.now)
-        #expect(talk.phase == .closed)
-        var late = talk
         talk.send(.client)
         talk.send(.server, data: 10)
         talk.send(.client, data: 10)
-        #expect(talk.phase == .established)
-
-        late.clock.advance(by: .minutes(2))
-        late.refuse(late.segment(.client, data: 10), from: .client, as: .packetOnClosedConnection)
+        #expect(talk.phase == .established && talk.state.hasWindows)
     }
 
     @Test("a first segment that acknowledges nothing sets no bounds for the other side")

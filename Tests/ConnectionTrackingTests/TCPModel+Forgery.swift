@@ -37,7 +37,7 @@ extension TCPModel {
     /// What the tracker refuses does not arrive and leaves no trace; what passes must not have changed the phase. What its
     /// receiver cannot expect must be refused.
     mutating func forge(_ forgery: TCPForgery, from party: Party) {
-        guard var known = state else { return }
+        guard var known = state else { return forgeFirst(forgery, from: party) }
         let before = known
         let s = take(forgery, from: party)
         let isForeign = isForeign(s, from: party, before)
@@ -57,6 +57,18 @@ extension TCPModel {
         state = known
         let sent = Sent(fields: s, time: now, initial: 0)
         travel(sent, leg: party == .client ? 1 : 3) { .arrives(party.peer, $0.fields) }
+    }
+
+    /// The first segment that a tracker sees of a connection older than itself.
+    private mutating func forgeFirst(_ forgery: TCPForgery, from party: Party) {
+        guard now >= startsAt, startsAt > 0, forgery.aim == .blind, !forgery.fields.flags.contains(.rst),
+            client.mode == .open, server.mode == .open
+        else { return }
+        note(forgery.fields, from: party)
+        report.forged += 1
+        let instant = Instant(nanoseconds: now * 1_000)
+        state = TCPTracker.adopt(forgery.fields, from: side(party), opener: clientSide, at: instant)
+        report.takenOver += 1
     }
 
     /// The segment with its numbers as they are aimed.
@@ -97,7 +109,7 @@ extension TCPModel {
 
     /// A pure ACK of anything may be the challenge of a peer that still holds an older connection (RFC 9293 section 3.5.1).
     private func isForeignToSYN(_ s: TCPFields, of opener: TCPModelEndpoint, _ state: TCPState) -> Bool {
-        guard !state.hasWindows, !state.handshake.hasAnswer, state.handshake.offer.isn == opener.initial,
+        guard state.windows == .none, !state.handshake.hasAnswer, state.handshake.offer.isn == opener.initial,
             state.handshake.offer.otherISN == opener.initial
         else { return false }
         if s.flags == .rst { return true }

@@ -39,7 +39,7 @@ extension TCPModel {
             if missedSYNs.contains(s.fields.sequence), TCPTracker.isOpening(s.fields) { return true }
             if TCPTracker.isOpening(s.fields) {
                 state = TCPTracker.open(s.fields, from: side(party), at: instant)
-            } else {
+            } else if !s.fields.flags.contains(.rst) {
                 state = TCPTracker.adopt(s.fields, from: side(party), opener: clientSide, at: instant)
                 report.takenOver += 1
             }
@@ -49,6 +49,7 @@ extension TCPModel {
         let step = TCPTracker.step(&known, s.fields, from: side(party), at: instant, posture, unseenBytes: 0)
         state = known
         report.phases.insert(known.phase)
+        if before.isClaimed, known.hasWindows { report.agreed += 1 }
         if step.reopened { report.reopened += 1 }
         if before.isHalfOpen, !known.isHalfOpen, known.phase != .closed {
             report.established += 1
@@ -69,6 +70,7 @@ extension TCPModel {
     /// that it knows.
     private func isExpected(_ refusal: TCPRefusal, of s: Sent, from party: Party, _ before: TCPState) -> Bool {
         let isSYNACK = s.fields.flags.contains(.syn) && s.fields.flags.contains(.ack)
+        if refusal == .packetOnClosedConnection, isOfGivenUp(s, party, before) { return true }
         if before.handshake.isUnderWay, startsAt > 0 { return true }
         if isSYNACK, isOvertaken(s, party) { return true }
         if isSYNACK || before.phase == .closed && before.handshake.stage == .none, hasMissedOpening(s, party) {
@@ -80,6 +82,13 @@ extension TCPModel {
             && isOvertaken(s, party)
     }
 
+    /// A segment of the connection that its sender's last SYN, or a late copy of it, takes for over.
+    private func isOfGivenUp(_ s: Sent, _ party: Party, _ before: TCPState) -> Bool {
+        before.isHalfOpen && before.windows != .none && side(party) == before.handshake.opener
+            && (s.initial != before.handshake.offer.isn || before.handshake.answer.marks.contains(.earlier)
+                || before.handshake.answer.isn(acknowledgedBy: s.fields.acknowledgement) == nil)
+    }
+
     private func hasMissedOpening(_ s: Sent, _ party: Party) -> Bool {
         missedSYNs.contains(s.initial) || missedSYNs.contains(self[party.peer].initial)
     }
@@ -88,7 +97,8 @@ extension TCPModel {
 
     /// Whether the windows are those of a later connection of the sender.
     private func isOutlived(_ s: Sent, _ party: Party, _ state: TCPState) -> Bool {
-        guard state.hasWindows, let own = initials[party]?.lastIndex(of: s.initial),
+        guard state.hasWindows, state[side(party)].marks.contains(.young),
+            let own = initials[party]?.lastIndex(of: s.initial),
             let known = initials[party]?.lastIndex(of: state[side(party)].start)
         else { return false }
         return own < known

@@ -41,6 +41,8 @@ struct TCPModel {
         var crossed = 0
         /// Connections that the tracker met in their midst.
         var takenOver = 0
+        /// Those of them of which both sides have agreed.
+        var agreed = 0
         var resets = 0
         var reopened = 0
         var forged = 0
@@ -60,6 +62,7 @@ struct TCPModel {
             established += other.established
             crossed += other.crossed
             takenOver += other.takenOver
+            agreed += other.agreed
             resets += other.resets
             reopened += other.reopened
             forged += other.forged
@@ -107,7 +110,7 @@ struct TCPModel {
     let clientSide: Side
     var history: [(time: Int64, party: Party, segment: TCPFields, phase: TCPPhase?)] = []
 
-    init(seed: UInt64, forging: Bool = false) {
+    init(seed: UInt64, forging: Bool = false, takingOver: Bool = false) {
         self.seed = seed
         random = SeededRandom(seed: seed)
         isSimultaneous = Int.random(in: 0..<6, using: &random) == 0
@@ -116,7 +119,7 @@ struct TCPModel {
         for _ in 0..<4 { legs.append(Leg(&random)) }
         clientSide = Bool.random(using: &random) ? .low : .high
         connectionsLeft = Int.random(in: 1...3, using: &random)
-        if !isSimultaneous, !forging, Int.random(in: 0..<6, using: &random) == 0 {
+        if takingOver || (!isSimultaneous && !forging && Int.random(in: 0..<6, using: &random) == 0) {
             startsAt = Int64.random(in: 0...2_000_000, using: &random)
         }
         // Time stamps are judged strictly only where the path keeps them within the window of a second.

@@ -27,6 +27,21 @@ struct TCPModelTests {
         #expect(total.forged > 20_000 && total.refused * 5 > total.forged * 2, "\(total)")
     }
 
+    /// A connection is met in its midst, and forgeries are about from the first segment on.
+    @Test("whatever is forged while a connection is taken over, what its two ends say is not refused")
+    func forgeriesAtTakeOver() {
+        var total = TCPModel.Report()
+        for run in 0..<500 as Range<UInt64> {
+            var model = TCPModel(seed: Self.seed &+ 5_000 &+ run, forging: true, takingOver: true)
+            total.add(model.run())
+            if let failure = total.failure {
+                Issue.record("\(failure)")
+                return
+            }
+        }
+        #expect(total.takenOver > 150 && total.agreed > 130 && total.forged > 5_000, "\(total)")
+    }
+
     /// Five hundred conversations of this block, of which none fails and which see all that they are made for; `nil` where
     /// there is nothing more to say of them.
     private func run(_ block: UInt64, forging: Bool) -> TCPModel.Report? {

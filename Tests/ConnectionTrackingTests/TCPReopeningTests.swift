@@ -64,7 +64,7 @@ struct TCPReopeningTests {
         #expect(talk.phase == .established && talk.state.opener == talk.side(.server))
     }
 
-    @Test("until the new handshake is complete the old connection's stragglers pass, and nothing else does")
+    @Test("until the new handshake is complete the responder's stragglers pass, and of the opener's the last ACK alone")
     func oldWindowsKept() {
         var talk = TCPConversation.established()
         talk.send(.server, [.fin, .ack])
@@ -74,15 +74,70 @@ struct TCPReopeningTests {
         var old = talk
         talk.renew(clientISN: 0x5000_0000, serverISN: 0x6000_0000)
         talk.send(.client, .syn)
-        talk.passInVain(fin, from: .client)
+        talk.refuse(fin, from: .client, as: .packetOnClosedConnection)
         talk.passInVain(last, from: .server)
-        talk.refuse(old.segment(.client, data: 1), from: .client, as: .invalidSequence)
+        talk.refuse(old.segment(.client, data: 1), from: .client, as: .packetOnClosedConnection)
+        let lastOfClient = old.segment(.client)
+        talk.passInVain(lastOfClient, from: .client)
+        #expect(talk.judge(lastOfClient, from: .client).isLate)
         talk.send(.server, [.syn, .ack])
-        talk.passInVain(fin, from: .client)
+        talk.refuse(fin, from: .client, as: .packetOnClosedConnection)
         talk.send(.client)
         talk.refuse(fin, from: .client, as: .invalidSequence)
         old.state = talk.state
         old.refuse(last, from: .server, as: .invalidSequence)
+    }
+
+    @Test(
+        "nothing that was sent before a new SYN passes for an answer to it", arguments: Ending.allCases, [true, false])
+    func replayed(ending: Ending, repeatsISN: Bool) {
+        var talk = TCPConversation(clientISN: 0x1000_0000, serverISN: 0x2000_0000)
+        var sent: [(segment: TCPFields, party: Party)] = []
+        func send(_ party: Party, _ flags: TCPFlags = .ack, data: UInt32 = 0) {
+            sent.append((talk.send(party, flags, data: data), party))
+        }
+        send(.client, .syn)
+        if ending == .refused {
+            talk.pass(talk.segment(.server, [.rst, .ack]), from: .server)
+        } else {
+            send(.server, [.syn, .ack])
+            for _ in 0..<4 {
+                send(.client, data: 500)
+                send(.server, data: 3_000)
+                send(.client)
+            }
+            switch ending {
+            case .resetByClient: send(.client, .rst)
+            case .resetByServer: send(.server, .rst)
+            default:
+                let first: Party = ending == .openerFirst ? .client : .server
+                send(first, [.fin, .ack])
+                send(first.peer)
+                send(first.peer, [.fin, .ack])
+                send(first)
+            }
+        }
+        #expect(talk.phase.isOver)
+        talk.renew(clientISN: repeatsISN ? 0x1000_0000 : 0x3000_0000, serverISN: 0x4000_0000)
+        talk.send(.client, .syn)
+        func replay() {
+            for (index, (segment, party)) in sent.enumerated() where party == .client && index > 0 {
+                let isLast = ending == .openerFirst && index == sent.count - 1
+                if isLast {
+                    talk.passInVain(segment, from: party)
+                } else if segment.flags.contains(.rst), segment.sequence == talk.endpoint(.server).acknowledged {
+                    talk.passInVain(segment, from: party)
+                } else {
+                    talk.refuse(segment, from: party, as: .packetOnClosedConnection)
+                }
+            }
+        }
+        replay()
+        talk.send(.server, [.syn, .ack])
+        replay()
+        talk.send(.client, data: 100)
+        talk.send(.server, data: 100)
+        #expect(talk.phase == .established)
     }
 
     @Test("a peer in TIME-WAIT may answer the SYN with an ACK; the RST clears the way and the SYN comes again")

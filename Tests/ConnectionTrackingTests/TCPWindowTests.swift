@@ -190,6 +190,7 @@ struct TCPWindowTests {
             $0.sackLowest = end &- 1_000
             $0.sackHighest = end
         }
+        talk.pass(hole, from: .server)
         talk.passInVain(hole, from: .server)
         talk.refuse(hole.with { $0.sackHighest = end &+ 1 }, from: .server, as: .invalidACK)
         talk.passInVain(

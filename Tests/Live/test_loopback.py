@@ -7,14 +7,14 @@ import isolation
 
 isolation.isolate()
 
-from agent import Agent, hand_written_rules
-from lab import Lab
+from agent import Agent, hand_written_rules, reasons
+from lab import Lab, wait_until
 
-# Nothing but the host's own openings admits what comes in here.
+# Datagrams and pings are admitted by the host's own openings alone; a SYN is put to the incoming rules when it comes in.
 POLICY = """
 version: 1
 interfaces: { ignore: [] }
-rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }]
+rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: [80, 7002] } }]
 engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
 """
 
@@ -72,6 +72,20 @@ class LoopbackTests(unittest.TestCase):
 
     def test_connections(self):
         self.assert_passes("/usr/bin/python3", "-c", SPEAK, "tcp")
+
+    def test_a_port_that_no_rule_opens_is_closed_to_the_host_itself(self):
+        seen = len(self.agent.events())
+        listener = self.host.start("/usr/bin/python3", "-m", "http.server", "8080", name="forbidden")
+        self.addCleanup(listener.stop)
+        wait_until(lambda: self.host.listens(8080), "the server listens")
+        for address in ("127.0.0.1", self.host.ip4):
+            status = self.host.status("curl", "-s", "-m", "3", f"http://{address}:8080/")[0]
+            self.assertEqual(status, 28, "no answer within the time")
+        self.agent.settled_report()
+        events = self.agent.events()[seen:]
+        self.assertTrue(events)
+        self.assertLessEqual(set(reasons(events)), {"out-of-allowed-policy", "out-of-allowed-policy-open-port"})
+        self.assertEqual({event["dest_port"] for event in events}, {8080})
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ extension TCPEndpoint {
     /// Takes note of what this side sends.
     mutating func send(_ s: TCPFields, unseenBytes: UInt32) {
         let dataEnd = s.sequence &+ s.dataLength
+        if s.sequence.isAfter(end) { noteGap(before: s.sequence) }
         advance(to: dataEnd)
         // Where the FIN of a fragmented segment stands is not known before it is acknowledged or sent again.
         if s.flags.contains(.fin), unseenBytes == 0 { finish(at: dataEnd &+ 1) }
@@ -89,18 +90,11 @@ extension TCPEndpoint {
 
     /// Takes note of what this side acknowledges and offers to `sender`.
     mutating func acknowledge(_ s: TCPFields, to sender: inout TCPEndpoint, at now: Instant) {
-        var window = UInt32(s.window) << UInt32(scale)
-        if marks.contains(.silent) { window = max(window, Self.leastLearntWindow) }
-        let edge = s.acknowledgement &+ window
-        if marks.contains(.silent) {
-            marks.remove(.silent)
-            largestWindow = window
-            sender.ceiling = edge
-        } else {
-            largestWindow = max(largestWindow, window)
-            sender.ceiling = sender.ceiling.later(edge)
-        }
+        let window = UInt32(s.window) << UInt32(scale)
+        windowUnits = max(windowUnits, s.window)
+        sender.ceiling = sender.ceiling.later(s.acknowledgement &+ window)
         acknowledged = acknowledged.later(s.acknowledgement)
+        if sender.marks.contains(.gapped) { sender.closeGap(s) }
         sender.hear(s.acknowledgement, at: now)
     }
 
@@ -114,7 +108,7 @@ extension TCPEndpoint {
         let age = Self.second(of: now) &- start
         if acknowledgement.isAfter(end) {
             end = acknowledgement
-        } else if acknowledgement == end, !marks.contains(.silent), age >= Self.settlingTime {
+        } else if acknowledgement == end, age >= Self.settlingTime {
             marks.remove(.unsettled)
         }
     }

@@ -21,13 +21,15 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
     /// The highest acknowledgement plus window that the peer has sent. Windows that shrink (RFC 9293 section 3.8.6) leave
     /// it, since data sent under the older window may still come.
     var ceiling: UInt32 = 0
-    /// The largest window this side has offered, in bytes.
-    var largestWindow: UInt32 = 0
     /// The highest acknowledgement this side has sent: what it expects next, if nothing is on its way to it.
     var acknowledged: UInt32 = 0
     /// The latest time stamp value (RFC 7323 section 5.3), and the second in which it came; valid with `.timestamped`.
     var timestamp: UInt32 = 0
     var timestampSecond: UInt32 = 0
+    /// The largest window this side has offered, in units of `scale`, rounded up.
+    var windowUnits: UInt16 = 0
+    /// With `.gapped`, where what was seen without a gap up to `end` begins, in units of 16 KiB modulo 2^30, rounded up.
+    var gapUnits: UInt16 = 0
     /// Bytes after `end` that later fragments of a segment may bring: the peer may acknowledge them.
     var unseen: UInt16 = 0
     /// The shift of the windows that this side offers outside SYN segments (RFC 7323 section 2).
@@ -44,15 +46,15 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
         static let reset = Marks(rawValue: 1 << 2)
         /// It sends time stamps.
         static let timestamped = Marks(rawValue: 1 << 3)
-        /// Taken over in mid-stream and not heard since: its window, and so the peer's ceiling, are guesses.
+        /// Taken over in mid-stream and not heard since.
         static let silent = Marks(rawValue: 1 << 4)
         /// Taken over in mid-stream: it may have sent more than was seen. Ends with an acknowledgement of exactly `end` at a
         /// time when what was lost before must have been sent again.
         static let unsettled = Marks(rawValue: 1 << 5)
         /// So little was sent since its SYN that nothing can lie before that.
         static let young = Marks(rawValue: 1 << 6)
-        /// Of a connection that an earlier run of the agent had seen established: no mere opening, whoever is silent.
-        static let remembered = Marks(rawValue: 1 << 7)
+        /// Something before `gapUnits` was not seen, so that the peer may expect less than `end` next.
+        static let gapped = Marks(rawValue: 1 << 7)
     }
 
     /// The most that a window can be: 65,535 shifted by 14.
@@ -64,6 +66,12 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
     static let leastLearntWindow: UInt32 = 1 << 20
     /// Seconds until a connection taken over is known as well as any.
     static let settlingTime: UInt32 = 60
+
+    /// The largest window this side has offered, in bytes; set it after `scale`.
+    var largestWindow: UInt32 {
+        get { UInt32(windowUnits) << UInt32(scale) }
+        set { windowUnits = UInt16(clamping: (newValue &+ (1 << UInt32(scale) &- 1)) >> UInt32(scale)) }
+    }
 
     /// How far behind the peer's `end` a segment may lie. A window would do on a path that keeps the order. On another, a
     /// byte that was repeated just before its acknowledgement came may be overtaken by the whole next window.

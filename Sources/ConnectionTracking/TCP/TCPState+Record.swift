@@ -10,7 +10,7 @@ extension TCPState {
     func put(into record: inout RecordWriter) {
         record.put(phase.rawValue)
         record.put(opener.rawValue)
-        record.put(hasWindows)
+        record.put(windows.rawValue)
         low.put(into: &record)
         high.put(into: &record)
         handshake.put(into: &record)
@@ -20,7 +20,7 @@ extension TCPState {
         self.init()
         phase = record.choice(bytes, else: .closed)
         opener = record.choice(bytes, else: .low)
-        hasWindows = record.flag(bytes)
+        windows = record.choice(bytes, else: .none)
         low = TCPEndpoint(&record, bytes)
         high = TCPEndpoint(&record, bytes)
         handshake = TCPHandshake(&record, bytes)
@@ -31,10 +31,8 @@ extension TCPEndpoint {
     static let recordBytes = 32
 
     fileprivate func put(into record: inout RecordWriter) {
-        for number in [start, end, ceiling, largestWindow, acknowledged, timestamp, timestampSecond] {
-            record.put(number)
-        }
-        record.put(unseen)
+        for number in [start, end, ceiling, acknowledged, timestamp, timestampSecond] { record.put(number) }
+        for number in [windowUnits, gapUnits, unseen] { record.put(number) }
         record.put(scale)
         record.put(marks.rawValue)
     }
@@ -44,14 +42,15 @@ extension TCPEndpoint {
         start = record.number32(bytes)
         end = record.number32(bytes)
         ceiling = record.number32(bytes)
-        largestWindow = record.number32(bytes)
         acknowledged = record.number32(bytes)
         timestamp = record.number32(bytes)
         timestampSecond = record.number32(bytes)
+        windowUnits = record.number16(bytes)
+        gapUnits = record.number16(bytes)
         unseen = record.number16(bytes)
         scale = record.byte(bytes)
         marks = Marks(rawValue: record.byte(bytes))
-        record.require(scale <= 14 && largestWindow <= TCPEndpoint.greatestWindow)
+        record.require(scale <= 14)
     }
 }
 

@@ -11,8 +11,8 @@ public import PacketWire
 /// which a peer challenges a SYN, the RST which answers that, and the handshake which follows, each find the half they
 /// belong to (RFC 5961 section 4, RFC 9293 section 3.5).
 ///
-/// Invariants: a half-open phase has a handshake under way; any other has windows, except `closed` after an opening that was
-/// refused.
+/// Invariants: a half-open phase has a handshake under way; any other has windows, or claims to them, except `closed` after
+/// an opening that was refused.
 public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     var low = TCPEndpoint()
     var high = TCPEndpoint()
@@ -20,8 +20,25 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     public var phase = TCPPhase.synSent
     /// The side whose SYN opened the connection, or was taken for the opener when it was taken over.
     public var opener = Side.low
+    var windows = Windows.none
+
+    /// What `low` and `high` hold.
+    enum Windows: UInt8, Sendable, BitwiseCopyable {
+        case none
+        /// Taken over in mid-stream: what each side was seen to claim, which bounds nothing (`TCPTracker+Adoption`).
+        case claimed
+        /// As `claimed`, of a connection that was known to be established before.
+        case remembered
+        /// The bounds that both sides agreed on, with scales of windows that are guessed.
+        case learnt
+        /// The bounds that follow from an opening that was seen.
+        case known
+    }
+
     /// Whether `low` and `high` hold windows.
-    var hasWindows = false
+    var hasWindows: Bool { windows == .known || windows == .learnt }
+    /// Whether the two sides have not agreed yet on what both have said.
+    public var isClaimed: Bool { windows == .claimed || windows == .remembered }
 
     public init() {}
 
@@ -35,14 +52,6 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
         set { if side == .low { low = newValue } else { high = newValue } }
     }
 
-    /// Taken over with a segment that acknowledged nothing: there is no bound for the other side yet.
-    var isUnlearnt: Bool {
-        low.marks.contains(.silent) && high.marks.contains(.silent)
-    }
-
-    /// Taken over, and not yet known as well as a connection whose opening was seen.
-    var isUnsettled: Bool { low.marks.contains(.unsettled) || high.marks.contains(.unsettled) }
-
     /// Whether this SYN+ACK may be a late copy of the one that made the windows, although the record of it is lost or, for a
     /// connection taken over, never was.
     func isLateSYNACK(_ s: TCPFields, from side: Side) -> Bool {
@@ -54,6 +63,12 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     func mayExchange(_ s: TCPFields, from side: Side) -> Bool {
         self[side].mayPlace(s, before: self[side.opposite])
             && self[side].mayAcknowledge(s, sentBy: self[side.opposite])
+    }
+
+    /// Whether the segment goes on with what was before the opening under way: within the windows, or where nothing is known
+    /// but claims, with what its sender has claimed.
+    func mayContinue(_ s: TCPFields, from side: Side) -> Bool {
+        hasWindows ? mayExchange(s, from: side) : isClaimed && self[side].continuesClaim(s)
     }
 
     /// Whether the handshake under way is a late copy of the one that made the windows: its SYNs are theirs, or guessed from
@@ -74,17 +89,14 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
         return !isHalfOpen && offer.isn.isWithin(1 << 20, from: endpoint.end &- 1 << 20)
     }
 
-    /// Taken over in mid-stream, and only one side was heard since: a single forged packet can have made it, so it is no more
-    /// than an opening that waits for its answer.
-    public var isUnanswered: Bool {
-        hasWindows && !phase.isOver && (low.marks.contains(.silent) || high.marks.contains(.silent))
-            && !low.marks.contains(.remembered)
-    }
+    /// Taken over in mid-stream, and the two sides have not agreed since: a single forged packet can have made it, so it is no
+    /// more than an opening that waits for its answer.
+    public var isUnanswered: Bool { windows == .claimed && !phase.isOver }
 
     /// Whether the invariants hold. No packet alone makes them fail: every step keeps them, and what a state file says is
     /// refused where it does not. Only a mistake in this program or damaged memory leads to Internal States Error.
     var isConsistent: Bool {
-        phase.isHalfOpen ? handshake.isUnderWay : hasWindows || phase == .closed
+        phase.isHalfOpen ? handshake.isUnderWay : windows != .none || phase == .closed
     }
 }
 
@@ -97,7 +109,7 @@ extension TCPState {
         responderEndpoint.timestampSecond = TCPEndpoint.second(of: now)
         self[handshake.opener] = openerEndpoint
         self[handshake.opener.opposite] = responderEndpoint
-        hasWindows = true
+        windows = .known
         handshake.stage = .completed
         opener = handshake.opener
         phase = .established

@@ -2,82 +2,134 @@
 
 public import PacketWire
 
-/// Connections that began before the agent.
+/// Connections that began before the agent, or went on while it saw nothing.
+///
+/// Who knows only addresses and ports can forge a segment of one, with any numbers. So what a segment says is at first no more
+/// than a claim: of each side is kept what it was seen to send, without a gap, and what it acknowledged last. Nothing is refused
+/// for it; a segment that does not continue a claim begins another in its place. The two sides have agreed when each has
+/// acknowledged what the other was seen to send; only then do claims become bounds.
+///
+/// A forgery would have to guess both numbers, each to 65,535 of 2^32. One that does is so near the truth that the bounds made of
+/// it, which reach further back than that, refuse nothing genuine.
 extension TCPTracker {
     /// The state of a connection of which this segment, sent by `side`, is the first that was seen.
-    ///
-    /// The scale of windows is in SYN segments only, so it counts as 14, the most there is (RFC 7323 section 2.3); windows are
-    /// learnt as each side shows them. The silent side is taken to offer the greatest window until it speaks, and either
-    /// side may have sent more than was seen until everything is acknowledged.
     public static func adopt(
         _ s: TCPFields, from side: Side, opener: Side, at now: Instant
     ) -> TCPState {
+        var state = unheard(opener: opener, at: now)
+        state.windows = .claimed
+        if s.flags.contains(.ack), !s.flags.contains(.rst) { _ = claim(&state, s, from: side, at: now) }
+        return state
+    }
+
+    /// The state of an established connection of which no more is known, such as those that an earlier run of the agent knew.
+    /// Unlike one that is adopted from a segment, it was admitted by its handshake: it keeps the time of an established
+    /// connection although nobody was heard yet.
+    public static func remember(opener: Side, at now: Instant) -> TCPState {
+        var state = unheard(opener: opener, at: now)
+        state.windows = .remembered
+        return state
+    }
+
+    /// Forgets the bounds of a connection that may have moved on unseen, and takes this segment, which they refuse, for a claim.
+    public static func relearn(_ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant) {
+        let wasEstablished = !state.isHalfOpen && state.windows != .claimed
+        state = adopt(s, from: side, opener: state.opener, at: now)
+        if wasEstablished, state.isClaimed { state.windows = .remembered }
+    }
+
+    private static func unheard(opener: Side, at now: Instant) -> TCPState {
         var state = TCPState()
         state.opener = opener
-        state.phase = s.flags.contains(.rst) ? .closed : .established
-        state.hasWindows = true
-        var sender = learning(from: s.sequence, acknowledged: s.acknowledgement, at: now)
-        var receiver = learning(from: s.acknowledgement, acknowledged: s.sequence, at: now)
-        sender.send(s, unseenBytes: 0)
-        if s.flags.contains(.syn) { sender.advance(to: s.sequence &+ 1 &+ s.dataLength) }
-        if s.flags.contains(.rst) { sender.marks.insert(.reset) }
-        if s.flags.contains(.ack) { sender.acknowledge(s, to: &receiver, at: now) }
-        sender.noteTimestamp(of: s, at: now)
-        sender.ceiling = sender.end &+ TCPEndpoint.greatestWindow
-        state[side] = sender
-        state[side.opposite] = receiver
-        state.advancePhase()
+        state.phase = .established
+        state.low.start = TCPEndpoint.second(of: now)
+        state.low.scale = 14
+        state.low.marks = [.silent, .unsettled]
+        state.high = state.low
         return state
+    }
+
+    /// Takes a segment with ACK and without RST for what its sender claims; it passes.
+    static func claim(_ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant) -> TCPStep {
+        state[side].claim(s, at: now)
+        if state.low.agrees(with: state.high), state.high.agrees(with: state.low) {
+            let (low, high) = (state.low, state.high)
+            state.low.settleClaim(with: high)
+            state.high.settleClaim(with: low)
+            state.windows = .learnt
+            state.advancePhase()
+        }
+        return .passed
+    }
+
+    /// A segment with ACK, and without SYN or RST, of a connection that ended before the two sides had agreed: nothing new of
+    /// the side that reset it, and of the other whatever is still on its way.
+    static func onClosedClaim(_ state: TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
+        let sender = state[side]
+        let isPassed = !sender.marks.contains(.reset) || (sender.continuesClaim(s) && sender.mayFollowReset(s))
+        return isPassed ? .passed : .refused(.packetOnClosedConnection, .closed)
     }
 
     /// Whether a segment with ACK and without SYN or RST may follow the SYN of the opening under way, although nothing that
     /// was seen has answered that: the opener sends, or is acknowledged to have sent, at most an unscaled window after it.
     public static func mayFollowRepeatedSYN(_ state: TCPState, _ s: TCPFields, from side: Side) -> Bool {
-        guard state.isHalfOpen, !state.hasWindows, s.flags.contains(.ack), s.flags.isDisjoint(with: .syn | .rst) else {
-            return false
-        }
+        guard state.isHalfOpen, state.windows == .none, s.flags.contains(.ack),
+            s.flags.isDisjoint(with: .syn | .rst)
+        else { return false }
         let ofOpener = side == state.handshake.opener ? s.sequence : s.acknowledgement
         return state.handshake.offer.isn(before: ofOpener, within: UInt32(UInt16.max)) != nil
     }
-
-    /// Learns both sides' bounds from the first segment with ACK of a connection that was taken over with another. An
-    /// opening that is under way goes on.
-    static func learn(_ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant) {
-        let before = state
-        state = adopt(s, from: side, opener: before.opener, at: now)
-        state.handshake = before.handshake
-        if before.low.marks.contains(.remembered) { state.low.marks.insert(.remembered) }
-        guard before.phase == .closed || before.isHalfOpen else { return }
-        state.phase = before.phase
-        state[side.opposite].marks.formUnion(before[side.opposite].marks.intersection(.reset))
-    }
-
-    /// Nothing but a RST was seen, which belonged to the connection before this one, whose SYN came before the agent.
-    static func adoptAnew(
-        _ state: inout TCPState, _ s: TCPFields, from side: Side, opener: Side, at now: Instant
-    ) -> TCPStep {
-        state = adopt(s, from: side, opener: opener, at: now)
-        var step = TCPStep.passed
-        step.reopened = true
-        return step
-    }
-
-    private static func learning(from sequence: UInt32, acknowledged: UInt32, at now: Instant) -> TCPEndpoint {
-        var endpoint = TCPEndpoint()
-        endpoint.start = TCPEndpoint.second(of: now)
-        endpoint.end = sequence
-        endpoint.ceiling = sequence
-        endpoint.acknowledged = acknowledged
-        endpoint.largestWindow = TCPEndpoint.greatestWindow
-        endpoint.scale = 14
-        endpoint.marks = [.silent, .unsettled]
-        return endpoint
-    }
 }
 
+/// Claims. Until the sides have agreed, `ceiling` holds where what was seen of this side begins, up to `end`.
 extension TCPEndpoint {
-    /// Taken over a moment ago.
-    func isFresh(at now: Instant) -> Bool {
-        marks.contains(.unsettled) && Self.second(of: now) &- start < Self.settlingTime
+    /// How far beyond what was seen a side may have sent, or sends, and still continue it.
+    private static let claimSlack: UInt32 = 65_535
+    /// The most that is taken for seen without a gap.
+    private static let longestClaim: UInt32 = 1 << 24
+
+    /// Whether this segment lies where this side was seen to send.
+    func continuesClaim(_ s: TCPFields) -> Bool {
+        guard !marks.contains(.silent), s.dataLength <= Self.longestClaim else { return false }
+        let reach = end &- ceiling &+ 2 &* Self.claimSlack
+        return (s.sequence &+ s.dataLength).isWithin(reach, from: ceiling &- Self.claimSlack)
+    }
+
+    fileprivate mutating func claim(_ s: TCPFields, at now: Instant) {
+        if !continuesClaim(s) { beginClaim(at: s.sequence) }
+        if s.sequence.isBefore(ceiling) { ceiling = s.sequence }
+        if (s.sequence &+ s.dataLength).isAfter(end) { marks.remove(.fin) }
+        send(s, unseenBytes: 0)
+        if s.flags.contains(.syn) { advance(to: s.sequence &+ 1 &+ s.dataLength) }
+        if end &- ceiling > Self.longestClaim { ceiling = end &- Self.longestClaim }
+        acknowledged = s.acknowledgement
+        windowUnits = max(windowUnits, s.window)
+        noteTimestamp(of: s, at: now)
+    }
+
+    private mutating func beginClaim(at sequence: UInt32) {
+        marks.subtract([.silent, .fin, .timestamped, .gapped])
+        ceiling = sequence
+        end = sequence
+        windowUnits = 0
+    }
+
+    /// Whether this side has last acknowledged what the other was seen to send.
+    fileprivate func agrees(with other: TCPEndpoint) -> Bool {
+        guard !marks.contains(.silent), !other.marks.contains(.silent) else { return false }
+        return acknowledged.isWithin(other.end &- other.ceiling &+ Self.claimSlack, from: other.ceiling)
+    }
+
+    /// Makes bounds of what both sides have claimed, as `other` was before.
+    ///
+    /// The scale of windows is in SYN segments only, so it counts as 14, the most there is (RFC 7323 section 2.3); windows are
+    /// learnt as each side shows them.
+    fileprivate mutating func settleClaim(with other: TCPEndpoint) {
+        if other.acknowledged.isAfter(end) { marks.remove(.fin) }
+        if !other.acknowledged.isBefore(end) { marks.remove(.gapped) }
+        advance(to: other.acknowledged)
+        largestWindow = max(largestWindow, Self.leastLearntWindow)
+        ceiling = other.acknowledged &+ max(other.largestWindow, Self.leastLearntWindow)
+        if marks.contains(.fin), other.acknowledged == end { marks.insert(.finAcknowledged) }
     }
 }

@@ -21,8 +21,13 @@ extension TCPTracker {
             step = .judged(row, as: .invalidSequence, by: posture)
             if step.refusal != nil { return step }
         }
-        if state.handshake.stage == .none, isFarFetched(s, from: sender, to: receiver) { return step }
-        sender.send(s, unseenBytes: unseenBytes)
+        var ahead = unseenBytes
+        if state.windows == .learnt {
+            if isFarFetched(s, from: sender, to: receiver) { return step }
+            // A FIN beyond a gap may be forged: its number may be acknowledged, and then there is time to believe it.
+            if s.flags.contains(.fin), s.sequence.isAfter(sender.end) { ahead = max(ahead, 1) }
+        }
+        sender.send(s, unseenBytes: ahead)
         sender.acknowledge(s, to: &receiver, at: now)
         sender.noteTimestamp(of: s, at: now)
         state[side] = sender
@@ -32,11 +37,13 @@ extension TCPTracker {
     }
 
     /// Whether a connection that was taken over should learn nothing from this segment. The guess at its windows can admit
-    /// a good part of the sequence space; what is 16 MiB from all that was seen may be a forgery.
+    /// a good part of the sequence space; what is a window, or 16 MiB, from all that was seen may be a forgery. Nearer ones
+    /// move the bounds no further than these reach back.
     static func isFarFetched(_ s: TCPFields, from sender: TCPEndpoint, to receiver: TCPEndpoint) -> Bool {
-        let distance: UInt32 = 1 << 24
+        let distance = min(receiver.reach / 2, 1 << 24)
+        let distanceOfACK = min(sender.reach / 2, 1 << 24)
         return !s.sequence.isWithin(2 * distance, from: sender.end &- distance)
-            || !s.acknowledgement.isWithin(2 * distance, from: receiver.end &- distance)
+            || !s.acknowledgement.isWithin(2 * distanceOfACK, from: receiver.end &- distanceOfACK)
     }
 
     /// Lets the state follow a segment that was refused and passed all the same (tap mode, failure open, or a rule's drop

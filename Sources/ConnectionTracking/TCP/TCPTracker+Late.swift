@@ -27,11 +27,47 @@ extension TCPTracker {
         return step
     }
 
-    /// Whether a segment that passes on a connection that is over brings nothing new, so that it is to leave no trace. A FIN
-    /// that comes again renews the memory of the connection (RFC 9293 section 3.10.7.4): others will follow.
-    static func isLateOnClosed(_ state: TCPState, _ s: TCPFields, from side: Side) -> Bool {
-        state.hasWindows && !state.isUnlearnt && s.flags.contains(.ack) && s.flags.isDisjoint(with: .syn | .rst | .fin)
-            && state[side].repeats(s, to: state[side.opposite], within: 1 << 30)
+    /// The step of a segment on a connection that is over. Unless it opens another, what passes says of neither side that it has
+    /// sent or acknowledged more, and renews nothing: a connection that one side takes for closed, and the other does not, is soon
+    /// forgotten, whatever they go on sending. But a FIN that comes again in TIME-WAIT renews that (RFC 9293 section 3.10.7.4):
+    /// others will follow.
+    static func judgeOver(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion, _ unseenBytes: UInt32, _ idle: Instant.Span
+    ) -> TCPStep {
+        if isOpening(s) { return judge(&state, s, from: side, at: now, posture, unseenBytes, idle) }
+        var next = state
+        var step = judge(&next, s, from: side, at: now, posture, unseenBytes, idle)
+        if step.refusal != nil {
+            guard step.row == nil else { return step }
+            return .refused(.packetOnClosedConnection, .closed)
+        }
+        if step.reopened {
+            state = next
+            return step
+        }
+        // What is known of the opening tells its stragglers from others, and a window that a RST has overtaken what is under way.
+        state.handshake = next.handshake
+        if state.hasWindows {
+            state.low.ceiling = next.low.ceiling
+            state.high.ceiling = next.high.ceiling
+        }
+        step.isLate = !(state.phase == .timeWait && s.flags.contains(.fin))
+        return step
+    }
+
+    /// A segment with ACK, and without SYN or RST, of the side that opens anew what is over, and that does not acknowledge the
+    /// answer to its SYN: it can only be of the connection before. Its sender has given that up, so nothing of it is of use
+    /// any more but the last acknowledgement of the other side's FIN.
+    static func ofConnectionBefore(_ state: TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
+        let (sender, receiver) = (state[side], state[side.opposite])
+        let isLastACK =
+            state.hasWindows && receiver.marks.contains(.fin) && s.acknowledgement == receiver.end
+            && s.sequence == sender.end && s.dataLength == 0 && !s.flags.contains(.fin)
+        guard isLastACK else { return .refused(.packetOnClosedConnection, .closed) }
+        var step = TCPStep.passed
+        step.isLate = true
+        return step
     }
 }
 

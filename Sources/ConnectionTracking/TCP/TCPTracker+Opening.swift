@@ -143,10 +143,9 @@ extension TCPTracker {
             if side != state.handshake.opener { state.handshake.noteLateAnswer(s) }
             return .passed
         }
+        if state.isClaimed, !state.phase.isOver { return claim(&state, s, from: side, at: now) }
         let (sender, receiver) = (state[side], state[side.opposite])
-        if state.handshake.stage == .none {
-            if state.isUnlearnt, state.phase != .closed { return .passed }
-            if state.isUnlearnt { return adoptAnew(&state, s, from: side, opener: side.opposite, at: now) }
+        if state.handshake.stage == .none, state.hasWindows {
             return sender.fault(ofAcknowledging: s, sentBy: receiver).map { .refused(.invalidACK, $0) } ?? .passed
         }
         if state.hasWindows, let fault = sender.fault(ofPlacing: s, before: receiver) {

@@ -30,7 +30,7 @@ extension TCPTracker {
         var completion = TCPStep.passed
         complete(&next, at: now, &completion)
         var step = exchange(&next, s, from: side, at: now, posture, unseenBytes, idle: .seconds(1))
-        if step.refusal != nil { return state.hasWindows ? nil : step }
+        if step.refusal != nil { return state.hasWindows && !state.isHalfOpen ? nil : step }
         step.reopened = completion.reopened
         state = next
         return step
@@ -52,13 +52,13 @@ extension TCPTracker {
     private static func responderSegment(
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep? {
-        let isOfWindows = state.hasWindows && state.mayExchange(s, from: state.handshake.opener.opposite)
+        let isOfWindows = state.mayContinue(s, from: state.handshake.opener.opposite)
         guard state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) != nil else {
             return isOfWindows ? nil : challenge(&state, s)
         }
         // A forged SYN must not keep the windows of a living connection from what belongs to them; but guessed windows admit
         // by chance what answers a real one.
-        let isByChance = state.isUnsettled && isFarFetched(s, from: state.handshake.opener.opposite, in: state)
+        let isByChance = state.windows == .learnt && isFarFetched(s, from: state.handshake.opener.opposite, in: state)
         if isOfWindows, !state.isHalfOpen, state.handshake.stage == .syn, !isByChance { return nil }
         switch state.handshake.stage {
         case .syn: return earlyAnswer(&state, s)

@@ -3,8 +3,9 @@
 /// Sequence numbers that ICMP errors quote (RFC 5927 section 4.1).
 extension TCPTracker {
     /// Whether `side` may have a segment with this sequence number in flight: anything up to what it has sent, as far
-    /// back as the peer's window allows it to repeat, or a SYN of an opening.
+    /// back as the peer's window allows it to repeat, or a SYN of an opening. While the sides have not agreed nothing is known.
     public static func isPlausibleQuote(_ state: TCPState, sequence: UInt32, sentBy side: Side) -> Bool {
+        if state.isClaimed { return true }
         if state.hasWindows {
             let sender = state[side]
             let lowest = sender.lowest(within: state[side.opposite].reach)

@@ -4,8 +4,8 @@ import PacketWire
 
 /// RST segments (RFC 9293 section 3.10.7, RFC 5961 section 3).
 ///
-/// A RST ends the connection only at exactly the sequence that its receiver expects next: the sender's `end`, or, when what
-/// came before the RST was lost, the last acknowledgement. In SYN-SENT it does so by its acknowledgement of the SYN.
+/// A RST ends the connection only at exactly the sequence that its receiver expects next: the sender's `end` if nothing before
+/// it is missing, or the last acknowledgement. In SYN-SENT it does so by its acknowledgement of the SYN.
 /// Elsewhere inside the window it passes and changes nothing: the receiver answers with a challenge ACK, and the RST that
 /// answers this one has the exact number. So it does at a number that was expected a while ago.
 extension TCPTracker {
@@ -18,11 +18,32 @@ extension TCPTracker {
                 ? resetByOpener(&state, s, at: now) : resetByResponder(&state, s, at: now)
             if isPassed { return .passed }
         }
+        if state.isHalfOpen, state.windows != .none, side == state.handshake.opener {
+            return answersChallenge(state, s, from: side) ? .passed : .refused(.packetOnClosedConnection, .closed)
+        }
+        if state.isClaimed { return resetOfClaim(&state, s, from: side) }
         guard state.hasWindows else {
             let isAnswer = side != state.handshake.opener && s.flags.contains(.ack)
             return .refused(isAnswer && state.phase == .synSent ? .invalidACK : .invalidSequence, .outsideOpening)
         }
         return resetInWindow(&state, s, from: side)
+    }
+
+    /// The side that opens anew what is over has nothing to reset of it, unless the other has not forgotten it: this one
+    /// answers the SYN with an acknowledgement, and a RST at that number clears the way (RFC 9293 section 3.5.1).
+    private static func answersChallenge(_ state: TCPState, _ s: TCPFields, from side: Side) -> Bool {
+        s.sequence == state[side.opposite].acknowledged
+    }
+
+    /// Before the two sides have agreed, a RST ends the connection at what its receiver itself has said that it expects;
+    /// any other passes and changes nothing, for nothing is known that would refuse it.
+    private static func resetOfClaim(_ state: inout TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
+        let receiver = state[side.opposite]
+        if !receiver.marks.contains(.silent), s.sequence == receiver.acknowledged, !state.isHalfOpen {
+            state.phase = .closed
+            state[side].marks.insert(.reset)
+        }
+        return .passed
     }
 
     /// Whether the RST belongs to the opening, which it then ends.
@@ -35,10 +56,12 @@ extension TCPTracker {
             return state.phase == .closed
                 && (refusesSYN || handshake.mayPlaceOfOpener(s.sequence))
         }
-        if handshake.offer.isNext(s.sequence) || (refusesSYN && handshake.stage == .crossed) {
+        // Whether the data of a SYN was taken is not known (RFC 7413 section 4.2): its end may be ahead of what is expected.
+        if s.sequence == handshake.offer.isn &+ 1 || (refusesSYN && handshake.stage == .crossed) {
             state.abandonOpening(by: handshake.opener, at: now)
             return true
         }
+        if handshake.offer.isNext(s.sequence) { return true }
         if handshake.offer.isNextOfOther(s.sequence) {
             return state.handshake.offer.withdraw(handshake.offer.otherISN)
         }
@@ -70,8 +93,7 @@ extension TCPTracker {
     private static func resetInWindow(_ state: inout TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
         let sender = state[side]
         let receiver = state[side.opposite]
-        if state.isUnlearnt { return .passed }
-        if s.sequence == sender.end || s.sequence == receiver.acknowledged {
+        if sender.isNext(s.sequence, for: receiver) {
             if !state.isHalfOpen, state.phase != .timeWait {
                 state.phase = .closed
                 state[side].marks.insert(.reset)

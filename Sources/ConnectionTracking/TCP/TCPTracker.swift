@@ -24,30 +24,12 @@ public enum TCPTracker {
         _ posture: AntiEvasion, unseenBytes: UInt32 = 0, idle: Instant.Span = .zero
     ) -> TCPStep {
         guard state.isConsistent else { return .refused(.internalStatesError, .inconsistent) }
-        let isOver = state.phase.isOver
-        let isLate = isOver && isLateOnClosed(state, s, from: side)
-        var step =
-            isLate
-            ? judgeOnCopy(state, s, from: side, at: now, posture, unseenBytes, idle)
+        return state.phase.isOver
+            ? judgeOver(&state, s, from: side, at: now, posture, unseenBytes, idle)
             : judge(&state, s, from: side, at: now, posture, unseenBytes, idle)
-        if isOver, step.refusal != nil, step.row == nil {
-            step.refusal = .packetOnClosedConnection
-            step.fault = .closed
-        }
-        return step
     }
 
-    private static func judgeOnCopy(
-        _ state: TCPState, _ s: TCPFields, from side: Side, at now: Instant,
-        _ posture: AntiEvasion, _ unseenBytes: UInt32, _ idle: Instant.Span
-    ) -> TCPStep {
-        var copy = state
-        var step = judge(&copy, s, from: side, at: now, posture, unseenBytes, idle)
-        step.isLate = true
-        return step
-    }
-
-    private static func judge(
+    static func judge(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
         _ posture: AntiEvasion, _ unseenBytes: UInt32, _ idle: Instant.Span
     ) -> TCPStep {
@@ -74,18 +56,18 @@ public enum TCPTracker {
         {
             return step
         }
+        if state.isHalfOpen, state.windows != .none, side == state.handshake.opener {
+            return ofConnectionBefore(state, s, from: side)
+        }
         guard state.hasWindows else {
+            if state.isClaimed {
+                return state.phase == .closed
+                    ? onClosedClaim(state, s, from: side) : claim(&state, s, from: side, at: now)
+            }
             return straggler(&state, s, from: side)
                 ?? .refused(refusalWithoutWindows(state, s, from: side), .outsideOpening)
         }
-        if state.isUnlearnt, !state[side].marks.contains(.reset) {
-            learn(&state, s, from: side, at: now)
-            return .passed
-        }
         if state.phase == .closed, state[side].marks.contains(.reset), !state[side].mayFollowReset(s) {
-            if state.isUnlearnt, state[side].isFresh(at: now) {
-                return adoptAnew(&state, s, from: side, opener: state.opener, at: now)
-            }
             let isOfOpening = state.handshake.stage != .completed
             return (isOfOpening ? straggler(&state, s, from: side) : nil)
                 ?? .refused(.packetOnClosedConnection, .closed)

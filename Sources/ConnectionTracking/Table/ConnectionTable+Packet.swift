@@ -22,6 +22,12 @@ extension ConnectionTable {
             openingMAC: entries[Int(index)].connection.openingMAC)
     }
 
+    /// The direction in which packets of this side go.
+    public mutating func direction(of index: ConnectionIndex, from side: Side) -> Direction {
+        let entries = entries.span
+        return entries[Int(index)].connection.direction(of: side)
+    }
+
     /// What the rules said about packets of this side.
     public mutating func decision(of index: ConnectionIndex, for side: Side) -> CachedRuleDecision {
         let entries = entries.span

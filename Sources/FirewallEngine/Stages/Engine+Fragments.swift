@@ -39,6 +39,8 @@ extension Engine {
     private mutating func judgeFirst(_ p: inout Inspection) -> Finding? {
         if p.headers.transportCutByFragmentation { return Finding(.unreadableProtocolHeader, .malformed) }
         p.unseenBytes = UInt32(UInt16.max) - min(UInt32(UInt16.max), p.headers.length)
+        // Nobody has seen the whole of its checksum. No stack sends a RST in fragments.
+        p.isDisbelieved = p.headers.tcp.flags.contains(.rst)
         return judgeWhatIsThere(&p)
     }
 

@@ -14,7 +14,7 @@ extension Engine {
             vacate(&p, i)
             return judgeUnknown(&p, .icmpRequest, packet)
         }
-        switch stepICMP(&p, i, side, isReply: isReply) {
+        switch isMisdirected(&p, i, side) && !isReply ? .opening : stepICMP(&p, i, side, isReply: isReply) {
         case .unsolicitedReply: return judgeUnknown(&p, .icmpReply, packet)
         case .opening:
             ask(&p)

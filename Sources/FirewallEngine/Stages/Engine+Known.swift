@@ -33,9 +33,16 @@ extension Engine {
         let refusal = known.refusal
         guard refusal.isRefused, let cause = refusal.cause(for: &p) else { return .goesOn }
         // Of datagrams only those of the side that was asked: they tell its answers from what it begins itself.
-        if p.headers.transport != .udp || side != table[i].opener { table[i].lastSeen = p.now }
+        if !p.leavesNoTrace, p.headers.transport != .udp || side != table[i].opener { table[i].lastSeen = p.now }
         let reason = DropReason(rawValue: refusal.reason) ?? .internalStatesError
         return .refused(Finding(reason, cause, rule: refusal.rule, note: .refusedConnection))
+    }
+
+    /// Whether a packet comes in that its sender's packets go out for: their sender is inside, and this one was forged outside.
+    /// Through the loopback interface each goes out and comes in. Nothing follows from one that goes out: between two inside
+    /// interfaces the packets of both sides do.
+    mutating func isMisdirected(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Bool {
+        p.direction == .incoming && !p.isLoopback && table.direction(of: i, from: side) == .outgoing
     }
 
     /// Judges a connection's opening by the policy now in force, with what is stored of it.

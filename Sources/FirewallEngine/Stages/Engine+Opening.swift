@@ -18,7 +18,7 @@ extension Engine {
 
     /// Puts an admitted opening into the table, with what the rules said of it.
     mutating func insert(_ p: inout Inspection, _ opening: Connection) -> Finding? {
-        if p.isRehearsal { return shortage(&p, opening, replaces: false) }
+        if p.leavesNoTrace { return shortage(&p, opening, replaces: false) }
         do {
             let i = try table.insert(opening, at: p.now)
             cache(&p, i, opening.opener)
@@ -33,7 +33,7 @@ extension Engine {
 
     /// Opens a connection anew that is over: the limits are asked as for another one.
     mutating func reopen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        if p.isRehearsal {
+        if p.leavesNoTrace {
             var opening = newConnection(&p, KeyedPacket(key: table[i].key, sender: side))
             opening.tcp = TCPTracker.open(p.headers.tcp, from: side, at: p.now)
             return shortage(&p, opening, replaces: true)
@@ -43,6 +43,7 @@ extension Engine {
         } catch {
             return Finding(error)
         }
+        table[i].openingDirection = p.direction
         table[i].openingInterface = p.interface
         table[i].openingMAC = p.headers.sourceMAC
         table[i].isOwnTraffic = p.isOwnTraffic
@@ -74,7 +75,7 @@ extension Engine {
     /// report the same reason instead of a new Out Of Connection each. What would let it pass is asked first: afterwards it
     /// is a known one.
     mutating func rememberRefused(_ p: inout Inspection, _ opening: Connection, _ finding: Finding) {
-        guard !p.isRehearsal, overrides(finding) != nil else { return }
+        guard !p.leavesNoTrace, overrides(finding) != nil else { return }
         explain(&p, finding)
         var refused = opening
         refused.refusal = Refusal(finding, remedy: p.remedy)
@@ -83,7 +84,7 @@ extension Engine {
 
     /// Gives an entry up for an opening of its own that takes its place.
     mutating func vacate(_ p: inout Inspection, _ i: ConnectionIndex) {
-        if !p.isRehearsal { table.remove(i) }
+        if !p.leavesNoTrace { table.remove(i) }
     }
 }
 

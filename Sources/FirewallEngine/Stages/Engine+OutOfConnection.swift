@@ -25,10 +25,7 @@ extension Engine {
         let (action, row) = outOfConnectionRow(&p)
         guard action.drops else {
             if action == .log { p.notices.insert(.outOfConnection) }
-            guard p.direction == .outgoing, p.headers.tcp.dataLength > 0, let opener = openerOfOutgoing(&p) else {
-                return nil
-            }
-            return adopt(&p, packet, opener: opener)
+            return resume(&p, packet)
         }
         return refuseOutOfConnection(&p, packet, action, row)
     }
@@ -80,11 +77,6 @@ extension Engine {
         return openerByRules(&p, p.packet.sender)
     }
 
-    /// Of what this host sends in no known connection: itself, but for a port on which it listens.
-    private mutating func openerOfOutgoing(_ p: inout Inspection) -> Side? {
-        localListener(&p) == .none ? p.packet.sender : openerByRules(&p, p.packet.sender)
-    }
-
     /// The strictest row that speaks of this packet, and that row where it drops the packet; none speaks of the rest, which is
     /// refused.
     private mutating func outOfConnectionRow(_ p: inout Inspection) -> (action: PostureAction, cause: Cause?) {
@@ -109,33 +101,47 @@ extension Engine {
         return (action ?? .deny, cause)
     }
 
-    /// The side whose SYN the rules would have admitted: the sender's own direction first, then the other. Where a local
-    /// socket listens on the port of this host's end, the connection came to it, whatever the rules say of connections from it.
-    private mutating func openerByRules(_ p: inout Inspection, _ side: Side) -> Side? {
-        let responder = localListener(&p)
+    /// The side that may have opened the connection, and whose SYN the rules would have admitted.
+    ///
+    /// A port of this host that listens was not opened from. Nor, most likely, was one to which nobody listens opened to, so
+    /// that the host's own direction is asked first; where nothing is known of this host's ports, that of the packet.
+    private mutating func openerByRules(_ p: inout Inspection, _ sender: Side) -> Side? {
+        let isOfHost = ownSides(&p)
+        let senderListens = isOfHost.sender && listeningPorts.contains(tcp: p.headers.sourcePort)
+        let receiverListens = isOfHost.receiver && listeningPorts.contains(tcp: p.headers.destinationPort)
+        if senderListens != receiverListens {
+            return admitsOpening(&p, bySender: receiverListens) ? (receiverListens ? sender : sender.opposite) : nil
+        }
+        let senderFirst = isOfHost.sender || !isOfHost.receiver || !listeningPorts.knowsTCP
+        if admitsOpening(&p, bySender: senderFirst) { return senderFirst ? sender : sender.opposite }
+        return admitsOpening(&p, bySender: !senderFirst) ? (senderFirst ? sender.opposite : sender) : nil
+    }
+
+    /// Which sides of the connection are this host.
+    private mutating func ownSides(_ p: inout Inspection) -> (sender: Bool, receiver: Bool) {
+        switch p.metadata.hook {
+        case .prerouting, .input: (p.isLoopback, true)
+        case .output, .postrouting: (true, p.isLoopback)
+        case .forward, .none, .unknown: (false, false)
+        }
+    }
+
+    /// Whether the rules would admit the SYN of one side, seen where this packet is; through the loopback interface it goes out
+    /// and comes in.
+    private mutating func admitsOpening(_ p: inout Inspection, bySender: Bool) -> Bool {
         var s = subject(&p)
         s.flags = .syn
-        if responder != .sender, admits(&p, s) { return side }
-        guard responder != .receiver else { return nil }
-        s.direction = s.direction.opposite
-        swap(&s.source, &s.destination)
-        swap(&s.sourcePort, &s.destinationPort)
-        s.sourceMAC = p.headers.destinationMAC
-        s.destinationMAC = p.headers.sourceMAC
-        return admits(&p, s) ? side.opposite : nil
-    }
-
-    /// Which end of the packet a local socket listens at.
-    private enum ListeningEnd {
-        case none, sender, receiver
-    }
-
-    private mutating func localListener(_ p: inout Inspection) -> ListeningEnd {
-        guard p.metadata.hook != .forward, p.metadata.hook != .none else { return .none }
-        if p.direction == .incoming {
-            return listeningPorts.contains(tcp: p.headers.destinationPort) ? .receiver : .none
+        if !bySender {
+            s.direction = s.direction.opposite
+            swap(&s.source, &s.destination)
+            swap(&s.sourcePort, &s.destinationPort)
+            s.sourceMAC = p.headers.destinationMAC
+            s.destinationMAC = p.headers.sourceMAC
         }
-        return listeningPorts.contains(tcp: p.headers.sourcePort) ? .sender : .none
+        guard admits(&p, s) else { return false }
+        guard p.isLoopback else { return true }
+        s.direction = s.direction.opposite
+        return admits(&p, s)
     }
 
     private mutating func admits(_ p: inout Inspection, _ s: RuleSubject) -> Bool {
@@ -148,9 +154,20 @@ extension Engine {
         }
     }
 
-    /// Takes a connection over in mid-stream: windows are learnt from both sides.
+    /// Takes a connection over in mid-stream: windows are learnt from both sides. A RST ends it, and leaves nothing to take over.
     private mutating func adopt(_ p: inout Inspection, _ packet: KeyedPacket, opener: Side) -> Finding? {
-        insert(&p, midstream(&p, packet, opener: opener))
+        p.headers.tcp.flags.contains(.rst) ? nil : insert(&p, midstream(&p, packet, opener: opener))
+    }
+
+    /// What this host goes on sending on a connection that was forgotten passes by the posture; so that it is answered, the
+    /// connection is taken over where a cold start would do so, and no computer has more of them by that than its limit.
+    private mutating func resume(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
+        guard p.direction == .outgoing, p.headers.tcp.dataLength > 0, let opener = openerOfOlder(&p) else { return nil }
+        var opening = midstream(&p, packet, opener: opener)
+        opening.tcp = TCPTracker.open(p.headers.tcp, from: opener, at: p.now)
+        let shortage = table.shortage(for: opening, replaces: true)
+        if shortage.contains(.incoming) || shortage.contains(.outgoing) { return nil }
+        return adopt(&p, packet, opener: opener)
     }
 
     mutating func midstream(

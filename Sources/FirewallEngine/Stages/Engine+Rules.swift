@@ -84,7 +84,7 @@ extension Engine {
     /// Keeps the answer for this side; where the flags in the packet led to another answer than the one kept, that one
     /// stays, for it is the one of most packets. What was said of the agent's own packet holds for no other.
     mutating func cache(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
-        guard !p.isRehearsal, !p.isOwnTraffic, mayBeCached(&p, i) else { return }
+        guard !p.leavesNoTrace, !p.isOwnTraffic, mayBeCached(&p, i) else { return }
         var cached = table.decision(of: i, for: side)
         let isCurrent = isCurrent(cached, &p)
         let agrees =

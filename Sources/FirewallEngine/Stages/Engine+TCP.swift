@@ -17,9 +17,7 @@ extension Engine {
         case .goesOn: break
         }
         if p.isLoopback, table[i].key.isOfOneEndpoint { return judgeOfOneEndpoint(&p, i, side) }
-        if isOpening && TCPTracker.needsAdmission(table[i].tcp, p.headers.tcp, from: side) {
-            return judgeFurtherOpening(&p, i, side)
-        }
+        if isOpening && needsAdmission(&p, i, side) { return judgeFurtherOpening(&p, i, side) }
         return flagTraits(&p, i, side) ?? track(&p, i, side)
     }
 
@@ -27,12 +25,20 @@ extension Engine {
     private mutating func judgeAgain(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         ask(&p)
         if let finding = refusalByRules(&p), overrides(finding) == nil {
-            table[i].lastSeen = p.now
+            if !p.leavesNoTrace { table[i].lastSeen = p.now }
             return finding
         }
         let packet = KeyedPacket(key: table[i].key, sender: side)
         vacate(&p, i)
         return judgeUnknown(&p, .tcp, packet)
+    }
+
+    /// Whether a pure SYN has to be put to the rules of its own direction. The side that it comes from is not enough: on its way
+    /// through the loopback interface one SYN goes out and comes in, and a router may see that of somebody outside come from
+    /// inside, where it was forged.
+    private mutating func needsAdmission(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Bool {
+        p.direction != table[i].openingDirection
+            || TCPTracker.needsAdmission(table[i].tcp, p.headers.tcp, from: side)
     }
 
     /// A pure SYN against the opener's direction, or on a connection that is over, is an opening of its own: the rules of its
@@ -41,7 +47,7 @@ extension Engine {
         let isOver = table[i].tcp.phase.isOver
         let refusal = refusalByRules(&p) ?? flagTraits(&p) ?? (isOver ? reopen(&p, i, side) : nil)
         guard let finding = refusal else { return track(&p, i, side) }
-        guard isOver, !p.isRehearsal, overrides(finding) != nil else {
+        guard isOver, !p.leavesNoTrace, overrides(finding) != nil else {
             follow(&p, i, side, finding)
             return finding
         }
@@ -56,7 +62,7 @@ extension Engine {
     /// lasts as that of any connection until it closes.
     private mutating func judgeOfOneEndpoint(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         if let finding = flagTraits(&p) { return finding }
-        guard !p.isRehearsal else { return nil }
+        guard !p.leavesNoTrace else { return nil }
         if p.headers.tcp.flags.contains(.syn) {
             table[i].tcp = TCPTracker.open(p.headers.tcp, from: side, at: p.now)
         } else if !p.headers.tcp.flags.isDisjoint(with: .fin | .rst) {
@@ -76,7 +82,8 @@ extension Engine {
 
     /// One step of the state machine, and what follows from it for the table and the limits.
     private mutating func track(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        let step = p.isRehearsal ? rehearseStep(&p, i, side) : step(&p, i, side)
+        if isMisdirected(&p, i, side), !p.headers.tcp.flags.contains(.syn), table[i].tcp.isClaimed { return nil }
+        let step = p.leavesNoTrace ? rehearseStep(&p, i, side) : step(&p, i, side)
         guard let refusal = step.refusal else {
             if let logged = step.logged { p.notices.insert(DropReason(logged)) }
             if step.isLate { count(&p, i, side) } else { seen(&p, i, side) }
@@ -84,7 +91,7 @@ extension Engine {
         }
         if mayFollowFromUnseen(step, &p, i) || isOfOlderOpening(step, &p, i, side) { return catchUp(&p, i, side) }
         let finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
-        if !p.isRehearsal { table.recordChange(of: i) }
+        if !p.leavesNoTrace { table.recordChange(of: i) }
         follow(&p, i, side, finding)
         return finding
     }
@@ -103,19 +110,19 @@ extension Engine {
     mutating func follow(
         _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding
     ) {
-        guard !p.isRehearsal, overrides(finding) != nil else { return }
+        guard !p.leavesNoTrace, overrides(finding) != nil else { return }
         explain(&p, finding)
         TCPTracker.follow(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
-        seen(&p, i, side)
+        if table[i].tcp.phase.isOver { count(&p, i, side) } else { seen(&p, i, side) }
     }
 
     /// A packet that passes and renews nothing.
     private mutating func count(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
-        if !p.isRehearsal { table[i].count(bytes: p.headers.length, from: side) }
+        if !p.leavesNoTrace { table[i].count(bytes: p.headers.length, from: side) }
     }
 
     mutating func seen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
-        if p.isRehearsal { return }
+        if p.leavesNoTrace { return }
         table.noteSeen(i, from: side, direction: p.direction, bytes: p.headers.length, at: p.now)
     }
 
@@ -142,7 +149,7 @@ extension Engine {
     mutating func rememberRefusedOpening(
         _ p: inout Inspection, _ packet: KeyedPacket, _ finding: Finding
     ) {
-        guard !p.isRehearsal, overrides(finding) != nil, TCPTracker.isOpening(p.headers.tcp) else { return }
+        guard !p.leavesNoTrace, overrides(finding) != nil, TCPTracker.isOpening(p.headers.tcp) else { return }
         var opening = newConnection(&p, packet)
         opening.tcp = TCPTracker.open(p.headers.tcp, from: packet.sender, at: p.now)
         rememberRefused(&p, opening, finding)

@@ -16,7 +16,8 @@ extension Engine {
         case .refused(let finding): return finding
         case .goesOn: break
         }
-        if !p.isRehearsal { table.stepUDP(i, from: side, bytes: p.headers.length, at: p.now) }
+        if isMisdirected(&p, i, side), let finding = findingOfUnsolicitedUDP(&p) { return finding }
+        if !p.leavesNoTrace { table.stepUDP(i, from: side, bytes: p.headers.length, at: p.now) }
         return nil
     }
 
@@ -39,7 +40,10 @@ extension Engine {
 
     /// A datagram to a group that claims to be this host's own, with the ports of an exchange that this host may well have
     /// with the group (multicast DNS uses one port for all): only what admits unsolicited ones lets it in.
-    mutating func judgeFalseSource(_ p: inout Inspection) -> Finding? {
+    mutating func judgeFalseSource(_ p: inout Inspection) -> Finding? { findingOfUnsolicitedUDP(&p) }
+
+    /// What keeps out a datagram that comes in and can be the answer to none.
+    private mutating func findingOfUnsolicitedUDP(_ p: inout Inspection) -> Finding? {
         let isAdmitted = p.ruling.outcome == .forceAllow || hot.udpAdmitsAllowed || !p.isSubject(to: .udpAdmit)
         return refusalByRules(&p) ?? (isAdmitted ? nil : Finding(.unsolicitedUDP, .udpAdmit))
     }

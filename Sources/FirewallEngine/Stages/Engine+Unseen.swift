@@ -34,11 +34,11 @@ extension Engine {
             && TCPTracker.mayFollowRepeatedSYN(table[i].tcp, p.headers.tcp, from: side)
     }
 
-    /// Learns the connection's windows anew from this segment. A RST that is out of the windows known passes and changes
+    /// Learns the connection's windows anew, beginning with this segment. A RST that is out of the windows known passes and changes
     /// nothing: its receiver knows better whether to believe it (RFC 5961 section 3).
     mutating func catchUp(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
-        guard !p.isRehearsal, !p.headers.tcp.flags.contains(.rst) else { return nil }
-        table[i].tcp = TCPTracker.adopt(p.headers.tcp, from: side, opener: table[i].tcp.opener, at: p.now)
+        guard !p.leavesNoTrace, !p.headers.tcp.flags.contains(.rst) else { return nil }
+        TCPTracker.relearn(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
         seen(&p, i, side)
         return nil
     }

@@ -90,14 +90,17 @@ enum SanityCheck {
         }
     }
 
+    /// A wrong checksum is refused where the policy says so. Elsewhere its receiver discards the segment, so it must move no
+    /// connection here either. What the kernel has verified, or let a device verify, is not summed up again for that.
     private static func findingOfChecksum(
         _ p: inout Inspection, _ bytes: RawSpan, _ hot: inout HotSettings
     ) -> Finding? {
         let row = hot.posture.checksum
-        guard row != .allow || hot.verifiesChecksum, p.headers.transport == .tcp, !p.metadata.checksumNotReady,
-            !p.metadata.isSegmentationOffload, !p.headers.fragment.isFragment,
+        guard p.metadata.checksumNotVerified || row != .allow || hot.verifiesChecksum, p.headers.transport == .tcp,
+            !p.metadata.checksumNotReady, !p.metadata.isSegmentationOffload, !p.headers.fragment.isFragment,
             !TransportChecksum.isValid(bytes, p.headers)
         else { return nil }
+        p.isDisbelieved = p.metadata.checksumNotVerified
         if row.drops, p.isSubject(to: .checksumRow) { return Finding(.invalidChecksum, .checksumRow, posture: row) }
         if hot.verifiesChecksum, p.isSubject(to: .checksumSetting) {
             return Finding(.invalidChecksum, .checksumSetting)
