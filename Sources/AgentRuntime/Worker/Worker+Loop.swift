@@ -67,9 +67,9 @@ extension Worker {
 
     /// Lets the kernel have the whole pages among unused memory.
     private static func giveBack(_ memory: UnsafeMutableRawBufferPointer) {
-        guard let start = unsafe memory.baseAddress else { return }
+        guard let start = memory.baseAddress else { return }
         let page = sysconf(Int32(_SC_PAGESIZE))
-        let (first, end) = unsafe (UInt(bitPattern: start), UInt(bitPattern: start) + UInt(memory.count))
+        let (first, end) = (UInt(bitPattern: start), UInt(bitPattern: start) + UInt(memory.count))
         let aligned = (first + UInt(page) - 1) / UInt(page) * UInt(page)
         guard aligned < end else { return }
         _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: aligned), Int(end - aligned), Int32(MADV_DONTNEED))
