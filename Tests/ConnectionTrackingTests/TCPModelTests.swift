@@ -10,9 +10,12 @@ import Testing
 /// The bounds are six standard deviations and more from what a hundred runs showed on average.
 @Suite("TCP: model")
 struct TCPModelTests {
-    /// Every run sees other conversations. Set to the seed that a failure names to repeat that one.
-    private static let repeated = ProcessInfo.processInfo.environment["TCP_MODEL_SEED"].flatMap(UInt64.init)
-    private static let seed = repeated ?? UInt64.random(in: 0...UInt64.max)
+    private static let environment = ProcessInfo.processInfo.environment
+    /// Set to the seed that a failure names to repeat that one.
+    private static let repeated = environment["TCP_MODEL_SEED"].flatMap(UInt64.init)
+    /// The same conversations each time; others in each round of `make model`.
+    private static let seed =
+        repeated ?? (environment["TCP_MODEL_RANDOM"] == nil ? 1 << 40 : UInt64.random(in: 0...UInt64.max))
 
     @Test("nothing that two real stacks say to each other over a bad path is refused", arguments: 0..<4)
     func conversations(block: UInt64) {

@@ -56,7 +56,8 @@ extension TCPEndpoint {
         let limit = sender.limitOfAcknowledgement
         if s.acknowledgement.isAfter(limit) { return .acknowledgesUnsent }
         if s.acknowledgement.isBefore(sender.lowest(within: reach)) { return .acknowledgesTooOld }
-        return s.sackBlockCount > 0 && s.sackHighest.isAfter(limit) ? .selectivelyAcknowledgesUnsent : nil
+        guard s.sackBlockCount > 0, s.sackHighest.isAfter(s.acknowledgement) else { return nil }
+        return s.sackHighest.isAfter(limit) ? .selectivelyAcknowledgesUnsent : nil
     }
 }
 
@@ -78,6 +79,13 @@ extension TCPEndpoint {
         guard !marks.contains(.fin), !sequence.isBefore(end) else { return }
         advance(to: sequence)
         marks.insert(.fin)
+    }
+
+    /// What has overtaken the opening, and was seen before it, counts where it lies within the first window.
+    mutating func takeClaim(of earlier: TCPEndpoint) {
+        guard !earlier.marks.contains(.silent), earlier.end.isAfter(end), !earlier.end.isAfter(ceiling &+ 1) else { return }
+        advance(to: earlier.end)
+        if earlier.marks.contains(.fin) { marks.insert(.fin) }
     }
 
     mutating func advance(to sequence: UInt32) {

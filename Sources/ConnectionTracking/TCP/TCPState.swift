@@ -103,6 +103,7 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
 extension TCPState {
     /// The handshake is complete: its connection takes the place of what was before.
     mutating func establish(at now: Instant) {
+        let claims = isClaimed ? (low, high) : nil
         var openerEndpoint = handshake.openerEndpoint
         var responderEndpoint = handshake.responderEndpoint
         openerEndpoint.timestampSecond = TCPEndpoint.second(of: now)
@@ -113,6 +114,10 @@ extension TCPState {
         handshake.stage = .completed
         opener = handshake.opener
         phase = .established
+        guard let claims else { return }
+        low.takeClaim(of: claims.0)
+        high.takeClaim(of: claims.1)
+        advancePhase()
     }
 
     /// Moves on from the FINs seen and acknowledged so far.
