@@ -58,7 +58,8 @@ struct StatusText {
             return line(
                 place == 0 ? "events" : "",
                 "\(output.name) \(output.target) (\(output.format)): written \(output.written.grouped), pending "
-                    + "\(output.pending.grouped), lost \(output.lost.grouped); records \(output.records.grouped)\(merged)")
+                    + "\(output.pending.grouped), lost \(output.lost.grouped); records \(output.records.grouped)\(merged)"
+            )
         }
     }
 

@@ -83,7 +83,9 @@ extension TCPEndpoint {
 
     /// What has overtaken the opening, and was seen before it, counts where it lies within the first window.
     mutating func takeClaim(of earlier: TCPEndpoint) {
-        guard !earlier.marks.contains(.silent), earlier.end.isAfter(end), !earlier.end.isAfter(ceiling &+ 1) else { return }
+        guard !earlier.marks.contains(.silent), earlier.end.isAfter(end), !earlier.end.isAfter(ceiling &+ 1) else {
+            return
+        }
         advance(to: earlier.end)
         if earlier.marks.contains(.fin) { marks.insert(.fin) }
     }

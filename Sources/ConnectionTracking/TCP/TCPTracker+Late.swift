@@ -80,6 +80,7 @@ extension TCPEndpoint {
         return !last.isAfter(end) && !last.isBefore(lowest(within: past))
             && !s.acknowledgement.isAfter(acknowledged)
             && !s.acknowledgement.isBefore(receiver.lowest(within: past))
-            && (s.sackBlockCount == 0 || !s.sackHighest.isAfter(receiver.limitOfAcknowledgement))
+            && (s.sackBlockCount == 0 || !s.sackHighest.isAfter(s.acknowledgement)
+                || !s.sackHighest.isAfter(receiver.limitOfAcknowledgement))
     }
 }
