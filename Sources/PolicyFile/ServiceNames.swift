@@ -4,14 +4,11 @@ import FirewallPolicy
 
 /// The names that services(5) gives to ports. A name stands for its port in every transport that has ports; where one line
 /// has it as its name and another as an alias, the alias does not count.
-package struct ServiceNames: Sendable {
+struct ServiceNames: Sendable {
     private var ports: [String: [PortRange]] = [:]
 
-    /// A host without the file.
-    package init() {}
-
     /// Reads the bytes of the file; a line that is none of its form is nothing.
-    package init(_ bytes: [UInt8]) {
+    init(_ bytes: [UInt8]) {
         var aliases: [String: Set<UInt16>] = [:]
         var names: [String: Set<UInt16>] = [:]
         for line in bytes.split(separator: UInt8(ascii: "\n")) {
@@ -35,9 +32,21 @@ package struct ServiceNames: Sendable {
         return UInt16(parts[0])
     }
 
+    fileprivate init(_ surroundings: Surroundings) {
+        self.init((try? surroundings.read(Surroundings.services)) ?? [])
+    }
+
     var isEmpty: Bool { ports.isEmpty }
 
     var names: some Sequence<String> { ports.keys }
 
     func ports(of name: String) -> [PortRange]? { ports[name] }
+}
+
+/// The names of the host, read once and only if a policy uses one: what is read belongs to the policy, and is kept with it.
+final class HostServices {
+    private let surroundings: Surroundings
+    private(set) lazy var names = ServiceNames(surroundings)
+
+    init(_ surroundings: Surroundings) { self.surroundings = surroundings }
 }

@@ -4,22 +4,20 @@ import FirewallPolicy
 
 /// What a policy asks of the host while it is read. Tests and the fuzzer give their own.
 package struct Surroundings: Sendable {
-    /// The bytes of a list file.
+    /// The bytes of a list file, or of the services.
     package var read: @Sendable (_ path: String) throws(FileFault) -> [UInt8]
     /// Whether the host knows rules for this time zone (an IANA name).
     package var knowsTimeZone: @Sendable (_ name: String) -> Bool
 
-    /// The names that the host has for ports.
-    package var services: @Sendable () -> ServiceNames
+    /// Where the host has its names of ports (services(5)).
+    static let services = "/etc/services"
 
     package init(
         read: @escaping @Sendable (_ path: String) throws(FileFault) -> [UInt8],
-        knowsTimeZone: @escaping @Sendable (_ name: String) -> Bool,
-        services: @escaping @Sendable () -> ServiceNames = { ServiceNames() }
+        knowsTimeZone: @escaping @Sendable (_ name: String) -> Bool
     ) {
         self.read = read
         self.knowsTimeZone = knowsTimeZone
-        self.services = services
     }
 
     /// This host. List files may be 64 MiB long: three million addresses.
@@ -29,10 +27,6 @@ package struct Surroundings: Sendable {
             guard let path = TimeZoneName.named(name).zoneinfoPath else { return false }
             guard let bytes = try? readFile(path, atMost: 1 << 20) else { return false }
             return (try? TimeZoneRules(tzif: bytes)) != nil
-        },
-        services: {
-            guard let bytes = try? readFile("/etc/services", atMost: 4 << 20) else { return ServiceNames() }
-            return ServiceNames(bytes)
         })
 }
 

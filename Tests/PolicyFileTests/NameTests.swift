@@ -49,7 +49,7 @@ struct ServiceNameTests {
 
     @Test("This host's are read")
     func host() {
-        #expect(Surroundings.host.services().ports(of: "https")?.texts == ["443"])
+        #expect(HostServices(.host).names.ports(of: "https")?.texts == ["443"])
     }
 
     @Test("Where there are none, the error says whose they are")

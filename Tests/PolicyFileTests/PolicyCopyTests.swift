@@ -46,6 +46,23 @@ struct PolicyCopyTests {
         #expect(copy.epoch == 7 && copy.since == 1_764_064_800)
     }
 
+    @Test("has the services by which it names ports, and only then")
+    func services() throws {
+        let folder = try Folder()
+        for (port, isNamed) in [("https", true), ("443", false)] {
+            let rule = "{ name: A, action: allow, direction: incoming, protocol: tcp, destination: { ports: \(port) } }"
+            try folder.write("version: 1\nrules: [\(rule)]\n", to: "policy.yaml")
+            try copy(folder)
+            let text = String(decoding: try readFile("\(folder.path)/kept", atMost: 1 << 20), as: UTF8.self)
+            #expect(text.contains("\nlist ") == isNamed)
+            let again = try PolicyCopy(path: "\(folder.path)/kept").read().get()
+            #expect(again.portLists.map(\.values) == [[PortRange(first: 443, last: 443)]])
+        }
+        // Another host calls another port so, and the copy does not.
+        let kept = String(decoding: try readFile("\(folder.path)/kept", atMost: 1 << 20), as: UTF8.self)
+        #expect(!kept.contains("/etc/services"))
+    }
+
     @Test("is known by its texts: each of them counts, and nothing else does")
     func comparison() throws {
         let folder = try Folder()

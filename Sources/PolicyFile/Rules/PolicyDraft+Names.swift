@@ -11,7 +11,7 @@ extension PolicyDraft {
         switch kind {
         case .addresses: isName(text)
         case .macs: isName(text) && MACAddress(parsing: text) == nil
-        case .ports: isName(text) || serviceNames.ports(of: text) != nil
+        case .ports: isName(text) || text.contains(where: \.isLetter) && serviceNames.ports(of: text) != nil
         }
     }
 

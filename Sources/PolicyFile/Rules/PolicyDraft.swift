@@ -16,7 +16,8 @@ struct PolicyDraft {
     var schedules: [ScheduleDraft] = []
     var lists: [String: ListEntry] = [:]
     /// The host's names for ports.
-    let serviceNames: ServiceNames
+    private let services: HostServices
+    var serviceNames: ServiceNames { services.names }
     var rules: [YAMLNode] = []
     /// Places of the rules by name.
     var ruleNames: [String: SourcePlace] = [:]
@@ -33,7 +34,7 @@ struct PolicyDraft {
     init(use: PolicyUse, surroundings: Surroundings) {
         self.use = use
         self.surroundings = surroundings
-        serviceNames = surroundings.services()
+        services = HostServices(surroundings)
     }
 
     static let keys = ["version"] + Setting.all.map(\.key) + ["lists", "schedules", "rules"]
