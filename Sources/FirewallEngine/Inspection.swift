@@ -44,6 +44,8 @@ struct Inspection: BitwiseCopyable {
     var relation = ErrorRelation.notAsked
     /// Bytes of the same TCP segment that may still follow in later fragments.
     var unseenBytes: UInt32 = 0
+    /// Of a fragment: what tells it from another in the same place (`FragmentTracker.digest`).
+    var fragmentDigest: UInt32 = 0
 
     init(_ metadata: PacketMetadata, at now: Instant) {
         self.metadata = metadata

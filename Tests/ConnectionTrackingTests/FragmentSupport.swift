@@ -15,20 +15,33 @@ struct FragmentBench: ~Copyable {
     }
 
     mutating func check(_ packet: PacketBuilder, _ direction: Direction = .incoming) -> FragmentStep {
-        check(packet.headers, direction)
+        check(packet.headers, digest: digest(of: packet), direction)
     }
 
-    mutating func check(_ headers: PacketHeaders, _ direction: Direction = .incoming) -> FragmentStep {
-        tracker.check(headers, direction: direction, at: clock.now, settings)
+    /// Of headers without bytes all that are in one place are the same.
+    mutating func check(
+        _ headers: PacketHeaders, digest: UInt32 = 0, _ direction: Direction = .incoming
+    ) -> FragmentStep {
+        tracker.check(headers, digest: digest, direction: direction, at: clock.now, settings)
+    }
+
+    private func digest(of packet: PacketBuilder, copying limit: Int = .max) -> UInt32 {
+        let bytes = Array(packet.bytes.prefix(limit))
+        return unsafe tracker.digest(of: packet.headers, in: bytes.span.bytes)
     }
 
     /// As the engine does it: the first fragment is judged at once, those before it are held. nil: held.
-    mutating func judge(_ packet: PacketBuilder, first verdict: DatagramVerdict = .pass) -> FragmentOutcome? {
-        judge(packet.headers, first: verdict)
+    /// `limit`: so many of its bytes are at hand.
+    mutating func judge(
+        _ packet: PacketBuilder, first verdict: DatagramVerdict = .pass, copying limit: Int = .max
+    ) -> FragmentOutcome? {
+        judge(packet.headers, digest: digest(of: packet, copying: limit), first: verdict)
     }
 
-    mutating func judge(_ headers: PacketHeaders, first verdict: DatagramVerdict = .pass) -> FragmentOutcome? {
-        switch check(headers) {
+    mutating func judge(
+        _ headers: PacketHeaders, digest: UInt32 = 0, first verdict: DatagramVerdict = .pass
+    ) -> FragmentOutcome? {
+        switch check(headers, digest: digest) {
         case .refused(let refusal, _, _): return .refused(refusal)
         case .decided(let verdict): return .decided(verdict)
         case .first(let record):

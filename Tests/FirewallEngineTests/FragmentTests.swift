@@ -116,12 +116,25 @@ struct FragmentTests {
         #expect(talk.send(.peer) == .pass)
     }
 
+    @Test("Where the copy range cuts fragments off, none is refused for bytes that nobody saw")
+    func cutCopies() throws {
+        let engine = try EngineUnderTest(FragmentTests.dns)
+        let other = FragmentTests.query.payload((0..<900).map { UInt8($0 % 7) })
+        #expect(engine.receives(FragmentTests.query.fragment(0..<304)) == .pass)
+        #expect(engine.receives(FragmentTests.query.fragment(304..<608), cutTo: 128) == .pass)
+        #expect(engine.receives(FragmentTests.query.fragment(304..<608)) == .pass)
+        #expect(engine.receives(FragmentTests.query.fragment(304..<608), cutTo: 128) == .pass)
+        #expect(engine.receives(other.fragment(304..<608), cutTo: 128) == .pass)
+        #expect(engine.events.isEmpty)
+    }
+
     @Test("A second first fragment cannot change the ports that passed")
     func secondFirst() throws {
         let engine = try EngineUnderTest(FragmentTests.dns)
         #expect(engine.receives(FragmentTests.query.fragment(0..<304)) == .pass)
         let forged = PacketBuilder.toHost.udp(9, 22).payload(count: 900)
-        #expect(engine.receives(forged.fragment(0..<304)) == .drop(.outOfAllowedPolicy))
+        #expect(engine.receives(FragmentTests.query.timeToLive(9).fragment(0..<304)) == .pass)
+        #expect(engine.receives(forged.fragment(0..<304)) == .drop(.overlappingFragment))
         #expect(engine.receives(forged.fragment(0..<312)) == .drop(.overlappingFragment))
         #expect(engine.receives(FragmentTests.query.fragment(304..<608)) == .drop(.overlappingFragment))
     }

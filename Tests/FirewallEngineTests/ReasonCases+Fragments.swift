@@ -47,6 +47,11 @@ extension ReasonCase {
             .overlappingFragment, "by eight bytes", stateless, scene: { $0.receives(whole.fragment(0..<304)) },
             raises: { $0.receives(whole.fragment(296..<608)) }, spares: { $0.receives(whole.fragment(304..<608)) }),
         ReasonCase(
+            .overlappingFragment, "the same place, one other byte", stateless,
+            scene: { $0.receives(whole6.fragment(0..<1_232)) },
+            raises: { $0.receives(whole6.payload(count: 3_001).fragment(0..<1_232)) },
+            spares: { $0.receives(whole6.fragment(0..<1_232)) }),
+        ReasonCase(
             .overlappingFragment, "the whole datagram is condemned", stateless,
             scene: {
                 $0.receives(whole.fragment(0..<304))

@@ -82,7 +82,7 @@ public enum FragmentStep: Hashable, Sendable, BitwiseCopyable {
     /// it shares that of its first.
     case refused(FragmentRefusal, silently: Bool, record: DatagramRecord? = nil)
     /// It has the transport header: judge it as any packet and tell `FragmentTracker.decide`. Also for a duplicate of the
-    /// first fragment, whose headers may be others.
+    /// first fragment, whose IP header may be another.
     case first(DatagramRecord)
     /// A later fragment of a datagram whose first was judged.
     case decided(DatagramVerdict)

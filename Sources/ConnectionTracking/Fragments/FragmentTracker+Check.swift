@@ -8,8 +8,11 @@ struct FragmentPiece: BitwiseCopyable {
     /// Byte after the last one.
     var end: UInt32
     var isLast: Bool
+    /// `FragmentTracker.digest` of its bytes.
+    var digest: UInt32
 
-    init(_ fragment: FragmentFields) {
+    init(_ fragment: FragmentFields, digest: UInt32) {
+        self.digest = digest
         start = min(fragment.offset, FragmentPiece.maximum)
         end = min(start &+ min(fragment.dataLength, FragmentPiece.maximum), FragmentPiece.maximum)
         isLast = !fragment.moreFragments
@@ -23,9 +26,32 @@ struct FragmentPiece: BitwiseCopyable {
 }
 
 extension FragmentTracker {
-    /// Checks a fragment (`packet.fragment.isFragment`) and notes it.
+    /// The keyed digest of a fragment's bytes: equal for fragments that bring the same, and for others only by a chance of one
+    /// in four thousand million, which nobody who does not know the key can better. 0 where not all of them are at hand: then
+    /// nothing tells the one from the other, and none is refused for it.
+    public func digest(of packet: borrowing PacketHeaders, in bytes: RawSpan) -> UInt32 {
+        let end = Int(packet.networkOffset) + Int(packet.length)
+        guard end <= bytes.byteCount else { return FragmentDigests.unknown }
+        var offset = end - Int(packet.fragment.dataLength)
+        var sip = SipHash(seed: seed)
+        while offset + 8 <= end {
+            sip.absorb(bytes.bigEndian64(at: offset))
+            offset += 8
+        }
+        var rest: UInt64 = 0
+        while offset < end {
+            rest = rest << 8 | UInt64(bytes.byte(at: offset))
+            offset += 1
+        }
+        sip.absorb(rest)
+        sip.absorb(UInt64(packet.fragment.dataLength))
+        return max(UInt32(truncatingIfNeeded: sip.finish()), 1)
+    }
+
+    /// Checks a fragment (`packet.fragment.isFragment`) and notes it; `digest` is that of its bytes.
     public mutating func check(
-        _ packet: borrowing PacketHeaders, direction: Direction, at now: Instant, _ settings: FragmentSettings
+        _ packet: borrowing PacketHeaders, digest: UInt32, direction: Direction, at now: Instant,
+        _ settings: FragmentSettings
     ) -> FragmentStep {
         let isFirst = packet.fragment.offset == 0
         let key = DatagramKey(packet, direction: direction)
@@ -35,7 +61,7 @@ extension FragmentTracker {
             let isSilent = refusal == .fragmentedByRow && settings.row == .denySilent
             return .refused(refusal, silently: isSilent, record: record)
         }
-        let piece = FragmentPiece(packet.fragment)
+        let piece = FragmentPiece(packet.fragment, digest: digest)
         guard let index = record(of: key, with: piece, at: now) else { return .refused(.noRecord, silently: false) }
         guard take(piece, into: index) else { return .refused(.overlapping, silently: false) }
         if isFirst, case .firstRefused = records[Int(index)].standing { records[Int(index)].standing = .undecided }
@@ -58,7 +84,8 @@ extension FragmentTracker {
     /// What `check` would say of a fragment that it has refused, under other settings: against what was seen of its datagram so
     /// far, and without noting anything.
     public mutating func preview(
-        _ packet: borrowing PacketHeaders, direction: Direction, at now: Instant, _ settings: FragmentSettings
+        _ packet: borrowing PacketHeaders, digest: UInt32, direction: Direction, at now: Instant,
+        _ settings: FragmentSettings
     ) -> FragmentStep {
         let isFirst = packet.fragment.offset == 0
         if let refusal = FragmentCheck.refusal(of: packet, settings) { return .refused(refusal, silently: false) }
@@ -67,7 +94,9 @@ extension FragmentTracker {
             if limit == 0 { return .refused(.noRecord, silently: false) }
             return isFirst ? .first(none) : .awaitsFirst(none)
         }
-        guard fits(FragmentPiece(packet.fragment), index) else { return .refused(.overlapping, silently: false) }
+        guard fits(FragmentPiece(packet.fragment, digest: digest), index) else {
+            return .refused(.overlapping, silently: false)
+        }
         return step(of: index, isFirst: isFirst, at: now)
     }
 
@@ -106,6 +135,9 @@ extension FragmentTracker {
         }
         if coverage.touches(piece.units, in: Int(index)) { return true }
         coverage.cover(piece.units, in: Int(index))
+        digests.keep(
+            piece.digest, at: piece.units.lowerBound, after: Int(records[Int(index)].fragments), in: Int(index))
+        records[Int(index)].fragments += 1
         records[Int(index)].units += Int32(truncatingIfNeeded: piece.units.count)
         records[Int(index)].highest = max(records[Int(index)].highest, piece.end)
         if piece.isLast { records[Int(index)].end = piece.end }
@@ -122,11 +154,13 @@ extension FragmentTracker {
         return !contradictsLast && max(record.highest, piece.end) <= end
     }
 
-    /// The same place, the same length and the same position in the order as a piece seen before.
+    /// The same bytes, place, length and position in the order as a piece seen before.
     func isDuplicate(_ piece: FragmentPiece, of index: Int32) -> Bool {
         let end = records[Int(index)].end
         let agrees = piece.isLast ? piece.end == end : end == .max || piece.end < end
         return agrees && coverage.hasFragment(piece.units, in: Int(index))
+            && digests.has(
+                piece.digest, at: piece.units.lowerBound, among: Int(records[Int(index)].fragments), in: Int(index))
     }
 
     private mutating func condemn(_ index: Int32) -> Bool {

@@ -115,6 +115,7 @@ extension FragmentTracker {
         guard vacant >= 0 else {
             records.append(record)
             coverage.appendRecord()
+            digests.appendRecord()
             return Int32(truncatingIfNeeded: records.count - 1)
         }
         let index = vacant

@@ -7,14 +7,15 @@ import PacketWire
 ///
 /// - *What is seen is what the receiver sees.* Fragments are not put together, but a datagram's record begins, is complete
 ///   and ends as in the host that reassembles it. A fragment that overlaps others condemns the datagram: it and all that
-///   come later are refused (RFC 5722, RFC 8200 section 4.5, and the same for IPv4). An exact duplicate is no overlap; after
-///   the datagram is complete it passes for a second more, and begins a new record as it does in the receiver.
+///   come later are refused (RFC 5722, RFC 8200 section 4.5, and the same for IPv4). An exact duplicate, the
+///   same bytes in the same place, is no overlap; after the datagram is complete it passes for a second more, and begins a
+///   new record as it does in the receiver.
 /// - *The first fragment decides.* Later ones get its verdict. Those that come before it are held by the caller under a
 ///   ticket; `takeRelease` says what becomes of them. Once one first fragment has passed, a duplicate that is refused does
 ///   not take the verdict back: the receiver got only the one that passed.
 /// - *A fragment refused by itself* (`FragmentCheck`) leaves no trace, because the receiver never gets it; except that a
 ///   refused first one gives its reason to those that follow, until an acceptable first one comes.
-/// - *Bounded.* At most `limit` records of about 2 KiB each; when all are in use the oldest gives way, complete ones first,
+/// - *Bounded.* At most `limit` records of about 3.6 KiB each; when all are in use the oldest gives way, complete ones first,
 ///   so that a flood of fragments costs others only datagrams that take longer than the flood needs to fill the table. With
 ///   a limit of 0 every fragment is refused as incomplete. At most `maximumWaiting` packets wait, `fragmentHold` long each;
 ///   for one more the datagram that has waited longest gives way.
@@ -50,6 +51,8 @@ public struct FragmentTracker: ~Copyable, Sendable {
         var standing = Standing.undecided
         /// Units of eight bytes covered so far.
         var units: Int32 = 0
+        /// Fragments seen, duplicates apart.
+        var fragments: Int32 = 0
         /// Byte after the highest one seen.
         var highest: UInt32 = 0
         /// Length of the payload, as the last fragment says; `UInt32.max` until it was seen.
@@ -76,6 +79,7 @@ public struct FragmentTracker: ~Copyable, Sendable {
 
     var records: [Record] = []
     var coverage = FragmentCoverage()
+    var digests = FragmentDigests()
     var buckets: HashBuckets
     var pairs: DatagramPairs
     var vacant: Int32 = -1
@@ -106,5 +110,6 @@ public struct FragmentTracker: ~Copyable, Sendable {
         held.reserveCapacity(Self.heldCapacity)
         records.reserveCapacity(self.limit)
         coverage.reserve(records: self.limit)
+        digests.reserve(records: self.limit)
     }
 }

@@ -180,8 +180,8 @@ extension ReasonRow {
             seen: "queue", advice: "fix interfaces, or run portreeve iptables --check"),
         ReasonRow(
             .overlappingFragment, 136, "overlapping-fragment", "Overlapping Fragment", .fragments,
-            raisedWhen: "overlaps a fragment of the same datagram (an exact duplicate is not an overlap); the "
-                + "whole datagram is condemned. The record ends when the datagram is complete (exact "
+            raisedWhen: "overlaps a fragment of the same datagram (an exact duplicate, bytes included, is not an "
+                + "overlap); the whole datagram is condemned. The record ends when the datagram is complete (exact "
                 + "duplicates still pass for 1 s); an incomplete IPv4 record is discarded once 64 newer "
                 + "datagrams of the same pair and protocol were seen (identifiers wrap)",
             seen: "queue", advice: "attack or broken stack: capture the traffic"),

@@ -9,7 +9,10 @@ extension Engine {
     mutating func inspectFragment(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
         counters.fragments &+= 1
         if hot.fragments.row == .log { p.notices.insert(.fragmented) }
-        switch fragments.check(p.headers, direction: p.direction, at: p.now, hot.fragments) {
+        p.fragmentDigest = fragments.digest(of: p.headers, in: bytes)
+        switch fragments.check(
+            p.headers, digest: p.fragmentDigest, direction: p.direction, at: p.now, hot.fragments)
+        {
         case .refused(let refusal, let silently, let record):
             let finding = Finding(refusal, posture: silently ? .denySilent : .deny)
             if let record, p.headers.fragment.offset == 0 {
@@ -86,7 +89,9 @@ extension Engine {
     mutating func rehearseFragment(_ p: inout Inspection) -> Finding? {
         var settings = hot.fragments
         turn(&settings, &p)
-        switch fragments.preview(p.headers, direction: p.direction, at: p.now, settings) {
+        switch fragments.preview(
+            p.headers, digest: p.fragmentDigest, direction: p.direction, at: p.now, settings)
+        {
         case .first: return judgeFirst(&p)
         case .decided(let verdict):
             guard case .dropped(let refusal) = verdict else { return nil }
