@@ -57,15 +57,22 @@ package final class EventWakeup: Sendable {
     /// worker that came before the announcement has not woken it.
     func announce(_ depth: Sleep) { sleep.store(depth, ordering: .sequentiallyConsistent) }
 
-    /// Sleeps until woken, at most so long; a negative number means without limit.
-    func wait(milliseconds: Int32) {
-        var entry = pollfd(fd: reading, events: Int16(POLLIN), revents: 0)
+    /// Sleeps until woken, at most so long; a negative number means without limit. True where what ended the sleep is that the
+    /// other descriptor takes bytes.
+    @discardableResult
+    func wait(milliseconds: Int32, orUntilWritable other: Int32 = -1) -> Bool {
+        var entries = [
+            pollfd(fd: reading, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: other, events: Int16(POLLOUT), revents: 0),
+        ]
         let limit = reading < 0 && milliseconds < 0 ? EventWakeup.longestBlindNap : milliseconds
-        if unsafe poll(&entry, 1, limit) > 0 {
+        _ = unsafe poll(&entries, 2, limit)
+        if entries[0].revents != 0 {
             var bytes = [UInt8](repeating: 0, count: 64)
             _ = unsafe read(reading, &bytes, bytes.count)
         }
         sleep.store(.awake, ordering: .relaxed)
+        return entries[1].revents != 0
     }
 
     private static let longestBlindNap: Int32 = 50

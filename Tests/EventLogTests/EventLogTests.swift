@@ -212,6 +212,29 @@ struct EventLogTests {
         #expect(total.records == UInt64(lines(path).count))
     }
 
+    @Test("a reader of a FIFO that reads again gets all that waits as fast as it reads, without a pause between")
+    func readerReadsAgain() {
+        let fifo = directory.file("fifo")
+        unsafe mkfifo(fifo, 0o600)
+        let reader = unsafe open(fifo, O_RDONLY | O_NONBLOCK)
+        defer { close(reader) }
+        let log = log(path: fifo)
+        // It stands still: no pause between two attempts ever ends.
+        let clock = TestClock(ticks: false)
+        let writer = TestThread { log.run(clock) }
+        for number in 0..<1000 { log.queues[0].append([event(.deny, source: UInt32(number))], bytes: []) }
+        waitUntil { log.output().trouble != nil }
+        var text: [UInt8] = []
+        waitUntil {
+            text += drain(reader)
+            return log.accounting().total.written == 1000
+        }
+        text += drain(reader)
+        #expect(String(decoding: text, as: UTF8.self).split(separator: "\n").count == 1000)
+        log.stop()
+        writer.join()
+    }
+
     @Test("a sleeping writer is woken by one event, by a report, by an order to reopen and by the order to stop")
     func wakeUp() {
         let log = log()
@@ -273,9 +296,13 @@ extension LogClock {
 
 /// A clock that goes on by a little at each look, for tests with threads.
 final class TestClock: Sendable {
-    private let ticks = Atomic<Int64>(0)
+    private let count = Atomic<Int64>(0)
+    private let ticks: Bool
+
+    init(ticks: Bool = true) { self.ticks = ticks }
+
     var now: LogClock {
-        let tick = ticks.add(1, ordering: .relaxed).newValue
+        let tick = ticks ? count.add(1, ordering: .relaxed).newValue : 0
         return LogClock(now: Instant(nanoseconds: tick * 10_000), offset: .seconds(someSaturday))
     }
 }

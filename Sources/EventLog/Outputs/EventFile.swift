@@ -8,7 +8,7 @@ struct EventFile: ~Copyable {
 
     let path: String
     let kind: Kind
-    private let descriptor: Int32
+    let descriptor: Int32
     private let device: dev_t
     private let inode: ino_t
 

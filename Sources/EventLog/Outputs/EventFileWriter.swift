@@ -9,7 +9,7 @@ final class EventFileWriter {
     private(set) var path: String
     private var file: EventFile?
     /// Bytes of the first waiting line that the file has already, and its size with them.
-    private var torn = 0
+    private(set) var torn = 0
     private var sizeWhenTorn: Int64?
     /// The file has to be opened although no line waits.
     private(set) var mustOpen = false
@@ -45,6 +45,14 @@ final class EventFileWriter {
             // The next reader of a FIFO gets whole lines.
             if error.cause == .hasNoReader { close() }
             throw error
+        }
+    }
+
+    /// Of an open stream; -1 where there is none.
+    var descriptor: Int32 {
+        switch file {
+        case .some(let file): file.kind == .stream ? file.descriptor : -1
+        case .none: -1
         }
     }
 

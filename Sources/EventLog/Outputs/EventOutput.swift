@@ -116,17 +116,21 @@ extension EventOutput {
 
 extension EventOutput {
     private func run(_ clock: () -> LogClock) {
+        var isWritable = false
         while !isStopping.load(ordering: .acquiring) {
-            step(at: clock().now)
-            wakeup.wait(milliseconds: state.pause(at: clock().now))
+            step(at: clock().now, isWritable: isWritable)
+            let awaited = sender.withLock { $0.awaited }
+            isWritable = wakeup.wait(milliseconds: state.pause(at: clock().now), orUntilWritable: awaited)
         }
         finish(at: clock().now)
         life.store(.ended, ordering: .releasing)
     }
 
-    /// Takes what is in the inbox, as long as all of it can be sent.
-    func step(at now: Instant) {
+    /// Takes what is in the inbox, as long as all of it can be sent. Where the target is known to take bytes again it is not
+    /// kept waiting.
+    func step(at now: Instant, isWritable: Bool = false) {
         sender.withLock { sender in
+            if isWritable { sender.noteWritable() }
             repeat {
                 takeInbox(&sender)
                 sender.send(at: now)

@@ -16,6 +16,8 @@ struct OutputSender: ~Copyable {
     private var retry = RetryPause()
     /// Why lines wait; `nil` while the target takes them.
     private(set) var trouble: OutputError?
+    /// The target was said to take bytes, and has not taken any since.
+    private var isSaidToBeWritable = false
     private var sequence: UInt64 = 0
     /// Of `backlog.lostCount`: what a record has told.
     private var lostTold: UInt64 = 0
@@ -31,6 +33,8 @@ struct OutputSender: ~Copyable {
     /// What was taken over has all become lines: more may be taken.
     var hasNoRecords: Bool { next == taken.count }
     var nextAttempt: Instant? { retry.nextAttempt }
+    /// What takes bytes again when its reader has read, or -1. What said so in vain is not asked again before it takes some.
+    var awaited: Int32 { trouble?.mayPassSoon == true && !isSaidToBeWritable ? target.descriptor : -1 }
     var targetText: String { target.text }
     var format: EventFormat { settings.format }
 
@@ -61,10 +65,16 @@ struct OutputSender: ~Copyable {
         retry.end()
     }
 
+    /// The next attempt need not wait.
+    mutating func noteWritable() {
+        retry.end()
+        isSaidToBeWritable = true
+    }
+
     /// Sends what waits, unless the last failure was too short a time ago.
     mutating func send(at now: Instant) {
         guard !isSettled, retry.isOver(at: now) else { return }
-        let before = backlog.arrivedCount
+        let (before, torn) = (backlog.arrivedCount, target.torn)
         do throws(OutputError) {
             repeat {
                 makeLines()
@@ -73,9 +83,13 @@ struct OutputSender: ~Copyable {
             } while !hasNoRecords
             trouble = nil
             retry.end()
+            isSaidToBeWritable = false
         } catch {
             trouble = error
-            retry.noteFailure(at: now, progressed: backlog.arrivedCount != before)
+            let progressed = backlog.arrivedCount != before
+            retry.noteFailure(at: now, progressed: progressed)
+            // Of a long line a part is something, too.
+            if progressed || target.torn != torn { isSaidToBeWritable = false }
         }
         backlog.forgetArrived()
         if hasNoRecords { forgetTaken() }

@@ -24,6 +24,20 @@ enum OutputTarget {
         }
     }
 
+    /// Bytes of the first waiting line that it has already.
+    var torn: Int {
+        switch self {
+        case .file(let writer): writer.torn
+        }
+    }
+
+    /// What can be waited for, or -1.
+    var descriptor: Int32 {
+        switch self {
+        case .file(let writer): writer.descriptor
+        }
+    }
+
     func open() throws(OutputError) {
         switch self {
         case .file(let writer):
