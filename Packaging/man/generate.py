@@ -32,6 +32,37 @@ def paragraphs(text):
     return "\n.PP\n".join(plain(re.sub(r"\s+", " ", part).strip()) for part in text.split("\n\n"))
 
 
+def blocks(discussion):
+    """What a command says of itself, apart from its examples and exit statuses: (text, examples, statuses)."""
+    found = {"Examples:": [], "Exit status:": []}
+    text = []
+    for part in discussion.split("\n\n"):
+        title, _, rest = part.partition("\n")
+        if title in found:
+            found[title] = rest.splitlines()
+        elif part:
+            text.append(part)
+    return "\n\n".join(text), found["Examples:"], found["Exit status:"]
+
+
+def add_examples(page, lines):
+    if lines:
+        page.heading("EXAMPLES")
+    for line in lines:
+        if line.startswith(" " * 6):
+            page.text(plain(line.strip()))
+        else:
+            page.text(".TP", f"\\fB{plain(line.strip())}\\fR")
+
+
+def add_exit_statuses(page, lines):
+    if lines:
+        page.heading("EXIT STATUS")
+    for line in lines:
+        status, _, meaning = line.strip().partition(" ")
+        page.text(".TP", f"\\fB{status}\\fR", plain(meaning.strip()))
+
+
 class Page:
     """One manual page while it is written."""
 
@@ -114,8 +145,9 @@ def page_of_command(command, name):
     page.text(" ".join(words + synopsis(arguments)))
     page.heading("DESCRIPTION")
     page.text(paragraphs(command.get("abstract", "")))
-    if command.get("discussion"):
-        page.text(".PP", paragraphs(command["discussion"]))
+    text, examples, statuses = blocks(command.get("discussion", ""))
+    if text:
+        page.text(".PP", paragraphs(text))
     if subcommands:
         page.heading("SUBCOMMANDS")
         for each in subcommands:
@@ -123,6 +155,8 @@ def page_of_command(command, name):
     page.heading("OPTIONS")
     for argument in arguments:
         page.text(*describe(argument))
+    add_examples(page, examples)
+    add_exit_statuses(page, statuses)
     return page
 
 

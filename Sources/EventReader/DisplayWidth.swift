@@ -2,7 +2,7 @@
 
 extension String {
     /// Columns that a terminal needs: two for East Asian wide characters and emoji, otherwise one per character.
-    var displayWidth: Int { reduce(0) { $0 + $1.displayWidth } }
+    package var displayWidth: Int { reduce(0) { $0 + $1.displayWidth } }
 
     /// Names and notes come from others: what could move a terminal's cursor or reorder its text becomes U+FFFD.
     var withoutControls: String {

@@ -7,8 +7,8 @@ import Glibc
 /// Events as lines of a table, for people.
 ///
 /// Columns are as wide as the widest cell seen so far, and never narrower again, so that a table that grows stays aligned.
-/// Where the line would be longer than the terminal, note, rule and reason are cut, in this order and with an ellipsis;
-/// time, addresses and count never are.
+/// Where the line would be longer than the terminal, note, rule and reason are cut, in this order and with an ellipsis; where
+/// that is not enough a row takes several lines. Time, addresses and count are never cut.
 package struct EventTable: Sendable {
     /// The zone of the time column.
     package enum Zone: Sendable { case local, utc }
@@ -22,24 +22,30 @@ package struct EventTable: Sendable {
         "TIME", "ACTION", "REASON", "RULE", "DIRECTION", "PROTO", "SOURCE", "DESTINATION", "COUNT", "NOTE",
     ]
     private static let countColumn = 8
-    private static let gap = 2
-    /// Columns that may be cut, first to last, and to how few characters.
-    private static let cuttable = [(column: 9, least: 8), (column: 3, least: 8), (column: 2, least: 12)]
+    private static let cuts = [
+        ColumnLayout.Cut(9, toNoLessThan: 8), ColumnLayout.Cut(3, toNoLessThan: 8),
+        ColumnLayout.Cut(2, toNoLessThan: 12),
+    ]
 
     package init(width: Int?, zone: Zone = .local) {
         self.width = width
         self.zone = zone
     }
 
-    /// The title line, in the widths known now.
-    package var header: String { line(EventTable.titles) }
+    /// The titles, in the widths known now.
+    package var header: [String] { lines(of: EventTable.titles) }
+
+    /// How a row stands now; another after events that need more room.
+    package var layout: ColumnLayout { ColumnLayout(needed: needed, cuts: EventTable.cuts, terminal: width) }
 
     /// The lines of these events; afterwards the columns are as wide as they need.
     package mutating func lines(_ events: [LoggedEvent]) -> [String] {
         let rows = events.map(cells)
         for row in rows { for column in row.indices { needed[column] = max(needed[column], row[column].displayWidth) } }
-        return rows.map(line)
+        return rows.flatMap { lines(of: $0) }
     }
+
+    private func lines(of cells: [String]) -> [String] { layout.lines(of: cells, numbers: [EventTable.countColumn]) }
 
     private func cells(_ event: LoggedEvent) -> [String] {
         var kind = event.protocolName
@@ -48,31 +54,6 @@ package struct EventTable: Sendable {
             timeText(event.time), event.action, event.reason.row.slug, event.rule ?? "", event.direction, kind,
             event.source?.text ?? "", event.destination?.text ?? "", String(event.count), event.note ?? "",
         ].map(\.withoutControls)
-    }
-
-    private func line(_ cells: [String]) -> String {
-        let widths = shownWidths
-        var text = ""
-        for (column, cell) in cells.enumerated() {
-            let cut = cell.cut(to: widths[column])
-            let padding = String(repeating: " ", count: widths[column] - cut.displayWidth)
-            text += column == EventTable.countColumn ? padding + cut : cut + padding
-            text += String(repeating: " ", count: EventTable.gap)
-        }
-        while text.last == " " { text.removeLast() }
-        return text
-    }
-
-    private var shownWidths: [Int] {
-        guard let width else { return needed }
-        var widths = needed
-        var excess = widths.reduce(0, +) + EventTable.gap * (widths.count - 1) - width
-        for (column, least) in EventTable.cuttable where excess > 0 {
-            let cut = min(excess, max(0, widths[column] - least))
-            widths[column] -= cut
-            excess -= cut
-        }
-        return widths
     }
 
     /// "2026-11-21 09:15:02.123".

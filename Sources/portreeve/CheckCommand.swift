@@ -5,17 +5,29 @@ import ArgumentParser
 import FirewallPolicy
 import PolicyFile
 
-struct CheckCommand: ParsableCommand {
+struct CheckCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Read a policy and say what is wrong with it.",
-        discussion: """
+        discussion: discussion(
+            """
             Reads FILE and the drop-in files beside it (policy.d/*.yaml) as the agent would, without an agent. Everything \
             that is wrong is said at once, each with file, line and column; and what its author hardly means, such as a deny \
-            rule that outranks an allow rule, or no way in for SSH, as a warning with its cure. Exit status: 0 clean, 1 errors, 2 warnings \
-            only and --strict.
-            """)
+            rule that outranks an allow rule, or no way in for SSH, as a warning with its cure.
+            """))
 
-    @Argument(help: "The policy file, instead of that of --policy.")
+    static let examples = [
+        Example("portreeve check", "The policy of this host."),
+        Example(
+            "portreeve check --strict --quiet policy.yaml",
+            "In a pipeline: nothing is said, and 0 returned, only where nothing is wrong."),
+        Example(
+            "portreeve check --print --complete",
+            "The policy as it is understood, with every setting that has its default."),
+    ]
+
+    static let ends: [ExitStatus] = [.done.when("clean"), .failed.when("errors"), .onlyWarnings]
+
+    @Argument(help: "The policy file, instead of that of --policy.", completion: Completions.policy)
     var file: String?
 
     @OptionGroup var policy: PolicyOptions
@@ -42,7 +54,7 @@ struct CheckCommand: ParsableCommand {
         let file = file ?? policy.path
         let outcome = PolicyFile.read(file)
         for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
-        guard let document = outcome.document else { throw ExitCode(1) }
+        guard let document = outcome.document else { throw ExitStatus.failed.exit }
         let remarks = document.remarks(sshPorts: SSHServers.here().ports)
         for remark in remarks { complain(Self.line(remark, file)) }
         let warnings = outcome.diagnostics.count + remarks.count
@@ -55,7 +67,7 @@ struct CheckCommand: ParsableCommand {
                     + "file\(files == 1 ? "" : "s"), \(warnings == 0 ? "no" : "\(warnings)") "
                     + "warning\(warnings == 1 ? "" : "s")")
         }
-        if strict && warnings > 0 { throw ExitCode(2) }
+        if strict && warnings > 0 { throw ExitStatus.onlyWarnings.exit }
     }
 
     /// As a diagnostic of the file is printed.

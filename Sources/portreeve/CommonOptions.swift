@@ -7,7 +7,9 @@ import PolicyFile
 
 /// For commands that talk to the agent.
 struct ControlOptions: ParsableArguments {
-    @Option(name: .customLong("control"), help: ArgumentHelp("The agent's control socket.", valueName: "socket"))
+    @Option(
+        name: .customLong("control"), help: ArgumentHelp("The agent's control socket.", valueName: "socket"),
+        completion: .file())
     var path = ControlProtocol.defaultPath
 
     /// The agent's answer, or the end of the program with what is wrong.
@@ -27,7 +29,9 @@ struct ControlOptions: ParsableArguments {
 struct PolicyOptions: ParsableArguments {
     static let defaultPath = "/etc/portreeve/policy.yaml"
 
-    @Option(name: .customLong("policy"), help: ArgumentHelp("The policy file.", valueName: "file"))
+    @Option(
+        name: .customLong("policy"), help: ArgumentHelp("The policy file.", valueName: "file"),
+        completion: Completions.policy)
     var path = PolicyOptions.defaultPath
 
     /// The policy, or the end of the program with everything that is wrong with it.

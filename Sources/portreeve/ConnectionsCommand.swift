@@ -6,20 +6,32 @@ import ConnectionTracking
 import FirewallEngine
 import FirewallPolicy
 import PacketWire
+import PolicyFile
 
-struct ConnectionsCommand: ParsableCommand {
+struct ConnectionsCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "connections", abstract: "List the connections that the agent knows.",
-        discussion: """
+        discussion: discussion(
+            """
             All criteria given must hold. Source is the side that opened the connection. One that is "not claimed yet" \
             was handed over by an agent with another number of queues, and no packet of it has come since. RULE is what \
             admitted or refused it; where another policy is in force since and no packet has come that it judged, with the \
             rule's place and epoch of then, and whether a rule of that name is gone.
-            """)
+            """))
+
+    static let examples = [
+        Example(
+            "portreeve connections --state established --port 22",
+            "Who is connected over SSH, and which rule let them in."),
+        Example("portreeve connections --refused", "What is refused and remembered, and why."),
+        Example(
+            "portreeve connections --address 2001:db8::/32 --json", "One line of JSON for each connection of a network."
+        ),
+    ]
 
     @OptionGroup var control: ControlOptions
 
-    @Option(name: .customLong("protocol"), help: "tcp, udp, icmp or a number.")
+    @Option(name: .customLong("protocol"), help: "tcp, udp, icmp or a number.", completion: Completions.protocols)
     var protocolName: String?
 
     @Option(help: "An address or prefix; either side.")
@@ -28,10 +40,10 @@ struct ConnectionsCommand: ParsableCommand {
     @Option(help: "Either side's port.")
     var port: UInt16?
 
-    @Option(help: "The state, such as ESTABLISHED; upper or lower case.")
+    @Option(help: "The state, such as ESTABLISHED; upper or lower case.", completion: Completions.states)
     var state: String?
 
-    @Option(help: "incoming or outgoing; of the packet that opened it.")
+    @Option(help: "incoming or outgoing; of the packet that opened it.", completion: Completions.directions)
     var direction: String?
 
     @Flag(help: "Only connections that were refused and are remembered.")
@@ -48,7 +60,7 @@ struct ConnectionsCommand: ParsableCommand {
         query.filter = try filter()
         var table = TextTable([
             .text("PROTO"), .text("SOURCE"), .text("DESTINATION"), .text("DIRECTION"), .text("STATE"), .number("AGE"),
-            .number("IDLE"), .number("PACKETS"), .text("INTERFACE"), .text("RULE"),
+            .number("IDLE"), .number("PACKETS"), .text("INTERFACE"), .text("RULE", cutTo: 8),
         ])
         var shown = 0
         var isComplete = false
@@ -62,7 +74,7 @@ struct ConnectionsCommand: ParsableCommand {
             query.after = page.next ?? 0
             isComplete = page.next == nil
         }
-        if !json { for line in table.lines() { print(line) } }
+        if !json { for line in table.lines(width: terminalWidth) { print(line) } }
         if !isComplete { complain("stopped at \(limit) connections; --limit shows more") }
     }
 
@@ -87,7 +99,13 @@ struct ConnectionsCommand: ParsableCommand {
             return direction
         }
         filter.port = port
-        filter.state = state?.uppercased()
+        filter.state = try state.map { text in
+            let name = text.uppercased()
+            guard ConnectionStage.names.contains(name) else {
+                throw ValidationError("there is no state '\(text)': \(alternatives(ConnectionStage.names))")
+            }
+            return name
+        }
         filter.refusedOnly = refused
         return filter
     }

@@ -2,14 +2,15 @@
 
 import AgentControl
 import ArgumentParser
+import EventReader
 // The C library's `stdout` is a variable, which nobody changes.
 @unsafe @preconcurrency import Glibc
 import Synchronization
 
 /// Says what went wrong on standard error; the value ends the program.
-func fail(_ message: String, status: Int32 = 1) -> ExitCode {
+func fail(_ message: String, status: ExitStatus = .failed) -> ExitCode {
     complain(message)
-    return ExitCode(status)
+    return status.exit
 }
 
 /// One message on standard error.
@@ -64,6 +65,29 @@ extension String {
         }
         return String(scalars)
     }
+
+    /// Broken between words so that no line is longer than so many columns; all but the first begin with `indent` spaces. A
+    /// word that is longer, such as a path, stays whole.
+    func wrapped(to width: Int?, indent: Int) -> [String] {
+        guard let width, displayWidth > width else { return [self] }
+        let margin = prefix { $0 == " " }
+        var lines: [String] = []
+        var line = String(margin)
+        var isEmpty = true
+        for word in dropFirst(margin.count).split(separator: " ", omittingEmptySubsequences: false) {
+            if !isEmpty, line.displayWidth + 1 + String(word).displayWidth > width {
+                lines.append(line.trimmed)
+                line = String(repeating: " ", count: indent)
+                isEmpty = true
+            }
+            line += (isEmpty ? "" : " ") + word
+            isEmpty = false
+        }
+        return lines + [line.trimmed]
+    }
+
+    /// Without the spaces at its end.
+    private var trimmed: String { String(reversed().drop { $0 == " " }.reversed()) }
 
     /// Filled with spaces at its end.
     func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }

@@ -6,19 +6,23 @@ import EventReader
 struct EventListing {
     private let asJSON: Bool
     private var table = EventTable(width: terminalWidth)
-    private var hasTitle = false
+    /// How the titles stand that were printed last.
+    private var titled: [Range<Int>]?
+
+    private(set) var isEmpty = true
 
     init(asJSON: Bool) { self.asJSON = asJSON }
 
     mutating func show(_ events: [EventSource.Found]) {
         guard !events.isEmpty else { return }
+        isEmpty = false
         if asJSON {
             for (line, _) in events { Swift.print(String(decoding: line, as: UTF8.self)) }
         } else {
             let lines = table.lines(events.map(\.event))
-            if !hasTitle { Swift.print(table.header) }
-            hasTitle = true
-            for line in lines { Swift.print(line) }
+            if titled != table.layout.lines { table.header.forEach { Swift.print($0) } }
+            titled = table.layout.lines
+            lines.forEach { Swift.print($0) }
         }
         flush()
     }

@@ -5,22 +5,37 @@ import EventReader
 import FirewallEngine
 import FirewallPolicy
 import Glibc
+import PolicyFile
 
-struct EventsCommand: ParsableCommand {
+struct EventsCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Show the firewall events.",
-        discussion: """
+        discussion: discussion(
+            """
             Reads the events file that the policy in force names, or FILE, and before it what rotations have left of it beside \
             it (FILE.1, FILE-20261121, FILE.2.gz), oldest first. What is wrong with the policy on disk, or with the agent, is \
             said on standard error and keeps nothing back. All criteria given must hold. Times are 2026-11-21, \
-            "2026-11-21 09:15", 2026-11-21T09:15:02Z, or a length of time ago: 90s, 15m, 2h, 1d. Exit status: 0 when \
-            everything was read, otherwise 1.
-            """)
+            "2026-11-21 09:15", 2026-11-21T09:15:02Z, or a length of time ago: 90s, 15m, 2h, 1d.
+            """))
+
+    static let examples = [
+        Example("portreeve events --last 20", "What was dropped last."),
+        Example("portreeve events --follow", "The same as it happens."),
+        Example(
+            "portreeve events --since 2h --reason out-of-allowed-policy --address 198.51.100.0/24",
+            "What no rule admitted from a network in the last two hours."),
+        Example(#"portreeve events --rule "No telnet" --json"#, "The records of one rule, whole."),
+    ]
+
+    static let ends: [ExitStatus] = [
+        .done.when("everything was read"),
+        .failed.when("not everything could be read, or no rule of the name given is known"),
+    ]
 
     @OptionGroup var policy: PolicyOptions
     @OptionGroup var control: ControlOptions
 
-    @Option(help: "The events file.")
+    @Option(help: "The events file.", completion: .file())
     var file: String?
 
     @Flag(name: .shortAndLong, help: "Go on with what is written from now on, also after a rotation.")
@@ -29,16 +44,18 @@ struct EventsCommand: ParsableCommand {
     @Option(name: [.customShort("n"), .long], help: "Only the last so many; with --follow 10 unless given.")
     var last: Int?
 
-    @Option(help: "A reason's name or number; may be given several times, any of them then.")
+    @Option(
+        help: "A reason's name or number; may be given several times, any of them then.",
+        completion: Completions.reasons)
     var reason: [String] = []
 
     @Option(help: "An address or prefix; source or destination.")
     var address: String?
 
-    @Option(help: "A rule's name.")
+    @Option(help: "A rule's name.", completion: Completions.rules)
     var rule: String?
 
-    @Option(help: "deny, log-only, notice, observed, tap:deny or fail-open.")
+    @Option(help: "deny, log-only, notice, observed, tap:deny or fail-open.", completion: Completions.actions)
     var action: String?
 
     @Option(help: "Not before this time.")
@@ -52,7 +69,9 @@ struct EventsCommand: ParsableCommand {
 
     func run() throws {
         let query = try query(now: .now)
-        let path = file ?? pathOfPolicy()
+        let known = file == nil || rule != nil ? KnownPolicy.inForce(policy, control) : nil
+        if file == nil { known?.complainOfTroubles() }
+        let path = file ?? known?.document.events.path ?? ""
         let complaints: [String]
         do throws(ReadError) {
             var source = try EventSource(path: path, query: query)
@@ -62,17 +81,35 @@ struct EventsCommand: ParsableCommand {
             } else {
                 try source.all { listing.show($0) }
             }
+            let strange = listing.isEmpty ? strangeRule(known) : nil
+            if follow, let strange { complain("note: \(strange)") }
             while follow {
                 usleep(200_000)
                 try source.more { listing.show($0) }
             }
-            complaints = EventsCommand.complaints(about: source)
+            complaints = EventsCommand.complaints(about: source) + [strange].compactMap { $0 }
         } catch {
             throw fail("events file: \(error); the agent makes it when it starts; --file names another")
         }
         for complaint in complaints { complain(complaint) }
-        if !complaints.isEmpty { throw ExitCode(1) }
+        if !complaints.isEmpty { throw ExitStatus.failed.exit }
     }
+
+    /// That nothing was found because no rule has the name. An event may be of a rule that is gone; where one was found there is,
+    /// or was, such a rule.
+    private func strangeRule(_ known: KnownPolicy?) -> String? {
+        guard let rule, let names = known?.document.ruleNames, !names.contains(rule) else { return nil }
+        let shown = names.prefix(EventsCommand.rulesListed).map(\.harmless)
+        let more = names.count - shown.count
+        let there =
+            names.isEmpty
+            ? "it has none" : "it has \(shown.joined(separator: ", "))\(more > 0 ? " and \(more) more" : "")"
+        let hint = meant(rule, among: names.prefix(1_000)).map { "; \($0)" } ?? ""
+        return
+            "there is no event of a rule '\(rule.harmless)', and the policy in force has no such rule: \(there)\(hint)"
+    }
+
+    private static let rulesListed = 20
 
     /// What was not shown because it could not be read.
     private static func complaints(about source: borrowing EventSource) -> [String] {
@@ -82,22 +119,18 @@ struct EventsCommand: ParsableCommand {
             }
     }
 
-    private func pathOfPolicy() -> String {
-        let known = KnownPolicy.inForce(policy, control)
-        known.complainOfTroubles()
-        return known.document.events.path
-    }
-
     func validate() throws {
         _ = try query(now: .now)
         if let last, last < 0 { throw ValidationError("--last must not be negative") }
     }
 
+    static let actions = ["deny", "log-only", "notice", "observed", "tap:deny", "fail-open"]
+
     func query(now: WallTime) throws -> EventQuery {
         var query = EventQuery()
         for text in reason {
             guard let reason = DropReason(slugOrNumber: text) else {
-                throw ValidationError("there is no reason '\(text)'; \"portreeve reasons\" lists them")
+                throw ValidationError(DropReason.unknown(text))
             }
             query.reasons.insert(reason)
         }
@@ -107,9 +140,8 @@ struct EventsCommand: ParsableCommand {
             }
             return range
         }
-        let actions = ["deny", "log-only", "notice", "observed", "tap:deny", "fail-open"]
-        if let action, !actions.contains(action) {
-            throw ValidationError("there is no action '\(action)': \(actions.joined(separator: ", "))")
+        if let action, !EventsCommand.actions.contains(action) {
+            throw ValidationError("there is no action '\(action)': \(alternatives(EventsCommand.actions))")
         }
         query.action = action
         query.rule = rule
@@ -136,5 +168,13 @@ extension WallTime {
         }
         let (length, overflow) = count.multipliedReportingOverflow(by: unit * 1_000_000)
         return overflow ? nil : WallTime(microseconds: microseconds &- length)
+    }
+}
+
+extension DropReason {
+    /// What to say of a name that no reason has.
+    static func unknown(_ name: String) -> String {
+        let hint = meant(name, among: ReasonRow.all.map(\.slug)).map { "; \($0)" } ?? ""
+        return "there is no reason '\(name.harmless)'\(hint); \"portreeve reasons\" lists them"
     }
 }

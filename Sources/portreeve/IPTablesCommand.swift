@@ -6,10 +6,11 @@ import ArgumentParser
 import FirewallPolicy
 import PacketFilterRules
 
-struct IPTablesCommand: ParsableCommand {
+struct IPTablesCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "iptables", abstract: "The iptables rules that give packets to the agent.",
-        discussion: """
+        discussion: discussion(
+            """
             With queue.family: bridge it is an nftables table instead (table bridge portreeve).
 
             The rules stand in chains of their own (PORTREEVE-…) of the mangle table, and of the filter table where flows \
@@ -18,7 +19,15 @@ struct IPTablesCommand: ParsableCommand {
 
             A safe first time from afar: portreeve iptables --apply --confirm 60, then, from a new session, portreeve \
             iptables --keep. Without --keep the rules are taken back after 60 seconds, also when the session is dead.
-            """)
+            """))
+
+    static let examples = [
+        Example("portreeve iptables --print", "Read what would be put in place."),
+        Example("portreeve iptables --apply --confirm 60", "Put it in place for a minute."),
+        Example("portreeve iptables --keep", "It stays; from another session."),
+        Example("portreeve iptables --save", "It comes back at every boot."),
+        Example("portreeve iptables --check", "What is wrong with the rules in place."),
+    ]
 
     enum Action: String, EnumerableFlag {
         case print, apply, keep, save, remove, restore, check
@@ -60,10 +69,11 @@ struct IPTablesCommand: ParsableCommand {
     @Option(help: "Print for this family only.")
     var family: Family?
 
-    @Option(help: ArgumentHelp("Where a pending --confirm is remembered.", valueName: "directory"))
+    @Option(
+        help: ArgumentHelp("Where a pending --confirm is remembered.", valueName: "directory"), completion: .directory)
     var state = RollBackDirectory.defaultPath
 
-    @Option(help: ArgumentHelp("Where --save keeps the rules.", valueName: "directory"))
+    @Option(help: ArgumentHelp("Where --save keeps the rules.", valueName: "directory"), completion: .directory)
     var saved = SavedRules.defaultPath
 
     enum Family: String, ExpressibleByArgument, CaseIterable {
@@ -79,7 +89,7 @@ struct IPTablesCommand: ParsableCommand {
         do {
             switch action {
             case .print: try printRules()
-            case .apply: try RuleApplication(command: self).run()
+            case .apply: try RuleApplication(command: self, confirmation: "portreeve iptables --keep").run()
             case .keep: try keep()
             case .save: try save()
             case .remove: try remove()
@@ -140,7 +150,8 @@ extension IPTablesCommand {
         complain("iptables cannot express these of interfaces.ignore, the agent passes their packets: \(names)")
     }
 
-    private func keep() throws {
+    /// `words`: the command that confirms.
+    func keep(by words: String = "portreeve iptables --keep") throws {
         let directory = RollBackDirectory(path: state)
         let lock = try directory.lock()
         defer { lock.release() }
@@ -149,7 +160,7 @@ extension IPTablesCommand {
                 let left = max(0, pending.deadline - PendingRollBack.now)
                 throw fail(
                     "this is the session that applied the rules: that it goes on does not show that anybody can still get "
-                        + "in; run \"portreeve iptables --keep\" from a new SSH session or at the console within \(left) s"
+                        + "in; run \"\(words)\" from a new SSH session or at the console within \(left) s"
                 )
             }
             directory.clear()
@@ -189,7 +200,7 @@ extension IPTablesCommand {
                     ? "note: the rules are taken back in \(left) s unless \"portreeve iptables --keep\" comes"
                     : "note: an --apply --confirm was not confirmed and not taken back; run --keep or --remove")
         }
-        guard findings.allSatisfy({ $0.severity == .advice }) else { throw ExitCode(1) }
+        guard findings.allSatisfy({ $0.severity == .advice }) else { throw ExitStatus.failed.exit }
         for feed in inspection.feeds { print("fine: \(feed.line.harmless)") }
     }
 }

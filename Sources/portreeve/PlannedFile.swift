@@ -11,7 +11,7 @@ enum PlannedFile {
     static func load(_ path: String) throws -> PlanFile {
         let outcome = PlanFile.read(path)
         for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
-        guard let plan = outcome.plan else { throw ExitCode(64) }
+        guard let plan = outcome.plan else { throw ExitStatus.usage.exit }
         return plan
     }
 
@@ -54,12 +54,12 @@ enum PlannedFile {
         for entry in plan.tests where entry.source == nil && !entry.payloads.values.allSatisfy(\.isKeyed) {
             throw fail(
                 "\(entry.name ?? entry.targets.joined(separator: ", ")): found a payload without a source, expected source: "
-                    + "and the address that probes come from, because the reflector is offline", status: 64)
+                    + "and the address that probes come from, because the reflector is offline", status: .usage)
         }
         do throws(KeyFile.Fault) {
             return OfflineSessions(try KeyFile.read(key), plan: plan.text)
         } catch {
-            throw fail("\(error)", status: 64)
+            throw fail("\(error)", status: .usage)
         }
     }
 
@@ -68,12 +68,12 @@ enum PlannedFile {
         let address: Endpoint
         switch HostName.resolve(target, family) {
         case .success(let endpoint): address = endpoint
-        case .failure(let reason): throw fail("\(target.harmless): \(reason)", status: 64)
+        case .failure(let reason): throw fail("\(target.harmless): \(reason)", status: .usage)
         }
         if let source = entry.source, source.isIPv6 != address.isIPv6 {
             throw fail(
                 "\(entry.name ?? target): found the source \(source.host) for the target \(address.host), expected "
-                    + "addresses of one family", status: 64)
+                    + "addresses of one family", status: .usage)
         }
         return address
     }

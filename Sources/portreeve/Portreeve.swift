@@ -10,13 +10,16 @@ struct Portreeve: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "portreeve",
         abstract: "Check, watch and connect the Portreeve firewall.",
-        discussion: "Exit status: 0 done, 1 refused or failed, 2 no agent is running (status), 64 wrong usage.",
+        discussion: "Exit status:\n\(ExitStatus.table(of: commands))",
         version: Release.version,
-        subcommands: [
-            CheckCommand.self, SchemaCommand.self, StatusCommand.self, ConnectionsCommand.self, EventsCommand.self,
-            ReloadCommand.self, ReopenCommand.self, ReasonsCommand.self, IPTablesCommand.self, ReplayCommand.self,
-            ScanCommand.self, ReflectCommand.self, RollBackCommand.self,
-        ])
+        subcommands: commands + [RollBackCommand.self])
+
+    /// Those that are meant for people.
+    static let commands: [any ParsableCommand.Type] = [
+        StatusCommand.self, EventsCommand.self, ConnectionsCommand.self,
+        CheckCommand.self, ReloadCommand.self, ReasonsCommand.self, ReplayCommand.self, IPTablesCommand.self,
+        SchemaCommand.self, ReopenCommand.self, ScanCommand.self, ReflectCommand.self,
+    ]
 
     /// What was printed must have arrived: redirected to a full disk, the command has failed.
     static func main() {

@@ -29,7 +29,9 @@ struct ProbeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Bytes of the payload, 48 to 65507.", valueName: "bytes"))
     var size = ProbePayload.minimumBytes
 
-    @Option(help: ArgumentHelp("What should come of each probe: allow, deny or reject.", valueName: "outcome"))
+    @Option(
+        help: ArgumentHelp("What should come of each probe: allow, deny or reject.", valueName: "outcome"),
+        completion: .list(["allow", "deny", "reject"]))
     var expect: String?
 
     var family: HostName.Family { isIPv4 == isIPv6 ? .any : isIPv6 ? .v6 : .v4 }
@@ -47,7 +49,7 @@ struct ProbeOptions: ParsableArguments {
     func resolve(_ host: String) throws -> Endpoint {
         switch HostName.resolve(host, family) {
         case .success(let endpoint): return endpoint
-        case .failure(let reason): throw fail("\(host.harmless): \(reason)", status: 64)
+        case .failure(let reason): throw fail("\(host.harmless): \(reason)", status: .usage)
         }
     }
 

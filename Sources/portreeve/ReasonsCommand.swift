@@ -6,32 +6,44 @@ import FirewallEngine
 import FirewallPolicy
 import PolicyFile
 
-struct ReasonsCommand: ParsableCommand {
+struct ReasonsCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "reasons", abstract: "List the reasons of events, or explain one.",
-        discussion: """
+        discussion: discussion(
+            """
             Of one reason it lists everything that can decide for it, each with its present value: that of the running agent's \
             policy or, where no agent answers or a file is named, that of the policy file.
-            """)
+            """))
 
-    @Argument(help: "The reason's name (out-of-connection) or number (100).")
+    static let examples = [
+        Example("portreeve reasons", "All of them."),
+        Example("portreeve reasons out-of-connection", "What it means, what can decide for it, and what to do."),
+        Example(
+            "portreeve reasons 100 --policy policy.yaml",
+            "The same by number, with the values of a policy that is not in force."),
+    ]
+
+    @Argument(help: "The reason's name (out-of-connection) or number (100).", completion: Completions.reasons)
     var reason: String?
 
     @Flag(help: "Print JSON lines.")
     var json = false
 
-    @Option(name: .customLong("control"), help: ArgumentHelp("The agent's control socket.", valueName: "socket"))
+    @Option(
+        name: .customLong("control"), help: ArgumentHelp("The agent's control socket.", valueName: "socket"),
+        completion: .file())
     var control = ControlProtocol.defaultPath
 
     @Option(
         name: .customLong("policy"),
-        help: ArgumentHelp("Read the present values from this policy file, and not from the agent.", valueName: "file"))
+        help: ArgumentHelp("Read the present values from this policy file, and not from the agent.", valueName: "file"),
+        completion: Completions.policy)
     var policy: String?
 
     func run() throws {
         guard let reason else { return list() }
         guard let known = DropReason(slug: reason) ?? UInt16(reason).flatMap({ DropReason(number: $0) }) else {
-            throw fail("there is no reason \"\(reason.harmless)\"; \"portreeve reasons\" lists them")
+            throw fail(DropReason.unknown(reason))
         }
         let present = try PresentSettings(policy: policy, control: control)
         if json { return print(known.row.json(present).printed) }

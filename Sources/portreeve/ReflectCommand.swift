@@ -6,17 +6,24 @@ import Glibc
 import PacketWire
 import PathProbe
 
-struct ReflectCommand: ParsableCommand {
+struct ReflectCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "reflect", abstract: "Answer the probes of `portreeve scan`.",
-        discussion: """
+        discussion: discussion(
+            """
             Waits for a scan that has the key, listens on the ports that it asks for, answers its probes and nothing else, \
             and says what it saw. The ports are closed when the scan's control connection ends, when it was silent for a \
             minute, or after the time of --lease. Whatever does not authenticate gets not one byte, and no answer is longer \
             than its request. An ordinary user can run it; ports below 1024 then are refused, one by one, and the rest goes on.
 
             With --stdio it serves one scan on its standard input and output, as `portreeve scan --control-via ssh` starts it.
-            """)
+            """))
+
+    static let examples = [
+        Example("portreeve reflect --new-key reflect.key", "A key, for both ends."),
+        Example("portreeve reflect --listen any --key reflect.key", "Wait for scans on all addresses."),
+        Example("portreeve reflect --print-rules policy -t 8000-8009", "The rules that let a scan in here."),
+    ]
 
     @Option(
         name: .shortAndLong,
@@ -27,7 +34,7 @@ struct ReflectCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The port of the control channel, on the same addresses.", valueName: "port"))
     var controlPort = Reflector.defaultControlPort
 
-    @Option(help: ArgumentHelp("The file of the pre-shared key.", valueName: "file"))
+    @Option(help: ArgumentHelp("The file of the pre-shared key.", valueName: "file"), completion: .file())
     var key: String?
 
     @Flag(help: "Serve one scan on standard input and output, which are trusted.")
@@ -36,7 +43,9 @@ struct ReflectCommand: ParsableCommand {
     @Flag(help: "Without a control channel: listen on the ports of --plan, for scans that have it and the key.")
     var offline = false
 
-    @Option(help: ArgumentHelp("With --offline: the plan, the same file as the scan's.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("With --offline: the plan, the same file as the scan's.", valueName: "file"),
+        completion: .file())
     var plan: String?
 
     @Option(help: ArgumentHelp("Who may ask for a lease: an address or prefix. Repeatable.", valueName: "prefix"))
@@ -63,7 +72,7 @@ struct ReflectCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: ArgumentHelp("With --print-rules: UDP ports.", valueName: "ports"))
     var udp: String?
 
-    @Option(help: ArgumentHelp("Write a new key to a file, and end.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write a new key to a file, and end.", valueName: "file"), completion: .file())
     var newKey: String?
 
     func validate() throws {

@@ -4,20 +4,28 @@ import AdministrativeSessions
 import AgentControl
 import ArgumentParser
 
-struct ReloadCommand: ParsableCommand {
+struct ReloadCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload", abstract: "Have the agent read its policy again.",
-        discussion: """
+        discussion: discussion(
+            """
             On any error the old policy stays in force and the errors are printed. A policy that would shut out the SSH \
             session that you are in, or one of another administrator, is refused.
 
             A safe try from afar: portreeve reload --confirm 60, then, from a new SSH session or at the console, portreeve \
             reload --keep. Without --keep the old policy is back in force after 60 seconds; a restart in between does not \
             bring the new one in.
+            """))
 
-            Exit status: 0 the policy is in force, or kept; 1 it is not; 2 it is not, because it would shut out an \
-            administrator who is connected.
-            """)
+    static let examples = [
+        Example("portreeve reload", "The policy on the disk comes into force."),
+        Example("portreeve reload --confirm 60", "For a minute only, unless it is kept."),
+        Example("portreeve reload --keep", "It stays; from another session."),
+    ]
+
+    static let ends: [ExitStatus] = [
+        .done.when("the policy is in force, or kept"), .failed.when("it is not"), .shutsOut,
+    ]
 
     @OptionGroup var control: ControlOptions
 
@@ -72,8 +80,9 @@ struct ReloadCommand: ParsableCommand {
     }
 
     private func refusal(_ report: ReloadReport) -> ExitCode {
-        if keep { return ExitCode(1) }
+        if keep { return ExitStatus.failed.exit }
         return fail(
-            "the policy was not changed: epoch \(report.epoch) stays in force", status: report.shutsOut ? 2 : 1)
+            "the policy was not changed: epoch \(report.epoch) stays in force",
+            status: report.shutsOut ? .shutsOut : .failed)
     }
 }

@@ -3,9 +3,14 @@
 import AgentControl
 import ArgumentParser
 
-struct ReopenCommand: ParsableCommand {
+struct ReopenCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reopen", abstract: "Have the agent open its events file again, after a rotation.")
+        commandName: "reopen", abstract: "Have the agent open its events file again, after a rotation.",
+        discussion: discussion(""))
+
+    static let examples = [
+        Example("portreeve reopen", "After the events file was renamed.")
+    ]
 
     @OptionGroup var control: ControlOptions
 

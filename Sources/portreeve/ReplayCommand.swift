@@ -7,15 +7,27 @@ import FirewallPolicy
 import PacketWire
 import PolicyFile
 
-struct ReplayCommand: ParsableCommand {
+struct ReplayCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Judge the packets of captures by a policy.",
-        discussion: """
+        discussion: discussion(
+            """
             The agent's engine over pcap and pcapng files (Ethernet, raw IP, Linux cooked, BSD loopback), with packet time \
             as its clock. Events go to standard output as JSON lines, a summary to standard error. Connections that \
-            are under way when the capture begins are admitted as in the agent's cold start. Exit status: 0 when every \
-            file was read to its end, otherwise 1.
-            """)
+            are under way when the capture begins are admitted as in the agent's cold start.
+            """))
+
+    static let examples = [
+        Example(
+            "portreeve replay --policy policy.yaml capture.pcap", "What the policy would have dropped of a capture."),
+        Example(
+            "tcpdump -w - -c 1000 | portreeve replay --local 192.0.2.10 -", "The same of the traffic that is there now."
+        ),
+    ]
+
+    static let ends: [ExitStatus] = [
+        .done.when("every file was read to its end"), .failed.when("one was not, or the policy does not load"),
+    ]
 
     @OptionGroup var policy: PolicyOptions
 
@@ -28,7 +40,7 @@ struct ReplayCommand: ParsableCommand {
     @Flag(help: "Write one line per event.")
     var noFold = false
 
-    @Argument(help: "Capture files; - is standard input.")
+    @Argument(help: "Capture files; - is standard input.", completion: Completions.captures)
     var captures: [String]
 
     func run() throws {

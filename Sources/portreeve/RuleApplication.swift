@@ -9,6 +9,8 @@ import PacketFilterRules
 /// `portreeve iptables --apply`.
 struct RuleApplication {
     let command: IPTablesCommand
+    /// The command that confirms a trial.
+    let confirmation: String
 
     func run() throws {
         let document = try command.policy.load()
@@ -30,8 +32,7 @@ struct RuleApplication {
         let rules = try NamespaceRules.read()
         let inspection = rules.inspection(of: document)
         let plan = command.plan(for: document, best: inspection.bestIncomingHook)
-        let target = rules.marked(
-            document.queue.family == .ip ? plan.rulesets : OwnRulesets(bridge: BridgeTable(document)))
+        let target = target(of: document, plan, in: rules)
         try refuseConflicts(rules.inspection(of: document, with: target))
         try apply(document, target, rules, directory)
         if document.queue.family == .ip {
@@ -41,6 +42,18 @@ struct RuleApplication {
             report("\(target.title), forward", plan)
         }
         reportWhatFollows()
+    }
+
+    /// The rules that a policy asks for, where these are in place.
+    func target(of document: PolicyDocument, in rules: NamespaceRules) -> OwnRulesets {
+        let best = rules.inspection(of: document).bestIncomingHook
+        return target(of: document, command.plan(for: document, best: best), in: rules)
+    }
+
+    private func target(
+        of document: PolicyDocument, _ plan: QueueRulePlan, in rules: NamespaceRules
+    ) -> OwnRulesets {
+        rules.marked(document.queue.family == .ip ? plan.rulesets : OwnRulesets(bridge: BridgeTable(document)))
     }
 
     /// With an agent that answers the rules stay only if their packets reach it. Connections older than the rules, this
@@ -141,8 +154,8 @@ struct RuleApplication {
     private func reportWhatFollows() {
         if let seconds = command.confirm {
             print(
-                "the rules are taken back in \(seconds) s: confirm from a new SSH session or at the console with \"portreeve "
-                    + "iptables --keep\"")
+                "the rules are taken back in \(seconds) s: confirm from a new SSH session or at the console with "
+                    + "\"\(confirmation)\"")
         }
         let saved = SavedRules(directory: command.saved).rules.unmarked
         if !saved.isEmpty, saved != (try? NamespaceRules.read().own.unmarked) {

@@ -6,22 +6,40 @@ import Glibc
 import PacketWire
 import PathProbe
 
-struct ScanCommand: ParsableCommand {
+struct ScanCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "scan", abstract: "Test which ports pass a path, and find out how those fail that do not.",
-        discussion: """
+        discussion: discussion(
+            """
             Sends a keyed payload to each port of HOST, where `portreeve reflect` listens and answers, and says for each what \
             came of it: open, or one of eight ways to fail, with what was seen. All ports are opened there before the first \
             probe leaves. With --target there is no reflector: then only a handshake, or an ICMP error, can be seen, and \
             every line is one-sided.
+            """))
 
-            Exit status: 0 as expected, 1 not, 2 inconclusive, 3 this host lacks something that the scan needs, 64 wrong usage.
-            """)
+    static let examples = [
+        Example(
+            "portreeve scan web.example --key reflect.key -t 80,443 -u 53",
+            "Which of these ports pass the path to a host with a reflector."),
+        Example(
+            "portreeve scan web.example --control-via ssh -t 1-1024",
+            "The same without a key: the reflector is started over ssh."),
+        Example(
+            "portreeve scan --plan plan.yaml --key reflect.key --json",
+            "Everything that a plan names, one JSON object for each probe."),
+        Example("portreeve scan --target 192.0.2.25 -t 25", "A host without a reflector."),
+    ]
+
+    static let ends: [ExitStatus] = [
+        .done.when("as expected"), .failed.when("not as expected"), .inconclusive, .cannotScan,
+    ]
 
     @Argument(help: "The reflector's host: a name or an address.")
     var host: String?
 
-    @Option(help: ArgumentHelp("Tests with what is expected of each, in place of -t and -u.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Tests with what is expected of each, in place of -t and -u.", valueName: "file"),
+        completion: .file())
     var plan: String?
 
     @OptionGroup var probes: ProbeOptions
@@ -32,7 +50,7 @@ struct ScanCommand: ParsableCommand {
         help: ArgumentHelp("The reflector, if its control channel is elsewhere.", valueName: "host[:port]"))
     var server: String?
 
-    @Option(help: ArgumentHelp("The file of the pre-shared key.", valueName: "file"))
+    @Option(help: ArgumentHelp("The file of the pre-shared key.", valueName: "file"), completion: .file())
     var key: String?
 
     @Option(
@@ -49,7 +67,8 @@ struct ScanCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The events file of a Portreeve agent on the path: why it dropped packets of a probe.", valueName: "file"))
+            "The events file of a Portreeve agent on the path: why it dropped packets of a probe.", valueName: "file"),
+        completion: .file())
     var events: String?
 
     @Option(name: [.customShort("g"), .long], help: ArgumentHelp("Text that each result carries.", valueName: "tag"))
@@ -87,11 +106,11 @@ struct ScanCommand: ParsableCommand {
             result = try session.run(plan) { meter.show($0) }
             try drops?.read()
         } catch let fault as ReadError {
-            throw fail("\(fault)", status: 3)
+            throw fail("\(fault)", status: .cannotScan)
         } catch let fault as ControlFault {
-            throw fail("\(fault)", status: 2)
+            throw fail("\(fault)", status: .inconclusive)
         } catch let fault as SystemFault {
-            throw fail("\(fault)", status: 3)
+            throw fail("\(fault)", status: .cannotScan)
         }
         let report = ScanReport(plan, result, tag: tag) { drops?.reasons($0, $1, $2) ?? [] }
         if json {
@@ -141,7 +160,7 @@ struct ScanCommand: ParsableCommand {
             let endpoint = try probes.resolve(host).with(port: port ?? Reflector.defaultControlPort)
             return .tcp(endpoint, try KeyFile.read(key))
         } catch let fault as KeyFile.Fault {
-            throw fail("\(fault)", status: 64)
+            throw fail("\(fault)", status: .usage)
         }
     }
 

@@ -5,16 +5,24 @@ import ArgumentParser
 import FirewallPolicy
 import PacketFilterRules
 
-struct StatusCommand: ParsableCommand {
+struct StatusCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Show what the agent does, and whether the host is protected.",
-        discussion: """
+        discussion: discussion(
+            """
             Without an agent the rules in place decide: a queue that nobody reads drops its packets, or lets them pass \
             where the rule has --queue-bypass.
+            """))
 
-            Exit status: 0 protected; 1 the question could not be asked; 2 no agent; 3 an agent, but no rules, not all \
-            that its policy needs, or tap; 4 the rules cannot be read (run this as root).
-            """)
+    static let examples = [
+        Example("portreeve status", "Is this host protected, by what, and what was dropped?"),
+        Example("portreeve status >/dev/null || echo not protected", "In a script: the exit status is the answer."),
+        Example("portreeve status --json --agent-only", "For a program, of the agent alone."),
+    ]
+
+    static let ends: [ExitStatus] = [
+        .done.when("protected"), .failed.when("the question could not be asked"), .noAgent, .notProtected, .rulesUnread,
+    ]
 
     @OptionGroup var control: ControlOptions
 
@@ -38,12 +46,12 @@ struct StatusCommand: ParsableCommand {
         if json {
             print(report.json.adding(protection).printed)
         } else {
-            for line in StatusText(report, protection).lines { print(line) }
+            for line in StatusText(report, protection, width: terminalWidth).lines { print(line) }
         }
         switch protection?.state {
         case nil, .protected: return
-        case .tap, .partly, .unprotected: throw ExitCode(3)
-        case .unknown: throw ExitCode(4)
+        case .tap, .partly, .unprotected: throw ExitStatus.notProtected.exit
+        case .unknown: throw ExitStatus.rulesUnread.exit
         }
     }
 
@@ -58,7 +66,7 @@ struct StatusCommand: ParsableCommand {
             print(object.printed)
         }
         if let failure { complain(failure.sentence) }
-        return fail("no agent is running at \(control.path.harmless): \(sentence)", status: 2)
+        return fail("no agent is running at \(control.path.harmless): \(sentence)", status: .noAgent)
     }
 
     /// What the rules in place make of a host without an agent, in a word and in a sentence.

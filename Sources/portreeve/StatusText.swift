@@ -4,22 +4,29 @@ import AgentControl
 import FirewallEngine
 import FirewallPolicy
 
-/// The status report on one screen.
+/// The status report on one screen, in lines no longer than the terminal's where they can be broken.
 struct StatusText {
     private let report: StatusReport
 
     private let protection: HostProtection?
+    private let width: Int?
 
-    init(_ report: StatusReport, _ protection: HostProtection? = nil) {
+    /// - Parameter width: columns of the terminal; nil: as many as need be.
+    init(_ report: StatusReport, _ protection: HostProtection? = nil, width: Int? = nil) {
         self.report = report
         self.protection = protection
+        self.width = width
     }
 
     var lines: [String] {
-        standing + head + policy + [hooks, connections, losses] + outputs + [""] + queues + [""] + reasons + warnings
+        let facts = standing + head + policy + [hooks, connections, losses] + outputs
+        return facts.flatMap { $0.wrapped(to: width, indent: StatusText.margin) } + [""] + queues + [""] + reasons
+            + warnings
     }
 
-    private func line(_ title: String, _ text: String) -> String { title.padded(to: 13) + text.harmless }
+    private static let margin = 13
+
+    private func line(_ title: String, _ text: String) -> String { title.padded(to: StatusText.margin) + text.harmless }
 
     /// First of all the answer to the question that was asked.
     private var standing: [String] {
@@ -106,8 +113,7 @@ struct StatusText {
     private var queues: [String] {
         var table = TextTable([
             .number("QUEUE"), .number("PACKETS"), .number("PASSED"), .number("DROPPED"), .number("HELD"),
-            .number("WAITING"), .number("LOST: QUEUE FULL"), .number("BUFFER FULL"), .number("VERDICT REFUSED"),
-            .number("PASSED UNSEEN"),
+            .number("WAITING"), .number("FULL"), .number("BUFFER"), .number("REFUSED"), .number("UNSEEN"),
         ])
         for queue in report.queues {
             table.add(
@@ -117,7 +123,7 @@ struct StatusText {
                         queue.kernelSocketDrops, queue.refusedVerdicts,
                     ].map(\.grouped) + [queue.overflows == 0 ? "no" : "perhaps, \(queue.overflows.grouped) times"])
         }
-        return table.lines()
+        return table.lines(width: width)
     }
 
     private var reasons: [String] {
@@ -133,11 +139,12 @@ struct StatusText {
             for (index, term) in count.terms.enumerated() { sums[index] &+= term }
         }
         table.add(["", "all"] + totals.map(\.grouped))
-        return table.lines()
+        return table.lines(width: width)
     }
 
     private var warnings: [String] {
-        report.warnings.isEmpty ? [] : ["", "warnings"] + report.warnings.map { "  " + $0.harmless }
+        guard !report.warnings.isEmpty else { return [] }
+        return ["", "warnings"] + report.warnings.flatMap { ("  " + $0.harmless).wrapped(to: width, indent: 4) }
     }
 }
 

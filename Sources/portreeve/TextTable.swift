@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-/// Columns as wide as their widest cell.
+import EventReader
+
+/// Columns as wide as their widest cell; in a terminal that is too narrow for them a row takes several lines.
 struct TextTable {
     struct Column {
         var title: String
         var isNumber = false
+        /// To how few characters it may be cut; nil: it is never cut.
+        var least: Int?
 
-        static func text(_ title: String) -> Column { Column(title: title) }
+        static func text(_ title: String, cutTo least: Int? = nil) -> Column { Column(title: title, least: least) }
         static func number(_ title: String) -> Column { Column(title: title, isNumber: true) }
     }
 
@@ -18,19 +22,18 @@ struct TextTable {
     /// One cell for each column.
     mutating func add(_ cells: [String]) { rows.append(cells.map(\.harmless)) }
 
-    /// The title line and the rows, each with `indent` spaces before it and none at its end.
-    func lines(indent: Int = 0) -> [String] {
+    /// The titles and the rows, each with `indent` spaces before it and none at its end, in a terminal of so many columns.
+    func lines(indent: Int = 0, width: Int? = nil) -> [String] {
         let all = [columns.map(\.title)] + rows
-        let widths = columns.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-        return all.map { Self.line($0, widths, columns, indent) }
-    }
-
-    private static func line(_ cells: [String], _ widths: [Int], _ columns: [Column], _ indent: Int) -> String {
-        let aligned = cells.indices.map { index in
-            columns[index].isNumber
-                ? cells[index].rightAligned(to: widths[index]) : cells[index].padded(to: widths[index])
+        let needed = columns.indices.map { column in all.map { $0[column].displayWidth }.max() ?? 0 }
+        // The last one first, as it stands farthest from what tells the rows apart.
+        let cuts = columns.indices.reversed().compactMap { column in
+            columns[column].least.map { ColumnLayout.Cut(column, toNoLessThan: $0) }
         }
-        let line = String(repeating: " ", count: indent) + aligned.joined(separator: "  ")
-        return String(line.reversed().drop { $0 == " " }.reversed())
+        let layout = ColumnLayout(needed: needed, cuts: cuts, terminal: width.map { $0 - indent })
+        let numbers = Set(columns.indices.filter { columns[$0].isNumber })
+        return all.flatMap { cells in
+            layout.lines(of: cells, numbers: numbers).map { String(repeating: " ", count: indent) + $0 }
+        }
     }
 }

@@ -17,24 +17,37 @@ struct Portreeved: ParsableCommand {
             administrator who is connected over SSH, or was not confirmed (portreeve reload --confirm), a start takes the \
             kept one and says so.
 
-            Exit status: 0 it was asked to end; 1 anything else; 69 the service manager started it 5 times within a \
-            minute in vain: it is not to be started again by itself.
+            Examples:
+              portreeved
+                  As the service runs it.
+              portreeved --check --policy policy.yaml
+                  Is this a policy that it would take?
+              portreeved --check-start
+                  Which policy would a start have?
+
+            Exit status:
+              0   it was asked to end, or what was to be checked is good
+              1   anything else
+              64  wrong usage
+              69  the service manager started it 5 times within a minute in vain: it is not to be started again by itself
             """,
         version: AgentOptions().version)
 
-    @Option(help: "The policy file; policy.d/*.yaml beside it are read after it.")
+    @Option(
+        help: "The policy file; policy.d/*.yaml beside it are read after it.",
+        completion: .file(extensions: ["yaml", "yml"]))
     var policy = AgentOptions().policyPath
 
     @Option(help: "Queue number, or a range such as 0-3, instead of the policy's queue.numbers.")
     var queue: QueueRange?
 
-    @Option(help: "The control socket.")
+    @Option(help: "The control socket.", completion: .file())
     var control = AgentOptions().controlPath
 
     @Option(
         help: ArgumentHelp(
             "Where the last policy in force is kept; /var/lib/portreeve, or beside the control socket where --control names another.",
-            valueName: "directory"))
+            valueName: "directory"), completion: .directory)
     var state: String?
 
     @Flag(help: "Check the policy and end: 0 if it is good.")

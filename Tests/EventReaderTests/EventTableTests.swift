@@ -29,7 +29,7 @@ struct EventTableTests {
         var table = EventTable(width: nil, zone: .utc)
         let lines = try table.lines(events())
         #expect(
-            ([table.header] + lines).joined(separator: "\n") == """
+            (table.header + lines).joined(separator: "\n") == """
                 TIME                     ACTION  REASON             RULE       DIRECTION  PROTO     SOURCE              DESTINATION     COUNT  NOTE
                 2026-11-21 09:15:02.001  deny    deny               No telnet  incoming   TCP       198.51.100.9:40112  192.0.2.10:443     12
                 2026-11-21 09:15:02.020  deny    unsolicited-icmp              incoming   ICMP 0/0  198.51.100.77       192.0.2.10          1
@@ -45,12 +45,47 @@ struct EventTableTests {
         #expect(lines[2].hasSuffix("1  refused…"))
         #expect(lines[2].contains("out-of-conne…"))
         #expect(lines[2].contains("[2001:db8::9]:1"))
-        var tiny = EventTable(width: 10, zone: .utc)
-        let tinyLines = try tiny.lines(events())
-        #expect(tinyLines[2].contains("out-of-conn…"))
-        #expect(tinyLines[0].contains("No teln…"))
-        #expect(tinyLines[0].contains("198.51.100.9:40112"))
-        #expect(tinyLines[2].contains("[fd00::1]:22"))
+    }
+
+    @Test("in a terminal of 80 columns a row takes two lines, and a title as many")
+    func folded() throws {
+        var table = EventTable(width: 80, zone: .utc)
+        let lines = try table.lines(events())
+        #expect(
+            (table.header + lines).joined(separator: "\n") == """
+                TIME                     ACTION  REASON             RULE       DIRECTION
+                    PROTO     SOURCE              DESTINATION     COUNT  NOTE
+                2026-11-21 09:15:02.001  deny    deny               No telnet  incoming
+                    TCP       198.51.100.9:40112  192.0.2.10:443     12
+                2026-11-21 09:15:02.020  deny    unsolicited-icmp              incoming
+                    ICMP 0/0  198.51.100.77       192.0.2.10          1
+                2026-11-21 09:15:02.999  deny    out-of-connection             outgoing
+                    TCP       [2001:db8::9]:1     [fd00::1]:22        1  refused connection
+                """)
+    }
+
+    @Test("the longest addresses, rules and notes fit 80 columns, and every address is there whole")
+    func longest() throws {
+        var table = EventTable(width: 80, zone: .utc)
+        let long = "2001:db8:ffff:ffff:ffff:ffff:ffff:fff"
+        let (source, destination) = (
+            try #require(IPAddress(parsing: "\(long)1")), try #require(IPAddress(parsing: "\(long)2"))
+        )
+        var event = try #require(
+            LoggedEvent(
+                line: record(
+                    .outOfConnection, .ipv6(from: source, to: destination).tcp(40_001, 50_022, [.rst]), at: 1)))
+        event.rule = "Administrators come in from the bastion host of the office in Frankfurt only, over SSH"
+        event.note =
+            "a note that is longer than any terminal which anybody has used since the days of the teletype, and more"
+        event.action = "tap:deny"
+        let lines = table.lines([event])
+        #expect(lines.allSatisfy { $0.count <= 80 }, "\(lines.joined(separator: "\n"))")
+        let text = lines.joined(separator: "\n")
+        for part in ["[\(long)1]:40001", "[\(long)2]:50022", "out-of-connection", "Administrators come in from"] {
+            #expect(text.contains(part), "\(text)")
+        }
+        #expect(table.header.count == lines.count)
     }
 
     @Test("columns never become narrower, so that a following table stays aligned")

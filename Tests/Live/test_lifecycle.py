@@ -317,7 +317,7 @@ class EndTests(LifeTests):
         scrape = self.host.run("curl", "-sSf", "-m", 30, "--unix-socket", f"{agent.directory}/metrics.sock",
                                "http://localhost/metrics")
         self.assertRegex(scrape, r'portreeve_queue_overflows_total\{queue="0"\} [1-9]')
-        self.assertRegex(agent.tool("status"), r"PASSED UNSEEN\n.* perhaps, \d+ times\n")
+        self.assertRegex(agent.tool("status"), r"UNSEEN\n.* perhaps, \d+ times\n")
         self.assertEqual(agent.log().count("queue 0 may have been full"), 1)
         self.assertTrue(all(got == FILE for got in downloads.finish()))
         self.assertEqual(reasons(agent.events()), {})

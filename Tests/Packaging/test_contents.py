@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import unittest
 
 from package import BUILT, REPOSITORY, deb, field, path, run, text, unpacked, version
@@ -158,15 +159,45 @@ class CompletionTests(unittest.TestCase):
             for program in ("portreeve", "portreeved"):
                 run(shell, "-n", path(place.format(program)))
 
-    def test_bash_completes_subcommands(self):
+    def bash(self, *words):
+        """What it offers for the last word."""
         script = f"""
             source {path(self.FILES['bash'].format('portreeve'))}
-            COMP_WORDS=(portreeve ""); COMP_CWORD=1; COMP_LINE="portreeve "; COMP_POINT=10
-            $(complete -p portreeve | sed 's/.*-F \\([^ ]*\\).*/\\1/') portreeve "" portreeve
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${{#COMP_LINE}}
+            $(complete -p portreeve | sed 's/.*-F \\([^ ]*\\).*/\\1/') portreeve "${{@: -1}}" "${{@: -2:1}}"
             printf '%s\\n' "${{COMPREPLY[@]}}" """
-        offered = run("bash", "-c", script).split()
+        return run("bash", "-c", script, "bash", "portreeve", *words, env=self.environment()).splitlines()
+
+    def fish(self, line):
+        script = f"source {path(self.FILES['fish'].format('portreeve'))}; complete -C 'portreeve {line}'"
+        return [line.partition("\t")[0] for line in run("fish", "-c", script, env=self.environment()).splitlines()]
+
+    def environment(self):
+        return dict(os.environ, PATH=f"{os.path.dirname(path(TOOL))}:{os.environ['PATH']}")
+
+    def test_bash_completes_subcommands(self):
+        offered = self.bash("")
         for command in subcommands():
             self.assertIn(command["commandName"], offered)
+
+    def test_states_reasons_and_files_are_completed(self):
+        self.assertEqual(self.bash("connections", "--state", "EST"), ["ESTABLISHED"])
+        self.assertEqual(self.fish("connections --state EST"), ["ESTABLISHED"])
+        self.assertIn("out-of-connection", self.bash("events", "--reason", "out-of-c"))
+        self.assertIn("out-of-connection", self.bash("reasons", "out-of-c"))
+        examples = path("/etc/portreeve/examples")
+        self.assertIn(f"{examples}/web-server.yaml", self.bash("check", f"{examples}/web"))
+
+    def test_names_of_rules_are_completed_and_run_no_command(self):
+        """A policy is written by those who may not be the ones who press Tab."""
+        with tempfile.TemporaryDirectory(prefix="portreeve-completion.") as folder:
+            hostile = f"$(touch {folder}/a)`touch {folder}/b`"
+            with open(f"{folder}/policy.yaml", "w") as file:
+                file.write("version: 1\nrules:\n" + "".join(
+                    f"  - {{ name: {json.dumps(name)}, action: deny, direction: incoming }}\n" for name in ("No telnet", hostile)))
+            offered = self.bash("events", "--policy", f"{folder}/policy.yaml", "--rule", "")
+            self.assertIn("No\\ telnet", offered)
+            self.assertEqual(os.listdir(folder), ["policy.yaml"])
 
 
 class LintTests(unittest.TestCase):

@@ -97,10 +97,29 @@ struct ConnectionsCommandTests {
         "What cannot be understood is refused",
         arguments: [
             ["--protocol", "tpc"], ["--protocol", "256"], ["--port", "65536"], ["--direction", "in"], ["--limit", "0"],
-            ["--address", "localhost"],
+            ["--address", "localhost"], ["--state", "foo"], ["--state", "refuse"],
         ])
     func refused(arguments: [String]) {
         #expect(throws: (any Error).self) { try ConnectionsCommand.parse(arguments) }
+    }
+}
+
+@Suite("What does not exist")
+struct UnknownNameTests {
+    @Test(
+        "is said not to, with what there is",
+        arguments: [
+            (["connections", "--state", "foo"], ["there is no state 'foo'", "ESTABLISHED", "QUERY or REFUSED"]),
+            (["events", "--action", "drop"], ["there is no action 'drop'", "deny, log-only"]),
+            (
+                ["events", "--reason", "out-of-conection"],
+                ["there is no reason 'out-of-conection'", "did you mean \"out-of-connection\"?", "portreeve reasons"]
+            ),
+        ])
+    func unknown(arguments: [String], parts: [String]) throws {
+        let error = try #require(throws: (any Error).self) { try Portreeve.parseAsRoot(arguments) }
+        let text = Portreeve.fullMessage(for: error)
+        for part in parts { #expect(text.contains(part), "\(text)") }
     }
 }
 

@@ -70,6 +70,36 @@ struct StatusTextTests {
         #expect(report.reasons.count == 3 && report.queues.count == 1 && report.warnings.count == 1)
     }
 
+    @Test("Long values fit 80 columns, and nothing of them is missing")
+    func narrow() {
+        var report = report
+        report.policy.files = [
+            "/etc/portreeve/policy.yaml", "/etc/portreeve/policy.d/50-administrators-of-the-branch.yaml",
+        ]
+        report.policy.takenBackIn = 55
+        report.connections.tcpStates = ["SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT"].map {
+            StateCount(state: $0, count: 123_456)
+        }
+        report.connections.tcp = 987_654
+        var queue = QueueStatus(number: 15)
+        (queue.packets, queue.passed, queue.dropped) = (98_765_432_109, 98_765_000_000, 432_109)
+        report.queues.append(queue)
+        report.warnings = [
+            "the events file /var/log/portreeve/events.jsonl cannot be written: No space left on device; events wait in "
+                + "memory, and are lost beyond 16 MiB"
+        ]
+        let detail =
+            "packets that come in over the interface enp0s31f6 from 2001:db8:ffff:ffff::/64 are not judged, because "
+            + "a rule before Portreeve's accepts them"
+        let lines = StatusText(report, HostProtection(state: .partly, details: [detail]), width: 80).lines
+        let text = lines.joined(separator: "\n")
+        #expect(lines.allSatisfy { $0.count <= 80 }, "\(text)")
+        let words = Set(text.split { $0 == " " || $0 == "\n" })
+        for line in StatusText(report, HostProtection(state: .partly, details: [detail])).lines {
+            for word in line.split(separator: " ") { #expect(words.contains(word), "\(word)\n\(text)") }
+        }
+    }
+
     @Test("An agent that has seen nothing yet says so")
     func fresh() {
         let lines = StatusText(StatusReport(agent: AgentIdentity(version: "1", processIdentifier: 1))).lines

@@ -70,6 +70,30 @@ struct ConsoleTests {
         #expect(number.grouped == text)
     }
 
+    @Test("A long line is broken between words; a long word stays whole")
+    func wrapped() {
+        #expect("rule         one two".wrapped(to: 80, indent: 13) == ["rule         one two"])
+        #expect("rule         one two".wrapped(to: nil, indent: 13) == ["rule         one two"])
+        #expect("rule   one two three".wrapped(to: 14, indent: 7) == ["rule   one two", "       three"])
+        #expect("  a /a/very/long/path b".wrapped(to: 10, indent: 4) == ["  a", "    /a/very/long/path", "    b"])
+    }
+
+    @Test("In a terminal that is too narrow a row takes several lines, and the last column may be cut")
+    func folded() {
+        var table = TextTable([.text("SOURCE"), .text("TARGET"), .number("COUNT"), .text("RULE", cutTo: 4)])
+        table.add(["[2001:db8::1]:22", "[2001:db8::2]:40000", "7", "Services of the house"])
+        #expect(
+            table.lines(width: 54) == [
+                "SOURCE            TARGET               COUNT  RULE",
+                "[2001:db8::1]:22  [2001:db8::2]:40000      7  Service…",
+            ])
+        #expect(
+            table.lines(width: 40) == [
+                "SOURCE            TARGET", "    COUNT  RULE", "[2001:db8::1]:22  [2001:db8::2]:40000",
+                "        7  Services of the house",
+            ])
+    }
+
     @Test("Columns are as wide as their widest cell, numbers stand right, and no line ends in spaces")
     func table() {
         var table = TextTable([.text("NAME"), .number("COUNT"), .text("NOTE")])
