@@ -172,11 +172,12 @@ extension QueueRulePlan {
     }
 
     /// At PREROUTING forwarded packets pass too, and are not ours there. IPv6 has no broadcast, and there a test for
-    /// several types that include MULTICAST is true only where the address is of all of them.
+    /// several types that include MULTICAST is true only where the address is of all of them. The types stand in the order in
+    /// which iptables prints them, so that rules in place read as they were put there.
     private func arrivals(_ family: AddressFamily) -> [String] {
         guard incoming == .prerouting else { return [target] }
         let types =
-            family == .ipv4 ? ["LOCAL,BROADCAST,MULTICAST,ANYCAST"] : ["LOCAL,ANYCAST", "MULTICAST"]
+            family == .ipv4 ? ["LOCAL,BROADCAST,ANYCAST,MULTICAST"] : ["LOCAL,ANYCAST", "MULTICAST"]
         return types.map { "-m addrtype --dst-type \($0) \(target)" }
     }
 

@@ -88,7 +88,7 @@ extension RulesInspection {
                 .refusal,
                 "this host forwards, and packets are taken at PREROUTING whatever their destination: both directions "
                     + "of forwarded traffic would count as incoming", [$0.line],
-                cure: "add -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST,ANYCAST (IPv6: one rule with LOCAL,ANYCAST "
+                cure: "add -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST (IPv6: one rule with LOCAL,ANYCAST "
                     + "and one with MULTICAST)")
         }
         return (late + unlimited + neverMatching).merged

@@ -58,7 +58,7 @@ extension RulesInspection {
         case (.prerouting, .input): "keep one of the two: PREROUTING where nothing tracks connections, else INPUT"
         case (_, .postrouting): "remove the rule at POSTROUTING"
         case (.prerouting, .forward):
-            "restrict the rule at PREROUTING with -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST,ANYCAST, or, where "
+            "restrict the rule at PREROUTING with -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST, or, where "
                 + "destinations are translated, take incoming packets at INPUT"
         default: "remove one of the two rules"
         }

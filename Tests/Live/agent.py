@@ -24,7 +24,7 @@ def hand_written_rules(queues=(0, 0), incoming="PREROUTING", forward=False, bypa
     target = f"--queue-num {first}" if first == last else f"--queue-balance {first}:{last}"
     target = f"-j NFQUEUE {target}{' --queue-bypass' if bypass else ''}"
     # A test for several types holds in ip6tables only for an address of all of them.
-    types = {4: ["LOCAL,BROADCAST,MULTICAST,ANYCAST"], 6: ["LOCAL,ANYCAST", "MULTICAST"]}
+    types = {4: ["LOCAL,BROADCAST,ANYCAST,MULTICAST"], 6: ["LOCAL,ANYCAST", "MULTICAST"]}
     texts = {}
     for family in (4, 6):
         tests = [f"-m addrtype --dst-type {type} " for type in types[family]] if incoming == "PREROUTING" else [""]
@@ -142,9 +142,10 @@ class Agent:
 
     def _words(self, *words):
         control, policy = ["--control", self.control], ["--policy", self.policy]
+        rules = control + policy + ["--state", f"{self.directory}/rules", "--saved", self.directory]
         options = {"status": control, "connections": control, "reload": control, "reopen": control,
                    "check": [self.policy], "events": control + policy,
-                   "iptables": control + policy + ["--state", f"{self.directory}/rules", "--saved", self.directory]}
+                   "iptables": rules, "enable": rules, "disable": rules}
         return [os.path.join(binaries(), "portreeve"), *map(str, words), *options.get(words[0], [])]
 
     def report(self):

@@ -25,7 +25,7 @@ struct QueueRulePlanTests {
                 :PORTREEVE-IN - [0:0]
                 :PORTREEVE-OUT - [0:0]
                 -A PORTREEVE-IN -i lo -j RETURN
-                -A PORTREEVE-IN -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST,ANYCAST -j NFQUEUE --queue-num 0
+                -A PORTREEVE-IN -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST -j NFQUEUE --queue-num 0
                 -A PORTREEVE-OUT -m mark --mark 0x1000000/0x1000000 -j RETURN
                 -A PORTREEVE-OUT -o lo -j RETURN
                 -A PORTREEVE-OUT -j NFQUEUE --queue-num 0
