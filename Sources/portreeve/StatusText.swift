@@ -11,7 +11,7 @@ struct StatusText {
     private let protection: HostProtection?
     private let width: Int?
 
-    /// - Parameter width: columns of the terminal; nil: as many as need be.
+    /// `width`: columns of the terminal; nil: as many as need be.
     init(_ report: StatusReport, _ protection: HostProtection? = nil, width: Int? = nil) {
         self.report = report
         self.protection = protection
