@@ -32,6 +32,8 @@ final class Housekeeper {
     var keepingTrouble: String?
     /// The policy in force is on trial.
     var pending: PendingPolicy?
+    /// When to give back what the last reload has left free.
+    var memoryDue: Instant?
     /// As it was last told.
     var outputTroubles: [String: String] = [:]
     var offload = Offload()
@@ -134,9 +136,17 @@ final class Housekeeper {
         refreshMetrics(policy)
         refreshUnclaimed()
         refreshRemarks(policy)
+        giveMemoryBack()
         agent.complaints.withLock {
             $0 = warnings + remarks.lines + metrics.complaints + (keepingTrouble.map { [$0] } ?? [])
         }
+    }
+
+    /// Workers and outputs let go of a policy with the next thing that they do, at the latest within a second.
+    private func giveMemoryBack() {
+        guard let due = memoryDue, Clocks.monotonic() >= due else { return }
+        memoryDue = nil
+        ResidentMemory.giveBack()
     }
 
     /// - Parameter isPlanned: somebody asked for it, and may start the agent again at once.

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -73,3 +74,5 @@ int cservice_await_attention(const char *address, int milliseconds) {
     close(ends[0]);
     return error;
 }
+
+void cservice_give_memory_back(void) { malloc_trim(0); }

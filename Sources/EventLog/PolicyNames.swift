@@ -6,8 +6,16 @@ package import FirewallPolicy
 package struct PolicyNames: Sendable {
     package var epoch: UInt32
     package var mode: Mode
-    /// In the order of `Policy.rules`, which `Event.rule` indexes.
-    package var rules: [RuleName]
+    /// In the order of `Policy.rules`, which `Event.rule` indexes; in memory of their own, as they outlive the policy.
+    private let names: PackedTexts
+    private let traits: [Traits]
+
+    private struct Traits {
+        let action: RuleAction
+        let priority: UInt8
+        let position: SourcePosition
+    }
+
     /// Settings as canonical text, by full path; what is missing is named without its value.
     package var values: [String: String]
 
@@ -15,13 +23,17 @@ package struct PolicyNames: Sendable {
     package init(epoch: UInt32, mode: Mode, rules: [Rule], values: [String: String] = [:]) {
         self.epoch = epoch
         self.mode = mode
-        self.rules = rules.map(RuleName.init)
+        names = PackedTexts(rules.map(\.name))
+        traits = rules.map { Traits(action: $0.action, priority: $0.priority, position: $0.position) }
         self.values = values
     }
 
     /// `nil` also for an index that the policy does not have.
     package func rule(_ index: Int32) -> RuleName? {
-        index >= 0 && Int(index) < rules.count ? rules[Int(index)] : nil
+        guard index >= 0, Int(index) < traits.count else { return nil }
+        let traits = traits[Int(index)]
+        return RuleName(
+            name: names[Int(index)], action: traits.action, priority: traits.priority, position: traits.position)
     }
 }
 
@@ -32,13 +44,6 @@ package struct RuleName: Sendable, Hashable {
     package var priority: UInt8
     /// Where the rule stands; without a file for a built-in rule.
     package var position: SourcePosition
-
-    package init(_ rule: Rule) {
-        name = rule.name
-        action = rule.action
-        priority = rule.priority
-        position = rule.position
-    }
 }
 
 /// The names of the last few policies, because events of an older one may still be under way at a reload.

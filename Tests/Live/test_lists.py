@@ -9,7 +9,7 @@ import isolation
 isolation.isolate()
 
 from agent import Agent, reasons
-from lab import Lab
+from lab import Lab, wait_until
 
 POLICY = """
 version: 1
@@ -60,6 +60,30 @@ class ListTests(unittest.TestCase):
             (f"{60 + (n >> 18)}.{n >> 10 & 255}.{n >> 2 & 255}.{n << 6 & 255 | 1}" for n in range(MILLION)),
             [self.client.ip4], [self.lab.client_addresses[1]])
         self.assertLess(agent.peak_bytes(), 100 << 20)
+
+
+class ManyRulesTests(unittest.TestCase):
+    COUNT = 50_000
+
+    def setUp(self):
+        self.lab = self.enterContext(Lab())
+
+    def test_fifty_thousand_rules_in_one_file_and_the_memory_of_them_when_they_are_gone(self):
+        few = POLICY.format(self.lab.file("bad.txt", "198.51.100.1\n"))
+        agent = self.enterContext(Agent(self.lab.host, few))
+        agent.feed()
+        before = agent.resident_bytes()
+        agent.write_policy(few + "".join(
+            f"  - {{ name: Customer {n:05d} over HTTP and its own port, action: allow, direction: incoming, frame: ipv4, "
+            f"protocol: tcp, source: {{ addresses: 10.{n >> 16}.{n >> 8 & 255}.{n & 255} }}, "
+            f"destination: {{ ports: [80, 443, {1000 + n}] }} }}\n" for n in range(self.COUNT)))
+        agent.tool("reload", seconds=300)
+        self.assertEqual(agent.report()["policy"]["rules"], self.COUNT + 2)
+        agent.write_policy(few)
+        agent.tool("reload", seconds=60)
+        self.assertEqual(agent.report()["policy"]["rules"], 2)
+        # It had 382 MiB for good.
+        wait_until(lambda: agent.resident_bytes() < before + (24 << 20), "the memory is given back", 30, agent.process)
 
 
 if __name__ == "__main__":

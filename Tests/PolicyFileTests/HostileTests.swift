@@ -113,7 +113,7 @@ enum Endless: CaseIterable {
         case .oneScalar: "a: " + repeated("x", 2_000_000)
         case .escapes: "\"" + repeated("\\x41", 500_000)
         case .aliases: "a: &a x\nb: [" + repeated("*a, ", 1_000_001) + "]"
-        case .items: "a: [" + repeated("x,", 1_000_001) + "]"
+        case .items: "a: [" + repeated("x,", 3_000_001) + "]"
         case .comments: repeated("#", 1_000_000) + "\n"
         case .lines: repeated("\n", 1_000_000)
         case .tags: repeated("%TAG ! !\n", 10_000)

@@ -8,6 +8,7 @@ import FirewallEngine
 import FirewallPolicy
 import Locking
 import Logging
+import PacketWire
 import PolicyFile
 
 /// Why a policy was not put in force.
@@ -60,7 +61,10 @@ extension Housekeeper {
     /// - Returns: what is worth knowing of the policy that is in force now.
     private func reload(_ order: ReloadOrder) throws(ReloadRefusal) -> [String] {
         tellReloading()
-        defer { tellReady() }
+        defer {
+            memoryDue = Clocks.monotonic() + Instant.Span.seconds(2)
+            tellReady()
+        }
         do throws(ReloadRefusal) {
             return try adopt(order)
         } catch {

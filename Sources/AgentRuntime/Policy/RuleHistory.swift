@@ -11,16 +11,49 @@ struct RuleHistory: Sendable {
         /// File and line, or that it is built in.
         let place: String
 
-        init(_ rule: Rule) {
-            name = rule.name
-            place = rule.position.line == 0 ? rule.position.file : "\(rule.position.file):\(rule.position.line)"
+    }
+
+    /// The rules of a policy in their order, in memory of their own.
+    private struct Rules: Hashable {
+        let names: PackedTexts
+        private let files: [String]
+        private let places: [Place]
+
+        private struct Place: Hashable {
+            /// Index in `files`.
+            let file: Int32
+            /// 0 where the rule is built in.
+            let line: Int32
+        }
+
+        var count: Int { names.count }
+
+        init(_ rules: [Rule]) {
+            names = PackedTexts(rules.map(\.name))
+            var files: [String] = []
+            var places: [Place] = []
+            places.reserveCapacity(rules.count)
+            for position in rules.lazy.map(\.position) {
+                if files.last != position.file, !files.contains(position.file) { files.append(position.file) }
+                let file = files.last == position.file ? files.count - 1 : files.firstIndex(of: position.file) ?? 0
+                places.append(
+                    Place(file: Int32(truncatingIfNeeded: file), line: Int32(truncatingIfNeeded: position.line)))
+            }
+            self.files = PackedTexts(files).texts
+            self.places = places
+        }
+
+        subscript(index: Int) -> Entry {
+            let place = places[index]
+            let file = files[Int(place.file)]
+            return Entry(name: names[index], place: place.line == 0 ? file : "\(file):\(place.line)")
         }
     }
 
     private struct Edition {
         let epoch: UInt32
         /// In the order of `Policy.rules`; shared with the edition before where nothing changed.
-        let rules: [Entry]
+        let rules: Rules
     }
 
     /// The newest last.
@@ -40,7 +73,7 @@ struct RuleHistory: Sendable {
     /// Adds the policy that comes into force, unless it is here already. The oldest ones go where they are too many.
     mutating func register(_ policy: Policy) {
         guard !editions.contains(where: { $0.epoch == policy.epoch }) else { return }
-        let rules = policy.rules.map(Entry.init)
+        let rules = Rules(policy.rules)
         let last = editions.last?.rules
         editions.append(Edition(epoch: policy.epoch, rules: rules == last ? last ?? rules : rules))
         while editions.count > editionsKept || isTooLong { editions.removeFirst() }
@@ -60,6 +93,6 @@ struct RuleHistory: Sendable {
 
     /// The names of a policy's rules.
     func names(epoch: UInt32) -> Set<String> {
-        Set(editions.last { $0.epoch == epoch }?.rules.map(\.name) ?? [])
+        Set(editions.last { $0.epoch == epoch }?.rules.names.texts ?? [])
     }
 }

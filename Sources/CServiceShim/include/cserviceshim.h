@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Datagrams with descriptors to the service manager. Control messages are laid out by macros of the C library, which Swift
-// does not see; what is said in them is said elsewhere.
+// What a service needs of the C library that Swift does not see: datagrams with descriptors to the service manager, whose
+// control messages are laid out by macros (what is said in them is said elsewhere), and <malloc.h>.
 
 #ifndef CSERVICESHIM_H
 #define CSERVICESHIM_H
@@ -22,6 +22,9 @@ int cservice_send(const char *address, const uint8_t *message, size_t length, co
 /// Waits until the manager has taken in every datagram sent before: it closes the descriptor that goes with BARRIER=1.
 /// Returns 0, ETIMEDOUT, or another errno value.
 int cservice_await_attention(const char *address, int milliseconds);
+
+/// Has malloc(3) give the system the pages in which nothing lives any more, of all threads (malloc_trim(3)).
+void cservice_give_memory_back(void);
 
 #pragma clang assume_nonnull end
 

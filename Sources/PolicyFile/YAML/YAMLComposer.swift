@@ -9,8 +9,8 @@ package struct YAMLComposer: ~Copyable {
     static let maximumDepth = 64
     /// Bytes of one value; no key of the format takes a longer one.
     static let maximumScalar = 1_024
-    /// Values that a file may write out.
-    static let maximumNodes = 1_000_000
+    /// Values, keys among them, that a file may write out: more than rules of any usual form have in a file of the largest size.
+    static let maximumNodes = 3_000_000
     /// Values that aliases and merge keys may add by naming what is written elsewhere.
     static let maximumAliasedNodes = 1_000_000
 
@@ -148,8 +148,10 @@ package struct YAMLComposer: ~Copyable {
         nodes += 1
         guard nodes <= YAMLComposer.maximumNodes else {
             throw abandon(
-                &sink, place, found: "more than \(YAMLComposer.maximumNodes) values", expected: "fewer in one file",
-                suggestion: "a long list belongs in an addresses-file")
+                &sink, place, found: "more than \(YAMLComposer.maximumNodes) keys and values in one file",
+                expected: "at most so many",
+                suggestion: "a long list belongs in an addresses-file, and rules may stand in several files of policy.d"
+            )
         }
     }
 
