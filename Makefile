@@ -150,6 +150,7 @@ install: docs
 	install -m 644 Config/examples/lists/*.txt $(DESTDIR)/etc/portreeve/examples/lists
 	install -m 644 Config/examples/plans/*.yaml $(DESTDIR)/etc/portreeve/examples/plans
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve Packaging/systemd/local-only.conf
+	install -D -m 644 Config/grafana/portreeve.json $(DESTDIR)$(PREFIX)/share/portreeve/grafana-dashboard.json
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(GENERATED)/man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(GENERATED)/man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve $(GENERATED)/policy.schema.json $(GENERATED)/events.schema.json

@@ -95,6 +95,13 @@ class PolicyTests(unittest.TestCase):
         self.assertEqual(text(path("/usr/share/portreeve/events.schema.json")), run(path(TOOL), "schema", "--events"))
 
 
+class DashboardTests(unittest.TestCase):
+    def test_grafanas_dashboard_is_there_and_asks_for_our_metrics(self):
+        dashboard = json.loads(text(path("/usr/share/portreeve/grafana-dashboard.json")))
+        self.assertEqual(dashboard["title"], "Portreeve")
+        self.assertIn("portreeve_build_info", json.dumps(dashboard))
+
+
 class PageTests(unittest.TestCase):
     def pages(self):
         return sorted(glob.glob(path("/usr/share/man/man?/*.gz")))
