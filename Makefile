@@ -11,7 +11,9 @@ DESTDIR    ?=
 # anywhere.
 SWIFTC     := -file-prefix-map $(CURDIR)=. -Xfrontend -no-clang-module-breadcrumbs -Xfrontend -disable-incremental-llvm-codegen
 ANYWHERE   := $(SWIFTC:%=-Xswiftc %) -Xcc -ffile-prefix-map=$(CURDIR)=.
-RELEASE    := $(SWIFT) build -c release --static-swift-stdlib $(ANYWHERE)
+# The tool-chain's own linker. Debian's complains that Foundation, which comes with swift-argument-parser, could call mktemp(3).
+LINKER     := -Xswiftc -use-ld=lld
+RELEASE    := $(SWIFT) build -c release --static-swift-stdlib $(LINKER) $(ANYWHERE)
 BIN        := .build/release
 GENERATED  := .build/documents
 PYTHON     := /usr/bin/python3
