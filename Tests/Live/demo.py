@@ -58,12 +58,43 @@ class Demo:
     def __init__(self, lab, agent):
         self.lab, self.agent, self.story = lab, agent, Story()
         self.client, self.host = lab.client, lab.host
+        self.surprises = []
 
     def run(self):
+        """Returns whether all was as expected, as an exit status."""
         self.introduce()
+        self.open_console()
+        self.expose()
         self.guard()
         self.drive()
         self.show()
+        return self.conclude()
+
+    def expect(self, what, outcome, expected):
+        """`expected` is a pattern that all of the outcome must match."""
+        if not re.fullmatch(expected, outcome.strip()):
+            self.surprises.append(f"{what}: {outcome.strip()}")
+
+    def conclude(self):
+        if not self.surprises:
+            self.story.heading("All was as expected: what the policy admits got through before and after, and everything else was "
+                               "dropped with its reason.")
+            return 0
+        self.story.heading(f"NOT AS EXPECTED, {len(self.surprises)} of the above:")
+        self.story.text("\n".join(self.surprises))
+        return 1
+
+    def expose(self):
+        """The host as it is without the firewall."""
+        self.story.heading("The host without the agent: what listens can be reached, and what does not says so")
+        self.curl(f"http://{self.host.ip4}/")
+        self.curl(f"http://{self.host.ip4}:8080/", "a port that no rule will allow", "answered: a forgotten console")
+        self.command("telnet, where nobody listens, is refused", ["nc", "-z", "-v", "-w", 1, self.host.ip4, 23], "refused",
+                     "refused")
+        self.command("a scan of ten ports", ["nmap", "-n", "-Pn", "-sS", "--max-retries", 0, "-p", "20-29", self.host.ip4],
+                     "closed", r"(\d+ × )?closed")
+        self.command("a null scan", ["nmap", "-n", "-Pn", "-sN", "--max-retries", 0, "-p", "80", self.host.ip4],
+                     r"80/tcp .*", r"80/tcp .*")
 
     def introduce(self):
         self.story.heading("A lab of three machines")
@@ -86,52 +117,77 @@ class Demo:
         self.story.heading("Traffic")
         for address in (self.host.ip4, f"[{self.host.ip6}]"):
             self.curl(f"http://{address}/")
-        self.command("it may be pinged", ["ping", "-c", 3, "-i", 0.2, self.host.ip4], r"\d+ received")
-        self.command("with 3,000 bytes, in fragments", ["ping", "-c", 1, "-s", 3000, self.host.ip4], r"\d+ received")
-        self.curl(f"http://{self.host.ip4}:8080/", "a port that no rule allows")
-        self.command("telnet is denied by a rule", ["nc", "-z", "-w", 1, self.host.ip4, 23], None)
+        self.command("it may be pinged", ["ping", "-c", 3, "-i", 0.2, self.host.ip4], r"\d+ received", "3 received")
+        self.command("with 3,000 bytes, in fragments", ["ping", "-c", 1, "-s", 3000, self.host.ip4], r"\d+ received",
+                     "1 received")
+        self.curl(f"http://{self.host.ip4}:8080/", "a port that no rule allows", "curl: .28. .*")
+        self.command("telnet is denied by a rule", ["nc", "-z", "-v", "-w", 1, self.host.ip4, 23], "refused", "no answer")
         self.command("a scan of ten ports", ["nmap", "-n", "-Pn", "-sS", "--max-retries", 0, "-p", "20-29", self.host.ip4],
-                     "filtered")
+                     "filtered", "10 × filtered")
         self.command("a null scan", ["nmap", "-n", "-Pn", "-sN", "--max-retries", 0, "-p", "80", self.host.ip4],
-                     r"80/tcp .*")
+                     r"80/tcp .*", r"80/tcp open\|filtered.*")
         self.command("a scan in tiny fragments", ["nmap", "-n", "-Pn", "-sS", "-f", "--max-retries", 0, "-p", "80", self.host.ip4],
-                     r"80/tcp .*")
-        self.command("a datagram nobody asked for", ["hping3", "-2", "-c", 1, "-p", 53, self.host.ip4], None)
+                     r"80/tcp .*", r"80/tcp filtered.*")
+        self.command("a datagram nobody asked for", ["hping3", "-2", "-c", 1, "-p", 53, self.host.ip4], "Unreachable",
+                     "no answer")
         self.land()
         self.curl(f"http://{self.host.ip4}/", "and the web server still serves")
 
-    def curl(self, url, what="the web server is open to all"):
-        status, output = self.client.status("curl", "-sS", "-g", "-m", 1, url)
-        self.story.tell(what, f"curl {url}", output.strip().split("\n")[0] if status else f"answered: {output.strip()}")
+    def open_console(self):
+        """A second web server, which was not meant for everybody."""
+        answer = self.lab.file("console", "HTTP/1.0 200 OK\r\nContent-Length: 19\r\n\r\na forgotten console")
+        self.host.start("socat", "TCP-LISTEN:8080,fork,reuseaddr", f"EXEC:cat {answer}", name="console")
+        wait_until(lambda: self.host.listens(8080), "the console listens")
 
-    def command(self, what, words, pattern):
-        """Runs a command on the client; `pattern` finds the outcome in what it prints, without one there is none."""
+    def curl(self, url, what="the web server is open to all", answers="answered: hello from the host"):
+        status, output = self.client.status("curl", "-sS", "-g", "-m", 1, url)
+        outcome = output.strip().split("\n")[0] if status else f"answered: {output.strip()}"
+        self.story.tell(what, f"curl {url}", outcome)
+        self.expect(what, outcome, answers)
+
+    def command(self, what, words, pattern, expected):
+        """Runs a command on the client; `pattern` finds the outcome in what it prints."""
         output = self.client.status(*words, seconds=30)[1]
-        found = re.findall(pattern, output) if pattern else []
+        found = re.findall(pattern, output)
         outcome = f"{len(found)} × {found[0]}" if len(found) > 1 else found[0] if found else "no answer"
         self.story.tell(what, " ".join(map(str, words)), outcome)
+        self.expect(what, outcome, expected)
 
     def land(self):
+        """Nothing comes back of it in any case: what became of it is among the events."""
         program = f"sendp(Ether(dst='{self.host.mac('eth0')}')/IP(src='{self.host.ip4}',dst='{self.host.ip4}')" \
                   f"/TCP(sport=80,dport=80,flags='S'),iface='out0')"
         self.lab.router.scapy(program)
         self.story.tell("a LAND packet, from the host to itself", f"scapy: IP(src={self.host.ip4}, dst={self.host.ip4})",
                         "no answer")
 
+    def compare_events(self, found):
+        """Each kind of drop must be there; how often a scanner or a retry sends a SYN is its own affair."""
+        expected = {"deny", "out-of-allowed-policy", "out-of-allowed-policy-open-port", "invalid-flags",
+                    "first-fragment-too-small", "fragment-offset-too-small", "same-source-and-destination-ip"}
+        reasons = {event["portreeve"]["reason"] for event in found}
+        for reason in sorted(expected - reasons):
+            self.surprises.append(f"events: none of {reason}")
+        for reason in sorted(reasons - expected):
+            self.surprises.append(f"events: {reason} was not expected")
+
     def show(self):
-        self.agent.wait_for_events(20, 3)
+        found = self.agent.wait_for_events(20, 3)
         # What is folded is written a second after its first packet.
         time.sleep(1.2)
+        self.compare_events(found + self.agent.events())
         self.story.heading("portreeve events: every drop and its reason")
         print(compact(self.agent.tool("events"), {"ACTION", "DIRECTION", "NOTE"}))
         self.story.heading("portreeve status")
-        for line in self.agent.tool("status", check=False).splitlines():
+        status, text = self.agent.tool_status("status")
+        self.expect("portreeve status: this host is not protected, exit status", str(status), "0")
+        for line in text.splitlines():
             print(textwrap.fill(line, WIDTH, subsequent_indent=" " * 13) if len(line) > WIDTH else line)
         self.scan()
         self.agent.tool("iptables", "--remove")
         status = self.agent.stop()
+        self.expect("portreeved ended with status", str(status), "0")
         self.story.heading(f"portreeved ended with status {status}; the lab is taken down")
-
 
     def scan(self):
         """The same host as a path test sees it, from an address that may use ssh. The reflector is reached through a program's
@@ -142,6 +198,9 @@ class Demo:
         output = self.client.run(
             tool, "scan", self.host.ip4, "--control-via", f"exec:{reflector}", "-t", "22-25,80", "-u", "53", "--source",
             "198.18.1.20", "-i", "700", "--retries", "0", "--sequential", check=False)
+        for result in (r"tcp +open .* 22", r"tcp +handshake_timeout .* 23-25", r"udp +payload_timeout .* 53"):
+            if not re.search(result, output):
+                self.surprises.append(f"scan: no line like {result}")
         self.story.text("\n".join(line for line in output.splitlines() if "standard input" not in line))
 
 
@@ -163,12 +222,14 @@ def main():
         sys.exit(f"demo: {why}")
     if options.bin:
         os.environ["PORTREEVE_BIN"] = os.path.abspath(options.bin)
+    global wait_until
     import services
     from agent import Agent
-    from lab import Lab
+    from lab import Lab, wait_until
 
     with Lab() as lab, services.nginx(lab.host, {"index.html": b"hello from the host\n"}):
-        Demo(lab, Agent(lab.host, POLICY, fold="1s")).run()
+        return Demo(lab, Agent(lab.host, POLICY, fold="1s")).run()
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

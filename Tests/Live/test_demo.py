@@ -2,17 +2,21 @@
 """`make demo` keeps its promises, and leaves nothing behind."""
 
 import collections
+import contextlib
+import io
 import os
 import re
 import subprocess
 import sys
 import unittest
+from unittest.mock import Mock
 
 import isolation
 
 isolation.isolate()
 
 from agent import binaries
+from demo import Demo
 from lab import wait_until
 
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.py")
@@ -54,6 +58,10 @@ class DemoTests(unittest.TestCase):
 
     def check_outcomes(self, text):
         """What the client saw of each step."""
+        without, text = text.split("portreeved starts;")
+        for outcome in (r"open to all +answered: hello", r"no rule will allow +answered: a forgotten console", r"is refused +refused",
+                        r"ten ports +10 × closed"):
+            self.assertRegex(without, outcome)
         self.assertEqual(text.count("answered: hello from the host"), 3, text)
         for outcome in (r"it may be pinged +3 received", r"in fragments +1 received", r"no rule allows +curl: \(28\)",
                         r"denied by a rule +no answer", r"ten ports +10 × filtered", r"null scan +80/tcp open\|filtered",
@@ -66,6 +74,17 @@ class DemoTests(unittest.TestCase):
         self.assertRegex(scanned, r"udp +payload_timeout +copies=3 +- +53\n.* no datagram arrived")
         self.assertIn("this host is protected: IPv4 and IPv6", text)
         self.assertIn("portreeved ended with status 0", text)
+        self.assertIn("\nAll was as expected", text)
+
+    def test_what_is_not_as_expected_is_said_and_returned(self):
+        demo = Demo(Mock(), Mock())
+        demo.expect("the web server is open to all", "answered: hello", "answered: .*")
+        self.assertEqual(demo.surprises, [])
+        demo.expect("the web server is open to all", "curl: (28) Connection timed out", "answered: .*")
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            self.assertEqual(demo.conclude(), 1)
+        self.assertIn("NOT AS EXPECTED", output.getvalue())
+        self.assertIn("open to all: curl: (28)", output.getvalue())
 
     def check_events(self, text):
         table = text[text.index("portreeve events:"):text.index("portreeve status")].strip().splitlines()[1:]
@@ -77,13 +96,15 @@ class DemoTests(unittest.TestCase):
             counts[reason, rule, protocol] += int(count)
         # nmap and nc send a SYN once or twice.
         telnet, scanned = counts.pop(("deny", "No telnet", "TCP")), counts.pop(("out-of-allowed-policy", None, "TCP"))
+        console = counts.pop(("out-of-allowed-policy-open-port", None, "TCP"))
+        self.assertIn(console, range(1, 4))
         self.assertIn(telnet, range(2, 5))
-        self.assertIn(scanned, range(10, 14))
+        self.assertIn(scanned, range(9, 14))
         self.assertEqual(counts, {
             ("invalid-flags", None, "TCP"): 1, ("first-fragment-too-small", None, "TCP"): 1,
             ("fragment-offset-too-small", None, "TCP"): 2, ("out-of-allowed-policy", None, "UDP"): 1,
             ("same-source-and-destination-ip", None, "TCP"): 1})
-        self.assertIn(f"{telnet + scanned + counts.total()} by reason; lost: 0 packets before the agent, 0 events", text)
+        self.assertIn(f"{telnet + scanned + console + counts.total()} by reason; lost: 0 packets before the agent, 0 events", text)
 
 
 if __name__ == "__main__":
