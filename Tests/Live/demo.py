@@ -63,7 +63,6 @@ class Demo:
     def run(self):
         """Returns whether all was as expected, as an exit status."""
         self.introduce()
-        self.open_console()
         self.expose()
         self.guard()
         self.drive()
@@ -132,12 +131,6 @@ class Demo:
                      "no answer")
         self.land()
         self.curl(f"http://{self.host.ip4}/", "and the web server still serves")
-
-    def open_console(self):
-        """A second web server, which was not meant for everybody."""
-        answer = self.lab.file("console", "HTTP/1.0 200 OK\r\nContent-Length: 19\r\n\r\na forgotten console")
-        self.host.start("socat", "TCP-LISTEN:8080,fork,reuseaddr", f"EXEC:cat {answer}", name="console")
-        wait_until(lambda: self.host.listens(8080), "the console listens")
 
     def curl(self, url, what="the web server is open to all", answers="answered: hello from the host"):
         status, output = self.client.status("curl", "-sS", "-g", "-m", 1, url)
@@ -222,12 +215,12 @@ def main():
         sys.exit(f"demo: {why}")
     if options.bin:
         os.environ["PORTREEVE_BIN"] = os.path.abspath(options.bin)
-    global wait_until
     import services
     from agent import Agent
-    from lab import Lab, wait_until
+    from lab import Lab
 
-    with Lab() as lab, services.nginx(lab.host, {"index.html": b"hello from the host\n"}):
+    with (Lab() as lab, services.nginx(lab.host, {"index.html": b"hello from the host\n"}),
+          services.nginx(lab.host, {"index.html": b"a forgotten console\n"}, port=8080)):
         return Demo(lab, Agent(lab.host, POLICY, fold="1s")).run()
 
 
