@@ -63,6 +63,23 @@ struct UnseenTests {
         #expect(late.send(.peer, data: 1) == .drop(.outOfConnection))
     }
 
+    @Test("A connection that opens anew what is over goes on although the answer passed unseen")
+    func openedAnew() throws {
+        let engine = try EngineUnderTest("failure: { engine: open }")
+        let talk = TCPTalk(engine)
+        talk.open()
+        talk.close()
+        talk.peer.next &+= 900_000
+        #expect(talk.send(.peer, .syn) == .pass)
+        engine.engine.notePassedUnseen(at: engine.clock.now)
+        talk.host.next &+= 3 << 29
+        talk.peer.expected = talk.host.next
+        #expect(talk.send(.peer, data: 100) == .pass)
+        talk.exchange()
+        talk.close()
+        #expect(engine.events.isEmpty)
+    }
+
     @Test("A connection known from before the rules were away for a while goes on when they come again")
     func rulesAgain() throws {
         let engine = try EngineUnderTest("failure: { engine: closed }")

@@ -141,9 +141,7 @@ class StateAttackTests(unittest.TestCase):
                 self.segment(victim, "FA", sequence + 27, acknowledgement + 27)]
         self.inject(agent, self.segment(victim, "S", sequence + (1 << 20)))
         self.inject(agent, *old)
-        agent.wait_for_events(len(old))
-        agent.settled_report()
-        self.assertEqual(reasons(agent.events()), {"packet-on-closed-connection": len(old)})
+        self.assertEqual(reasons(agent.wait_for_events(len(old))), {"packet-on-closed-connection": len(old)})
 
 
 if __name__ == "__main__":

@@ -195,8 +195,9 @@ extension ReasonRow {
         ReasonRow(
             .packetOnClosedConnection, 138, "packet-on-closed-connection", "Packet on Closed Connection", .tracking,
             raisedWhen: "packet for a connection that is closed but still remembered, other than a pure SYN "
-                + "(which is judged as a new opening and may reopen it; the old windows are kept until the "
-                + "new handshake completes). What was sent before the close passes, changing and renewing nothing",
+                + "(which is judged as a new opening and may reopen it; until that is answered and acknowledged, of "
+                + "its sender what belongs to the connection before, other than a RST that answers a challenge ACK and "
+                + "the last ACK of a FIN). What was sent before the close passes, changing and renewing nothing",
             seen: "queue", advice: "may be ignored"),
         ReasonRow(
             .droppedRetransmit, 139, "dropped-retransmit", "Dropped Retransmit", .tracking,

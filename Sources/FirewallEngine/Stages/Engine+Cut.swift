@@ -51,9 +51,9 @@ extension Engine {
         if let found = judgeWithoutChange(&p), found.reason.stage == .rules || found.reason == .outOfConnection {
             return judge(&p) ?? lack
         }
-        guard hot.tcpEnabled, !p.isRehearsal, overrides(lack) != nil, let packet = ConnectionKey.make(p.headers) else {
-            return lack
-        }
+        guard hot.tcpEnabled, !p.leavesNoTrace, overrides(lack) != nil,
+            let packet = ConnectionKey.make(p.headers)
+        else { return lack }
         if let i = connection(packet.key, at: p.now) {
             follow(&p, i, packet.sender, lack)
         } else if TCPTracker.isOpening(p.headers.tcp) {

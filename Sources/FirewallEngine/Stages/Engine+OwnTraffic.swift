@@ -30,7 +30,7 @@ extension Engine {
     /// A packet of the agent's makes the connection its own, whoever had the ports before. One that the other side opened to a
     /// port of the agent's stays what the rules made of it.
     mutating func takeOver(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
-        guard p.isOwnTraffic, !p.isRehearsal, side == table[i].opener || p.headers.transport != .tcp else { return }
+        guard p.isOwnTraffic, !p.leavesNoTrace, side == table[i].opener || p.headers.transport != .tcp else { return }
         table[i].isOwnTraffic = true
         table[i].refusal = .none
     }

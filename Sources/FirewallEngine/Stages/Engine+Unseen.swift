@@ -18,13 +18,14 @@ extension Engine {
     }
 
     /// Whether a segment that the tracker refuses may be the continuation of some that passed unseen. What its own flags or
-    /// time stamp condemn is not; nor can a closed connection go on.
+    /// time stamp condemn is not; nor can a closed connection go on, but one that opens anew may have been answered unseen.
     func mayFollowFromUnseen(_ step: TCPStep, _ p: inout Inspection, _ i: ConnectionIndex) -> Bool {
         let sleptSince = unseenAt.map { table[i].lastSeen <= $0 } ?? false
         guard sleptSince || mayHaveMissedPackets(at: p.now) else { return false }
         let flags = p.headers.tcp.flags
         guard flags.contains(.ack) || flags.contains(.rst), !flags.contains(.syn) else { return false }
-        return step.refusal != .packetOnClosedConnection && step.row != .invalidTimestamps && step.row != .pawsZero
+        return (step.refusal != .packetOnClosedConnection || table[i].tcp.isHalfOpen)
+            && step.row != .invalidTimestamps && step.row != .pawsZero
     }
 
     /// Whether a segment that fits no opening under way is of the one before it: the SYN that was seen only repeated an
