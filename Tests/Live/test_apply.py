@@ -11,7 +11,7 @@ import isolation
 
 isolation.isolate()
 
-from agent import Agent
+from agent import Agent, reasons
 from lab import Lab, wait_until
 
 # The agent has been there for longer than its cold start when the rules come.
@@ -40,6 +40,19 @@ for line in sys.stdin.buffer:
     file.write(line)
     sys.stdout.buffer.write(file.readline())
     sys.stdout.buffer.flush()
+"""
+# Connects, and says whether anything comes back once it was told to send.
+WAITING_CLIENT = """
+import socket, sys
+peer = socket.create_connection((sys.argv[1], 22), 10)
+print("connected")
+sys.stdin.readline()
+peer.settimeout(3)
+peer.sendall(b"hello\\n")
+try:
+    print("echo" if peer.recv(100) else "end")
+except TimeoutError:
+    print("silence")
 """
 
 
@@ -98,6 +111,23 @@ class BesideAnAgent(unittest.TestCase):
         self.assertIn("taken back at once", output)
         self.assertEqual(self.rules(), before)
         self.assertIn("nothing to keep", agent.tool_status("iptables", "--keep")[1])
+
+    def test_an_open_connection_to_a_forbidden_port_does_not_live_on_as_one_of_the_host(self):
+        """Connections from the host are open; but on its port a server listens."""
+        server = self.lab.host.start("/usr/bin/python3", "-u", "-c", SERVER, name="server")
+        wait_until(lambda: self.lab.host.listens(22), "the server listens", process=server)
+        client = subprocess.Popen(
+            ["ip", "netns", "exec", self.lab.client.name, "/usr/bin/python3", "-u", "-c", WAITING_CLIENT, self.lab.host.ip4],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(client.communicate)
+        self.addCleanup(client.kill)
+        self.assertEqual(client.stdout.readline(), b"connected\n")
+        agent = self.agent(POLICY.replace("ports: 22 ", "ports: 2222 "))
+        agent.tool("iptables", "--apply")
+        client.stdin.write(b"\n")
+        client.stdin.flush()
+        self.assertEqual(client.stdout.readline(), b"silence\n")
+        self.assertIn("out-of-allowed-policy-open-port", reasons(agent.wait_for_events(1)))
 
     def test_the_trial_is_no_drop_where_nothing_may_go_out(self):
         agent = self.agent(POLICY + "  - { name: Nothing out, action: deny, direction: outgoing, protocol: udp }\n")

@@ -103,7 +103,7 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
 extension TCPState {
     /// The handshake is complete: its connection takes the place of what was before.
     mutating func establish(at now: Instant) {
-        let claims = isClaimed ? (low, high) : nil
+        let earlier = isClaimed || windows == .learnt ? (low, high) : nil
         var openerEndpoint = handshake.openerEndpoint
         var responderEndpoint = handshake.responderEndpoint
         openerEndpoint.timestampSecond = TCPEndpoint.second(of: now)
@@ -114,9 +114,9 @@ extension TCPState {
         handshake.stage = .completed
         opener = handshake.opener
         phase = .established
-        guard let claims else { return }
-        low.takeClaim(of: claims.0)
-        high.takeClaim(of: claims.1)
+        guard let earlier else { return }
+        low.takeUp(earlier.0)
+        high.takeUp(earlier.1)
         advancePhase()
     }
 
