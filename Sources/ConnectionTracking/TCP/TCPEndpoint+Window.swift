@@ -81,10 +81,8 @@ extension TCPEndpoint {
         marks.insert(.fin)
     }
 
-    /// What has overtaken the opening, and was seen before it, counts where it lies within the first window. A forgery may have
-    /// taken its place: what lies there may be acknowledged at any rate.
+    /// What has overtaken the opening, and was seen before it, counts where it lies within the first window.
     mutating func takeUp(_ earlier: TCPEndpoint) {
-        defer { unseen = max(unseen, UInt16(clamping: ceiling &- end)) }
         guard !earlier.marks.contains(.silent), earlier.end.isAfter(end), !earlier.end.isAfter(ceiling &+ 1) else {
             return
         }
