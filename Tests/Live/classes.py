@@ -20,8 +20,8 @@ engine:
 
 # Name: why passing it is right, or does no harm.
 ARGUMENTS = {
-    "wrong checksum": "Its receiver discards it (RFC 9293 section 3.1), and it moves nothing here; verify-tcp-checksum is off, "
-                      "as shipped. Conntrack verifies every packet that comes in.",
+    "wrong checksum": "Its receiver discards it (RFC 768, RFC 792). The agent verifies TCP's checksum, with the setting that is on "
+                      "here; conntrack that of every packet that comes in.",
     "outgoing ICMP": "The inside speaks. What it may say is for the rules; stage U is about what comes in unasked.",
     "answer to a query": "It answers a query that the inside has sent, with a checksum that conntrack takes for wrong. What comes from "
                          "the inside is not forged from outside.",
@@ -92,7 +92,7 @@ class Ends:
             return
         own, others = self.spans[packet.from_client], self.spans[not packet.from_client]
         if packet.flags & SYN and not packet.flags & (RST | FIN):
-            if all(span.low != packet.seq for span in own):
+            if all(span.low != packet.seq or span.is_older for span in own):
                 own.append(Span(packet, self.window[not packet.from_client]))
             self.window[packet.from_client] = max(self.window[packet.from_client], packet.window)
             for span in others:
