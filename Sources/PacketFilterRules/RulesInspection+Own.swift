@@ -79,8 +79,8 @@ extension RulesInspection {
                     + "go on to the agent", lines.filter(\.isOffload)),
             Self.finding(
                 .misfit,
-                "rules are missing by which packets that the policy ignores, or that the agent sends, pass before the "
-                    + "queue: they come to the agent, which passes them", lines.filter { !$0.isOffload }),
+                "rules are missing by which packets that the policy ignores pass before the queue: they come to the agent, "
+                    + "which passes them", lines.filter { !$0.isOffload }),
         ].compactMap { $0 }
     }
 

@@ -59,6 +59,8 @@ extension AllocationPath {
     private static var datagrams: [AllocationPath] {
         let query = v4.udp(5353, 53).payload(count: 40)
         let flow = (0..<1000).map { packet(.prerouting, v4.udp(UInt16(2000 + $0), 53).payload(count: 40)) }
+        let query6 = back6.udp(5353, 53).payload(count: 40)
+        let own = PacketBuilder.ipv4(from: "198.19.0.1", to: "224.0.0.251").udp(5353, 5353).payload(count: 400)
         let ping = v4.echoRequest(id: 7, seq: 1).payload(count: 56)
         let answer = back.echoReply(id: 7, seq: 1).payload(count: 56)
         return [
@@ -69,6 +71,11 @@ extension AllocationPath {
             AllocationPath(
                 "ICMP error about a known exchange", after: [packet(.prerouting, query)],
                 [packet(.output, back.unreachable(code: 3, quoting: query))], .pass),
+            AllocationPath(
+                "ICMPv6 error about a known exchange", after: [packet(.output, query6)],
+                [packet(.prerouting, v6.packetTooBig(mtu: 1280, quoting: query6))], .pass),
+            AllocationPath(
+                "own datagram to a group, and its copy", [packet(.output, own), packet(.prerouting, own)], .pass),
             AllocationPath("UDP over IPv6", [packet(.prerouting, v6.udp(5353, 53).payload(count: 40))], .pass),
             AllocationPath("ping over IPv6", [packet(.prerouting, v6.echoRequest(id: 7, seq: 1))], .pass),
             AllocationPath("another protocol", [packet(.prerouting, v4.upperLayer(47).payload(count: 40))], .pass),

@@ -4,6 +4,7 @@ import ConnectionTracking
 import FirewallEngine
 import FirewallPolicy
 import PacketWire
+import TestSupport
 
 /// An engine with a clock, fed with bytes, as a worker feeds it: the outbox is emptied after each batch.
 struct Host: ~Copyable {
@@ -23,6 +24,7 @@ struct Host: ~Copyable {
             clock: EngineClock(
                 agentStarted: Instant(nanoseconds: .min / 4), kernelBooted: Instant(nanoseconds: .min / 4)),
             seed: (7, 8), shared: shared, workers: 1)
+        engine.hostAddresses = HostAddresses(local: ["198.19.0.1", "fd00::2"], broadcast: ["198.19.0.255"])
     }
 
     /// Judges one packet of the given direction.

@@ -39,7 +39,19 @@ control.recv(100)
 control.sendall(f"227 Entering Passive Mode ({sys.argv[1].replace('.', ',')},15,160)\\r\\n".encode())
 control.recv(100)
 """
-INCOMING = 0x2000000
+# Twenty lines, and as many answers, by a socket with a mark.
+MARKED = """
+import socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(sys.argv[2]))
+s.settimeout(10)
+s.connect((sys.argv[1], 5300))
+for number in range(20):
+    s.sendall(b"x")
+    assert s.recv(1) == b"x"
+print(number + 1)
+"""
+INCOMING, OUTGOING = 0x2000000, 0x4000000
 FOREIGN = 0x5
 
 
@@ -104,6 +116,17 @@ class OffloadTests(OffloadLab):
                 # The other direction is not offloaded: its acknowledgements come one by one.
                 self.assertGreater(self.judged(agent, "output") - outgoing, 1000)
         self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def test_no_sender_offloads_a_flow_of_his_own(self):
+        """By a mark with the agent's bits: they are taken off a packet that offloads nothing."""
+        agent = self.agent(POLICY + BACK)
+        self.lab.client.start("socat", "TCP-LISTEN:5300,reuseaddr,fork", "EXEC:cat", name="echo")
+        wait_until(lambda: self.lab.client.listens(5300), "socat listens")
+        self.assertEqual(self.lab.host.python(MARKED, self.lab.client.ip4, str(OUTGOING | INCOMING | FOREIGN)).strip(), "20")
+        listing = self.lab.host.status("conntrack", "-L", "-p", "tcp", "--dport", "5300")[1]
+        self.assertIn("dport=5300", listing)
+        self.assertIn("mark=0 ", listing)
+        self.assertGreater(self.judged(agent, "output"), 20)
 
     def flow(self, agent, address=None):
         marked = len(self.marks())

@@ -110,12 +110,19 @@ extension Worker {
     }
 
     /// A packet that offloads its flow takes the bit of its direction along, in the place of what else is there of our
-    /// bits; the rules save it at the next hook.
-    private func settlePassed(_ packet: consuming QueuedPacket, _ offloads: Direction?) {
-        guard let direction = offloads, mayOffload.load(ordering: .relaxed) else { return packet.settle(.accept) }
+    /// bits; the rules save it at the next hook. One that does not takes none along: whoever may set marks could offload a flow
+    /// of his own.
+    private func settlePassed(_ packet: consuming QueuedPacket, _ offloads: Direction? = nil) {
+        let mark = packet.attributes.mark
+        guard let direction = offloads, mayOffload.load(ordering: .relaxed) else {
+            return packet.settle(.accept, mark: mark & marks.offload == 0 ? nil : mark & ~marks.offload)
+        }
         let bit = direction == .incoming ? marks.incomingOffload : marks.outgoingOffload
-        let others = packet.attributes.mark & ~marks.mask
-        packet.settle(.accept, mark: others | bit)
+        packet.settle(.accept, mark: mark & ~marks.mask | bit)
+    }
+
+    private func settle(_ packet: consuming QueuedPacket, _ verdict: Verdict) {
+        if verdict == .pass { settlePassed(packet) } else { packet.settle(.drop) }
     }
 
     /// Settles the held fragments whose datagram is decided, or whose time is over.
@@ -123,7 +130,7 @@ extension Worker {
         guard !turn.held.isEmpty else { return }
         while let decision = engine.takeRelease(at: now) {
             guard let packet = turn.held.take(ticket: decision.ticket) else { continue }
-            packet.settle(decision.verdict == .pass ? .accept : .drop)
+            settle(packet, decision.verdict)
         }
     }
 
@@ -139,7 +146,7 @@ extension Worker {
                 handOver(&engine)
                 return decision
             }
-            packet.settle(decision.verdict == .pass ? .accept : .drop)
+            settle(packet, decision.verdict)
         }
         turn.asked = 0
     }

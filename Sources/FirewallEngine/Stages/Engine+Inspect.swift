@@ -32,7 +32,8 @@ extension Engine {
     }
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
-        if isOwnGroupPacket(&p, bytes) || RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
+        if p.direction == .incoming, isOwnGroupPacket(&p, bytes) { return passUntouched() }
+        if RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
         if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judgeWhatIsThere(&p)
@@ -49,7 +50,7 @@ extension Engine {
         case .prerouting, .input: p.metadata.direction = .incoming
         case .output, .postrouting:
             p.metadata.direction = .outgoing
-            p.isOwnTraffic = isSentByAgent(&p)
+            if p.metadata.mark != 0 { p.isOwnTraffic = isSentByAgent(&p) }
         case .forward:
             guard hot.judgesForwarded, !(entered.traits.isIgnored && leaves.traits.isIgnored) else { return false }
             p.metadata.direction = entered.traits.isInside ? .outgoing : .incoming
