@@ -64,6 +64,21 @@ enum Segments {
         return (bytes, PacketMetadata(hook, bytes))
     }
 
+    /// The same packet with its right checksum (RFC 9293 section 3.1), which the kernel has not verified.
+    static func unverified(_ packet: Packet) -> Packet {
+        var packet = packet
+        packet.metadata.checksumNotVerified = true
+        let segment = packet.bytes.count - 20
+        var sum = UInt64(6 + segment)
+        for place in stride(from: 12, to: packet.bytes.count - 1, by: 2) {
+            sum += UInt64(packet.bytes[place]) << 8 | UInt64(packet.bytes[place + 1])
+        }
+        if segment % 2 == 1 { sum += UInt64(packet.bytes[packet.bytes.count - 1]) << 8 }
+        while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
+        put16(&packet.bytes, 36, ~UInt16(sum))
+        return packet
+    }
+
     private static func put16(_ bytes: inout [UInt8], _ at: Int, _ value: UInt16) {
         bytes[at] = UInt8(truncatingIfNeeded: value >> 8)
         bytes[at + 1] = UInt8(truncatingIfNeeded: value)

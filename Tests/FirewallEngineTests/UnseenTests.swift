@@ -80,6 +80,27 @@ struct UnseenTests {
         #expect(engine.events.isEmpty)
     }
 
+    @Test("A SYN that waited while its copy passed unseen is answered anew when all is over, and the answer passes")
+    func openedTwice() throws {
+        let engine = try EngineUnderTest("failure: { engine: open }")
+        let talk = TCPTalk(engine)
+        engine.engine.notePassedUnseen(at: engine.clock.now)
+        #expect(talk.send(.peer, .syn) == .pass)
+        let answer = talk.segment(.host, [.syn, .ack])
+        for _ in 0..<2 { #expect(talk.deliver(answer, from: .host) == .pass) }
+        // The peer has the connection of the copy, and says so; the host knows only the new one, and resets.
+        talk.peer.expected = talk.host.next &+ 10_000_000
+        talk.peer.next &+= 80
+        #expect(talk.send(.peer) == .pass)
+        talk.host.next = talk.peer.expected
+        #expect(talk.send(.host, .rst) == .pass)
+        for _ in 0..<2 {
+            engine.waits(.seconds(1))
+            #expect(talk.deliver(answer, from: .host) == .pass)
+        }
+        #expect(engine.events.isEmpty)
+    }
+
     @Test("A connection known from before the rules were away for a while goes on when they come again")
     func rulesAgain() throws {
         let engine = try EngineUnderTest("failure: { engine: closed }")

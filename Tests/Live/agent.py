@@ -153,10 +153,12 @@ class Agent:
         return json.loads(self.tool("status", "--json", "--agent-only"))
 
     def settled_report(self, seconds=30):
-        """The same, once no event is on its way any more."""
+        """The same, once no packet waits to be judged and no event is on its way any more."""
         report = {}
 
         def is_settled():
+            if any(row["waiting"] for row in self.namespace.queues().values()):
+                return False
             report.update(self.report())
             return not any(row["pending"] for row in report["reasons"])
 

@@ -90,6 +90,10 @@ extension Engine {
             return nil
         }
         if mayFollowFromUnseen(step, &p, i) || isOfOlderOpening(step, &p, i, side) { return catchUp(&p, i, side) }
+        if mayBeOfUnseenOpening(step, &p, i) {
+            count(&p, i, side)
+            return nil
+        }
         let finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
         if !p.leavesNoTrace { table.recordChange(of: i) }
         follow(&p, i, side, finding)

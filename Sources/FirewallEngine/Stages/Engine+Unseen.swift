@@ -17,6 +17,14 @@ extension Engine {
         return now < unseenAt + hot.timeouts.coldStart
     }
 
+    /// Whether a SYN+ACK on a connection that is over may be of an opening that was seen in part: a SYN that waited in the queue
+    /// while a copy of it passed unseen makes the responder open anew, and ask again and again, when the connection of the copy has
+    /// long ended. Its receiver knows best.
+    func mayBeOfUnseenOpening(_ step: TCPStep, _ p: inout Inspection, _ i: ConnectionIndex) -> Bool {
+        step.refusal == .packetOnClosedConnection && mayHaveMissedPackets(at: p.now) && table[i].tcp.isClaimed
+            && p.headers.tcp.flags.intersection([.syn, .ack, .rst, .fin]) == [.syn, .ack]
+    }
+
     /// Whether a segment that the tracker refuses may be the continuation of some that passed unseen. What its own flags or
     /// time stamp condemn is not; nor can a closed connection go on, but one that opens anew may have been answered unseen.
     func mayFollowFromUnseen(_ step: TCPStep, _ p: inout Inspection, _ i: ConnectionIndex) -> Bool {
