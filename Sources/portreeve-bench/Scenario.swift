@@ -109,7 +109,8 @@ final class Scenario {
         for payload in [100, 1_400, 65_000] {
             all.append(
                 Scenario(
-                    "known TCP connection, \(payload) bytes that the kernel has not verified", known(PolicyDocument(), 64),
+                    "known TCP connection, \(payload) bytes that the kernel has not verified",
+                    known(PolicyDocument(), 64),
                     data(64, payload: payload).map(Segments.unverified), expects: .pass, reference: 0))
         }
         return all

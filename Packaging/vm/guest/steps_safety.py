@@ -70,10 +70,12 @@ def flushed():
     start_again()
     # The agent has to have seen them.
     wait_until(lambda: "portreeve_rules_complete 1" in metrics(), "the rules are seen", 30)
-    events, kept = Since(), {tool: run(f"{tool}-save", "-t", "mangle") for tool in ("iptables", "ip6tables")}
+    events, kept = Since(), {tool: run(f"{tool}-save") for tool in ("iptables", "ip6tables")}
     try:
         for tool in kept:
-            run(tool, "-t", "mangle", "-F")
+            # Beside conntrack outgoing packets are taken in the second.
+            for table in ("mangle", "security"):
+                run(tool, "-t", table, "-F")
         began = time.monotonic()
         note = events.wait_for("invalid-adapter-configuration")["portreeve"]["note"]
         took = time.monotonic() - began
