@@ -29,11 +29,10 @@ struct OwnGroupPackets {
     init(seed: (UInt64, UInt64)) { self.seed = seed }
 
     mutating func note(_ digest: UInt64, amount: UInt32, at now: Instant) {
-        var place = find(digest, at: now)
-        if place < 0 {
-            place = oldest(of: digest)
-            entries[place] = Entry(digest: digest)
-        }
+        let known = find(digest, at: now)
+        // One whose copy never came makes room for the same again, or it would stand before it.
+        let place = known >= 0 ? known : expired(digest) ?? oldest(of: digest)
+        if known < 0 { entries[place] = Entry(digest: digest) }
         entries[place].amount = entries[place].amount.addingReportingOverflow(amount).partialValue
         entries[place].sentAt = now
     }
@@ -50,6 +49,11 @@ struct OwnGroupPackets {
 
     private func first(of digest: UInt64) -> Int {
         Int(digest & UInt64(OwnGroupPackets.sets - 1)) * OwnGroupPackets.ways
+    }
+
+    private func expired(_ digest: UInt64) -> Int? {
+        let first = first(of: digest)
+        return (first..<first + OwnGroupPackets.ways).first { entries[$0].digest == digest && entries[$0].amount > 0 }
     }
 
     private func find(_ digest: UInt64, at now: Instant) -> Int {

@@ -57,13 +57,20 @@ class Injector:
         with one_cpu():
             self.socket.send(self.header[0x0800 if packet.name == "IP" else 0x86DD] + bytes(packet))
 
-    def burst(self, packet, count, receiver, first_port=1024):
+    def burst(self, packet, count, receiver, first_port=1024, checksum=None):
         """The IPv4 packet so many times, each from another source port; never more than the queues of the machine
-        `receiver` have room for."""
+        `receiver` have room for. With the place of its checksum in the transport header each has the right one."""
         frame = bytearray(self.header[0x0800] + bytes(packet))
         with one_cpu():
             for number in range(count):
-                frame[34:36] = (first_port + number % 60_000).to_bytes(2, "big")
+                old, port = int.from_bytes(frame[34:36], "big"), first_port + number % 60_000
+                frame[34:36] = port.to_bytes(2, "big")
+                if checksum is not None:
+                    # RFC 1624 section 3.
+                    place = slice(34 + checksum, 36 + checksum)
+                    total = (~int.from_bytes(frame[place], "big") & 0xffff) + (~old & 0xffff) + port
+                    total = (total & 0xffff) + (total >> 16)
+                    frame[place] = (~((total & 0xffff) + (total >> 16)) & 0xffff).to_bytes(2, "big")
                 self.socket.send(frame)
                 if number % 250 == 249:
                     wait_until(lambda: all(row["waiting"] < 1000 for row in receiver.queues().values()), "the queues have room")

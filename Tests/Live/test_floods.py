@@ -21,7 +21,7 @@ engine: { limits: { tcp: 320, udp: 320 }, timeouts: { syn-sent: 1h, syn-received
 stateful: { udp: { admit: allow } }
 """
 FLOOD = "198.18.66.6"
-HONEST = "198.18.1.10"
+HONEST = "198.18.77.7"
 # Which queue a packet goes to is no matter of the kernel's hash here.
 RULES = f"""*mangle
 -A PREROUTING ! -i lo -s {FLOOD} -j NFQUEUE --queue-num 0
@@ -51,20 +51,20 @@ class FloodTests(unittest.TestCase):
         return [json.loads(line) for line in self.agent.tool("connections", "--json", *words).splitlines()]
 
     def held_by(self, address):
-        return sum(row["source"] == address for row in self.connections())
+        return sum(row["src_ip"] == address for row in self.connections())
 
     def packets(self):
         return {queue["number"]: queue["packets"] for queue in self.agent.report()["queues"]}
 
     def test_handshakes_and_datagrams_of_others_stay(self):
         to_host = IP(src=HONEST, dst=self.host.ip4)
-        self.injector.burst(to_host / TCP(dport=80, flags="S"), 10, self.host)
-        self.injector.burst(to_host / UDP(dport=53), 10, self.host)
+        self.injector.burst(to_host / TCP(dport=80, flags="S"), 10, self.host, checksum=16)
+        self.injector.burst(to_host / UDP(dport=53), 10, self.host, checksum=6)
         wait_until(lambda: self.held_by(HONEST) == 20, "the honest openings are known")
         before = self.packets()
         flood = IP(src=FLOOD, dst=self.host.ip4)
-        self.injector.burst(flood / TCP(dport=80, flags="S"), 3000, self.host)
-        self.injector.burst(flood / UDP(dport=53), 3000, self.host)
+        self.injector.burst(flood / TCP(dport=80, flags="S"), 3000, self.host, checksum=16)
+        self.injector.burst(flood / UDP(dport=53), 3000, self.host, checksum=6)
         wait_until(lambda: self.packets()[0] - before[0] >= 6000, "the flood is judged")
         self.assertEqual(self.held_by(HONEST), 20)
         # What is left of the limit is for those who hold less than their share.

@@ -11,12 +11,12 @@ extension Engine {
         if p.ruling.logOnlyRule >= 0 || !p.notices.isEmpty { writeNotices(&p, passes: finding == nil, bytes) }
         guard let finding else {
             counters.passed &+= 1
-            if p.direction == .outgoing { noteLetOut(&p, bytes) }
+            noteLetOut(&p, bytes)
             return passed(&p)
         }
         if let action = overrides(finding) {
             counters.passed &+= 1
-            if p.direction == .outgoing { noteLetOut(&p, bytes) }
+            noteLetOut(&p, bytes)
             counters.refusedButPassed[Int(finding.reason.rawValue)] &+= 1
             if !isSilenced(finding) {
                 explain(&p, finding, bytes)

@@ -32,7 +32,7 @@ extension Engine {
     }
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
-        if p.direction == .incoming, isOwnGroupPacket(&p, bytes) { return passUntouched() }
+        if isOwnGroupPacket(&p, bytes) { return passUntouched() }
         if RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
         if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }

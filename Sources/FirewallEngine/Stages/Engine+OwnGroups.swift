@@ -13,7 +13,7 @@ extension Engine {
     /// Whether this is the copy of one that was let out. What only claims to be one is of none of the exchanges that this host
     /// has. One that only passes through is not this host's, whatever source it claims.
     mutating func isOwnGroupPacket(_ p: inout Inspection, _ bytes: RawSpan) -> Bool {
-        guard p.metadata.hook != .forward, hostAddresses.sendToGroup(&p.headers) else {
+        guard p.direction == .incoming, p.metadata.hook != .forward, hostAddresses.sendToGroup(&p.headers) else {
             return false
         }
         // The kernel loops it before it has a link header, and trusts its own checksums.
@@ -24,7 +24,7 @@ extension Engine {
 
     /// Notes a packet to a group that passes on its way out.
     mutating func noteLetOut(_ p: inout Inspection, _ bytes: RawSpan) {
-        guard p.metadata.hook != .none, hostAddresses.isToGroup(&p.headers) else { return }
+        guard p.direction == .outgoing, p.metadata.hook != .none, hostAddresses.isToGroup(&p.headers) else { return }
         ownGroupPackets.note(digest(&p, bytes, .whole), amount: 1, at: p.now)
         guard p.headers.network == .ipv6, p.headers.length > OwnGroupPackets.leastLinkMTU else { return }
         ownGroupPackets.note(digest(&p, bytes, .beginning), amount: carried(&p), at: p.now)

@@ -16,9 +16,16 @@ extension Engine {
         case .refused(let finding): return finding
         case .goesOn: break
         }
-        if isMisdirected(&p, i, side), let finding = findingOfUnsolicitedUDP(&p) { return finding }
+        if isMisdirected(&p, i, side), !mayBeOwnCopy(&p), let finding = findingOfUnsolicitedUDP(&p) { return finding }
         if !p.leavesNoTrace { table.stepUDP(i, from: side, bytes: p.headers.length, at: p.now) }
         return nil
+    }
+
+    /// Whether this may be the copy of what this host has sent to a group from an address that is not known yet, which takes a second
+    /// at most: the kernel loops it before it has a link header, and trusts its own checksums.
+    private mutating func mayBeOwnCopy(_ p: inout Inspection) -> Bool {
+        p.headers.sourceMAC == .none && !p.metadata.checksumNotVerified && p.metadata.hook != .forward
+            && hostAddresses.isToGroup(&p.headers)
     }
 
     /// What the other side of a refused exchange sends within this time after what it sent last is an answer still.
