@@ -34,7 +34,7 @@ struct Attack: Sendable, CustomTestStringConvertible {
         self.honest = honest
     }
 
-    static let all = lengths + quotes + redirects + groups + cuts + marks
+    static let all = lengths + quotes + redirects + groups + cuts + marks + state
 }
 
 @Suite("The table of attacks: what each comes to, and what passes beside it")
