@@ -83,7 +83,8 @@ extension Attack {
                 return talk.send(.peer, data: 5)
             }),
         Attack(
-            "A segment of the connection before, after a SYN that is not answered", is: .drop(.packetOnClosedConnection),
+            "A segment of the connection before, after a SYN that is not answered",
+            is: .drop(.packetOnClosedConnection),
             {
                 let talk = opened($0)
                 let old = talk.segment(.peer, [.ack, .psh], data: 100)
