@@ -38,6 +38,36 @@ struct ConnectionTableModelTests {
         #expect(bench.shared.computersCounted == 0, "seed \(seed)")
     }
 
+    @Test(
+        "where there is too little room, what is found is alive, no limit is passed, and all is given back",
+        arguments: 0..<10)
+    func crowded(round: Int) {
+        let seed = UInt64(round) &* 40_503 &+ 5
+        var random = SeededRandom(seed: seed)
+        var bench = TableBench(
+            tables: TableLimits(tcp: 20, udp: 30, icmp: 3), computers: ComputerLimits(incoming: 15), capacity: 50)
+        var model: [ConnectionKey: Connection] = [:]
+        for step in 0..<3_000 {
+            bench.clock.advance(by: .milliseconds(.random(in: 0...300, using: &random)))
+            let connection = randomConnection(bench, &random)
+            let index = bench.table.find(connection.key, at: bench.clock.now)
+            if index != nil {
+                let known = model[connection.key]
+                #expect(
+                    known.map { $0.end > bench.clock.now } == true, "seed \(seed), step \(step): found what is over")
+            } else {
+                model[connection.key] = nil
+            }
+            apply(connection, index, &bench, &model, &random)
+            if step % 11 == 0 { bench.table.compact(atMost: 8, keeping: 0) }
+            #expect(bench.table.census.total <= 50 && bench.shared.total(of: .udp) <= 30, "seed \(seed), step \(step)")
+        }
+        bench.advance(by: .hours(4))
+        #expect(bench.table.census.total == 0, "seed \(seed)")
+        #expect(TrackedProtocol.allCases.allSatisfy { bench.shared.total(of: $0) == 0 }, "seed \(seed)")
+        #expect(bench.shared.computersCounted == 0, "seed \(seed)")
+    }
+
     private func randomConnection(_ bench: borrowing TableBench, _ random: inout SeededRandom) -> Connection {
         let port = UInt16.random(in: 0..<300, using: &random)
         switch Int.random(in: 0..<10, using: &random) {
@@ -47,7 +77,7 @@ struct ConnectionTableModelTests {
         }
     }
 
-    /// One operation that makes sense for the connection. No reclaim happens here: there is room for all that are possible.
+    /// One operation that makes sense for the connection.
     private func apply(
         _ connection: Connection, _ index: ConnectionIndex?, _ bench: inout TableBench,
         _ model: inout [ConnectionKey: Connection], _ random: inout SeededRandom

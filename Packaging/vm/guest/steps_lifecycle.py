@@ -87,7 +87,7 @@ def forged():
     with open(STATE, "wb") as file:
         file.write(b"\xff" * 4096)
     crash()
-    contains(run("journalctl", "-b", "--no-pager", "-n", "60", "-u", UNIT), STATE, "the journal")
+    contains(run("journalctl", "-b", "--no-pager", "-n", "20", "-u", UNIT), STATE, "the journal")
     check(opens(22), "ssh")
 
 

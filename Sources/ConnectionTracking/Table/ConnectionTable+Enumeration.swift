@@ -15,7 +15,8 @@ extension ConnectionTable {
     /// Places that one page looks at, vacant ones too.
     private static var placesPerPage: Int { 2048 }
 
-    /// Appends connections from an index on: up to `limit` of them, and fewer where many places are vacant.
+    /// Appends connections from an index on: up to `limit` of them, and fewer where many places are vacant. One that `compact` moves
+    /// meanwhile may be missed.
     ///
     /// - Returns: where to go on, or nil at the end of the table.
     public func page(
