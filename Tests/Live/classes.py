@@ -14,14 +14,13 @@ rules:
   - { name: Queries, action: force-allow, direction: incoming, protocol: icmp, icmp: { type: echo-request } }
 engine:
   timeouts: { cold-start: 0s, boot-start: 0s }
-  sanity: { verify-tcp-checksum: true }
   anti-evasion: { outgoing-out-of-connection: deny, rst-out-of-connection: deny, fin-out-of-connection: deny }
 """
 
 # Name: why passing it is right, or does no harm.
 ARGUMENTS = {
-    "wrong checksum": "Its receiver discards it (RFC 768, RFC 792). The agent verifies TCP's checksum, with the setting that is on "
-                      "here; conntrack that of every packet that comes in.",
+    "wrong checksum": "Its receiver discards it (RFC 768, RFC 792, RFC 9293 section 3.1). In the agent a segment with one moves "
+                      "nothing; conntrack refuses every packet with one that comes in.",
     "outgoing ICMP": "The inside speaks. What it may say is for the rules; stage U is about what comes in unasked.",
     "answer to a query": "It answers a query that the inside has sent, with a checksum that conntrack takes for wrong. What comes from "
                          "the inside is not forged from outside.",
