@@ -36,11 +36,11 @@ TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
 TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
-        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan attack-conntrack fuzz deb \
-        deb-reproducible install clean
+        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan attack-conntrack flood-hour fuzz \
+        deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check model demo bench bench-queue bench-scan repeat-scan attack-conntrack fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check model demo bench bench-queue bench-scan repeat-scan attack-conntrack flood-hour fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -123,6 +123,12 @@ repeat-scan: build deps-lab
 # 100,000 mutated conversations beside the kernel's connection tracking. Its outcome is kept in the repository.
 attack-conntrack: build deps-lab
 	$(PYTHON) Tests/Live/attack_conntrack.py --bin $(BIN) --results Tests/Live/CONNTRACK.md
+
+# A flood of everything for an hour: memory, disk and counts bounded all the time, and right a second after it. Kept too.
+SECONDS ?= 3600
+RATE    ?= 30000
+flood-hour: build deps-lab
+	$(PYTHON) Tests/Live/flood_hour.py --bin $(BIN) --seconds $(SECONDS) --rate $(RATE) --results Tests/Live/FLOOD-HOUR.md
 
 fuzz: deps-build
 	Tests/Fuzz/run.sh -t $(FUZZ_SECONDS)

@@ -13,6 +13,7 @@ import services
 from agent import Agent
 from forge import Injector
 from lab import Lab, wait_until
+from long_flood import LongFlood
 from scapy.layers.inet import IP, TCP, UDP
 
 POLICY = """
@@ -75,6 +76,17 @@ class FloodTests(unittest.TestCase):
         counts = self.agent.report()["connections"]
         self.assertLessEqual(counts["tcp"], 320)
         self.assertLessEqual(counts["udp"], 320)
+
+
+class LongFloodTests(unittest.TestCase):
+    def test_all_that_must_be_bounded_is_and_nothing_stays(self):
+        """What `make flood-hour` plays for an hour."""
+        lab = self.enterContext(Lab())
+        run = LongFlood(lab)
+        self.addCleanup(run.agent.stop)
+        run.run(seconds=6, rate=3000, every=2)
+        self.assertEqual(run.problems, [])
+        self.assertGreater(run.sent["sent"], 0)
 
 
 if __name__ == "__main__":
