@@ -197,26 +197,35 @@ def value_text(schema):
     return texts[0] + mapping if texts else ""
 
 
-def add_settings(page, schema, path):
-    """Every key below a mapping, by its full name, in the order of the table."""
+def settings(schema, path=""):
+    """Every key below a mapping but the lists, schedules and rules: (full name, schema), in the order of the table."""
     for key, value in schema["properties"].items():
         name = f"{path}{key}"
         if name in ("version", "lists", "schedules", "rules"):
             continue
         if "description" in value:
-            page.text(".TP", f"\\fB{plain(name)}\\fR", plain(value["description"]))
-            facts = []
-            if "$comment" in value:
-                facts.append(f"For now {value['$comment']}.")
-            elif value_text(value):
-                facts.append(f"Values: {value_text(value)}.")
-            if "default" in value:
-                facts.append(f"Default: {json.dumps(value['default']).replace(chr(34), '')}.")
-            if facts:
-                page.text(".br", plain(" ".join(facts)))
+            yield name, value
         for inner in [value, *value.get("anyOf", [])]:
             if "properties" in inner:
-                add_settings(page, inner, f"{name}.")
+                yield from settings(inner, f"{name}.")
+
+
+def add_settings(page, schema):
+    for name, value in settings(schema):
+        page.text(".TP", f"\\fB{plain(name)}\\fR", plain(value["description"]))
+        facts = []
+        if "$comment" in value:
+            facts.append(f"For now {value['$comment']}.")
+        elif value_text(value):
+            facts.append(f"Values: {value_text(value)}.")
+        if "default" in value:
+            facts.append(f"Default: {default_text(value)}.")
+        if facts:
+            page.text(".br", plain(" ".join(facts)))
+
+
+def default_text(schema):
+    return json.dumps(schema["default"]).replace(chr(34), "")
 
 
 def page_of_policy(schema):
@@ -224,7 +233,7 @@ def page_of_policy(schema):
     page.text((HERE / "policy-introduction.man").read_text().rstrip())
     page.heading("SETTINGS")
     page.text("A dot stands for one mapping inside another.")
-    add_settings(page, schema, "")
+    add_settings(page, schema)
     return page
 
 

@@ -12,7 +12,7 @@ package enum ControlRequest: Hashable, Sendable {
     case reload(ReloadRequest)
     /// Confirm a policy that is on trial.
     case keep(KeepRequest)
-    /// Rules begin to feed the queues: connections older than now are admitted as after a start (POLICY: cold start).
+    /// Rules begin to feed the queues: connections older than now are admitted as after a start (docs/policy.md, cold start).
     case coldStart
     /// Close the events file and open it under its name again, after a rotation.
     case reopen

@@ -69,7 +69,7 @@ package struct QueueStatus: Hashable, Sendable {
     package init(number: UInt16) { self.number = number }
 }
 
-/// The accounting of one reason: dropped = written + pending + silenced + lost (DESIGN 1.3).
+/// The accounting of one reason: dropped = written + pending + silenced + lost (docs/design.md 1.3).
 package struct ReasonCount: Hashable, Sendable {
     package var reason: DropReason
     package var dropped: UInt64 = 0

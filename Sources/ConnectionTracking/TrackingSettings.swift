@@ -2,7 +2,7 @@
 
 public import PacketWire
 
-/// The direction of a packet relative to this host (DESIGN section 2: PREROUTING and INPUT are incoming, OUTPUT and
+/// The direction of a packet relative to this host (docs/design.md 2: PREROUTING and INPUT are incoming, OUTPUT and
 /// POSTROUTING outgoing, FORWARD by the inside interfaces).
 public enum Direction: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case incoming, outgoing

@@ -12,7 +12,7 @@ import Synchronization
 /// put events into `queues` and never wait for any of them. Everybody else speaks to the log through the methods here, which
 /// return at once: what they ask for is done at the writer's next step.
 ///
-/// Invariant (DESIGN 1.3), for every output, reason and action: events received = written + pending + lost.
+/// Invariant (docs/design.md 1.3), for every output, reason and action: events received = written + pending + lost.
 package final class EventLog: Sendable {
     /// One per worker, in their order.
     package let queues: [EventQueue]

@@ -51,7 +51,7 @@ package struct EventTerms: Sendable, Equatable {
     package init() {}
 }
 
-/// The terms of DESIGN 1.3 that the event log knows, for one output and every reason and action. Drops are those whose action is
+/// The terms of docs/design.md 1.3 that the event log knows, for one output and every reason and action. Drops are those whose action is
 /// `deny`; the other actions report packets that passed, or that the kernel dropped.
 package struct EventAccounting: Sendable {
     let received: EventTally

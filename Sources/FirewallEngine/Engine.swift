@@ -35,7 +35,7 @@ public struct Engine: ~Copyable {
     let shared: SharedLimits
     /// Connections of the run before that may be this worker's; nil where there are none.
     public var unclaimed: UnclaimedConnections?
-    /// Until this instant packets of connections older than the agent are admitted (POLICY: cold start).
+    /// Until this instant packets of connections older than the agent are admitted (docs/policy.md, cold start).
     var graceEnds: Instant
     /// When packets may last have passed unseen, because a full queue fails open.
     var unseenAt: Instant?

@@ -4,7 +4,7 @@ import ConnectionTracking
 
 /// A policy in force: an immutable snapshot, shared by all workers, that answers what the rules say about a packet.
 ///
-/// A document is compiled once, whole; on an error the old policy stays (DESIGN 1.6). Connections remember the epoch under
+/// A document is compiled once, whole; on an error the old policy stays (docs/design.md 1.6). Connections remember the epoch under
 /// which they were judged.
 public final class Policy: Sendable {
     /// As read, with the lists of the built-in rules added at the end of `portLists`.

@@ -175,7 +175,7 @@ public struct EventSettings: Hashable, Sendable {
     /// How much may be written of events one by one; nil is without a bound.
     public var budget: EventBudget? = EventBudget()
     public var fold = Instant.Span.seconds(1)
-    /// Reason numbers (REASONS.md) that are counted and not written.
+    /// Reason numbers (docs/reasons.md) that are counted and not written.
     public var ignore: [UInt16] = []
     public init() {}
 }

@@ -67,5 +67,43 @@ class ManualTests(unittest.TestCase):
             self.assertIn(f"{row['id']} {row['reason']}\n", page)
 
 
+class PagesTests(unittest.TestCase):
+    """What docs/ says is what the programs say, and what the code cites is there."""
+
+    def test_their_tables_are_those_of_the_programs(self):
+        folder = os.path.join(REPOSITORY, "Packaging", "man")
+        sys.path.insert(0, folder)
+        self.addCleanup(sys.path.remove, folder)
+        import tables
+        for path, text in tables.pages(os.path.join(binaries(), "portreeve")).items():
+            with self.subTest(path), open(path) as file:
+                self.assertEqual(file.read(), text, "python3 Packaging/man/tables.py --bin FOLDER writes it anew")
+
+    def test_what_the_code_cites_is_there(self):
+        cited = set()
+        for folder, _, names in os.walk(os.path.join(REPOSITORY, "Sources")):
+            for name in names:
+                with open(os.path.join(folder, name), errors="replace") as file:
+                    cited |= {(name, *each) for each in re.findall(r"\b(docs/[\w-]+\.md)(?: (\d+)(?:\.(\d+))?)?", file.read())}
+        self.assertGreater(len(cited), 8)
+        for name, page, section, item in sorted(cited):
+            with self.subTest(name=name, page=page, section=section):
+                with open(os.path.join(REPOSITORY, page)) as file:
+                    parts = re.split(r"^## ", file.read(), flags=re.MULTILINE)
+                if section:
+                    part = next(each for each in parts if each.startswith(f"{section}. "))
+                    self.assertTrue(not item or re.search(rf"^{item}\. ", part, re.MULTILINE))
+
+    def test_their_links_lead_somewhere(self):
+        pages = ["README.md", "ARCHITECTURE.md", *(f"docs/{name}" for name in os.listdir(os.path.join(REPOSITORY, "docs"))
+                                                   if name.endswith(".md"))]
+        for page in pages:
+            with open(os.path.join(REPOSITORY, page)) as file:
+                targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read())
+            for target in targets:
+                with self.subTest(page=page, target=target):
+                    self.assertTrue(os.path.exists(os.path.join(REPOSITORY, os.path.dirname(page), target)))
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -83,7 +83,7 @@ class MetricsTests(unittest.TestCase):
         self.injector.burst(IP(src="198.18.1.10", dst=self.host.ip4) / TCP(sport=40000, dport=port), count, self.host)
 
     def assert_adds_up(self, scrape):
-        """The accounting of DESIGN 1.3, from nothing but the metrics."""
+        """The accounting of docs/design.md 1.3, from nothing but the metrics."""
         packets = total(scrape, "portreeve_packets_total")
         self.assertEqual(packets, total(scrape, "portreeve_verdicts_total"))
         self.assertEqual(packets, total(scrape, "portreeve_hook_packets_total"))

@@ -7,7 +7,7 @@ import Locking
 import PolicyFile
 
 /// The policy in force and its history. Loading happens beside the old one: only a policy that loads, checks and
-/// compiles replaces it (DESIGN 1.6). The main thread changes it, every thread may look.
+/// compiles replaces it (docs/design.md 1.6). The main thread changes it, every thread may look.
 final class PolicyStore: Sendable {
     struct Standing {
         var policy: Policy

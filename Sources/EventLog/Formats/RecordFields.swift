@@ -48,7 +48,7 @@ package struct RecordFields: Sendable {
         return event.reason.row.number == RecordFields.connectionClosed ? .flow : .portreeve
     }
 
-    /// The number of the reason that ends a connection (REASONS.md).
+    /// The number of the reason that ends a connection (docs/reasons.md).
     private static let connectionClosed = 916
 
     /// The rule's name for what a rule decided, otherwise the reason's.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-/// The part of the packet's way that gives a reason (DESIGN section 2).
+/// The part of the packet's way that gives a reason (docs/design.md 2).
 public enum Stage: UInt8, Sendable, BitwiseCopyable {
     /// V: unreadable or invalid headers and addresses.
     case sanity

@@ -5,7 +5,7 @@ import FirewallPolicy
 public import PacketWire
 
 extension Engine {
-    /// Judges one packet: the order of the stages is the order of this function (DESIGN section 2).
+    /// Judges one packet: the order of the stages is the order of this function (docs/design.md 2).
     ///
     /// - Parameters:
     ///   - bytes: the packet from its IP header on, as far as it was copied; borrowed for the call.

@@ -3,7 +3,7 @@
 import FirewallEngine
 
 extension ValueForm where Value == [UInt16] {
-    /// Reasons by their slugs or numbers (REASONS.md), without order.
+    /// Reasons by their slugs or numbers (docs/reasons.md), without order.
     static let reasons: ValueForm = {
         let several = ValueForm.oneOrSeveral(.reason, expected: "a sequence of reasons such as unsolicited-udp")
         return ValueForm(several.expected, schema: several.schema, print: several.print) { node, sink in
