@@ -69,6 +69,29 @@ struct TCPAdoptionTests {
         talk.refuse(talk.segment(.server, data: 1, by: 1 << 29), from: .server, as: .invalidSequence)
     }
 
+    @Test("a late handshake refuses nothing of what a forgery has made forget", arguments: Party.allCases)
+    func lateHandshake(party: Party) {
+        var talk = TCPConversation()
+        let syn = talk.segment(.client, .syn)
+        talk.client.next &+= 1
+        talk.server.expected = talk.client.next
+        let answer = talk.segment(.server, [.syn, .ack])
+        talk.server.next &+= 1
+        talk.client.expected = talk.server.next
+        let ack = talk.segment(.client)
+        talk.isKnown = true
+        talk.state = TCPTracker.remember(opener: talk.side(.client), at: talk.clock.now)
+        talk.send(party, data: 1_000)
+        talk.pass(talk.segment(party, by: 1 << 31, acknowledging: 1 << 30), from: party)
+        talk.pass(syn, from: .client)
+        talk.pass(answer, from: .server)
+        talk.pass(ack, from: .client)
+        for each in [party.peer, party, party.peer] { talk.send(each) }
+        for each in Party.allCases { talk.send(each, data: 50_000) }
+        talk.refuse(talk.segment(party, acknowledging: 1 << 30), from: party, as: .invalidACK)
+        talk.refuse(talk.segment(party, data: 1, by: 1 << 30), from: party, as: .invalidSequence)
+    }
+
     @Test("forged segments of either side fix no bound, however many there are", arguments: Party.allCases, [0, 1, 5])
     func forged(_ forger: Party, _ before: Int) {
         var random = SeededRandom(seed: 7)

@@ -57,7 +57,9 @@ extension TCPModel {
         }
         if let refusal = step.refusal {
             report.excused += 1
-            if !isExpected(refusal, of: s, from: party, before) { fail("\(refusal) of \(party)'s in \(before)") }
+            if !isExpected(refusal, of: s, from: party, before) {
+                fail("\(refusal) of \(party)'s \(s.fields) in \(before)")
+            }
         }
         if !known.isConsistent { fail("contradicts itself: \(known)") }
         return step.refusal == nil
@@ -73,9 +75,8 @@ extension TCPModel {
         if refusal == .packetOnClosedConnection, isOfGivenUp(s, party, before) { return true }
         if before.handshake.isUnderWay, startsAt > 0 { return true }
         if isSYNACK, isOvertaken(s, party) { return true }
-        if isSYNACK || before.phase == .closed && before.handshake.stage == .none, hasMissedOpening(s, party) {
-            return true
-        }
+        let isOverUnopened = before.phase == .closed && (before.handshake.stage == .none || before.windows == .none)
+        if isSYNACK || isOverUnopened, hasMissedOpening(s, party) { return true }
         if s.fields.flags.contains(.rst) { return self[party.peer].ignoresReset(s.fields) }
         if isOutlived(s, party, before) { return true }
         return refusal == .packetOnClosedConnection && before[side(party)].marks.contains(.reset)
@@ -90,7 +91,7 @@ extension TCPModel {
     }
 
     private func hasMissedOpening(_ s: Sent, _ party: Party) -> Bool {
-        missedSYNs.contains(s.initial) || missedSYNs.contains(self[party.peer].initial)
+        missedSYNs.contains(s.initial) || initials[party.peer, default: []].contains(where: missedSYNs.contains)
     }
 
     private func isOvertaken(_ s: Sent, _ party: Party) -> Bool { s.time <= resetLeft[party] ?? -1 }

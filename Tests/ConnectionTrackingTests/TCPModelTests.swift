@@ -45,6 +45,29 @@ struct TCPModelTests {
         #expect(total.takenOver > 150 && total.agreed > 130 && total.forged > 5_000, "\(total)")
     }
 
+    /// Late handshakes beside claims, RST and SYN+ACK of a claim that is over, a closed connection that a late copy of its own
+    /// handshake reopens, a keep-alive that overtakes a crossed answer, data that overtakes the answer to a second SYN.
+    @Test(
+        "conversations of which something was refused once",
+        arguments: [
+            (11_207_242_767_880_639_038, true), (11_976_754_233_235_864_855, true), (4_865_418_027_919_006_043, true),
+            (6_815_744_802_066_404_300, true), (10_256_245_768_957_345_633, true),
+            (3_835_839_093_115_168_939, false), (5_917_306_032_868_088_595, false), (6_751_974_747_209_734_145, false),
+            (14_286_158_984_363_702_881, false),
+        ] as [(UInt64, Bool)])
+    func refusedOnce(seed: UInt64, takingOver: Bool) {
+        var model = TCPModel(seed: seed, forging: takingOver, takingOver: takingOver)
+        let failure = model.run().failure
+        #expect(failure == nil)
+    }
+
+    @Test("a conversation of which something was refused once, among forgeries")
+    func refusedOnceAmongForgeries() {
+        var model = TCPModel(seed: 18_060_826_067_709_858_360, forging: true)
+        let failure = model.run().failure
+        #expect(failure == nil)
+    }
+
     /// Five hundred conversations of this block, of which none fails and which see all that they are made for; `nil` where
     /// there is nothing more to say of them.
     private func run(_ block: UInt64, forging: Bool) -> TCPModel.Report? {

@@ -102,7 +102,11 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
 
 extension TCPState {
     /// The handshake is complete: its connection takes the place of what was before.
+    ///
+    /// Beside it may stand claims: those of an earlier connection, or, if the handshake is late, what was kept of this one, or forged
+    /// in the place of that. How far it has come since is not known then, and its windows count as learnt.
     mutating func establish(at now: Instant) {
+        let isLate = isClaimed && !(low.marks.contains(.silent) && high.marks.contains(.silent))
         let earlier = isClaimed || windows == .learnt ? (low, high) : nil
         var openerEndpoint = handshake.openerEndpoint
         var responderEndpoint = handshake.responderEndpoint
@@ -117,6 +121,11 @@ extension TCPState {
         guard let earlier else { return }
         low.takeUp(earlier.0)
         high.takeUp(earlier.1)
+        if isLate {
+            low.distrust(facing: high, at: now)
+            high.distrust(facing: low, at: now)
+            windows = .learnt
+        }
         advancePhase()
     }
 

@@ -62,11 +62,11 @@ extension TCPTracker {
         return .passed
     }
 
-    /// A segment with ACK, and without SYN or RST, of a connection that ended before the two sides had agreed: nothing new of
-    /// the side that reset it, and of the other whatever is still on its way.
+    /// A segment with ACK, and without SYN or RST, of a connection that ended before the two sides had agreed: whatever is still
+    /// on its way, of the side that reset it no more than near to what was seen of it, or to its RST.
     static func onClosedClaim(_ state: TCPState, _ s: TCPFields, from side: Side) -> TCPStep {
         let sender = state[side]
-        let isPassed = !sender.marks.contains(.reset) || (sender.continuesClaim(s) && sender.mayFollowReset(s))
+        let isPassed = !sender.marks.contains(.reset) || sender.continuesClaim(s)
         return isPassed ? .passed : .refused(.packetOnClosedConnection, .closed)
     }
 
@@ -107,7 +107,8 @@ extension TCPEndpoint {
         noteTimestamp(of: s, at: now)
     }
 
-    private mutating func beginClaim(at sequence: UInt32) {
+    /// Forgets what this side was seen to send: it begins here.
+    mutating func beginClaim(at sequence: UInt32) {
         marks.subtract([.silent, .fin, .timestamped, .gapped])
         ceiling = sequence
         end = sequence
@@ -118,6 +119,16 @@ extension TCPEndpoint {
     fileprivate func agrees(with other: TCPEndpoint) -> Bool {
         guard !marks.contains(.silent), !other.marks.contains(.silent) else { return false }
         return acknowledged.isWithin(other.end &- other.ceiling &+ Self.claimSlack, from: other.ceiling)
+    }
+
+    /// Makes of the bounds of an opening those of a connection that was taken over, which may be further on. The scale of windows
+    /// is known.
+    mutating func distrust(facing other: TCPEndpoint, at now: Instant) {
+        marks.remove(.young)
+        marks.insert(.unsettled)
+        start = Self.second(of: now)
+        largestWindow = max(largestWindow, Self.leastLearntWindow)
+        ceiling = ceiling.later(other.acknowledged &+ max(other.largestWindow, Self.leastLearntWindow))
     }
 
     /// Makes bounds of what both sides have claimed, as `other` was before.

@@ -143,7 +143,7 @@ extension TCPTracker {
             if side != state.handshake.opener { state.handshake.noteLateAnswer(s) }
             return .passed
         }
-        if state.isClaimed, !state.phase.isOver { return claim(&state, s, from: side, at: now) }
+        if state.isClaimed { return state.phase.isOver ? .passed : claim(&state, s, from: side, at: now) }
         let (sender, receiver) = (state[side], state[side.opposite])
         if state.handshake.stage == .none, state.hasWindows {
             return sender.fault(ofAcknowledging: s, sentBy: receiver).map { .refused(.invalidACK, $0) } ?? .passed

@@ -26,13 +26,22 @@ extension TCPTracker {
         if state.handshake.stage == .crossed { return openerACK(&state, s, of: isn) }
         var next = state
         next.handshake.answer.choose(isn)
-        if next.handshakeIsOfWindows, state.mayExchange(s, from: side) { return nil }
+        if next.handshakeIsOfWindows, state.mayExchange(s, from: side) { return ofLateCopy(state) }
         var completion = TCPStep.passed
         complete(&next, at: now, &completion)
         var step = exchange(&next, s, from: side, at: now, posture, unseenBytes, idle: .seconds(1))
         if step.refusal != nil { return state.hasWindows && !state.isHalfOpen ? nil : step }
         step.reopened = completion.reopened
         state = next
+        return step
+    }
+
+    /// The step of a segment that belongs to the windows and acknowledges a late copy of the opening that made them: if nothing but
+    /// such a copy has reopened what was over, the segment is as late as that.
+    private static func ofLateCopy(_ state: TCPState) -> TCPStep? {
+        guard state.isHalfOpen, state.handshakeIsOfWindows else { return nil }
+        var step = TCPStep.passed
+        step.isLate = true
         return step
     }
 
@@ -53,7 +62,7 @@ extension TCPTracker {
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep? {
         let isOfWindows = state.mayContinue(s, from: state.handshake.opener.opposite)
-        guard state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) != nil else {
+        guard let isn = state.handshake.offer.isn(acknowledgedBy: s.acknowledgement) else {
             return isOfWindows ? nil : challenge(&state, s)
         }
         // A forged SYN must not keep the windows of a living connection from what belongs to them; but guessed windows admit
@@ -63,8 +72,21 @@ extension TCPTracker {
         switch state.handshake.stage {
         case .syn: return earlyAnswer(&state, s)
         case .crossed: return crossedAnswer(&state, s, at: now, posture)
-        default: return state.handshake.extendAnswer(s) ? .passed : nil
+        default: return state.handshake.extendAnswer(s) ? .passed : answerToOther(&state, s, of: isn)
         }
+    }
+
+    /// The responder, which has answered one SYN of the opener, takes another that came with a number of its own, and what it
+    /// sends then has overtaken the SYN+ACK.
+    private static func answerToOther(_ state: inout TCPState, _ s: TCPFields, of isn: UInt32) -> TCPStep? {
+        guard isn != state.handshake.offer.isn else { return nil }
+        var next = state
+        next.handshake.offer.choose(isn)
+        next.handshake.answer = TCPOffer()
+        next.handshake.stage = .syn
+        guard let step = earlyAnswer(&next, s) else { return nil }
+        state = next
+        return step
     }
 
     /// An ACK of something unknown in answer to a SYN: the responder still holds a connection that the opener, and we,
@@ -94,9 +116,9 @@ extension TCPTracker {
     private static func crossedAnswer(
         _ state: inout TCPState, _ s: TCPFields, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep? {
-        guard state.handshake.answer.isn(before: s.sequence, within: state.handshake.openerWindow) != nil else {
-            return nil
-        }
+        let answer = state.handshake.answer
+        guard answer.isn(before: s.sequence, within: state.handshake.openerWindow) ?? answer.isn(of: s.sequence) != nil
+        else { return nil }
         var step = TCPStep.passed
         if state.handshake.offer.marks.isDisjoint(with: [.hasAcknowledged, .repeated]) {
             step = .judged(.splitHandshake, as: .invalidFlags, by: posture)
@@ -192,5 +214,5 @@ extension TCPOffer {
     }
 
     /// A keep-alive repeats the sequence number before the next one, which here is the SYN's own.
-    private func isn(of sequence: UInt32) -> UInt32? { has(sequence) ? sequence : nil }
+    fileprivate func isn(of sequence: UInt32) -> UInt32? { has(sequence) ? sequence : nil }
 }

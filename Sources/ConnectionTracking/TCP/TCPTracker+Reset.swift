@@ -41,6 +41,7 @@ extension TCPTracker {
         let receiver = state[side.opposite]
         if !receiver.marks.contains(.silent), s.sequence == receiver.acknowledged, !state.isHalfOpen {
             state.phase = .closed
+            if !state[side].continuesClaim(s) { state[side].beginClaim(at: s.sequence) }
             state[side].marks.insert(.reset)
         }
         return .passed
