@@ -48,6 +48,9 @@ public struct Engine: ~Copyable {
     let ownUser: UInt32?
     public var counters = EngineCounters()
     public var outbox = Outbox()
+    /// The steps of the packets inspected since this was emptied, each recorded by the function that took it (`Step`). nil, as
+    /// in the agent: none are recorded.
+    public var steps: [Step]?
 
     /// - Parameters:
     ///   - policy: the policy in force, until `adopt`.

@@ -10,10 +10,12 @@ extension Engine {
         counters.inspected &+= 1
         if p.ruling.logOnlyRule >= 0 || !p.notices.isEmpty { writeNotices(&p, passes: finding == nil, bytes) }
         guard let finding else {
+            if records(&p) { record(.passed) }
             counters.passed &+= 1
             noteLetOut(&p, bytes)
             return passed(&p)
         }
+        if records(&p) { recordRefusal(&p, finding, passes: overrides(finding) != nil, bytes) }
         if let action = overrides(finding) {
             counters.passed &+= 1
             noteLetOut(&p, bytes)

@@ -21,8 +21,10 @@ extension Engine {
             }
             return conclude(&p, finding, bytes)
         case .decided(let verdict):
+            if records(&p) { record(.fragment(.later)) }
             return conclude(&p, finding(&p, verdict), bytes)
         case .first(let record):
+            if records(&p) { self.record(.fragment(.first)) }
             guard let finding = judgeFirst(&p) else {
                 fragments.decide(record, .pass)
                 return conclude(&p, nil, bytes)
@@ -31,6 +33,7 @@ extension Engine {
             fragments.decide(record, verdict(&p, finding))
             return conclude(&p, finding, bytes)
         case .awaitsFirst(let record):
+            if records(&p) { self.record(.fragment(.early)) }
             return settleOrHold(&p, record, bytes)
         }
     }

@@ -18,7 +18,8 @@ extension Engine {
     ) -> Decision {
         var p = Inspection(metadata, at: now)
         p.relation = relation
-        guard place(&p) else { return passUntouched() }
+        guard place(&p) else { return passUntouched(&p, isForwarded(&p) ? .forwarded : .ignoredInterface) }
+        if records(&p) { recordPlace(&p) }
         if let finding = unusable(&p, bytes) ?? decode(&p, bytes) { return conclude(&p, finding, bytes) }
         return inspectDecoded(&p, bytes)
     }
@@ -26,15 +27,18 @@ extension Engine {
     /// The same for a whole Ethernet frame, as captures and the frame guard have it.
     public mutating func inspectFrame(_ frame: RawSpan, _ metadata: PacketMetadata, at now: Instant) -> Decision {
         var p = Inspection(metadata, at: now)
-        guard place(&p) else { return passUntouched() }
+        guard place(&p) else { return passUntouched(&p, .ignoredInterface) }
+        if records(&p) { recordPlace(&p) }
         if let finding = decodeFrame(&p, frame) { return conclude(&p, finding, frame) }
         return inspectDecoded(&p, frame)
     }
 
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
-        if isOwnGroupPacket(&p, bytes) { return passUntouched() }
-        if RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
+        if records(&p) { record(.decoded(p.headers)) }
+        if isOwnGroupPacket(&p, bytes) { return passUntouched(&p, .ownGroupPacket) }
+        if RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched(&p, .rulesTrial) }
         if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
+        if records(&p) { record(.sane) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judgeWhatIsThere(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
@@ -98,7 +102,15 @@ extension Engine {
         if p.headers.etherType == 0 { p.headers.etherType = p.metadata.etherType }
     }
 
-    private mutating func passUntouched() -> Decision {
+    private mutating func isForwarded(_ p: inout Inspection) -> Bool { p.metadata.hook == .forward }
+
+    private mutating func recordPlace(_ p: inout Inspection) {
+        let known = KnownInterface(traits: p.traits, isLoopback: p.isLoopback)
+        record(.placed(p.direction, interface: p.interface, known))
+    }
+
+    private mutating func passUntouched(_ p: inout Inspection, _ why: Step.Untouched) -> Decision {
+        if records(&p) { record(.untouched(why)) }
         counters.inspected &+= 1
         counters.untouched &+= 1
         counters.passed &+= 1

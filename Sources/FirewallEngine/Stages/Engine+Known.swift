@@ -21,6 +21,7 @@ extension Engine {
         let known = table.standing(of: i)
         if p.isOwnTraffic || known.isOwnTraffic, isOfAgent(&p, i, side) {
             takeOver(&p, i, side)
+            if records(&p) { record(.ownTraffic) }
             p.ruling = RuleDecision(outcome: .forceAllow)
             return .goesOn
         }
@@ -35,6 +36,7 @@ extension Engine {
         // Of datagrams only those of the side that was asked: they tell its answers from what it begins itself.
         if !p.leavesNoTrace, p.headers.transport != .udp || side != table[i].opener { table[i].lastSeen = p.now }
         let reason = DropReason(rawValue: refusal.reason) ?? .internalStatesError
+        if records(&p) { record(.refusedBefore) }
         return .refused(Finding(reason, cause, rule: refusal.rule, note: .refusedConnection))
     }
 

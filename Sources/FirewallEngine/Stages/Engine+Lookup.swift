@@ -26,12 +26,12 @@ extension Engine {
         switch p.headers.transport {
         case .tcp where hot.tcpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
-            if let i = connection(packet.key, at: p.now) { return judgeKnownTCP(&p, i, packet.sender) }
+            if let i = lookUp(&p, packet.key) { return judgeKnownTCP(&p, i, packet.sender) }
             return judgeUnknown(&p, .tcp, packet)
         case .udp where hot.udpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
             if p.hasFalseSource { return judgeUnknown(&p, .falseSource) }
-            if let i = connection(packet.key, at: p.now) { return judgeKnownUDP(&p, i, packet) }
+            if let i = lookUp(&p, packet.key) { return judgeKnownUDP(&p, i, packet) }
             return judgeUnknown(&p, .udp, packet)
         case .icmp: return lookUpICMP(&p)
         case .icmpv6 where p.headers.icmp.isError: return judgeUnknown(&p, .icmpError)
@@ -44,7 +44,7 @@ extension Engine {
         guard hot.icmpEnabled, let packet = ConnectionKey.make(p.headers),
             let query = ICMPQuery(type: p.headers.icmp.type)
         else { return judgeUnknown(&p, .icmpOther) }
-        if let i = connection(packet.key, at: p.now) { return judgeKnownQuery(&p, i, packet, isReply: query.isReply) }
+        if let i = lookUp(&p, packet.key) { return judgeKnownQuery(&p, i, packet, isReply: query.isReply) }
         return judgeUnknown(&p, query.isReply ? .icmpReply : .icmpRequest, packet)
     }
 
@@ -56,6 +56,7 @@ extension Engine {
 
     mutating func judgeUnknown(_ p: inout Inspection, _ exchange: Exchange) -> Finding? {
         p.exchange = exchange
+        if records(&p), exchange == .none { record(.stateless) }
         ask(&p)
         if p.ruling.outcome == .bypass { return nil }
         switch exchange {
@@ -67,6 +68,14 @@ extension Engine {
         case .icmpError: return judgeICMPError(&p)
         case .none: return judgeByRulesAlone(&p)
         }
+    }
+
+    private mutating func lookUp(_ p: inout Inspection, _ key: ConnectionKey) -> ConnectionIndex? {
+        let i = connection(key, at: p.now)
+        if records(&p) {
+            record(.lookedUp(i.map { table[$0].stage }, opening: i.map { table[$0].openingDirection } ?? p.direction))
+        }
+        return i
     }
 
     /// The connection of a key: in the table, or among those that are claimed by the worker to which their packets come.

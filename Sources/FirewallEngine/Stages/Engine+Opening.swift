@@ -23,6 +23,7 @@ extension Engine {
             let i = try table.insert(opening, at: p.now)
             cache(&p, i, opening.opener)
             table[i].count(bytes: p.headers.length, from: opening.opener)
+            if records(&p) { record(.opened) }
             return nil
         } catch {
             let finding = Finding(error)

@@ -13,6 +13,9 @@ extension Engine {
     mutating func judgeOutOfConnection(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
         if isInGrace(&p), let opener = openerOfOlder(&p) {
             if let finding = flagTraits(&p) { return finding }
+            if records(&p) {
+                record(.takenOver(opening: opener == packet.sender ? p.direction : p.direction.opposite))
+            }
             return adopt(&p, packet, opener: opener)
         }
         if var finding = refusalByRules(&p) {

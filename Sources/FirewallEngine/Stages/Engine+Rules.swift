@@ -14,10 +14,12 @@ extension Engine {
     /// Asks them about this packet, seen so.
     mutating func ask(_ p: inout Inspection, _ subject: RuleSubject) {
         if p.isOwnTraffic {
+            if records(&p) { record(.ownTraffic) }
             p.ruling = RuleDecision(outcome: .forceAllow)
             return
         }
         p.ruling = ruling(on: subject)
+        if records(&p) { record(.ruled(subject, p.ruling, isKept: false)) }
         if p.isRehearsal { turnRules(&p) }
     }
 
@@ -64,6 +66,7 @@ extension Engine {
     mutating func ruleKnown(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
         if let cached = cachedRuling(&p, i, side) {
             p.ruling = cached
+            if records(&p) { record(.ruled(subject(&p), cached, isKept: true)) }
             if p.isRehearsal { turnRules(&p) }
             return
         }

@@ -83,9 +83,11 @@ extension Engine {
     /// One step of the state machine, and what follows from it for the table and the limits.
     private mutating func track(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         if isMisdirected(&p, i, side), !p.headers.tcp.flags.contains(.syn), table[i].tcp.isClaimed { return nil }
+        let before = records(&p) ? table[i].stage : .closed
         let step = p.leavesNoTrace ? rehearseStep(&p, i, side) : step(&p, i, side)
         guard let refusal = step.refusal else {
             if let logged = step.logged { p.notices.insert(DropReason(logged)) }
+            if records(&p) { record(.tracked(before, table[i].stage)) }
             if step.isLate { count(&p, i, side) } else { seen(&p, i, side) }
             return nil
         }

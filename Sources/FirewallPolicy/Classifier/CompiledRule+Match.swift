@@ -4,29 +4,37 @@ import PacketWire
 
 extension CompiledRule {
     /// Whether the rule matches a subject whose transport is known. Cheap and telling criteria come first.
+    ///
+    /// Each criterion has a function of its own, which `misses` asks too.
     @inline(__always)
     func matches(_ subject: RuleSubject, _ lists: RuleLists) -> Bool {
         acceptsFrame(of: subject)
             && acceptsProtocol(of: subject)
-            && (tests.isDisjoint(with: .ports) || acceptsPorts(of: subject, lists))
+            && (tests.isDisjoint(with: .ports)
+                || acceptsDestinationPort(of: subject, lists) && acceptsSourcePort(of: subject, lists))
             && (tests.isDisjoint(with: .addresses) || acceptsAddresses(of: subject, lists))
             && (tests.isDisjoint(with: .rare) && schedule == CompiledRule.always || acceptsRare(of: subject, lists))
-            && !(tests.contains(.sparesNeighbourDiscovery) && subject.isNeighbourDiscovery)
+            && !sparesNeighbourDiscovery(subject)
             && !sparesGroupMembership(subject)
     }
 
     @inline(__always)
-    private func sparesGroupMembership(_ subject: RuleSubject) -> Bool {
+    func sparesNeighbourDiscovery(_ subject: RuleSubject) -> Bool {
+        tests.contains(.sparesNeighbourDiscovery) && subject.isNeighbourDiscovery
+    }
+
+    @inline(__always)
+    func sparesGroupMembership(_ subject: RuleSubject) -> Bool {
         subject.isGroupMembership && tests.contains(.sparesGroupMembership)
     }
 
     @inline(__always)
-    private func acceptsFrame(of subject: RuleSubject) -> Bool {
+    func acceptsFrame(of subject: RuleSubject) -> Bool {
         networks & CompiledRule.bit(subject.network) != 0
     }
 
     @inline(__always)
-    private func acceptsProtocol(of subject: RuleSubject) -> Bool {
+    func acceptsProtocol(of subject: RuleSubject) -> Bool {
         guard tests.contains(.protocols) else { return true }
         let number = subject.protocolNumber
         let isNamed = number == protocolNumber || number == otherProtocolNumber
@@ -34,46 +42,50 @@ extension CompiledRule {
     }
 
     @inline(__always)
-    private func acceptsPorts(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
-        guard subject.hasPorts else { return false }
-        if tests.contains(.destinationPorts) {
-            let port = subject.destinationPort
-            let isListed =
-                destinationPortList < 0
-                ? destinationPort.first <= port && port <= destinationPort.last
-                : lists.contains(port, inPorts: destinationPortList)
-            if isListed == tests.contains(.destinationPortsInverted) { return false }
-        }
-        if tests.contains(.sourcePorts) {
-            let port = subject.sourcePort
-            let isListed =
-                sourcePortList < 0
-                ? sourcePort.first <= port && port <= sourcePort.last
-                : lists.contains(port, inPorts: sourcePortList)
-            if isListed == tests.contains(.sourcePortsInverted) { return false }
-        }
-        return true
+    func acceptsDestinationPort(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
+        guard tests.contains(.destinationPorts) else { return true }
+        let port = subject.destinationPort
+        let isListed =
+            destinationPortList < 0
+            ? destinationPort.first <= port && port <= destinationPort.last
+            : lists.contains(port, inPorts: destinationPortList)
+        return subject.hasPorts && isListed != tests.contains(.destinationPortsInverted)
+    }
+
+    @inline(__always)
+    func acceptsSourcePort(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
+        guard tests.contains(.sourcePorts) else { return true }
+        let port = subject.sourcePort
+        let isListed =
+            sourcePortList < 0
+            ? sourcePort.first <= port && port <= sourcePort.last
+            : lists.contains(port, inPorts: sourcePortList)
+        return subject.hasPorts && isListed != tests.contains(.sourcePortsInverted)
     }
 
     @inline(__always)
     private func acceptsAddresses(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
-        guard subject.isIP else { return false }
-        if tests.contains(.sourceAddresses) {
-            let isListed =
-                sourceAddressList < 0
-                ? CompiledRule.contains(subject.source, subject.network, sourceV4.first, sourceV4.last)
-                : lists.contains(subject.source, of: subject.network, inAddresses: sourceAddressList)
-            if isListed == tests.contains(.sourceAddressesInverted) { return false }
-        }
-        if tests.contains(.destinationAddresses) {
-            let isListed =
-                destinationAddressList < 0
-                ? CompiledRule.contains(
-                    subject.destination, subject.network, destinationV4.first, destinationV4.last)
-                : lists.contains(subject.destination, of: subject.network, inAddresses: destinationAddressList)
-            if isListed == tests.contains(.destinationAddressesInverted) { return false }
-        }
-        return true
+        acceptsSource(of: subject, lists) && acceptsDestination(of: subject, lists)
+    }
+
+    @inline(__always)
+    func acceptsSource(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
+        guard tests.contains(.sourceAddresses) else { return true }
+        let isListed =
+            sourceAddressList < 0
+            ? CompiledRule.contains(subject.source, subject.network, sourceV4.first, sourceV4.last)
+            : lists.contains(subject.source, of: subject.network, inAddresses: sourceAddressList)
+        return subject.isIP && isListed != tests.contains(.sourceAddressesInverted)
+    }
+
+    @inline(__always)
+    func acceptsDestination(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
+        guard tests.contains(.destinationAddresses) else { return true }
+        let isListed =
+            destinationAddressList < 0
+            ? CompiledRule.contains(subject.destination, subject.network, destinationV4.first, destinationV4.last)
+            : lists.contains(subject.destination, of: subject.network, inAddresses: destinationAddressList)
+        return subject.isIP && isListed != tests.contains(.destinationAddressesInverted)
     }
 
     @inline(__always)
@@ -87,44 +99,66 @@ extension CompiledRule {
 extension CompiledRule {
     /// The criteria of `Tests.rare`, and the schedule.
     private func acceptsRare(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
-        acceptsCircumstances(of: subject, lists) && acceptsFlagsAndICMP(of: subject)
+        acceptsCircumstances(of: subject, lists) && acceptsFlags(of: subject) && acceptsICMP(of: subject)
+            && acceptsQuote(of: subject)
     }
 
     /// EtherType, MAC addresses, interface and schedule.
     private func acceptsCircumstances(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
-        if schedule != CompiledRule.always, subject.activeSchedules >> UInt64(schedule) & 1 == 0 { return false }
-        if tests.contains(.interfaces) {
-            let isNamed = subject.interfacePatterns & interfaces != 0
-            if !subject.hasInterface || isNamed == tests.contains(.interfacesInverted) { return false }
-        }
-        if tests.contains(.etherType), (subject.etherType == etherType) == tests.contains(.etherTypeInverted) {
-            return false
-        }
-        if tests.contains(.sourceMACs) {
-            guard subject.sourceMAC.isKnown else { return false }
-            let isListed = lists.contains(subject.sourceMAC, inMACs: sourceMACList)
-            if isListed == tests.contains(.sourceMACsInverted) { return false }
-        }
-        if tests.contains(.destinationMACs) {
-            guard subject.destinationMAC.isKnown else { return false }
-            let isListed = lists.contains(subject.destinationMAC, inMACs: destinationMACList)
-            if isListed == tests.contains(.destinationMACsInverted) { return false }
-        }
-        return true
+        acceptsHour(of: subject) && acceptsInterface(of: subject) && acceptsEtherType(of: subject)
+            && acceptsSourceMAC(of: subject, lists) && acceptsDestinationMAC(of: subject, lists)
     }
 
-    private func acceptsFlagsAndICMP(of subject: RuleSubject) -> Bool {
-        if tests.contains(.flags) {
-            let areAsNamed = subject.flags.rawValue & flagsTested == flagsSet
-            if !subject.hasFlags || areAsNamed == tests.contains(.flagsInverted) { return false }
-        }
-        if tests.contains(.icmp) {
-            let codeIsNamed = !tests.contains(.icmpCode) || subject.icmpCode == icmpCode
-            let isNamed = subject.icmpType == icmpType && codeIsNamed
-            if !subject.hasICMP || isNamed == tests.contains(.icmpInverted) { return false }
-            if tests.contains(.knownQuote), !subject.quotesKnownExchange { return false }
-        }
-        return true
+    @inline(__always)
+    func acceptsHour(of subject: RuleSubject) -> Bool {
+        schedule == CompiledRule.always || subject.activeSchedules >> UInt64(schedule) & 1 != 0
+    }
+
+    @inline(__always)
+    func acceptsInterface(of subject: RuleSubject) -> Bool {
+        guard tests.contains(.interfaces) else { return true }
+        let isNamed = subject.interfacePatterns & interfaces != 0
+        return subject.hasInterface && isNamed != tests.contains(.interfacesInverted)
+    }
+
+    @inline(__always)
+    func acceptsEtherType(of subject: RuleSubject) -> Bool {
+        !tests.contains(.etherType) || (subject.etherType == etherType) != tests.contains(.etherTypeInverted)
+    }
+
+    @inline(__always)
+    func acceptsSourceMAC(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
+        guard tests.contains(.sourceMACs) else { return true }
+        return subject.sourceMAC.isKnown
+            && lists.contains(subject.sourceMAC, inMACs: sourceMACList) != tests.contains(.sourceMACsInverted)
+    }
+
+    @inline(__always)
+    func acceptsDestinationMAC(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
+        guard tests.contains(.destinationMACs) else { return true }
+        return subject.destinationMAC.isKnown
+            && lists.contains(subject.destinationMAC, inMACs: destinationMACList)
+                != tests.contains(.destinationMACsInverted)
+    }
+
+    @inline(__always)
+    func acceptsFlags(of subject: RuleSubject) -> Bool {
+        guard tests.contains(.flags) else { return true }
+        let areAsNamed = subject.flags.rawValue & flagsTested == flagsSet
+        return subject.hasFlags && areAsNamed != tests.contains(.flagsInverted)
+    }
+
+    @inline(__always)
+    func acceptsICMP(of subject: RuleSubject) -> Bool {
+        guard tests.contains(.icmp) else { return true }
+        let codeIsNamed = !tests.contains(.icmpCode) || subject.icmpCode == icmpCode
+        let isNamed = subject.icmpType == icmpType && codeIsNamed
+        return subject.hasICMP && isNamed != tests.contains(.icmpInverted)
+    }
+
+    @inline(__always)
+    func acceptsQuote(of subject: RuleSubject) -> Bool {
+        !tests.contains(.knownQuote) || subject.quotesKnownExchange
     }
 }
 
@@ -137,7 +171,7 @@ extension CompiledRule {
     func partialMatch(_ subject: RuleSubject, _ lists: RuleLists) -> PartialMatch {
         let protocolIsUnknown = subject.protocolIsUnknown
         guard acceptsFrame(of: subject), protocolIsUnknown || acceptsProtocol(of: subject),
-            tests.isDisjoint(with: .addresses) || acceptsAddresses(of: subject, lists),
+            acceptsAddresses(of: subject, lists),
             acceptsCircumstances(of: subject, lists)
         else { return .no }
         if subject.hidesTransport, tests.contains(.builtIn) { return .no }

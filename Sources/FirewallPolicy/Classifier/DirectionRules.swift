@@ -45,6 +45,14 @@ struct DirectionRules: Sendable {
         return decision(of: deciding.rule(at: search.limit), subject, lists)
     }
 
+    /// How each deciding rule fares with a subject, in the order in which they are asked.
+    func trials(of subject: RuleSubject, _ lists: RuleLists) -> [RuleTrial] {
+        deciding.all.map { RuleTrial($0.index, $0.misses(subject, lists)) }
+    }
+
+    /// The deciding rules' indices in `Policy.rules`, in the order in which they are asked.
+    var order: [Int32] { deciding.all.map(\.index) }
+
     private func decision(
         of rule: CompiledRule, _ subject: RuleSubject, _ lists: RuleLists
     ) -> RuleDecision {

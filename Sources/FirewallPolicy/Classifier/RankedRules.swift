@@ -27,6 +27,9 @@ struct RankedRules: Sendable {
 
     var isEmpty: Bool { rules.isEmpty }
 
+    /// In the order in which they are asked.
+    var all: [CompiledRule] { rules }
+
     /// The rule of a rank that a search has found.
     func rule(at rank: UInt32) -> CompiledRule { rules[Int(rank)] }
 
