@@ -35,6 +35,7 @@ extension Engine {
         if isOwnGroupPacket(&p, bytes) { return passUntouched() }
         if RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
         if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
+        if hot.examinesOrigin, let finding = findingOfOrigin(&p) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judgeWhatIsThere(&p)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
