@@ -80,6 +80,7 @@ test-allocations: deps-build
 
 test-live: build deps-lab
 	$(PYTHON) Tests/Live/run.py --bin $(BIN)
+	@$(PYTHON) Tests/Live/reason_table.py
 
 # What has no place for a comment, and what is no source.
 NO_SOURCES := *.md *.json LICENSE .swift-format */README *.NEWS Packaging/debian/changelog Packaging/debian/copyright \

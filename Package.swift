@@ -61,6 +61,8 @@ let targets: [Target] =
         "AdministrativeSessions",
         ["PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["PolicyFile", "FirewallPolicy", "PacketWire"])
+    + [.target(name: "CFrameShim")]
+    + core("FrameGuard", ["CFrameShim"], testing: ["CFrameShim", "FirewallEngine", "PacketWire"])
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
     + core(
         "PacketFilterRules", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
@@ -89,7 +91,8 @@ let targets: [Target] =
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "KernelRules",
+                logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "FrameGuard",
+                "KernelRules",
                 "Locking", "NetfilterQueue", "PacketFilterRules", "PolicyFile",
                 "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),

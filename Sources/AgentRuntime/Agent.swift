@@ -24,6 +24,8 @@ package final class Agent: Sendable {
     let log: EventLog
     let logger: Logger
     let manager: ServiceManager?
+    /// Nil where its sockets are not to be had.
+    let frames: FrameWatch?
     let startedAt: Instant
     /// What other threads want the main one to do.
     let errands = Errands()
@@ -113,12 +115,21 @@ package final class Agent: Sendable {
         shared = SharedLimits(
             tables: policy.document.engine.limits, computers: policy.document.stateful.limits,
             seed: (random.next(), random.next()), workers: numbers.count)
+        // The last queue is the frame guard's.
         log = EventLog(
-            workers: numbers.count, settings: policy.document.events, host: HostName.current,
+            workers: numbers.count + 1, settings: policy.document.events, host: HostName.current,
             flowSeed: (random.next(), random.next()))
         do { try log.open() } catch { throw AgentError("\(error)") }
         log.register(PolicyNames(policy), settings: policy.document.events)
-        let inherited = InheritedSocket.ofQueues(numbers, manager, logger)
+        let sockets = InheritedSocket.all()
+        switch FrameSockets.open(sockets.filter(FrameSockets.isOne)) {
+        case .success(let opened): frames = FrameWatch(opened, policy, log.queues[numbers.count])
+        case .failure(let error):
+            frames = nil
+            logger.notice("no frame guard: what the kernel discards before any hook is not told of (\(error))")
+        }
+        let inherited = InheritedSocket.ofQueues(
+            numbers, among: sockets.filter { !FrameSockets.isOne($0) }, manager, logger)
         workers = Agent.makeWorkers(policy, numbers, shared, log, startedAt, manager, inherited)
     }
 

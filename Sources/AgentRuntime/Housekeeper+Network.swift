@@ -24,6 +24,7 @@ extension Housekeeper {
                 engine.hostAddresses = now.hostAddresses
             }
         }
+        agent.frames?.adopt(policies.current, table)
         log.setInterfaces(InterfaceNames(Dictionary(uniqueKeysWithValues: now.interfaces.map { ($0.index, $0.name) })))
     }
 

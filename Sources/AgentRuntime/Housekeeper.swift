@@ -40,10 +40,12 @@ final class Housekeeper {
     /// Complaints that `status` repeats until they are over.
     var warnings: [String] = []
     var remarks = Remarks()
+    var routes = RouteWatch()
     var rules = RulesWatch()
     var metrics = MetricsServers()
     private var control: ControlServer?
     private var writer: pthread_t?
+    private var frameGuard: pthread_t?
 
     init(_ agent: Agent, _ start: StartingPolicy) {
         self.agent = agent
@@ -81,6 +83,7 @@ final class Housekeeper {
         restoreConnections()
         resumeOffload(policies.current)
         for worker in workers { worker.begin() }
+        if let frames = agent.frames { frameGuard = Thread.start(name: "frames") { frames.run() } }
         agent.startWatchdog()
         keepStartingPolicy()
         FailureNote.remove(in: options.policyDirectory)
@@ -130,6 +133,7 @@ final class Housekeeper {
         let policy = policies.current
         refreshSchedules(policy)
         refreshListeningPorts()
+        refreshRoutes(policy)
         refreshOffload()
         reportLosses()
         reportOutputs()
@@ -157,11 +161,13 @@ final class Housekeeper {
         agent.errands.close()
         let areKept = isPlanned ? handSocketsOver() : areSocketsKept
         for worker in workers { worker.stop(leavingQueue: areKept) }
+        agent.frames?.stop()
         for worker in workers {
             while case .running = worker.standing.withLock({ $0 }) { usleep(1000) }
         }
         agent.haveWorkersEnded.store(true, ordering: .relaxed)
         if isPlanned { handConnectionsOver() }
+        if let frameGuard { Thread.join(frameGuard) }
         log.stop()
         if let writer { Thread.join(writer) }
         reportLostEvents()

@@ -16,6 +16,7 @@ struct LocalNetwork: Equatable {
     var interfaces: [Interface] = []
     var addresses: Set<IPAddress> = []
     var broadcasts: Set<IPAddress> = []
+    var linkAddresses: Set<LinkAddress> = []
     /// Those that the addresses are in, and the addresses themselves.
     private(set) var networks = ConnectedNetworks()
 
@@ -65,6 +66,9 @@ struct LocalNetwork: Equatable {
         }
         guard let address = unsafe LocalNetwork.address(entry.ifa_addr) else { return true }
         addresses.insert(address)
+        if let link = unsafe LocalNetwork.link(entry.ifa_addr) {
+            linkAddresses.insert(LinkAddress(address, on: link))
+        }
         if let name = unsafe entry.ifa_name, let mask = unsafe LocalNetwork.address(entry.ifa_netmask),
             let range = address.network(mask: mask)
         {
@@ -92,6 +96,13 @@ struct LocalNetwork: Equatable {
         }
         guard Int32(unsafe pointer.pointee.sa_family) == AF_PACKET else { return 0 }
         return unsafe UnsafeRawPointer(pointer).loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+    }
+
+    /// The interface of a link-local address of IPv6 (ipv6(7)).
+    private static func link(_ pointer: UnsafeMutablePointer<sockaddr>?) -> UInt32? {
+        guard let pointer = unsafe pointer, Int32(unsafe pointer.pointee.sa_family) == AF_INET6 else { return nil }
+        let scope = unsafe UnsafeRawPointer(pointer).loadUnaligned(as: sockaddr_in6.self).sin6_scope_id
+        return scope == 0 ? nil : scope
     }
 
     private static func address(_ pointer: UnsafeMutablePointer<sockaddr>?) -> IPAddress? {
@@ -127,7 +138,9 @@ struct LocalNetwork: Equatable {
         return table
     }
 
-    var hostAddresses: HostAddresses { HostAddresses(local: addresses, broadcast: broadcasts) }
+    var hostAddresses: HostAddresses {
+        HostAddresses(local: addresses, broadcast: broadcasts, linkLocal: linkAddresses)
+    }
 }
 
 extension IPAddress {

@@ -71,9 +71,8 @@ struct InheritedSocket {
     /// kernel spreads connections differently, and packets that wait are in the wrong ones: then all sockets are closed, here
     /// and with the manager, and with them what waits.
     static func ofQueues(
-        _ numbers: ClosedRange<UInt16>, _ manager: ServiceManager?, _ logger: Logger
+        _ numbers: ClosedRange<UInt16>, among all: [InheritedSocket], _ manager: ServiceManager?, _ logger: Logger
     ) -> [UInt16: Int32] {
-        let all = all()
         guard !all.isEmpty else { return [:] }
         var sockets: [UInt16: Int32] = [:]
         for socket in all {

@@ -119,6 +119,8 @@ public struct FragmentSettings: Hashable, Sendable, BitwiseCopyable {
     public var minimumSize: UInt32 = 120
     /// Bytes of a later fragment's offset; 0 is off.
     public var minimumOffset: UInt32 = 60
+    /// IPv4 fragments that say they must not be fragmented. RFC 6864 section 4 lets a sender do so, and real ones do.
+    public var dontFragmentDenied = false
     /// IPv6 fragments below 1,280 bytes that are not the last.
     public var smallIPv6Denied = true
     public init() {}

@@ -29,6 +29,7 @@ public struct Engine: ~Copyable {
     var held: HeldFragments
     public internal(set) var interfaces = InterfaceTable()
     public var hostAddresses = HostAddresses()
+    public var reversePaths = ReversePaths()
     public var listeningPorts = ListeningPorts()
     var ownGroupPackets: OwnGroupPackets
     var activeSchedules: UInt64 = 0

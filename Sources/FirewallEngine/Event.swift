@@ -62,4 +62,6 @@ public enum EventNote: UInt8, Sendable, BitwiseCopyable {
     case posture
     /// An earlier fragment of this datagram overlapped.
     case condemnedDatagram
+    /// The checksum of the IPv4 header.
+    case ipHeader
 }

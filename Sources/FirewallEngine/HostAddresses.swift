@@ -2,15 +2,29 @@
 
 public import PacketWire
 
+/// An address that means something on one link only.
+public struct LinkAddress: Hashable, Sendable {
+    let address: IPAddress
+    let interface: UInt32
+
+    public init(_ address: IPAddress, on interface: UInt32) {
+        self.address = address
+        self.interface = interface
+    }
+}
+
 /// The addresses that are this host's own, and the directed broadcast addresses of its networks.
 public struct HostAddresses: Sendable {
     private var local: Set<IPAddress>
+    /// The link-local ones of IPv6 among them, with their links.
+    private var linkLocal: Set<LinkAddress>
     private var broadcast: Set<IPAddress>
     /// A bit for each value of the lowest byte, modulo 64, with which one of `broadcast` ends: it answers for nearly every packet.
     private var lastOfBroadcast: UInt64 = 0
 
-    public init(local: Set<IPAddress> = [], broadcast: Set<IPAddress> = []) {
+    public init(local: Set<IPAddress> = [], broadcast: Set<IPAddress> = [], linkLocal: Set<LinkAddress> = []) {
         self.local = local
+        self.linkLocal = linkLocal
         self.broadcast = broadcast
         for address in broadcast { lastOfBroadcast |= 1 << UInt64(address.v4 & 63) }
     }
@@ -31,7 +45,14 @@ public struct HostAddresses: Sendable {
 
     private func isGroup(_ address: UInt32) -> Bool { address >> 28 == 0xe || address == .max }
 
-    private func isBroadcast(_ address: IPAddress) -> Bool {
+    /// Whether it is an address of this host, or on its link one. On another link somebody else may have the same.
+    func isOwn(_ address: IPAddress, on interface: UInt32) -> Bool {
+        AddressSanity.isLinkLocal(address) && !address.isMappedV4
+            ? linkLocal.contains(LinkAddress(address, on: interface)) : local.contains(address)
+    }
+
+    /// Whether it is the broadcast address of a network that this host is in.
+    func isBroadcast(_ address: IPAddress) -> Bool {
         lastOfBroadcast >> UInt64(address.v4 & 63) & 1 != 0 && broadcast.contains(address)
     }
 }

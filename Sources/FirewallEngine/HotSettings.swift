@@ -5,7 +5,7 @@ import FirewallPolicy
 import PacketWire
 
 /// What the packet path reads of a policy's settings, flat and without references.
-struct HotSettings: BitwiseCopyable {
+struct HotSettings: Sendable, BitwiseCopyable {
     let isTap: Bool
     let engineFailsOpen: Bool
     let sanityFailsOpen: Bool
@@ -19,6 +19,8 @@ struct HotSettings: BitwiseCopyable {
     let timeouts: Timeouts
     let sanity: SanitySettings
     let fragments: FragmentSettings
+    /// Whether any setting asks where a packet may come from.
+    let examinesOrigin: Bool
     /// Where a row and a switch elsewhere say different things, the stricter one holds.
     let posture: AntiEvasion
     let congestionDenied: Bool
@@ -47,6 +49,7 @@ struct HotSettings: BitwiseCopyable {
         limits = d.stateful.limits
         timeouts = d.engine.timeouts
         sanity = d.engine.sanity
+        examinesOrigin = sanity.denyOwnSource || sanity.denyReversePath || sanity.denyBroadcastSource
         posture = d.engine.antiEvasion
         congestionDenied = d.stateful.congestionFlagsDenied
         verifiesChecksum = d.engine.sanity.verifyTCPChecksum
@@ -77,6 +80,7 @@ struct HotSettings: BitwiseCopyable {
         s.isDenied = d.stateful.fragmentsDenied
         s.minimumSize = d.engine.sanity.minimumFragmentSize
         s.minimumOffset = d.engine.sanity.minimumFragmentOffset
+        s.dontFragmentDenied = d.engine.sanity.denyDFFragments
         s.smallIPv6Denied = d.engine.sanity.denySmallFragments
         return s
     }
@@ -91,7 +95,7 @@ extension PostureAction {
 }
 
 /// One value for each direction.
-struct PerDirection<Value: BitwiseCopyable>: BitwiseCopyable {
+struct PerDirection<Value: Sendable & BitwiseCopyable>: Sendable, BitwiseCopyable {
     let incoming: Value
     let outgoing: Value
 

@@ -160,6 +160,15 @@ public struct SanitySettings: Hashable, Sendable, BitwiseCopyable {
     public var denySiteLocal = false
     public var deny6to4Bogon = true
     public var denySmallFragments = true
+    /// 240/4 but for the limited broadcast, as source or destination.
+    public var denyReservedAddresses = true
+    public var denyDFFragments = false
+    public var denySourceRouting = true
+    public var denyRecordRoute = false
+    public var denyOwnSource = false
+    public var denyLinkLocal = false
+    public var denyReversePath = false
+    public var denyBroadcastSource = false
     public init() {}
 }
 

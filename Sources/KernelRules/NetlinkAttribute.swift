@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// One attribute of a netlink message: a length and a type of 16 bits, then the value, padded to 4 bytes (netlink(7)).
-struct NetlinkAttribute {
-    let type: UInt16
-    let value: ArraySlice<UInt8>
+package struct NetlinkAttribute {
+    package let type: UInt16
+    package let value: ArraySlice<UInt8>
 
     private static let headerBytes = 4
     /// NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of the type.
     private static let typeMask: UInt16 = 0x3fff
 
     /// All of them, as far as they are whole.
-    static func all(in bytes: ArraySlice<UInt8>) -> [NetlinkAttribute] {
+    package static func all(in bytes: ArraySlice<UInt8>) -> [NetlinkAttribute] {
         var found: [NetlinkAttribute] = []
         var rest = bytes
         while rest.count >= headerBytes {
@@ -32,16 +32,16 @@ struct NetlinkAttribute {
 }
 
 extension [NetlinkAttribute] {
-    subscript(type type: UInt16) -> NetlinkAttribute? { first { $0.type == type } }
+    package subscript(type type: UInt16) -> NetlinkAttribute? { first { $0.type == type } }
 }
 
 extension ArraySlice<UInt8> {
     /// Zero where there are not as many bytes; in the order of this machine.
-    func native16(at offset: Int) -> UInt16 {
+    package func native16(at offset: Int) -> UInt16 {
         UInt16(littleEndian: UInt16(truncatingIfNeeded: number(at: offset, bytes: 2)))
     }
 
-    func native32(at offset: Int) -> UInt32 {
+    package func native32(at offset: Int) -> UInt32 {
         UInt32(littleEndian: UInt32(truncatingIfNeeded: number(at: offset, bytes: 4)))
     }
 

@@ -23,7 +23,7 @@ extension PacketHeaders {
     /// total length is not part of the packet.
     ///
     /// Deliberately not handled: the header checksum (the kernel has checked it before any hook) and the contents of
-    /// options. Authentication headers (protocol 51) stay the transport of an IPv4 packet.
+    /// options (which of them there are, says `options`). Authentication headers (protocol 51) stay the transport of an IPv4 packet.
     mutating func decodeIPv4(
         _ bytes: RawSpan, at start: Int, _ frame: PacketExtent, _ traits: PacketTraits
     ) throws(DecodeError) {
@@ -47,6 +47,9 @@ extension PacketHeaders {
         transportOffset = UInt16(truncatingIfNeeded: payload)
         fragment.dataLength = length - UInt32(truncatingIfNeeded: headerLength)
         hasNoPayload = fragment.dataLength == 0
+        if headerLength > IPv4Field.minimumLength {
+            options = IPv4Options(bytes, from: start + IPv4Field.minimumLength, to: min(payload, packet.present))
+        }
         guard payload <= packet.present else {
             isCut = true
             return

@@ -37,6 +37,8 @@ public struct PacketHeaders: Sendable, BitwiseCopyable {
     /// jumbogram) the bytes present. Of anything else than IP: the bytes after the link header.
     public var length: UInt32 = 0
     public var fragment = FragmentFields()
+    /// Of IPv4.
+    public var options = IPv4Options(rawValue: 0)
     /// IPv6 routing header of type 0 present (RFC 5095); refusing it is the policy's choice.
     public var hasRoutingHeaderZero = false
     /// IPv6 routing header with segments left: `destination` is not the final one (RFC 8200 section 4.4), which alone

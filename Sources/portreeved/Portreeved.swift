@@ -56,6 +56,12 @@ struct Portreeved: ParsableCommand {
     @Flag(help: "Say which policy a start would have, and end: 0 if there is one.")
     var checkStart = false
 
+    @Flag(
+        help:
+            "Open the sockets of the frame guard for the agent that the service manager starts next, which may not, and end."
+    )
+    var handOverFrameSockets = false
+
     func run() throws {
         var options = AgentOptions()
         options.policyPath = policy
@@ -65,6 +71,8 @@ struct Portreeved: ParsableCommand {
         do {
             if check {
                 try Agent.check(options)
+            } else if handOverFrameSockets {
+                try Agent.handOverFrameSockets()
             } else if checkStart {
                 try rehearse(options)
             } else {

@@ -23,10 +23,13 @@ struct FragmentCheckTests {
         #expect(silent == .refused(.fragmentedByRow, silently: true))
     }
 
-    @Test("Don't Fragment contradicts More Fragments and an offset, and nothing else")
+    @Test("Don't Fragment contradicts More Fragments and an offset where the setting says so, and nothing else")
     func dontFragment() {
         var bench = FragmentBench()
         let whole = datagram(2_000)
+        #expect(bench.refusal(whole.identification(9).dontFragment().fragment(0..<1_480)) == nil)
+        #expect(bench.refusal(whole.identification(9).dontFragment().fragment(1_480..<2_000)) == nil)
+        bench.settings.dontFragmentDenied = true
         #expect(bench.refusal(whole.dontFragment().fragment(0..<1_480)) == .invalidOffset)
         #expect(bench.refusal(whole.dontFragment().fragment(1_480..<2_000)) == .invalidOffset)
         #expect(bench.refusal(whole.fragment(0..<1_480)) == nil)
@@ -109,6 +112,7 @@ struct FragmentCheckTests {
     @Test("the first reason in the order of their numbers is the one")
     func firstReasonWins() {
         var bench = FragmentBench()
+        bench.settings.dontFragmentDenied = true
         let tiny = datagram(200).dontFragment().fragment(8..<16)
         #expect(bench.refusal(tiny) == .invalidOffset)
         bench.settings.row = .deny

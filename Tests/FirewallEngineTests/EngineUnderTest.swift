@@ -48,6 +48,14 @@ final class EngineUnderTest {
     private var settled: UInt64 = 0
     private var written = [UInt64](repeating: 0, count: DropReason.count)
 
+    /// `eth0` leads out, `eth1` to one network, `eth2` nowhere.
+    static let routes: [ReversePaths.Route] = [
+        ("::ffff:0:0", "::ffff:ffff:ffff", 2), ("203.0.113.0", "203.0.113.255", 3), ("::", .last, 2),
+        ("fd00:3::", "fd00:3:ffff:ffff:ffff:ffff:ffff:ffff", 3),
+    ].map { (first: IPAddress, last: IPAddress, interface: UInt32) in
+        ReversePaths.Route(table: 254, first: first, last: last, interface: interface)
+    }
+
     static let interfaceNames: [(index: UInt32, name: String)] = [(1, "lo"), (2, "eth0"), (3, "eth1"), (4, "eth2")]
 
     convenience init(
@@ -70,7 +78,10 @@ final class EngineUnderTest {
             policy: policy, clock: EngineClock(agentStarted: began, kernelBooted: Instant(nanoseconds: 0)),
             seed: (1, 2), shared: shared ?? EngineUnderTest.limits(of: policy), workers: workers, ownUser: ownUser)
         engine.setInterfaces(EngineUnderTest.interfaces(policy))
-        engine.hostAddresses = HostAddresses(local: [.host, .host6], broadcast: ["192.0.2.255"])
+        engine.hostAddresses = HostAddresses(
+            local: [.host, .host6, "fe80::10"], broadcast: ["192.0.2.255"],
+            linkLocal: [LinkAddress("fe80::10", on: 2)])
+        engine.reversePaths = ReversePaths(EngineUnderTest.routes)
     }
 
     /// The policy of a text without its version line; table limits are small unless the text sets them.
@@ -253,6 +264,7 @@ extension IPAddress {
     static let peer: IPAddress = "198.51.100.7"
     static let other: IPAddress = "203.0.113.99"
     static let host6: IPAddress = "fd00:0:0:1::10"
+    static let last: IPAddress = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
     static let peer6: IPAddress = "fd00:0:0:2::7"
 }
 

@@ -95,6 +95,7 @@ struct CauseCoverageTests {
             _ = try reasonCase.raises(engine)
             for event in engine.events { raised[event.reason, default: []].insert(event.cause) }
         }
+        for frame in DiscardedFramesTests.frames { raised[frame.reason, default: []].insert(frame.cause) }
         for row in ReasonRow.all where row.isAvailable && row.stage != .notice {
             let missing = Set(row.reason.causes).subtracting(raised[row.reason] ?? [])
             #expect(missing.isEmpty, "\(row.slug): \(missing)")

@@ -17,6 +17,9 @@ extension ReasonCase {
     /// No rule that could look at the ports of a later fragment.
     private static let bare = stateless + "\nengine: { built-in-rules: { dhcp-dns: off } }"
 
+    private static let noDF =
+        stateless + "\nengine: { built-in-rules: { dhcp-dns: off }, sanity: { df-fragments: deny } }"
+
     static let fragments: [ReasonCase] = [
         ReasonCase(
             .fragmented, "while refused", "stateful: { ip: { fragments: deny }, udp: { enabled: false } }",
@@ -25,10 +28,10 @@ extension ReasonCase {
             .fragmented, "by the posture", stateless + "\nengine: { anti-evasion: { fragments: deny } }",
             whole6.fragment(0..<1_232), but: whole6.fragmentFields(offset: 0, more: false)),
         ReasonCase(
-            .invalidFragmentOffset, "Don't Fragment with More Fragments", bare, whole.dontFragment().fragment(0..<304),
+            .invalidFragmentOffset, "Don't Fragment with More Fragments", noDF, whole.dontFragment().fragment(0..<304),
             but: whole.fragment(0..<304)),
         ReasonCase(
-            .invalidFragmentOffset, "Don't Fragment with an offset", bare, whole.dontFragment().fragment(304..<608),
+            .invalidFragmentOffset, "Don't Fragment with an offset", noDF, whole.dontFragment().fragment(304..<608),
             but: whole.fragment(304..<608)),
         ReasonCase(
             .invalidFragmentOffset, "a first fragment of IPv6 that is no multiple of eight bytes long", bare,

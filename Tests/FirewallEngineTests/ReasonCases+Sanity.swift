@@ -130,7 +130,7 @@ extension ReasonCase {
     private static let noNullIP = stateless + "\nengine: { sanity: { allow-null-ip: false } }"
 
     static let addresses: [ReasonCase] =
-        sources + sets + [
+        sources + sets + options + links + origins + [
             ReasonCase(
                 .ipv6Packet, "IPv6 while blocked", stateless + "\nengine: { sanity: { block-ipv6: true } }",
                 from6(.peer6), but: from(.peer)),
@@ -156,7 +156,10 @@ extension ReasonCase {
     private static let sources: [ReasonCase] = [
         ReasonCase(.invalidIP, "multicast", from("224.0.0.1"), but: from("223.255.255.255")),
         ReasonCase(.invalidIP, "limited broadcast", from("255.255.255.255"), but: from(.peer, to: "255.255.255.255")),
-        ReasonCase(.invalidIP, "class E", from("240.0.0.1"), but: from(.peer, to: "240.0.0.1")),
+        ReasonCase(.invalidIP, "class E", from("240.0.0.1"), but: from("223.255.255.255")),
+        ReasonCase(
+            .invalidIP, "class E as destination", from(.peer, to: "255.255.255.254"),
+            but: from(.peer, to: "255.255.255.255")),
         ReasonCase(
             .invalidIP, "loopback from outside", stateless + "\ninterfaces: { ignore: [] }",
             raises: { $0.receives(from("127.0.0.1")) }, spares: { $0.receives(from("127.0.0.1"), on: 1) }),

@@ -19,6 +19,14 @@ struct SanitySettingTests {
         ("ipv6: { bogon: allow }", .invalidIPv6Address, "documentation"),
         ("ipv6: { site-local: allow }", .invalidIPv6Address, "site-local"),
         ("ipv6: { 6to4-bogon: allow }", .invalidIPv6Address, "6to4"),
+        ("reserved-addresses: allow", .invalidIP, "class E"),
+        ("df-fragments: allow", .invalidFragmentOffset, "Don't Fragment"),
+        ("source-routing: allow", .sourceRouted, ""),
+        ("record-route: allow", .recordRoute, ""),
+        ("own-source: allow", .spoofedOwnAddress, ""),
+        ("link-local: allow", .linkLocalAddress, ""),
+        ("reverse-path: allow", .reversePath, ""),
+        ("broadcast-source: allow", .broadcastSource, ""),
         ("ipv6: { small-fragments: allow }", .ipv6FragmentTooSmall, ""),
     ]
 

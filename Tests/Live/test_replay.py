@@ -90,6 +90,18 @@ class ReplayTests(unittest.TestCase):
         self.assertIn("  2 deny\n  1 out-of-allowed-policy\n", summary)
         self.assertRegex(summary, r"[1-9][0-9,]* packets/s\n$")
 
+    def test_frames_that_the_kernel_never_shows(self):
+        """What is only seen here: a frame that ends in its link header, and one of IP without a byte of it."""
+        whole = bytes(syn(80))
+        path = self.file("cut.pcap", b"")
+        writer = PcapWriter(path, linktype=DLT_ETHERNET)
+        for frame in (whole, whole[:13], whole[:14], whole):
+            writer.write(frame)
+        writer.close()
+        events, _ = self.replay("--no-fold", "--local", HOST, path)
+        self.assertEqual(self.found(events), [(2, "unreadable-ethernet-header", None), (3, "no-ip-header", None)])
+        self.assertEqual({e["portreeve"]["cause"] for e in events}, {"malformed"})
+
     def test_without_a_local_address_the_machine_that_takes_part_in_everything_is_this_host(self):
         """A server that is attacked, and at last a client of its own."""
         attack = [syn(23, f"203.0.113.{n}") for n in range(1, 9)]

@@ -12,8 +12,11 @@ import isolation
 isolation.isolate()
 
 import services
+import yaml
 from agent import Agent
 from lab import CLIENT_ADDRESSES, Lab, wait_until
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 POLICY = """
 version: 1
@@ -382,6 +385,21 @@ class AppliedRules(Traffic, unittest.TestCase):
     @classmethod
     def feed(cls):
         cls.agent.tool("iptables", "--apply", seconds=60)
+
+
+class CommonCriteria(Traffic, unittest.TestCase):
+    """With all that the example for common criteria refuses, beside rules that admit this traffic."""
+
+    @classmethod
+    def setUpClass(cls):
+        with open(os.path.join(ROOT, "Config", "examples", "cc.yaml")) as example:
+            settings = yaml.safe_load(example)
+        document = yaml.safe_load(POLICY)
+        outgoing = {"name": "Whatever goes out", "action": "allow", "direction": "outgoing"}
+        cls.policy = yaml.safe_dump({
+            **document, "rules": [*document["rules"], outgoing], "default": settings["default"],
+            "stateful": settings["stateful"], "engine": document["engine"] | settings["engine"]})
+        super().setUpClass()
 
 
 if __name__ == "__main__":

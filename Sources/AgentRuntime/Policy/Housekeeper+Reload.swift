@@ -130,6 +130,8 @@ extension Housekeeper {
                 if tracksMore { engine.beginColdStart(at: Clocks.monotonic()) }
             }
         }
+        refreshRoutes(policy)
+        agent.frames?.adopt(policy, interfaces)
         if offload.standing != .unused || !policy.document.offloadedDirections.isEmpty {
             pauseOffload()
             resumeOffload(policy)

@@ -9,7 +9,7 @@ enum FragmentCheck {
         let fragment = packet.fragment
         if settings.row.drops { return .fragmentedByRow }
         if settings.isDenied { return .fragmented }
-        if packet.network == .ipv4, fragment.dontFragment { return .invalidOffset }
+        if packet.network == .ipv4, settings.dontFragmentDenied, fragment.dontFragment { return .invalidOffset }
         if packet.network == .ipv6, fragment.moreFragments, fragment.dataLength % 8 != 0 { return .unevenLength }
         if fragment.offset == 0, packet.length < settings.minimumSize { return .firstTooSmall }
         if datagramLength(packet) > maximumLength { return .outOfBounds }

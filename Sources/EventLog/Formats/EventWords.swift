@@ -30,6 +30,7 @@ extension EventNote {
         case .nextPart: "next-part"
         case .posture: "anti-evasion"
         case .condemnedDatagram: "condemned datagram"
+        case .ipHeader: "ip-header"
         }
     }
 }

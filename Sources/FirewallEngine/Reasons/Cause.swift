@@ -11,10 +11,16 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     // Stage V
     /// The packet cannot be read, or says of itself what no packet may.
     case malformed
+    /// The checksum of its IPv4 header is wrong.
+    case headerChecksum
     /// The copy range cut off what a check needs.
     case copyRange
     case invalidSource
+    case reservedAddress
     case nullAddress
+    case sourceRoute
+    case recordRoute
+    case linkLocal
     case ipv6Blocked
     case routingHeader0
     case multicastSource
@@ -23,6 +29,9 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case ipv6SiteLocal
     case ipv6SixToFour
     case sameAddresses
+    case ownSource
+    case broadcastSource
+    case reversePath
     case zeroPayload
     case checksumSetting
     case checksumRow

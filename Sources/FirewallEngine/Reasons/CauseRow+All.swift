@@ -5,10 +5,18 @@ extension CauseRow {
     public static let all: [CauseRow] = [
         CauseRow(.none, "none", .nothing, "no cause is known"),
         CauseRow(.malformed, "malformed", .nothing, "the packet is nonsense by itself"),
+        CauseRow(.headerChecksum, "header-checksum", .nothing, "the checksum of its IPv4 header is wrong"),
         CauseRow(.copyRange, "copy-range", "queue.copy-bytes", "the agent was given too little of the packet"),
         CauseRow(.invalidSource, "invalid-source", .nothing, "no packet may come from this source address"),
         CauseRow(
+            .reservedAddress, "reserved-address", "engine.sanity.reserved-addresses",
+            "the source or destination lies in 240.0.0.0/4"),
+        CauseRow(
             .nullAddress, "null-address", "engine.sanity.allow-null-ip", "the source or destination is unspecified"),
+        CauseRow(
+            .sourceRoute, "source-route", "engine.sanity.source-routing", "its sender says by which routers it goes"),
+        CauseRow(.recordRoute, "record-route", "engine.sanity.record-route", "it asks to have its route written down"),
+        CauseRow(.linkLocal, "link-local", "engine.sanity.link-local", "the source or destination is link-local"),
         CauseRow(.ipv6Blocked, "ipv6-blocked", "engine.sanity.block-ipv6", "IPv6 is blocked"),
         CauseRow(
             .routingHeader0, "routing-header-0", "engine.sanity.ipv6.routing-header-0",
@@ -21,13 +29,24 @@ extension CauseRow {
         CauseRow(
             .sameAddresses, "same-addresses", "engine.sanity.block-same-source-destination",
             "source and destination are the same"),
+        CauseRow(
+            .ownSource, "own-source", "engine.sanity.own-source",
+            "it came from outside, and its source is an address of this host"),
+        CauseRow(
+            .broadcastSource, "broadcast-source", "engine.sanity.broadcast-source",
+            "its source is the broadcast address of a network"),
+        CauseRow(
+            .reversePath, "reverse-path", "engine.sanity.reverse-path",
+            "no route leads to its source by the interface that it came in on"),
         CauseRow(.zeroPayload, "zero-payload", "engine.sanity.drop-zero-payload", "it has no payload"),
         CauseRow(
             .checksumSetting, "checksum-setting", "engine.sanity.verify-tcp-checksum", "its TCP checksum is wrong"),
         CauseRow(.checksumRow, "checksum-row", "engine.anti-evasion.checksum", "its TCP checksum is wrong"),
         CauseRow(.fragmentsSetting, "fragments-setting", "stateful.ip.fragments", "fragments are refused"),
         CauseRow(.fragmentsRow, "fragments-row", "engine.anti-evasion.fragments", "fragments are refused"),
-        CauseRow(.fragmentFlags, "fragment-flags", .nothing, "a fragment says that it must not be fragmented"),
+        CauseRow(
+            .fragmentFlags, "fragment-flags", "engine.sanity.df-fragments",
+            "a fragment says that it must not be fragmented"),
         CauseRow(
             .fragmentLength, "fragment-length", .nothing, "it is not the last one and no multiple of eight bytes long"),
         CauseRow(

@@ -47,7 +47,7 @@ extension Cause {
     /// Whether an administrator can turn it: its row has a remedy. Asked for every refused packet, hence not of the table.
     public var isTurnable: Bool {
         switch self {
-        case .none, .malformed, .invalidSource, .multicastSource, .fragmentFlags, .fragmentLength,
+        case .none, .malformed, .headerChecksum, .invalidSource, .multicastSource, .fragmentLength,
             .fragmentBeyondDatagram, .fragmentOverlap, .fragmentsHeld, .datagramSuperseded, .noConnection,
             .noAcknowledgement, .belowReach,
             .aboveCeiling, .pastFIN, .acknowledgesUnsent, .acknowledgesTooOld, .selectivelyAcknowledgesUnsent,

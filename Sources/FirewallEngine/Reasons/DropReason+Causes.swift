@@ -49,15 +49,21 @@ extension DropReason {
 
     private var causesOfSanity: [Cause] {
         switch self {
-        case .invalidIP: [.invalidSource]
+        case .invalidIP: [.invalidSource, .reservedAddress]
         case .ipv6Packet: [.ipv6Blocked]
         case .ipv6RoutingHeader0: [.routingHeader0]
         case .ipv6SourceIsMulticast: [.multicastSource]
         case .invalidIPv6Address: [.ipv6Reserved, .ipv6Bogon, .ipv6SiteLocal, .ipv6SixToFour]
         case .sameSourceAndDestinationIP: [.sameAddresses]
         case .ipZeroPayload: [.zeroPayload]
-        case .invalidChecksum: [.checksumSetting, .checksumRow]
+        case .invalidChecksum: [.headerChecksum, .checksumSetting, .checksumRow]
         case .nullIP: [.nullAddress]
+        case .sourceRouted: [.sourceRoute]
+        case .recordRoute: [.recordRoute]
+        case .spoofedOwnAddress: [.ownSource]
+        case .linkLocalAddress: [.linkLocal]
+        case .reversePath: [.reversePath]
+        case .broadcastSource: [.broadcastSource]
         default: row.stage == .sanity ? [.malformed] : []
         }
     }

@@ -12,7 +12,8 @@ extension DropReason {
             .unreadableEthernetHeader, .sameSourceAndDestinationIP, .invalidTCPHeaderLength, .unreadableProtocolHeader,
             .unreadableIPv4Header, .unknownIPVersion, .invalidChecksum, .ipZeroPayload, .ipv6SourceIsMulticast,
             .invalidIPv6Address, .invalidTransportHeaderLength, .invalidIPHeaderLength, .nullIP, .ipv6RoutingHeader0,
-            .unreadableIPv6Header, .invalidExtensionChain:
+            .unreadableIPv6Header, .invalidExtensionChain, .sourceRouted, .recordRoute, .spoofedOwnAddress,
+            .linkLocalAddress, .reversePath, .broadcastSource:
             .sanity
         case .fragmented, .invalidFragmentOffset, .firstFragmentTooSmall, .fragmentOutOfBounds, .fragmentOffsetTooSmall,
             .overlappingFragment, .ipv6FragmentTooSmall, .incompleteDatagram:

@@ -61,14 +61,20 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case ipv6RoutingHeader0
     case unreadableIPv6Header
     case invalidExtensionChain
+    case sourceRouted
+    case recordRoute
+    case spoofedOwnAddress
     case portScan
     case osFingerprint
     case nullScan
     case synfinScan
     case xmasScan
     case blockedScanner
+    case linkLocalAddress
+    case reversePath
+    case broadcastSource
     case fallbackPolicy
 
     /// How many reasons there are; the length of an array of counters.
-    public static let count = 65
+    public static let count = 71
 }

@@ -46,8 +46,8 @@ extension ReasonRow {
             seen: "queue", advice: "allow congestion flags if ECN is wanted"),
         ReasonRow(
             .invalidIP, 106, "invalid-ip", "Invalid IP", .sanity,
-            raisedWhen: "source is multicast, limited broadcast, 240/4, or loopback on an interface that is not "
-                + "loopback (0.0.0.0 is 901)",
+            raisedWhen: "source is multicast, limited broadcast, or loopback on an interface that is not loopback; "
+                + "source or destination in 240/4 except 255.255.255.255 (0.0.0.0 is 901)",
             seen: "queue", advice: "spoofed; find the sender"),
         ReasonRow(
             .invalidIPDatagramLength, 107, "invalid-ip-datagram-length", "Invalid IP Datagram Length", .sanity,
@@ -60,7 +60,7 @@ extension ReasonRow {
         ReasonRow(
             .invalidFragmentOffset, 109, "invalid-fragment-offset", "Invalid Fragment Offset", .fragments,
             raisedWhen: "a non-last IPv6 fragment whose length is no multiple of 8; "
-                + "DF together with MF or with a non-zero offset",
+                + "where refused, DF together with MF or with a non-zero offset",
             seen: "queue", advice: "capture the traffic; a broken or hostile sender"),
         ReasonRow(
             .firstFragmentTooSmall, 110, "first-fragment-too-small", "First Fragment Too Small", .fragments,
@@ -219,8 +219,10 @@ extension ReasonRow {
             isAvailable: false),
         ReasonRow(
             .invalidChecksum, 143, "invalid-checksum", "Invalid Checksum", .sanity,
-            raisedWhen: "TCP checksum wrong (skipped where the kernel says it is not filled in yet)",
-            seen: "queue",
+            raisedWhen:
+                "IPv4 header checksum wrong (note ip-header: the kernel discards it), or TCP checksum wrong and "
+                + "refused (skipped where the kernel says it is not filled in yet)",
+            seen: "queue, guard",
             advice: "capture on both sides; broken offload or corruption on the way"),
         ReasonRow(
             .ipZeroPayload, 145, "ip-zero-payload", "IP Zero Payload", .sanity,
@@ -291,6 +293,19 @@ extension ReasonRow {
             raisedWhen: "IPv6 extension headers cut short, out of a legal order, or more than 16",
             seen: "queue", advice: ""),
         ReasonRow(
+            .sourceRouted, 907, "source-routed", "Source Routed", .sanity,
+            raisedWhen: "IPv4 loose or strict source route option, while refused",
+            seen: "queue", advice: "nobody needs it: find the sender"),
+        ReasonRow(
+            .recordRoute, 908, "record-route", "Record Route", .sanity,
+            raisedWhen: "IPv4 record route option, while refused",
+            seen: "queue", advice: "ping -R and traceroutes that use it: allow record routes if they are wanted"),
+        ReasonRow(
+            .spoofedOwnAddress, 909, "spoofed-own-address", "Spoofed Own Address", .sanity,
+            raisedWhen: "from outside, and its source is an address of this host, while refused (neighbour discovery "
+                + "and copies of own group packets exempt)",
+            seen: "queue", advice: "spoofed, or another computer has the address too: find the sender"),
+        ReasonRow(
             .portScan, 910, "port-scan", "Network or Port Scan", .notice,
             raisedWhen: "reconnaissance; see reference 6.4",
             seen: "queue",
@@ -322,6 +337,20 @@ extension ReasonRow {
             raisedWhen: "traffic of a source under a reconnaissance block; before every rule, not to be bypassed",
             seen: "queue", advice: "wait, or portreeve unblock ADDRESS",
             isAvailable: false),
+        ReasonRow(
+            .linkLocalAddress, 918, "link-local-address", "Link-Local Address", .sanity,
+            raisedWhen: "source or destination in 169.254/16 or fe80::/10, while refused (neighbour discovery, MLD and "
+                + "DHCPv6 exempt)",
+            seen: "queue", advice: "allow link-local addresses where a service of the link or the cloud needs them"),
+        ReasonRow(
+            .reversePath, 919, "reverse-path", "Reverse Path", .sanity,
+            raisedWhen: "the routes to the source leave by other interfaces, while refused (an interface that no route "
+                + "names, DHCP and neighbour discovery exempt)",
+            seen: "queue", advice: "spoofed, or routes are asymmetric: add the route back, or allow it"),
+        ReasonRow(
+            .broadcastSource, 920, "broadcast-source", "Broadcast Source", .sanity,
+            raisedWhen: "source is the broadcast address of a network of this host, while refused",
+            seen: "queue", advice: "spoofed; find the sender"),
         ReasonRow(
             .fallbackPolicy, 922, "fallback-policy", "Fallback Policy", .notice,
             raisedWhen: "started from the last policy that was in force, because the one on disk does not load, would "

@@ -5,10 +5,18 @@ import PacketWire
 
 /// Which addresses no packet may carry (stage V). Sets: reference to Deep Security's engine, section 4.6.
 enum AddressSanity {
-    /// The reason to refuse a packet for its IPv4 source: multicast, limited broadcast and class E (RFC 1122 section
-    /// 3.2.1.3), or loopback outside a loopback interface.
+    /// Whether no IPv4 packet may come from there: multicast, limited broadcast (RFC 1122 section 3.2.1.3), or loopback
+    /// outside a loopback interface.
     static func refusesIPv4Source(_ bits: UInt32, onLoopback: Bool) -> Bool {
-        bits >> 28 >= 0xe || (bits >> 24 == 127 && !onLoopback)
+        bits >> 28 == 0xe || bits == .max || (bits >> 24 == 127 && !onLoopback)
+    }
+
+    /// 240.0.0.0/4 (RFC 1112 section 4), which Linux routes and some clouds use, without the limited broadcast.
+    static func isReservedIPv4(_ bits: UInt32) -> Bool { bits >> 28 == 0xf && bits != .max }
+
+    /// 169.254.0.0/16 (RFC 3927) and fe80::/10 (RFC 4291 section 2.5.6).
+    static func isLinkLocal(_ a: IPAddress) -> Bool {
+        a.high >> 54 == 0xfe80 >> 6 || (a.isMappedV4 && a.v4 >> 16 == 0xa9fe)
     }
 
     /// The refused sets in which an IPv6 address stands, each by its setting. The unspecified address is in none of these: it

@@ -38,7 +38,10 @@ extension Engine {
     /// Judges the packet again, from the stage on that refused it: those before it were passed.
     private mutating func rehearse(_ p: inout Inspection, _ bytes: RawSpan, from stage: Stage) -> Finding? {
         p.mustAsk = false
-        if stage == .sanity, let finding = SanityCheck.finding(&p, bytes, &hot) { return finding }
+        if stage == .sanity {
+            if let finding = SanityCheck.finding(&p, bytes, &hot) { return finding }
+            if hot.examinesOrigin, let finding = findingOfOrigin(&p) { return finding }
+        }
         return p.headers.fragment.isFragment ? rehearseFragment(&p) : judgeWhatIsThere(&p)
     }
 }

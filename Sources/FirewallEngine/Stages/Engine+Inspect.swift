@@ -38,6 +38,7 @@ extension Engine {
         if isOwnGroupPacket(&p, bytes) { return passUntouched(&p, .ownGroupPacket) }
         if RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched(&p, .rulesTrial) }
         if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
+        if hot.examinesOrigin, let finding = findingOfOrigin(&p) { return conclude(&p, finding, bytes) }
         if records(&p) { record(.sane) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judgeWhatIsThere(&p)

@@ -22,12 +22,38 @@ enum SanityCheck {
         if AddressSanity.refusesIPv4Source(source, onLoopback: p.isLoopback) {
             return Finding(.invalidIP, .invalidSource)
         }
+        if hot.sanity.denyReservedAddresses,
+            AddressSanity.isReservedIPv4(source) || AddressSanity.isReservedIPv4(p.headers.destination.v4),
+            p.isSubject(to: .reservedAddress)
+        {
+            return Finding(.invalidIP, .reservedAddress)
+        }
         if source == 0 || p.headers.destination.v4 == 0, !hot.sanity.allowNullIP, !isDHCP(&p),
             p.isSubject(to: .nullAddress)
         {
             return Finding(.nullIP, .nullAddress)
         }
-        return findingOfSameAddresses(&p, &hot)
+        if !p.headers.options.isEmpty, let finding = findingOfOptions(&p, &hot) { return finding }
+        return findingOfLinkLocal(&p, &hot) ?? findingOfSameAddresses(&p, &hot)
+    }
+
+    private static func findingOfOptions(_ p: inout Inspection, _ hot: inout HotSettings) -> Finding? {
+        if hot.sanity.denySourceRouting, p.headers.options.contains(.sourceRoute), p.isSubject(to: .sourceRoute) {
+            return Finding(.sourceRouted, .sourceRoute)
+        }
+        if hot.sanity.denyRecordRoute, p.headers.options.contains(.recordRoute), p.isSubject(to: .recordRoute) {
+            return Finding(.recordRoute, .recordRoute)
+        }
+        return nil
+    }
+
+    @inline(__always)
+    private static func findingOfLinkLocal(_ p: inout Inspection, _ hot: inout HotSettings) -> Finding? {
+        guard hot.sanity.denyLinkLocal, !p.isLoopback,
+            AddressSanity.isLinkLocal(p.headers.source) || AddressSanity.isLinkLocal(p.headers.destination),
+            !isOfTheLink(&p), p.isSubject(to: .linkLocal)
+        else { return nil }
+        return Finding(.linkLocalAddress, .linkLocal)
     }
 
     private static func findingOfIPv6(_ p: inout Inspection, _ hot: inout HotSettings) -> Finding? {
@@ -37,7 +63,7 @@ enum SanityCheck {
         }
         if p.headers.source.high >> 56 == 0xff { return Finding(.ipv6SourceIsMulticast, .multicastSource) }
         return (isNeighbourDiscoveryOrMLD(&p) ? nil : findingOfIPv6Addresses(&p, &hot))
-            ?? findingOfSameAddresses(&p, &hot)
+            ?? findingOfLinkLocal(&p, &hot) ?? findingOfSameAddresses(&p, &hot)
     }
 
     private static func findingOfIPv6Addresses(_ p: inout Inspection, _ hot: inout HotSettings) -> Finding? {
@@ -110,7 +136,7 @@ enum SanityCheck {
     }
 
     /// A DHCP client speaks from 0.0.0.0 before it has an address (RFC 2131 section 4.1).
-    private static func isDHCP(_ p: inout Inspection) -> Bool {
+    static func isDHCP(_ p: inout Inspection) -> Bool {
         guard p.headers.transport == .udp, p.headers.destination.v4 != 0 else { return false }
         switch (p.headers.sourcePort, p.headers.destinationPort) {
         case (68, 67), (67, 68): return true
@@ -120,8 +146,20 @@ enum SanityCheck {
 
     /// MLD and neighbour discovery (types 130–136 and 143; RFC 2710, 3810, 4861) use the unspecified address and any
     /// address that is being tried.
-    private static func isNeighbourDiscoveryOrMLD(_ p: inout Inspection) -> Bool {
+    static func isNeighbourDiscoveryOrMLD(_ p: inout Inspection) -> Bool {
         let type = p.headers.icmp.type
         return p.headers.transport == .icmpv6 && ((type >= 130 && type <= 136) || type == 143)
+    }
+
+    /// What has to use link-local addresses: neighbour discovery with its redirects, MLD, DHCPv6 (RFC 8415 section 7.2).
+    private static func isOfTheLink(_ p: inout Inspection) -> Bool {
+        if isNeighbourDiscoveryOrMLD(&p) { return true }
+        switch p.headers.transport {
+        case .icmpv6: return p.headers.icmp.type == ICMPv6Type.redirect
+        case .udp:
+            return p.headers.network == .ipv6
+                && (p.headers.destinationPort == 546 || p.headers.destinationPort == 547)
+        default: return false
+        }
     }
 }

@@ -10,6 +10,7 @@ extension PolicyDraft {
         checkLimits(&sink)
         checkScheduleCount(&sink)
         checkBridge(&sink)
+        checkReversePath(&sink)
     }
 
     /// All that passes through a bridge is forwarded; without an inside neither direction would be known.
@@ -19,6 +20,16 @@ extension PolicyDraft {
         sink.error(
             at: place, found: "bridge beside an empty interfaces.inside",
             expected: "the ports of the bridge on the inside, such as interfaces: { inside: [eth1] }")
+    }
+
+    /// Frames come in by a port of the bridge, and routes lead to the bridge.
+    private func checkReversePath(_ sink: inout DiagnosticSink) {
+        guard document.engine.sanity.denyReversePath, document.queue.family == .bridge,
+            let place = places["engine.sanity.reverse-path"]
+        else { return }
+        sink.error(
+            at: place, found: "deny beside queue.family: bridge",
+            expected: "allow: no route leads to a port of a bridge")
     }
 
     /// A check that reads payload cannot work on a part of it: every longer packet would be Invalid Packet Info.

@@ -159,6 +159,14 @@ extension Setting {
                 Setting("6to4-bogon", \.engine.sanity.deny6to4Bogon, .denial),
                 Setting("small-fragments", \.engine.sanity.denySmallFragments, .denial),
             ]),
+        Setting("reserved-addresses", \.engine.sanity.denyReservedAddresses, .denial),
+        Setting("df-fragments", \.engine.sanity.denyDFFragments, .denial),
+        Setting("source-routing", \.engine.sanity.denySourceRouting, .denial),
+        Setting("record-route", \.engine.sanity.denyRecordRoute, .denial),
+        Setting("own-source", \.engine.sanity.denyOwnSource, .denial),
+        Setting("link-local", \.engine.sanity.denyLinkLocal, .denial),
+        Setting("reverse-path", \.engine.sanity.denyReversePath, .denial),
+        Setting("broadcast-source", \.engine.sanity.denyBroadcastSource, .denial),
     ]
 
     private static let events: [Setting] = [

@@ -105,6 +105,20 @@ extension Setting {
         "sanity.ipv6.site-local": "Packets from or to the abolished site-local addresses (RFC 3879).",
         "sanity.ipv6.6to4-bogon": "6to4 addresses around an IPv4 address that is private or impossible.",
         "sanity.ipv6.small-fragments": "Fragments that are smaller than the smallest IPv6 packet and not the last.",
+        "sanity.reserved-addresses": "Packets from or to 240.0.0.0/4, which some clouds use (Invalid IP).",
+        "sanity.df-fragments": "IPv4 fragments with Don't Fragment set, as RFC 6864 allows (Invalid Fragment Offset).",
+        "sanity.source-routing": "IPv4 packets with a loose or strict source route option.",
+        "sanity.record-route": "IPv4 packets with a record route option.",
+        "sanity.own-source": "Packets from outside whose source is an address of this host.",
+        "sanity.link-local": """
+        Packets from or to 169.254.0.0/16 and fe80::/10 (a cloud's metadata among them), except neighbour discovery, MLD and \
+        DHCPv6.
+        """,
+        "sanity.reverse-path": """
+        Packets whose source no route leads to by the interface that they came in on, by any table of routes as it was within \
+        the last second. An interface that no route names is not judged.
+        """,
+        "sanity.broadcast-source": "Packets whose source is the broadcast address of a network that this host is in.",
         "anti-evasion": """
         What happens to packets that are made to be understood differently here than at their destination. normal and \
         strict set all rows; a mapping starts from normal, or from its posture, and sets single rows.

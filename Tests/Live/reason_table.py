@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""reason_table.py: prints the table of all reasons: how each is provoked in these tests, what its event says, and the nearest
+packet that raises nothing. What later versions bring is listed as open; anything else that is missing is an error.
+"""
+
+import importlib
+import os
+import sys
+import typing
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Row(typing.NamedTuple):
+    id: int
+    slug: str
+    #: crafted (a packet to a live queue), guard, agent (live, but of no packet), replay, unit.
+    by: str
+    what: str
+    cause: str
+    #: Where the event and the nearest quiet packet are tested: module.Class.method.
+    test: str
+
+
+# Raised by no packet of a queue: what is done instead, and the test that does it.
+AGENT = [
+    ("invalid-adapter-configuration", "an interface of the policy is deleted, comes back, and is deleted again", "none",
+     "test_warnings.WarningTests.test_an_interface_that_disappears"),
+    ("invalid-adapter-configuration", "an interface that never was", "none",
+     "test_warnings.WarningTests.test_an_interface_that_never_was"),
+    ("invalid-adapter-configuration", "no rule feeds the queue", "none",
+     "test_warnings.WarningTests.test_queues_that_no_rule_feeds_for_a_minute"),
+    ("invalid-adapter-configuration", "rules are flushed, and applied again", "none",
+     "test_watch.FlushTests.test_flushed_by_iptables_or_nft_and_applied_again"),
+    ("invalid-adapter-configuration", "rules feed one queue of two no more", "none",
+     "test_watch.FlushTests.test_one_queue_of_two_is_fed_no_more"),
+    ("invalid-adapter-configuration", "rules that fit no more: NAT came", "none",
+     "test_watch.ChangeTests.test_translation_that_comes_later"),
+    ("invalid-adapter-configuration", "the host begins to forward, and nobody judges that", "none",
+     "test_watch.ChangeTests.test_forwarding_that_nobody_judges"),
+    ("internal-driver-error", "a queue overflows", "none",
+     "test_lifecycle.EndTests.test_a_queue_that_overflows_again_and_again_when_open"),
+    ("fallback-policy", "the policy on the disk does not load", "none",
+     "test_fallback.FallbackTests.test_a_policy_that_does_not_load"),
+]
+REPLAY = [
+    ("unreadable-ethernet-header", "a frame of 13 bytes", "malformed",
+     "test_replay.ReplayTests.test_frames_that_the_kernel_never_shows"),
+    ("no-ip-header", "a frame that ends with its link header", "malformed",
+     "test_replay.ReplayTests.test_frames_that_the_kernel_never_shows"),
+]
+UNIT = [
+    ("internal-states-error", "an entry that contradicts itself: no packet makes one", "inconsistent-entry",
+     "FirewallEngineTests: the entry is damaged by hand"),
+]
+
+
+def rows():
+    """Every row, in the order of the numbers; and the slugs that are open."""
+    import causes
+    import test_frames
+    import test_reasons
+    table = test_reasons.table()
+    found = []
+    for case in test_reasons.CASES:
+        versions = "" if len(case.versions) > 1 else f" (IPv{case.versions[0]})"
+        policy = "" if case.policy == "plain" else f", policy \"{case.policy}\""
+        found.append(Row(table[case.reason].id, case.reason, "crafted", f"{case.name}{versions}{policy}",
+                         causes.of(case) or "-", f"test_reasons.ReasonTests.{test_reasons.method_name(case)}"))
+    for frame in test_frames.FRAMES:
+        found.append(Row(table[frame.reason].id, frame.reason, "guard", frame.name, frame.cause,
+                         "test_frames.FrameTests.test_each_is_told_of_and_the_nearest_whole_one_is_not"))
+    for by, group in (("agent", AGENT), ("replay", REPLAY), ("unit", UNIT)):
+        found += [Row(table[slug].id, slug, by, *rest) for slug, *rest in group]
+    return sorted(found), [row.slug for row in table.values() if not row.is_available], table
+
+
+def faults():
+    """What is wrong with the table, in sentences; nothing if all is well."""
+    found, later, table = rows()
+    provoked = {row.slug for row in found}
+    wrong = [f"{slug} is provoked by nothing" for slug in table if slug not in provoked and slug not in later]
+    wrong += [f"{slug} is provoked, and is said not to be there" for slug in later if slug in provoked]
+    wrong += [f"{row.slug} is seen live, and is provoked in a replay" for row in found
+              if row.by == "replay" and table[row.slug].seen != "replay"]
+    for row in found:
+        ways = {"crafted": "queue", "guard": "guard", "agent": "queue", "replay": "replay"}
+        if row.by in ways and ways[row.by] not in table[row.slug].seen:
+            wrong.append(f"{row.slug} is provoked as {row.by}, and the table of reasons says it is seen as {table[row.slug].seen}")
+        if row.by != "unit" and not _exists(row.test):
+            wrong.append(f"{row.slug}: there is no test {row.test}")
+    for slug in {row.slug for row in found}:
+        for way in {"queue": ("crafted", "agent", "unit"), "guard": ("guard",), "replay": ("replay",)}.items():
+            if way[0] in table[slug].seen and not any(row.by in way[1] for row in found if row.slug == slug):
+                wrong.append(f"{slug} is said to be seen by the {way[0]}, and nothing shows it")
+    return wrong
+
+
+def _exists(test):
+    module, name, method = test.split(".")
+    return hasattr(getattr(importlib.import_module(module), name, None), method)
+
+
+def text():
+    found, later, table = rows()
+    lines = ["All reasons, each with what provokes it, what decides, and the test in which the nearest other packet is quiet:", ""]
+    for row in found:
+        lines.append(f"{row.id:>4} {row.slug:<36} {row.by:<8} {row.cause:<30} {row.what}")
+    lines += ["", "Open, for later versions: " + ", ".join(f"{table[slug].id} {slug}" for slug in later)]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.path[:0] = [HERE, os.path.dirname(HERE)]
+    import isolation
+
+    with isolation.left_out():
+        wrong = faults()
+        print(text())
+    sys.exit("\n".join(wrong) if wrong else 0)
