@@ -61,8 +61,9 @@ extension PolicyStatus {
 extension QueueStatus {
     fileprivate var json: JSONValue {
         [
-            "number": .count(number), "packets": .count(packets), "passed": .count(passed), "dropped": .count(dropped),
-            "held": .count(held), "queued_now": .count(queuedNow), "kernel_queue_drops": .count(kernelQueueDrops),
+            "number": .count(number), "kind": .text(kind.word), "packets": .count(packets), "passed": .count(passed),
+            "dropped": .count(dropped), "held": .count(held), "queued_now": .count(queuedNow),
+            "kernel_queue_drops": .count(kernelQueueDrops),
             "kernel_socket_drops": .count(kernelSocketDrops), "refused_verdicts": .count(refusedVerdicts),
             "overflows": .count(overflows),
         ]
@@ -70,6 +71,7 @@ extension QueueStatus {
 
     fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
         number = try reader.integer("number")
+        kind = try reader.word("kind", QueueKind.init(word:))
         packets = try reader.integer("packets")
         passed = try reader.integer("passed")
         dropped = try reader.integer("dropped")

@@ -51,6 +51,8 @@ package struct PolicyStatus: Hashable, Sendable {
 /// One worker and its kernel queue.
 package struct QueueStatus: Hashable, Sendable {
     package var number: UInt16
+    /// What comes to it.
+    package var kind: QueueKind
     package var packets: UInt64 = 0
     package var passed: UInt64 = 0
     package var dropped: UInt64 = 0
@@ -66,7 +68,10 @@ package struct QueueStatus: Hashable, Sendable {
     /// How often the queue may have been full while it fails open: then the kernel passed packets that nobody judged.
     package var overflows: UInt64 = 0
 
-    package init(number: UInt16) { self.number = number }
+    package init(number: UInt16, kind: QueueKind = .established) {
+        self.number = number
+        self.kind = kind
+    }
 }
 
 /// The accounting of one reason: dropped = written + pending + silenced + lost (docs/design.md 1.3).

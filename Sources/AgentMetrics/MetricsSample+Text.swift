@@ -58,26 +58,26 @@ extension MetricsSample {
     }
 
     private func addPackets(_ text: inout ExpositionText) {
-        perQueue(&text, "portreeve_packets_total", .counter, "Packets judged.") { $0.counters.inspected }
+        perQueue(&text, "portreeve_packets_total", .counter, "Packets judged.") { $0.judged }
         text.family(
             "portreeve_verdicts_total", .counter, "Verdicts given; together they are the packets judged.")
         for queue in queues {
-            text.sample(["queue": queue.label, "verdict": "accept"], queue.counters.passed)
-            text.sample(["queue": queue.label, "verdict": "drop"], queue.counters.dropped.reduce(0, &+))
+            text.sample(["queue": queue.label, "verdict": "accept"], queue.passed)
+            text.sample(["queue": queue.label, "verdict": "drop"], queue.judged &- queue.passed)
         }
-        perQueue(
+        perWorker(
             &text, "portreeve_untouched_packets_total", .counter,
             "Packets accepted without being judged by rules or state: ignored interfaces, the host's own group packets."
         ) { $0.counters.untouched }
-        perQueue(&text, "portreeve_fragments_total", .counter, "Fragments judged.") { $0.counters.fragments }
-        perQueue(
+        perWorker(&text, "portreeve_fragments_total", .counter, "Fragments judged.") { $0.counters.fragments }
+        perWorker(
             &text, "portreeve_held_fragments_total", .counter,
             "Fragments that had to wait for their datagram's first one."
         ) { $0.heldEver }
         text.family("portreeve_hook_packets_total", .counter, "Packets by the netfilter hook that delivered them.")
         for hook: Hook in [.prerouting, .input, .forward, .output, .postrouting] {
             text.sample(
-                ["hook": hook.word], queues.reduce(0) { $0 &+ $1.counters.hooks[Int(hook.rawValue)] })
+                ["hook": hook.word], workers.reduce(0) { $0 &+ $1.counters.hooks[Int(hook.rawValue)] })
         }
     }
 
@@ -105,7 +105,7 @@ extension MetricsSample {
         for row in reasons {
             let place = Int(row.reason.rawValue)
             text.sample(
-                ["reason": row.reason.row.slug], queues.reduce(0) { $0 &+ $1.counters.refusedButPassed[place] })
+                ["reason": row.reason.row.slug], workers.reduce(0) { $0 &+ $1.counters.refusedButPassed[place] })
         }
     }
 
@@ -150,6 +150,11 @@ extension MetricsSample {
     }
 
     private func addQueues(_ text: inout ExpositionText) {
+        text.family(
+            "portreeve_queue_info", .gauge,
+            "What comes to the queue: openings, fragments, datagrams, or the rest. What is counted by worker has the number of its "
+                + "queue for the rest.")
+        for queue in queues { text.sample(["queue": queue.label, "kind": queue.kind.word], 1) }
         perQueue(&text, "portreeve_queue_waiting_packets", .gauge, "Packets in the kernel that wait for a verdict.") {
             $0.waiting
         }
@@ -166,13 +171,13 @@ extension MetricsSample {
             "Times that the queue may have been full while it fails open: the kernel then passed packets that nobody "
                 + "judged, and counted none of them."
         ) { $0.overflows }
-        perQueue(
+        perWorker(
             &text, "portreeve_worker_turns_total", .counter, "Turns of the worker's loop, four a second at the least."
         ) { $0.turns }
         text.family(
             "portreeve_verdict_latency_seconds", .histogram,
             "Time from receiving a packet to having sent its verdict; up to a second behind the other metrics.")
-        for queue in queues { text.samples(queue.label, queue.latency) }
+        for worker in workers { text.samples(worker.label, worker.latency) }
     }
 
     private func perQueue(
@@ -181,6 +186,14 @@ extension MetricsSample {
     ) {
         text.family(name, kind, help)
         for queue in queues { text.sample(["queue": queue.label], value(queue)) }
+    }
+
+    private func perWorker(
+        _ text: inout ExpositionText, _ name: String, _ kind: ExpositionText.Kind, _ help: String,
+        _ value: (WorkerSample) -> UInt64
+    ) {
+        text.family(name, kind, help)
+        for worker in workers { text.sample(["queue": worker.label], value(worker)) }
     }
 
     private func perReason(
@@ -193,5 +206,9 @@ extension MetricsSample {
 }
 
 extension QueueSample {
+    fileprivate var label: String { "\(number)" }
+}
+
+extension WorkerSample {
     fileprivate var label: String { "\(number)" }
 }

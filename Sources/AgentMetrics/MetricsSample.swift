@@ -23,8 +23,9 @@ package struct MetricsSample: Sendable {
     package var warnings = 0
     /// Whether the rules in place give the queues all that the policy is about; nil where it is not known.
     package var areRulesComplete: Bool?
-    /// One per worker, by queue number.
+    /// By number.
     package var queues: [QueueSample] = []
+    package var workers: [WorkerSample] = []
     /// Every reason that this version can raise, met or not.
     package var reasons: [ReasonCount] = []
     package var connections: [StageCount] = []
@@ -35,20 +36,34 @@ package struct MetricsSample: Sendable {
     package init(version: String) { self.version = version }
 }
 
-/// One worker and its kernel queue.
+/// One of the kernel's queues.
 package struct QueueSample: Sendable {
+    package var number: UInt16
+    package var kind: QueueKind
+    /// Packets judged, and those of them that passed.
+    package var judged: UInt64 = 0
+    package var passed: UInt64 = 0
+    package var losses: [LossCount] = []
+    /// In the kernel, waiting for a verdict, and how many may.
+    package var waiting: UInt64 = 0
+    package var length: UInt64 = 0
+    /// How often the queue may have been full while it fails open.
+    package var overflows: UInt64 = 0
+
+    package init(number: UInt16, kind: QueueKind = .established) {
+        self.number = number
+        self.kind = kind
+    }
+}
+
+/// One worker, named by its established queue.
+package struct WorkerSample: Sendable {
     package var number: UInt16
     package var counters = EngineCounters()
     /// Turns of the worker's loop: it stands still only where the worker hangs.
     package var turns: UInt64 = 0
     package var heldEver: UInt64 = 0
     package var latency = LatencyHistogram()
-    /// In the kernel, waiting for a verdict, and how many may.
-    package var waiting: UInt64 = 0
-    package var length: UInt64 = 0
-    package var losses: [LossCount] = []
-    /// How often the queue may have been full while it fails open.
-    package var overflows: UInt64 = 0
 
     package init(number: UInt16) { self.number = number }
 }

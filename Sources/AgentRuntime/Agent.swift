@@ -20,6 +20,9 @@ package final class Agent: Sendable {
     let options: AgentOptions
     let policies: PolicyStore
     let workers: [Worker]
+    let layout: QueueLayout
+    /// Why what can be sent in floods has no queues of its own although the policy says so.
+    let queueTrouble: String?
     let shared: SharedLimits
     let log: EventLog
     let logger: Logger
@@ -111,47 +114,80 @@ package final class Agent: Sendable {
         policies = PolicyStore(path: options.policyPath, start)
         let policy = policies.current
         var random = SystemRandomNumberGenerator()
-        let numbers = options.queues ?? policy.document.queue.numbers
+        let sockets = InheritedSocket.all()
+        let (layout, inherited, trouble) = try Agent.claimable(
+            policy.document, options, sockets.filter { !FrameSockets.isOne($0) }, manager, logger)
+        self.layout = layout
+        queueTrouble = trouble
         shared = SharedLimits(
             tables: policy.document.engine.limits, computers: policy.document.stateful.limits,
-            seed: (random.next(), random.next()), workers: numbers.count)
+            seed: (random.next(), random.next()), workers: layout.width)
         // The last queue is the frame guard's.
         log = EventLog(
-            workers: numbers.count + 1, settings: policy.document.events, host: HostName.current,
+            workers: layout.width + 1, settings: policy.document.events, host: HostName.current,
             flowSeed: (random.next(), random.next()))
         do { try log.open() } catch { throw AgentError("\(error)") }
         log.register(PolicyNames(policy), settings: policy.document.events)
-        let sockets = InheritedSocket.all()
         switch FrameSockets.open(sockets.filter(FrameSockets.isOne)) {
-        case .success(let opened): frames = FrameWatch(opened, policy, log.queues[numbers.count])
+        case .success(let opened): frames = FrameWatch(opened, policy, log.queues[layout.width])
         case .failure(let error):
             frames = nil
             logger.notice("no frame guard: what the kernel discards before any hook is not told of (\(error))")
         }
-        let inherited = InheritedSocket.ofQueues(
-            numbers, among: sockets.filter { !FrameSockets.isOne($0) }, manager, logger)
-        workers = Agent.makeWorkers(policy, numbers, shared, log, startedAt, manager, inherited)
+        workers = Agent.makeWorkers(policy, layout, shared, log, startedAt, manager, inherited)
+    }
+
+    /// The queues that this process can have, and those of them that the run before left. Where another program has one of
+    /// those for floods, and nobody has said that it must be that one, the agent does without.
+    private static func claimable(
+        _ document: PolicyDocument, _ options: AgentOptions, _ sockets: [InheritedSocket], _ manager: ServiceManager?,
+        _ logger: Logger
+    ) throws(AgentError) -> (QueueLayout, [UInt16: Int32], String?) {
+        let layout = document.queue.layout(of: options.queues ?? document.queue.numbers)
+        let inherited = InheritedSocket.ofQueues(layout, among: sockets, manager, logger)
+        guard let floods = layout.floods, let table = try? QueueTable.read() else { return (layout, inherited, nil) }
+        let taken = floods.first { number in inherited[number] == nil && table.row(of: number) != nil }
+        guard let taken else { return (layout, inherited, nil) }
+        let held = QueueError(held: taken)
+        guard document.queue.floodNumbers == .following else { throw AgentError("\(held)") }
+        for (number, socket) in inherited where floods.contains(number) {
+            close(socket)
+            if let kind = layout.kind(of: number...number) { manager?.forget(name: InheritedSocket.name(kind, number)) }
+        }
+        return (
+            QueueLayout(together: layout.established),
+            inherited.filter { layout.established.contains($0.key) },
+            "\(held): openings, fragments and datagrams have no queues of their own until queue.flood-numbers names free ones"
+        )
     }
 
     private static func makeWorkers(
-        _ policy: Policy, _ numbers: ClosedRange<UInt16>, _ shared: SharedLimits, _ log: EventLog, _ startedAt: Instant,
+        _ policy: Policy, _ layout: QueueLayout, _ shared: SharedLimits, _ log: EventLog, _ startedAt: Instant,
         _ manager: ServiceManager?, _ inherited: [UInt16: Int32]
     ) -> [Worker] {
         let clock = EngineClock(agentStarted: startedAt, kernelBooted: Instant(nanoseconds: 0))
         var random = SystemRandomNumberGenerator()
         let seed = (random.next(), random.next())
-        let workers = zip(numbers, log.queues).map { number, events in
+        let workers = log.queues.enumerated().map { place, events in
             Worker(
-                QueueConfiguration(number: number, policy.document),
+                layout.ranges.map { kind, numbers in
+                    let number = numbers.lowerBound + UInt16(place)
+                    return WorkerQueue(
+                        kind, QueueConfiguration(number: number, policy.document), manager: manager,
+                        inherited: inherited[number])
+                },
                 marks: MarkLayout(mask: policy.document.queue.markMask),
                 engine: Engine(
-                    policy: policy, clock: clock, seed: seed, shared: shared, workers: numbers.count,
+                    policy: policy, clock: clock, seed: seed, shared: shared, workers: layout.width,
                     ownUser: SocketOwner.ofThisProcess),
-                events: events, manager: manager, inherited: inherited[number])
+                events: events)
         }
         for worker in workers { worker.peers.withLock { $0 = workers } }
         return workers
     }
+
+    /// Of all workers, ascending by worker and kind.
+    var queues: [WorkerQueue] { workers.flatMap(\.queues) }
 
     func describeQueues() -> String {
         workers.count == 1

@@ -24,7 +24,8 @@ extension MetricsSample {
         isPolicyFallback = snapshot.policy.fallback != nil
         warnings = snapshot.complaints.count
         areRulesComplete = snapshot.areRulesComplete
-        queues = snapshot.workers.map(QueueSample.init)
+        queues = snapshot.workers.flatMap(\.queues).map(QueueSample.init).sorted { $0.number < $1.number }
+        workers = snapshot.workers.map(WorkerSample.init)
         reasons = snapshot.reasons.filter {
             $0.reason.row.isAvailable && $0.reason.row.stage != .notice || $0.dropped > 0
         }
@@ -43,23 +44,31 @@ extension MetricsSample {
 }
 
 extension QueueSample {
+    fileprivate init(_ queue: QueueSnapshot) {
+        self.init(number: queue.number, kind: queue.kind)
+        judged = queue.tally.judged
+        passed = queue.tally.passed
+        waiting = UInt64(queue.losses.kernel?.waiting ?? 0)
+        length = UInt64(queue.length)
+        overflows = queue.overflows
+        losses = [
+            LossCount(cause: "queue-full", packets: UInt64(queue.losses.kernel?.droppedQueueFull ?? 0)),
+            LossCount(cause: "socket-full", packets: UInt64(queue.losses.droppedSocketFull)),
+            LossCount(cause: "verdict-refused", packets: queue.losses.refusedVerdicts),
+            LossCount(cause: "verdict-unsent", packets: queue.losses.unsentVerdicts),
+            LossCount(cause: "malformed", packets: queue.losses.malformedMessages),
+            LossCount(cause: "undecided", packets: UInt64(queue.orphans)),
+        ]
+    }
+}
+
+extension WorkerSample {
     fileprivate init(_ worker: WorkerSnapshot) {
-        self.init(number: worker.number)
+        self.init(number: worker.queues[0].number)
         counters = worker.counters
         turns = worker.turns
         heldEver = worker.heldEver
         latency = worker.latency
-        waiting = UInt64(worker.queue.kernel?.waiting ?? 0)
-        length = UInt64(worker.length)
-        overflows = worker.overflows
-        losses = [
-            LossCount(cause: "queue-full", packets: UInt64(worker.queue.kernel?.droppedQueueFull ?? 0)),
-            LossCount(cause: "socket-full", packets: UInt64(worker.queue.droppedSocketFull)),
-            LossCount(cause: "verdict-refused", packets: worker.queue.refusedVerdicts),
-            LossCount(cause: "verdict-unsent", packets: worker.queue.unsentVerdicts),
-            LossCount(cause: "malformed", packets: worker.queue.malformedMessages),
-            LossCount(cause: "undecided", packets: UInt64(worker.orphans)),
-        ]
     }
 }
 

@@ -17,7 +17,8 @@ extension StatusReport {
         failure = snapshot.document.failure
         policy = PolicyStatus(snapshot.policy)
         policy.copy = snapshot.policyCopy
-        queues = snapshot.workers.map(QueueStatus.init)
+        queues = snapshot.workers.flatMap { worker in worker.queues.map { QueueStatus($0, of: worker) } }
+            .sorted { $0.number < $1.number }
         reasons = snapshot.reasons.filter { $0.dropped > 0 || $0.wouldDrop > 0 }
         outputs = snapshot.outputs.map(OutputStatus.init)
         connections = ConnectionCounts(snapshot)
@@ -48,17 +49,18 @@ extension PolicyStatus {
 }
 
 extension QueueStatus {
-    fileprivate init(_ worker: WorkerSnapshot) {
-        self.init(number: worker.number)
-        packets = worker.counters.inspected
-        passed = worker.counters.passed
-        dropped = worker.counters.dropped.reduce(0, &+)
-        held = worker.heldEver
-        queuedNow = UInt64(worker.queue.kernel?.waiting ?? 0)
-        kernelQueueDrops = UInt64(worker.queue.kernel?.droppedQueueFull ?? 0)
-        kernelSocketDrops = UInt64(worker.queue.droppedSocketFull)
-        refusedVerdicts = worker.queue.refusedVerdicts
-        overflows = worker.overflows
+    fileprivate init(_ queue: QueueSnapshot, of worker: WorkerSnapshot) {
+        self.init(number: queue.number, kind: queue.kind)
+        packets = queue.tally.judged
+        passed = queue.tally.passed
+        dropped = packets &- passed
+        // Fragments have a queue of their own, or come to the only one.
+        held = queue.kind == .fragments || worker.queues.count == 1 ? worker.heldEver : 0
+        queuedNow = UInt64(queue.losses.kernel?.waiting ?? 0)
+        kernelQueueDrops = UInt64(queue.losses.kernel?.droppedQueueFull ?? 0)
+        kernelSocketDrops = UInt64(queue.losses.droppedSocketFull)
+        refusedVerdicts = queue.losses.refusedVerdicts
+        overflows = queue.overflows
     }
 }
 

@@ -53,9 +53,11 @@ struct AgentSnapshot {
             for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
         }
         workers = agent.workers.map { worker in
-            let (counters, census) = worker.engine.withLock { ($0.counters, $0.census) }
+            let (counters, census, tallies) = worker.engine.withLock {
+                ($0.counters, $0.census, worker.queues.map(QueueTally.init))
+            }
             add(census)
-            return WorkerSnapshot(worker, counters)
+            return WorkerSnapshot(worker, counters, tallies)
         }
         if let unclaimed = agent.unclaimed.withLock({ $0 }) { add(unclaimed.census) }
         self.stages = stages
@@ -93,29 +95,53 @@ struct AgentSnapshot {
     }
 }
 
-/// One worker and its queue.
-struct WorkerSnapshot {
+/// What became of the packets of one queue.
+struct QueueTally {
+    let judged: UInt64
+    let passed: UInt64
+
+    init(_ queue: WorkerQueue) {
+        judged = queue.judged.load(ordering: .relaxed)
+        passed = queue.passed.load(ordering: .relaxed)
+    }
+}
+
+/// One queue of a worker.
+struct QueueSnapshot {
     let number: UInt16
+    let kind: QueueKind
     /// How many packets may wait.
     let length: UInt32
-    let counters: EngineCounters
-    let turns: UInt64
-    let heldEver: UInt64
-    let latency: LatencyHistogram
-    let queue: QueueCounters
+    let tally: QueueTally
+    let losses: QueueCounters
     let overflows: UInt64
     /// Packets that the run before had received and not decided.
     let orphans: UInt32
 
-    init(_ worker: Worker, _ counters: EngineCounters) {
-        number = worker.number
-        length = worker.queue.length
+    init(_ queue: WorkerQueue, _ tally: QueueTally) {
+        number = queue.number
+        kind = queue.kind
+        length = queue.configuration.length
+        self.tally = tally
+        losses = queue.counters.withLock { $0 }
+        overflows = queue.overflows.load(ordering: .relaxed)
+        orphans = queue.takeover.withLock { $0.orphans }
+    }
+}
+
+/// One worker and its queues.
+struct WorkerSnapshot {
+    let queues: [QueueSnapshot]
+    let counters: EngineCounters
+    let turns: UInt64
+    let heldEver: UInt64
+    let latency: LatencyHistogram
+
+    init(_ worker: Worker, _ counters: EngineCounters, _ tallies: [QueueTally]) {
+        queues = zip(worker.queues, tallies).map(QueueSnapshot.init)
         self.counters = counters
         turns = worker.turns.load(ordering: .relaxed)
         heldEver = worker.heldEver.load(ordering: .relaxed)
         latency = worker.latency.withLock { $0 }
-        queue = worker.queueCounters.withLock { $0 }
-        overflows = worker.overflows.load(ordering: .relaxed)
-        orphans = worker.takeover.withLock { $0.orphans }
     }
 }

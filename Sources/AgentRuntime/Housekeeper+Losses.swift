@@ -26,22 +26,22 @@ extension Housekeeper {
     func reportLosses() {
         let table = try? QueueTable.read()
         // Before a queue is open what the table says of it is about another process.
-        for (place, worker) in workers.enumerated() where worker.isRunning {
-            worker.note(table?.row(of: worker.number))
-            warnOfOverflow(worker)
-            let now = worker.queueCounters.withLock { $0 }
+        for (place, queue) in agent.queues.enumerated() where queue.waker.withLock({ $0 != nil }) {
+            queue.note(table?.row(of: queue.number))
+            warnOfOverflow(queue)
+            let now = queue.counters.withLock { $0 }
             let lost = now.losses &- losses.reported[place].losses
             losses.reported[place] = now
             guard lost > 0, lost < 1 << 40 else { continue }
             var metadata = PacketMetadata()
-            metadata.queue = worker.number
+            metadata.queue = queue.number
             metadata.hook = .none
             var event = Event(
                 reason: .internalDriverError, action: lossAction, instant: Clocks.monotonic(), metadata: metadata,
                 headers: PacketHeaders())
             event.policyEpoch = policies.current.epoch
             log.report(event, count: lost, detail: now.text)
-            logger.warning("queue \(worker.number) lost \(lost) packets: \(now.text)")
+            logger.warning("queue \(queue.number) lost \(lost) packets: \(now.text)")
         }
         writeLosses()
     }
@@ -49,7 +49,7 @@ extension Housekeeper {
     /// For the next run, once all queues are open; only what has changed.
     private func writeLosses() {
         let rows = losses.reported.compactMap(\.kernel)
-        guard rows.count == workers.count else { return }
+        guard rows.count == agent.queues.count else { return }
         let now = Dictionary(rows.map { ($0.number, KernelLosses($0)) }, uniquingKeysWith: { $1 })
         guard now != losses.written else { return }
         losses.written = now
@@ -59,19 +59,19 @@ extension Housekeeper {
     var lossFile: LossFile { LossFile(path: options.lossesPath) }
 
     /// Once for each queue; status goes on counting. How many packets passed, the kernel does not say.
-    private func warnOfOverflow(_ worker: Worker) {
-        guard worker.overflows.load(ordering: .relaxed) > 0,
-            losses.overflown.insert(worker.number).inserted
+    private func warnOfOverflow(_ queue: WorkerQueue) {
+        guard queue.overflows.load(ordering: .relaxed) > 0,
+            losses.overflown.insert(queue.number).inserted
         else { return }
         logger.warning(
             """
-            queue \(worker.number) may have been full: failing open, the kernel then passes packets that nobody judged, \
+            queue \(queue.number) may have been full: failing open, the kernel then passes packets that nobody judged, \
             and does not count them; raise queue.length, or spread the load over more queue.numbers
             """)
     }
 
     /// Failing open, the kernel passes what it cannot queue.
-    private var lossAction: EventAction { workers.first?.queue.failsOpen == true ? .failOpen : .observed }
+    private var lossAction: EventAction { workers.first?.main.configuration.failsOpen == true ? .failOpen : .observed }
 }
 
 extension QueueCounters {

@@ -61,11 +61,11 @@ extension Housekeeper {
     /// A queue that was taken from its socket, or given to another: its worker would wait for ever.
     func lostQueue() -> AgentError? {
         guard let table = try? QueueTable.read() else { return nil }
-        for worker in workers {
-            guard let port = worker.queueCounters.withLock({ $0.kernel?.portID }),
-                table.row(of: worker.number)?.portID != port
+        for queue in agent.queues {
+            guard let port = queue.counters.withLock({ $0.kernel?.portID }),
+                table.row(of: queue.number)?.portID != port
             else { continue }
-            return AgentError("queue \(worker.number) is not bound to this agent any more; ending, to be started anew")
+            return AgentError("queue \(queue.number) is not bound to this agent any more; ending, to be started anew")
         }
         return nil
     }

@@ -38,9 +38,9 @@ struct RulesWatch {
     mutating func look(_ policy: PolicyDocument, packets: UInt64, at now: Instant, isSettled: Bool) {
         guard now >= due else { return }
         due = now + Self.every
-        refresh(policy.queue.numbers)
+        refresh(policy.queue.layout)
         guard let ruleset else { return }
-        let isFed = ruleset.feeds(policy.queue.numbers)
+        let isFed = ruleset.feeds(policy.queue.layout)
         wereThere = wereThere || isFed
         if !isFed, let before = packetsUnfed, packets > before { isLegacy = true }
         packetsUnfed = isFed ? nil : packets
@@ -58,7 +58,7 @@ struct RulesWatch {
 
     /// Reads the rules where they may have changed; those of the old iptables have no generations. What cannot be read now is
     /// as it was.
-    private mutating func refresh(_ queues: ClosedRange<UInt16>) {
+    private mutating func refresh(_ queues: QueueLayout) {
         let now = KernelRuleset.generation()
         let mayDiffer =
             now == nil || now != generation || packetsUnfed != nil || isLegacy || ruleset?.usesLegacy == true
@@ -74,7 +74,8 @@ extension Housekeeper {
         let now = Clocks.monotonic()
         // The agent's own queues, which its command line may have named.
         var document = policy.document
-        if let first = workers.first?.number, let last = workers.last?.number { document.queue.numbers = first...last }
+        document.queue.numbers = agent.layout.established
+        document.queue.floodNumbers = agent.layout.floods.map { .from($0.lowerBound) } ?? .off
         let packets = workers.reduce(0) { $0 &+ $1.engine.withLock { $0.counters.inspected } }
         rules.look(document, packets: packets, at: now, isSettled: now - agent.startedAt >= .minutes(1))
         agent.areRulesComplete.store(rules.areComplete.map { $0 ? 1 : 0 } ?? -1, ordering: .relaxed)

@@ -22,41 +22,41 @@ extension Housekeeper {
     func updateKeptSockets() {
         guard let manager else { return }
         let wanted = Housekeeper.keepsSockets(policies.current)
-        for worker in workers {
+        for queue in agent.queues {
             if wanted {
-                keepSocket(of: worker, with: manager)
+                keepSocket(of: queue, with: manager)
             } else {
-                manager.forget(name: InheritedSocket.name(ofQueue: worker.number))
+                manager.forget(name: InheritedSocket.name(queue.kind, queue.number))
             }
         }
         areSocketsKept = wanted
     }
 
     @discardableResult
-    private func keepSocket(of worker: Worker, with manager: ServiceManager) -> Bool {
-        guard case .running(let waker) = worker.standing.withLock({ $0 }) else { return false }
-        return manager.store(waker.socket, name: InheritedSocket.name(ofQueue: worker.number))
+    private func keepSocket(of queue: WorkerQueue, with manager: ServiceManager) -> Bool {
+        guard let waker = queue.waker.withLock({ $0 }) else { return false }
+        return manager.store(waker.socket, name: InheritedSocket.name(queue.kind, queue.number))
     }
 
     /// Before a planned end: has the manager keep every socket for the next run. False where nobody keeps them; then the
     /// queues are given up.
     func handSocketsOver() -> Bool {
         guard let manager else { return false }
-        let areKept = workers.allSatisfy { keepSocket(of: $0, with: manager) }
+        let areKept = agent.queues.allSatisfy { keepSocket(of: $0, with: manager) }
         return areKept && manager.awaitAttention()
     }
 
     /// What became of the queues' sockets of the run before, once all queues are open.
     func reportTakeovers() {
         let handedOver = lossFile.read()
-        for (place, worker) in workers.enumerated() {
-            switch worker.takeover.withLock({ $0 }) {
+        for (place, queue) in agent.queues.enumerated() {
+            switch queue.takeover.withLock({ $0 }) {
             case .none: continue
-            case .refused(let why): logger.warning("\(why); queue \(worker.number) was opened anew")
+            case .refused(let why): logger.warning("\(why); queue \(queue.number) was opened anew")
             case .done(let orphans):
-                logger.notice("queue \(worker.number) goes on: its packets waited for this process")
-                reportLossesSince(handedOver?[worker.number], place, worker)
-                if orphans > 0 { reportOrphans(orphans, of: worker) }
+                logger.notice("queue \(queue.number) goes on: its packets waited for this process")
+                reportLossesSince(handedOver?[queue.number], place, queue)
+                if orphans > 0 { reportOrphans(orphans, of: queue) }
             }
         }
         reportLosses()
@@ -64,8 +64,8 @@ extension Housekeeper {
 
     /// What a kept queue lost while nobody looked: the kernel went on counting where the run before had stopped reading. What
     /// that run reported is not reported again; where it left no word of it, all of it counts as reported.
-    private func reportLossesSince(_ before: KernelLosses?, _ place: Int, _ worker: Worker) {
-        let counters = worker.queueCounters.withLock { $0 }
+    private func reportLossesSince(_ before: KernelLosses?, _ place: Int, _ queue: WorkerQueue) {
+        let counters = queue.counters.withLock { $0 }
         losses.reported[place] = counters
         guard let before, let row = counters.kernel else { return }
         let full = row.droppedQueueFull &- before.queueFull
@@ -73,23 +73,23 @@ extension Housekeeper {
         let lost = UInt64(full) + UInt64(buffer)
         guard lost > 0, lost < 1 << 31 else { return }
         report(
-            lost, of: worker,
+            lost, of: queue,
             "\(lost) packets were lost while no agent read the queue: queue full \(full), socket buffer full \(buffer)")
     }
 
-    private func reportOrphans(_ count: UInt32, of worker: Worker) {
-        let fails = worker.queue.failsOpen ? "passed" : "dropped"
+    private func reportOrphans(_ count: UInt32, of queue: WorkerQueue) {
+        let fails = queue.configuration.failsOpen ? "passed" : "dropped"
         report(
-            UInt64(count), of: worker,
+            UInt64(count), of: queue,
             "\(count) packets that the process before had received and not decided were \(fails)")
     }
 
-    private func report(_ count: UInt64, of worker: Worker, _ text: String) {
-        logger.warning("queue \(worker.number): \(text)")
+    private func report(_ count: UInt64, of queue: WorkerQueue, _ text: String) {
+        logger.warning("queue \(queue.number): \(text)")
         var event = Event(
-            reason: .internalDriverError, action: worker.queue.failsOpen ? .failOpen : .observed,
+            reason: .internalDriverError, action: queue.configuration.failsOpen ? .failOpen : .observed,
             instant: Clocks.monotonic(), metadata: PacketMetadata(), headers: PacketHeaders())
-        event.metadata.queue = worker.number
+        event.metadata.queue = queue.number
         event.metadata.hook = .none
         event.policyEpoch = policies.current.epoch
         log.report(event, count: count, detail: text)

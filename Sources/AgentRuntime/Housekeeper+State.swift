@@ -78,7 +78,7 @@ extension Housekeeper {
     /// the next one is written a second later.
     func restoreConnections() {
         guard let boot = BootIdentity.current else { return }
-        let isSeamless = workers.allSatisfy { $0.takeover.withLock { $0.isDone } }
+        let isSeamless = agent.queues.allSatisfy(\.isSeamless)
         let now = Clocks.monotonic()
         var restored = 0
         var lost = 0

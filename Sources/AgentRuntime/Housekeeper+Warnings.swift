@@ -22,8 +22,8 @@ extension Housekeeper {
     /// Invalid Adapter Configuration, when it begins; `status` shows it until it is over.
     func refreshWarnings(_ policy: Policy) {
         let now =
-            missingInterfaces(policy) + unfedQueues() + olderQueues(policy) + offloadWarnings + rules.complaints
-            + routes.complaints
+            missingInterfaces(policy) + (agent.queueTrouble.map { [$0] } ?? []) + unfedQueues() + olderQueues(policy)
+            + offloadWarnings + rules.complaints + routes.complaints
         let begun = now.filter { !warnings.contains($0) }
         warnings = now
         for warning in begun {
@@ -66,7 +66,7 @@ extension Housekeeper {
     /// What the kernel does without the agent was set when the queues were opened and the rules were made.
     private func olderQueues(_ policy: Policy) -> [String] {
         let failsOpen = policy.document.failure.engine == .open || policy.document.mode == .tap
-        guard workers.contains(where: { $0.queue.failsOpen != failsOpen }) else { return [] }
+        guard workers.contains(where: { $0.main.configuration.failsOpen != failsOpen }) else { return [] }
         return [
             "failure.engine or mode changed since the start: the queues still fail \(failsOpen ? "closed" : "open") when full "
                 + "or without an agent; restart the agent and run `portreeve iptables --apply` again"

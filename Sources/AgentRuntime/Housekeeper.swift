@@ -52,7 +52,7 @@ final class Housekeeper {
         keeper = agent.options.keeper
         startingPolicy = start
         feeding = QueueFeeding(queues: agent.workers.count)
-        losses = LossReports(queues: agent.workers.count)
+        losses = LossReports(queues: agent.queues.count)
     }
 
     var options: AgentOptions { agent.options }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import CServiceShim
+import FirewallPolicy
 import Glibc
 import Logging
 
@@ -65,30 +66,38 @@ struct InheritedSocket {
     /// SD_LISTEN_FDS_START.
     private static let firstDescriptor: Int32 = 3
 
-    static func name(ofQueue number: UInt16) -> String { "queue-\(number)" }
+    /// Established queues are named as in releases that had no others.
+    static func name(_ kind: QueueKind, _ number: UInt16) -> String {
+        kind == .established ? "queue-\(number)" : "\(kind.word)-\(number)"
+    }
 
-    /// The inherited sockets by queue number, if they are those of exactly these queues. With other queues than before the
-    /// kernel spreads connections differently, and packets that wait are in the wrong ones: then all sockets are closed, here
-    /// and with the manager, and with them what waits.
+    /// The inherited sockets by queue number, if those of what is established are of exactly these queues. With others than
+    /// before the kernel spreads connections differently, and packets that wait are in the wrong ones: then all sockets are
+    /// closed, here and with the manager, and with them what waits. Queues for floods may come and go.
     static func ofQueues(
-        _ numbers: ClosedRange<UInt16>, among all: [InheritedSocket], _ manager: ServiceManager?, _ logger: Logger
+        _ layout: QueueLayout, among all: [InheritedSocket], _ manager: ServiceManager?, _ logger: Logger
     ) -> [UInt16: Int32] {
         guard !all.isEmpty else { return [:] }
+        var names: [String: UInt16] = [:]
+        for (kind, numbers) in layout.ranges { for number in numbers { names[name(kind, number)] = number } }
+        let established = all.filter { $0.name.hasPrefix("queue-") }
+        let isSame =
+            established.count == layout.width && Set(established.compactMap { names[$0.name] }).count == layout.width
+        if !isSame {
+            let names = all.map { $0.name }.joined(separator: ", ")
+            logger.notice("the queues are not those of the run before (\(names)): they are opened anew")
+        }
         var sockets: [UInt16: Int32] = [:]
         for socket in all {
-            if let number = numbers.first(where: { name(ofQueue: $0) == socket.name }) {
+            if isSame, let number = names[socket.name], sockets[number] == nil {
                 sockets[number] = socket.descriptor
+            } else {
+                close(socket.descriptor)
+                manager?.forget(name: socket.name)
             }
         }
-        if all.count == numbers.count && sockets.count == numbers.count { return sockets }
-        let names = all.map { $0.name }.joined(separator: ", ")
-        logger.notice("the queues are not those of the run before (\(names)): they are opened anew")
-        for socket in all {
-            close(socket.descriptor)
-            manager?.forget(name: socket.name)
-        }
-        _ = manager?.awaitAttention()
-        return [:]
+        if sockets.count < all.count { _ = manager?.awaitAttention() }
+        return sockets
     }
 }
 

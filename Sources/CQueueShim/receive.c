@@ -3,6 +3,7 @@
 #include "queue.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -103,6 +104,32 @@ int prq_receive(struct prq_queue *queue, int timeout_milliseconds) {
         length = recv(queue->descriptor, queue->area + used, queue->area_size - used, MSG_DONTWAIT | MSG_TRUNC);
     }
     return (int)queue->count;
+}
+
+int prq_descriptor(const struct prq_queue *queue) { return queue->descriptor; }
+
+static uint32_t poll_once(struct pollfd *polled, uint32_t count, int timeout_milliseconds) {
+    uint32_t ready = 0;
+    if (poll(polled, count, timeout_milliseconds) > 0)
+        for (uint32_t i = 0; i < count; i++)
+            ready |= (polled[i].revents ? 1u : 0u) << i;
+    return ready;
+}
+
+uint32_t prq_await(const int *descriptors, uint32_t count, int timeout_milliseconds, uint32_t spin_microseconds) {
+    struct pollfd polled[32];
+    if (count > 32)
+        count = 32;
+    for (uint32_t i = 0; i < count; i++)
+        polled[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
+    uint32_t ready = 0;
+    if (spin_microseconds) {
+        const int64_t deadline = microseconds_now() + spin_microseconds;
+        do {
+            ready = poll_once(polled, count, 0);
+        } while (!ready && microseconds_now() < deadline);
+    }
+    return ready ? ready : poll_once(polled, count, timeout_milliseconds);
 }
 
 const struct prq_packet *prq_take(struct prq_queue *queue, uint64_t *place) {

@@ -227,6 +227,7 @@ public enum QueueFamily: UInt8, Sendable, BitwiseCopyable {
 public struct QueueSettings: Hashable, Sendable {
     /// Queue numbers, one worker each.
     public var numbers: ClosedRange<UInt16> = 0...0
+    public var floodNumbers = FloodNumbers.following
     public var family = QueueFamily.ip
     public var length: UInt32 = 8192
     public var copy = CopyRange.full

@@ -17,7 +17,7 @@ package struct KernelRuleset: Sendable {
     ///   - isLegacy: the old kind of iptables is known to feed them. Otherwise it is asked for the tables that it has, as far as
     ///     that can be known, for asking makes those that it has not; and only where the new kind feeds nothing.
     /// - Returns: nil where the kernel cannot be asked, or the rules changed meanwhile.
-    package static func read(_ queues: ClosedRange<UInt16>, isLegacy: Bool) -> KernelRuleset? {
+    package static func read(_ queues: QueueLayout, isLegacy: Bool) -> KernelRuleset? {
         guard let socket = NetfilterSocket() else { return nil }
         var listing = RuleListing()
         do {
@@ -31,7 +31,7 @@ package struct KernelRuleset: Sendable {
         return KernelRuleset(listing, queues, isLegacy: isLegacy)
     }
 
-    private init(_ listing: RuleListing, _ queues: ClosedRange<UInt16>, isLegacy: Bool) {
+    private init(_ listing: RuleListing, _ queues: QueueLayout, isLegacy: Bool) {
         var rulesets = AddressFamily.allCases.map {
             SavedRuleset(listing.saved($0), command: $0.command, family: $0)
         }
@@ -59,14 +59,14 @@ package struct KernelRuleset: Sendable {
     package var usesLegacy: Bool { rulesets.contains { $0.command.hasSuffix("-legacy") && !$0.feeds.isEmpty } }
 
     /// Whether any rule gives packets to one of these queues.
-    package func feeds(_ queues: ClosedRange<UInt16>) -> Bool {
+    package func feeds(_ queues: QueueLayout) -> Bool {
         (rulesets.flatMap(\.feeds) + nftables.feeds).contains { $0.queues.map(queues.overlaps) ?? true }
     }
 
     /// What of the packets that the policy is about does not come to its queues.
     package func gaps(for policy: PolicyDocument) -> [Finding] {
         var host = RulesInspection.Host.here
-        host.readQueues.formUnion(policy.queue.numbers)
+        host.readQueues.formUnion(policy.queue.layout.numbers)
         return RulesInspection(rulesets: rulesets, nftables: nftables, host: host, policy: policy).gaps
     }
 }

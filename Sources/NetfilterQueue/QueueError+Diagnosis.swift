@@ -9,6 +9,9 @@ extension QueueError {
         self.init(queue: queue, cause: Self.cause(of: errno, at: step, queue: queue))
     }
 
+    /// That another process has it.
+    package init(held queue: UInt16) { self.init(queue: queue, cause: Self.refusedClaim(queue)) }
+
     private static func cause(of errno: Int32, at step: OpeningStep, queue: UInt16) -> Cause {
         switch (step, errno) {
         case (.socket, EPROTONOSUPPORT), (.claim, EINVAL), (.claim, EOPNOTSUPP): .missingInKernel

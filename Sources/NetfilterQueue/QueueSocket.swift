@@ -22,6 +22,7 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
     /// Serial number of the latest packet that had come to the queue of the process before; 0 for a new queue.
     package let idAtTakeover: UInt32
     private var filling: QueueFilling
+    private var leaves = false
 
     /// Claims the queue and lets packets flow.
     package init(_ configuration: QueueConfiguration) throws(QueueError) {
@@ -79,8 +80,13 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
         discard self
     }
 
-    /// Everything that still waits gets the failure verdict.
-    deinit { queue.close(settling: configuration.failureVerdict) }
+    /// Has the end of this socket give up the socket only.
+    package mutating func leaveAtEnd() { leaves = true }
+
+    /// Everything that still waits gets the failure verdict, unless another process is to go on.
+    deinit {
+        if leaves { queue.leave() } else { queue.close(settling: configuration.failureVerdict) }
+    }
 
     /// Sends what is left of the last batch and waits for the next: up to `timeoutMilliseconds`, not at all for 0, for
     /// ever if negative. Packets that `next` did not hand out get the failure verdict.
@@ -114,6 +120,12 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
 
     /// Packets handed out and not settled: those of the batch at hand, and those held.
     package var unsettled: Int { Int(queue.outstanding) }
+
+    /// Most packets of one batch.
+    package static let batch = QueueFilling.batch
+
+    /// For `QueueReadiness`; belongs to this socket.
+    package var descriptor: Int32 { queue.descriptor }
 
     /// Receive buffer that the kernel granted, in bytes as it counts them: twice what was asked for, or less.
     package var grantedSocketBuffer: Int { Int(queue.socketBuffer) }

@@ -83,6 +83,8 @@ struct ShimQueue: BitwiseCopyable {
 
     // MARK: Beside the packets
 
+    var descriptor: Int32 { unsafe prq_descriptor(queue) }
+
     var socketBuffer: UInt32 { unsafe prq_socket_buffer(queue) }
 
     func readCounters() -> prq_counters {
@@ -145,6 +147,11 @@ extension PacketAttributes {
         let high = UInt64(address.0) << 40 | UInt64(address.1) << 32 | UInt64(address.2) << 24
         return high | UInt64(address.3) << 16 | UInt64(address.4) << 8 | UInt64(address.5)
     }
+}
+
+/// Which of the descriptors have something to receive, as bits; 0 after the time-out or a signal.
+func awaitReadable(_ descriptors: [Int32], timeoutMilliseconds: Int32, spinMicroseconds: UInt32) -> UInt32 {
+    unsafe prq_await(descriptors, UInt32(descriptors.count), timeoutMilliseconds, spinMicroseconds)
 }
 
 // MARK: - Procfs

@@ -14,6 +14,10 @@ package struct OwnRules: Hashable, Sendable {
     package static let incomingChain = "PORTREEVE-IN"
     package static let outgoingChain = "PORTREEVE-OUT"
     package static let forwardedChain = "PORTREEVE-FWD"
+    /// Which queue a packet goes to, where there are several kinds.
+    static let queueChain = "PORTREEVE-QUEUE"
+    /// The kernel's list of computers to which this host has sent datagrams.
+    static let acquaintances = "portreeve"
     /// Where marks of packets become marks of their connections, at the hook after the queue's.
     package static let incomingMarksChain = "PORTREEVE-MARK-IN"
     package static let outgoingMarksChain = "PORTREEVE-MARK-OUT"
@@ -35,6 +39,14 @@ package struct OwnRules: Hashable, Sendable {
         var own = self
         own.tables = tables.map(\.unmarked)
         return own
+    }
+
+    /// Whether what can be sent in floods has queues of its own.
+    var separatesFloods: Bool { tables.contains { $0.chains.contains { $0.name == Self.queueChain } } }
+
+    /// Adds a chain that others of the table jump to.
+    mutating func add(_ chain: OwnTable.Chain, in name: String) {
+        for index in tables.indices where tables[index].name == name { tables[index].chains.append(chain) }
     }
 
     /// Adds to one of the tables.

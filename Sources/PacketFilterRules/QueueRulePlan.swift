@@ -25,7 +25,7 @@ package struct QueueRulePlan: Hashable, Sendable {
 
     package var incoming: IncomingHook
     package var outgoing: OutgoingHook
-    package var queues: ClosedRange<UInt16>
+    package var queues: QueueLayout
     /// Packets pass where nobody reads the queue.
     package var bypasses: Bool
     /// The bit by which the agent knows that a packet's destination was translated; 0 for none.
@@ -49,7 +49,7 @@ package struct QueueRulePlan: Hashable, Sendable {
     package init(_ policy: PolicyDocument, incoming: IncomingHook, outgoing: OutgoingHook? = nil) {
         self.incoming = incoming
         self.outgoing = outgoing ?? (incoming == .prerouting ? .mangle : .security)
-        queues = policy.queue.numbers
+        queues = policy.queue.layout
         bypasses = policy.failure.engine == .open || policy.mode == .tap
         let marks = MarkLayout(mask: policy.queue.markMask)
         translatedMark = marks.translated
@@ -103,7 +103,7 @@ extension QueueRulePlan {
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
         let incoming = interfaces("-i") + acceptingIncoming + arrivals(family)
-        let outgoing = departures + refusals + acceptingOutgoing + [target]
+        let outgoing = departures + refusals + acceptingOutgoing + acquaintances(family) + [ownTarget]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,
@@ -118,6 +118,9 @@ extension QueueRulePlan {
             )
         }
         addMarks(to: &rules)
+        if queues.separatesFloods {
+            rules.add(.init(name: OwnRules.queueChain, rules: queueRules(family)), in: OwnRules.mangle)
+        }
         return rules
     }
 
@@ -178,13 +181,6 @@ extension QueueRulePlan {
             (acceptingOutgoing + [target]).map { "-i \(name) \($0)" }
         }
         return fromInside + acceptingIncoming + [target]
-    }
-
-    private var target: String {
-        let queue =
-            queues.count == 1
-            ? "--queue-num \(queues.lowerBound)" : "--queue-balance \(queues.lowerBound):\(queues.upperBound)"
-        return "-j NFQUEUE \(queue)" + (bypasses ? " --queue-bypass" : "")
     }
 
     /// At PREROUTING forwarded packets pass too, and are not ours there. IPv6 has no broadcast, and there a test for

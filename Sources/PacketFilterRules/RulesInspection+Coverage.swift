@@ -166,9 +166,9 @@ extension RulesInspection {
         }
     }
 
-    private static func leadsToQueue(_ rule: SavedRule, _ table: SavedTable) -> Bool {
-        guard let chain = rule.target.flatMap({ table[chain: $0] }) else { return false }
-        return chain.rules.contains(where: \.isQueueRule)
+    private static func leadsToQueue(_ rule: SavedRule, _ table: SavedTable, depth: Int = 4) -> Bool {
+        guard depth > 0, let chain = rule.target.flatMap({ table[chain: $0] }) else { return false }
+        return chain.rules.contains { $0.isQueueRule || leadsToQueue($0, table, depth: depth - 1) }
     }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import FirewallPolicy
+
 // Each packet is judged exactly once, and all packets of a connection by the same worker.
 
 extension RulesInspection {
@@ -14,7 +16,7 @@ extension RulesInspection {
                 "one packet can meet two queue rules, first at \(Self.name(early)) and then at \(Self.name(late)): "
                     + "it would be judged twice and its second judgement be wrong",
                 [early.line, late.line], cure: Self.cure(early, late))
-        }.uniqued
+        }.merged
     }
 
     private func canMeetBoth(_ a: QueueFeed, _ b: QueueFeed) -> Bool {
@@ -68,7 +70,9 @@ extension RulesInspection {
     var mixedHashes: [Finding] {
         pairs.compactMap { first, second in
             guard (first.place.program == "nft") != (second.place.program == "nft"), shareLayer(first, second),
-                let a = first.queues, let b = second.queues, a.overlaps(b), a.count > 1 || b.count > 1
+                let a = first.queues, let b = second.queues,
+                policy.queue.layout.workers(of: a).overlaps(policy.queue.layout.workers(of: b)),
+                a.count > 1 || b.count > 1
             else { return nil }
             return Finding(
                 .refusal,
@@ -82,7 +86,9 @@ extension RulesInspection {
     var splitConnections: [Finding] {
         feeds.filter(\.isIncoming).flatMap { incoming in
             feeds.filter(\.isOutgoing).compactMap { outgoing -> Finding? in
-                guard let a = incoming.queues, let b = outgoing.queues, a != b, shareLayer(incoming, outgoing),
+                guard let a = incoming.queues, let b = outgoing.queues,
+                    policy.queue.layout.workers(of: a) != policy.queue.layout.workers(of: b),
+                    shareLayer(incoming, outgoing),
                     !incoming.excludesReverse(outgoing)
                 else { return nil }
                 return Finding(

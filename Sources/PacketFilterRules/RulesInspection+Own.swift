@@ -30,14 +30,16 @@ private struct OwnLine: Hashable {
         let ofMarks: Set = [
             "connmark", "CONNMARK", OwnRules.incomingMarksChain, OwnRules.outgoingMarksChain,
         ]
-        return words.contains(where: ofMarks.contains) || words.contains("NFQUEUE")
+        return words.contains(where: ofMarks.contains) || feedsQueue
     }
 
     /// Whether it is about the kernel's own refusals (`QueueRulePlan.refusal`).
     var isOfRefusals: Bool { words.contains("RELATED") && words.contains("RETURN") }
 
-    /// Whether it does nothing but give packets to a queue.
-    var isPlainQueueRule: Bool { words.contains("NFQUEUE") && !words.contains("-i") }
+    /// Whether it does nothing but give packets to a queue, or choose which.
+    var isPlainQueueRule: Bool { (feedsQueue || words.contains(OwnRules.acquaintances)) && !words.contains("-i") }
+
+    private var feedsQueue: Bool { words.contains("NFQUEUE") || words.contains(OwnRules.queueChain) }
 }
 
 /// The own rules of one rule set, and those that the policy asks for.
@@ -115,8 +117,10 @@ extension RulesInspection {
             guard !own.isEmpty else { return nil }
             // An earlier release put all of them into mangle; whether that is right is another question (`wrongSides`).
             let isInMangle = own.tables.contains { $0.name == OwnRules.mangle && $0.isOutgoing }
-            let plan = QueueRulePlan(
+            var plan = QueueRulePlan(
                 policy, incoming: own.isEarly ? .prerouting : .input, outgoing: isInMangle ? .mangle : .security)
+            // Those of an earlier release have one range, which is another question too (`sharedQueues`).
+            if !own.separatesFloods { plan.queues = QueueLayout(together: plan.queues.established) }
             return OwnComparison(
                 inPlace: Self.lines(own, ruleset.command),
                 planned: Self.lines(plan.rules(for: ruleset.family), ruleset.command))

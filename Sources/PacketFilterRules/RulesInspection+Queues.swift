@@ -21,16 +21,18 @@ extension RulesInspection {
 
     /// Rules that feed a queue that the policy does not name.
     var unknownQueues: [Finding] {
-        let known = policy.queue.numbers
+        let known = policy.queue.layout
         return feeds.compactMap { feed in
             guard let queues = feed.queues else {
                 return Finding(
                     .advice, "the queue numbers of this rule are computed and were not checked", [feed.line],
-                    cure: "make sure that they lie within queue.numbers, \(Self.text(known))")
+                    cure: "make sure that they lie within queue.numbers, \(Self.text(known.established))")
             }
-            guard queues.lowerBound < known.lowerBound || queues.upperBound > known.upperBound else { return nil }
+            guard known.kind(of: queues) == nil else { return nil }
             return Finding(
-                .refusal, "queue \(Self.text(queues)) is not within the policy's queue.numbers, \(Self.text(known))",
+                .refusal,
+                "queue \(Self.text(queues)) is not within the policy's queue.numbers, \(Self.text(known.established))"
+                    + (known.floods.map { ", or queue.flood-numbers, \(Self.text($0))" } ?? ""),
                 [feed.line], cure: "change queue.numbers, or run \"portreeve iptables --apply\"")
         }.merged
     }
@@ -47,6 +49,55 @@ extension RulesInspection {
                 cure: "use --queue-balance \(policy.queue.numbers.lowerBound):\(policy.queue.numbers.upperBound), or "
                     + "lower queue.numbers")
         ]
+    }
+
+    /// Rules by which what can be sent in floods comes to the queues of what goes on: those of an earlier release, or of
+    /// somebody's own. Nothing goes unjudged by them.
+    var sharedQueues: [Finding] {
+        let layout = policy.queue.layout
+        let incoming = feeds.filter { !$0.isOutgoing && $0.layer != .bridge }
+        let fed = Set(incoming.compactMap { $0.queues.flatMap(layout.kind) })
+        guard layout.separatesFloods, fed.contains(.established) else { return [] }
+        let kinds: [QueueKind] =
+            trackingEvidence == nil ? [.openings, .fragments, .datagrams] : [.openings, .datagrams]
+        let absent = kinds.filter { !fed.contains($0) }
+        guard !absent.isEmpty else { return [] }
+        return [
+            Finding(
+                .advice,
+                "\(absent.map(\.word).joined(separator: ", ")) come to the queue of established connections, as by "
+                    + "the rules of earlier releases: a flood of them holds up everything",
+                cure: "run \"portreeve iptables --apply\" again, or write rules as --print shows them")
+        ]
+    }
+
+    /// Rules that feed queues of floods, and no rule the queue of what goes on.
+    var floodsAlone: [Finding] {
+        let layout = policy.queue.layout
+        guard layout.separatesFloods else { return [] }
+        return families.flatMap { family -> [Finding] in
+            let fed = feeds.filter { $0.carries(family) && !$0.isOutgoing && $0.layer != .bridge }
+            let others = fed.filter { $0.queues.flatMap(layout.kind).map { $0 != .established } ?? false }
+            guard !others.isEmpty, others.count == fed.count else { return [] }
+            return [
+                Finding(
+                    .refusal,
+                    "\(family.title): no rule gives what is neither an opening nor a fragment nor a datagram to a queue",
+                    others.map(\.line), cure: "run \"portreeve iptables --apply\"")
+            ]
+        }
+    }
+
+    /// Own rules that feed a queue which is none of the policy's: nobody, or somebody else, judges what they give it.
+    var strayQueues: [Finding] {
+        let layout = policy.queue.layout
+        return feeds.filter { feed in
+            feed.line.contains("PORTREEVE-") && feed.queues.map { layout.kind(of: $0) == nil } ?? false
+        }.map { feed in
+            Finding(
+                .refusal, "rules in place feed queue \(feed.queues.map(Self.text) ?? ""), which is none of the agent's",
+                [feed.line], cure: "run \"portreeve iptables --apply\"")
+        }.merged
     }
 
     /// Rules whose answer to a dead agent is not the policy's.

@@ -39,6 +39,7 @@ package struct RulesInspection: Sendable {
         guard !feeds.isEmpty else { return [nothingFed] }
         let all =
             doubleJudgements + mixedHashes + splitConnections + fanouts + unreadQueues + unknownQueues + unfedQueues
+            + sharedQueues + floodsAlone
             + failureSettings + shadowedRules + leftoverRules + absentRules + absentOffload
             + (policy.queue.family == .bridge
                 ? unfedBridge

@@ -14,7 +14,7 @@ import PacketWire
 /// never to the network (RFC 1112 section 6.1).
 struct AppliedCheck {
     let control: ControlOptions
-    let queues: ClosedRange<UInt16>
+    let queues: QueueLayout
     let policy: Policy
 
     struct Failure: Error, CustomStringConvertible {
@@ -28,10 +28,13 @@ struct AppliedCheck {
     func packetsJudged() throws(Failure) -> UInt64 {
         let report = try status()
         let read = Set(report.queues.map(\.number))
-        guard queues.allSatisfy(read.contains) else {
+        let fed = queues.numbers
+        guard fed.allSatisfy(read.contains) else {
             let numbers = report.queues.map { "\($0.number)" }.joined(separator: ", ")
+            let wanted = fed.map { "\($0)" }.joined(separator: ", ")
             throw Failure(
-                description: "the agent reads queue \(numbers), and the rules feed \(QueueRulePlan.text(queues))")
+                description: "the agent reads queue \(numbers), and the rules feed queue \(wanted): restart the agent, "
+                    + "or set queue.flood-numbers")
         }
         return report.queues.reduce(0) { $0 &+ $1.packets }
     }

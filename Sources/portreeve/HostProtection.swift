@@ -84,8 +84,10 @@ struct HostProtection {
         }
         document.mode = report.mode
         document.failure = report.failure
-        if let first = report.queues.map(\.number).min(), let last = report.queues.map(\.number).max() {
+        let numbers = Dictionary(grouping: report.queues, by: \.kind).mapValues { $0.map(\.number) }
+        if let first = numbers[.established]?.min(), let last = numbers[.established]?.max() {
             document.queue.numbers = first...last
+            document.queue.floodNumbers = numbers[.openings]?.min().map { .from($0) } ?? .off
         }
         return document
     }

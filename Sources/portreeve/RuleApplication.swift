@@ -66,7 +66,7 @@ struct RuleApplication {
             return try change(rules, to: target, directory)
         }
         let check = AppliedCheck(
-            control: command.control, queues: document.queue.numbers, policy: try Policy(document, epoch: 1))
+            control: command.control, queues: document.queue.layout, policy: try Policy(document, epoch: 1))
         let judged = try check.packetsJudged()
         try change(rules, to: target, directory)
         // No frame of this host's own passes through a bridge.
@@ -146,7 +146,7 @@ struct RuleApplication {
 
     private func report(_ what: String, _ plan: QueueRulePlan) {
         print(
-            "applied: \(what) to \(QueueRulePlan.text(plan.queues)), "
+            "applied: \(what) to \(QueueRulePlan.text(plan.queues.established)), "
                 + (plan.bypasses ? "passing unchecked without an agent" : "dropped without an agent"))
         print("connections that are open now, this session too, go on: the agent admits what its rules would admit")
     }

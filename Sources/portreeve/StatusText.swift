@@ -121,12 +121,12 @@ struct StatusText {
 
     private var queues: [String] {
         var table = TextTable([
-            .number("QUEUE"), .number("PACKETS"), .number("PASSED"), .number("DROPPED"), .number("HELD"),
+            .number("QUEUE"), .text("FOR"), .number("PACKETS"), .number("PASSED"), .number("DROPPED"), .number("HELD"),
             .number("WAITING"), .number("FULL"), .number("BUFFER"), .number("REFUSED"), .number("UNSEEN"),
         ])
         for queue in report.queues {
             table.add(
-                ["\(queue.number)"]
+                ["\(queue.number)", queue.kind.word]
                     + [
                         queue.packets, queue.passed, queue.dropped, queue.held, queue.queuedNow, queue.kernelQueueDrops,
                         queue.kernelSocketDrops, queue.refusedVerdicts,

@@ -38,6 +38,7 @@ struct DashboardTests {
         let shown = words(of: Self.expressions(dashboard).joined(separator: "\n"))
         var sample = MetricsSample(version: "")
         sample.queues = [QueueSample(number: 0)]
+        sample.workers = [WorkerSample(number: 0)]
         sample.queues[0].losses = [LossCount(cause: "queue-full", packets: 0)]
         sample.reasons = [ReasonCount(reason: .deny)]
         sample.connections = [StageCount(proto: "tcp", state: "closed", connections: 0)]

@@ -2,6 +2,7 @@
 
 import AgentControl
 import FirewallEngine
+import FirewallPolicy
 import Testing
 
 @testable import AgentMetrics
@@ -11,15 +12,17 @@ struct MetricsTextTests {
     private var sample: MetricsSample {
         var sample = MetricsSample(version: #"1.0 "beta" \"#)
         var queue = QueueSample(number: 3)
-        queue.counters.inspected = 12
-        queue.counters.passed = 5
-        queue.counters.dropped[Int(DropReason.outOfConnection.rawValue)] = 7
+        queue.judged = 12
+        queue.passed = 5
         queue.losses = [LossCount(cause: "queue-full", packets: 2)]
-        queue.latency.add(2, waited: 10_000)
-        queue.latency.add(1, waited: 10_001)
-        queue.latency.add(4, waited: 2_000_000_000)
         queue.overflows = 8
-        sample.queues = [queue]
+        sample.queues = [queue, QueueSample(number: 4, kind: .openings)]
+        var worker = WorkerSample(number: 3)
+        worker.counters.fragments = 6
+        worker.latency.add(2, waited: 10_000)
+        worker.latency.add(1, waited: 10_001)
+        worker.latency.add(4, waited: 2_000_000_000)
+        sample.workers = [worker]
         var row = ReasonCount(reason: .outOfConnection)
         (row.dropped, row.written, row.pending, row.silenced, row.lost) = (7, 1, 2, 3, 1)
         sample.reasons = [row]
@@ -51,6 +54,10 @@ struct MetricsTextTests {
             #"portreeve_connections{protocol="tcp",state="syn-sent"} 9"#,
             #"portreeve_connection_table_limit{protocol="udp"} 10"#,
             #"portreeve_queue_overflows_total{queue="3"} 8"#,
+            #"portreeve_queue_info{queue="3",kind="established"} 1"#,
+            #"portreeve_queue_info{queue="4",kind="openings"} 1"#,
+            #"portreeve_packets_total{queue="4"} 0"#,
+            #"portreeve_fragments_total{queue="3"} 6"#,
             #"portreeve_events_written_total{output="file"} 10"#,
             #"portreeve_events_folded_total{output="file"} 6"#,
             #"portreeve_events_folded_total{output="other"} 0"#,

@@ -6,13 +6,22 @@ import Testing
 
 @testable import PacketFilterRules
 
+extension PolicyDocument {
+    /// With one range of queues for everything; `FloodRulesTests` has the other.
+    static var together: PolicyDocument {
+        var policy = PolicyDocument()
+        policy.queue.floodNumbers = .off
+        return policy
+    }
+}
+
 @Suite("The rules of a policy")
 struct QueueRulePlanTests {
     private func text(
         _ family: AddressFamily, _ incoming: QueueRulePlan.IncomingHook = .prerouting,
         _ change: (inout PolicyDocument) -> Void = { _ in }
     ) -> String {
-        var policy = PolicyDocument()
+        var policy = PolicyDocument.together
         change(&policy)
         return QueueRulePlan(policy, incoming: incoming).rules(for: family).restoreText(replacing: OwnRules())
     }
@@ -37,7 +46,8 @@ struct QueueRulePlanTests {
 
     @Test("IPv6 has no broadcast, and MULTICAST stands in a rule of its own")
     func ipv6() {
-        let rules = QueueRulePlan(PolicyDocument(), incoming: .prerouting).rules(for: .ipv6).tables[0].chains[0].rules
+        let rules = QueueRulePlan(PolicyDocument.together, incoming: .prerouting).rules(for: .ipv6).tables[0].chains[0]
+            .rules
         #expect(
             rules == [
                 "-i lo -j RETURN", "-m addrtype --dst-type LOCAL,ANYCAST -j NFQUEUE --queue-num 0",
@@ -114,7 +124,7 @@ struct QueueRulePlanTests {
             "eth?", "*0", "eth[01]", "a b", "x\n-A INPUT -j ACCEPT", "-j", "ppp+", "", "abcdefghijklmnop", "\"", "!",
         ])
     func inexpressible(name: String) {
-        var policy = PolicyDocument()
+        var policy = PolicyDocument.together
         policy.interfaces.ignore = ["lo", name]
         let plan = QueueRulePlan(policy, incoming: .prerouting)
         #expect(plan.leftToAgent == [name])
@@ -141,7 +151,7 @@ struct QueueRulePlanTests {
 
     /// A policy with Bypass rules that offload in these directions.
     private func offloading(_ directions: [Direction]) -> PolicyDocument {
-        var policy = PolicyDocument()
+        var policy = PolicyDocument.together
         policy.rules = directions.map { direction in
             let position = SourcePosition(file: "policy.yaml", line: 1, column: 1)
             var rule = Rule(
@@ -234,7 +244,7 @@ struct QueueRulePlanTests {
 
 @Suite("Putting own rules in place and taking them away")
 struct OwnRulesTests {
-    private let rules = QueueRulePlan(PolicyDocument(), incoming: .prerouting).rules(for: .ipv4)
+    private let rules = QueueRulePlan(PolicyDocument.together, incoming: .prerouting).rules(for: .ipv4)
 
     private func saved(_ text: String) -> SavedRuleset { SavedRuleset(text, command: "iptables", family: .ipv4) }
 
@@ -259,7 +269,7 @@ struct OwnRulesTests {
 
     @Test("Another hook takes the jump from the old one")
     func otherHook() {
-        let input = QueueRulePlan(PolicyDocument(), incoming: .input).rules(for: .ipv4)
+        let input = QueueRulePlan(PolicyDocument.together, incoming: .input).rules(for: .ipv4)
         let text = input.restoreText(replacing: rules)
         #expect(text.contains("\n-D PREROUTING -j PORTREEVE-IN\n"))
         #expect(text.contains("\n-A INPUT -j PORTREEVE-IN\n"))
@@ -290,7 +300,7 @@ struct OwnRulesTests {
 
     @Test("A chain that is no longer needed goes")
     func chainLeaves() {
-        var policy = PolicyDocument()
+        var policy = PolicyDocument.together
         policy.interfaces.inside = ["eth1"]
         let router = QueueRulePlan(policy, incoming: .prerouting).rules(for: .ipv4)
         let text = rules.restoreText(replacing: router)

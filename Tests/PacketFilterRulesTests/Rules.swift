@@ -38,7 +38,7 @@ struct Rules {
         ipv4 = Self.saved(ipv4, with: plan.rules(for: .ipv4))
         ipv6 = Self.saved(ipv6, with: plan.rules(for: .ipv6))
         host.usesIPv6 = true
-        host.readQueues.formUnion(plan.queues)
+        host.readQueues.formUnion(plan.queues.numbers)
     }
 
     static func saved(_ text: String, with rules: OwnRules) -> String {

@@ -197,7 +197,9 @@ struct QueueFindingsTests {
     @Test("A queue outside the policy's numbers is refused, one that no rule feeds is worth knowing")
     func numbers() {
         let more = rules(both) { $0.policy.queue.numbers = 0...2 }
-        #expect(more.refusals.first?.text == "queue 0-3 is not within the policy's queue.numbers, 0-2")
+        #expect(
+            more.refusals.first?.text
+                == "queue 0-3 is not within the policy's queue.numbers, 0-2, or queue.flood-numbers, 3-11")
         let fewer = rules(both) { $0.policy.queue.numbers = 0...4 }
         #expect(fewer.refusals.isEmpty)
         #expect(fewer.advice.contains { $0.text.hasPrefix("no rule feeds queue 4") })

@@ -102,7 +102,8 @@ final class PolicyStore: Sendable {
         let (a, b) = (old.queue, new.queue)
         let fragments = (old.engine.limits.fragmentedDatagrams, new.engine.limits.fragmentedDatagrams)
         return [
-            ("queue.numbers", a.numbers == b.numbers), ("queue.family", a.family == b.family),
+            ("queue.numbers", a.numbers == b.numbers), ("queue.flood-numbers", a.floodNumbers == b.floodNumbers),
+            ("queue.family", a.family == b.family),
             ("queue.length", a.length == b.length), ("queue.copy-bytes", a.copy == b.copy),
             ("queue.busy-poll", a.busyPoll == b.busyPoll), ("queue.mark-mask", a.markMask == b.markMask),
             ("engine.limits.fragmented-datagrams", fragments.0 == fragments.1),

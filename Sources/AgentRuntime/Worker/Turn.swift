@@ -9,6 +9,10 @@ import PacketWire
 struct Turn: ~Copyable {
     /// Fragments that wait for their datagram's first one.
     var held = HeldPackets()
+    /// The queue that they are of: rules give all fragments to one.
+    var holder: OpenQueue?
+    /// Verdicts of held packets stand to be sent, perhaps by another queue's socket than the one at hand.
+    var hasReleased = false
     /// Packets of this batch about which other workers must be asked.
     private var waiting = InlineArray<32, QueuedPacket?> { _ in nil }
     private var metadata = InlineArray<32, PacketMetadata>(repeating: PacketMetadata())

@@ -12,37 +12,93 @@ import PacketWire
 import Synchronization
 
 extension Worker {
-    /// The thread's body: claims the queue, says so, and judges packets until the agent stops.
+    /// The thread's body: claims the queues, says so, and judges packets until the agent stops.
     func run() {
         do {
-            var socket = try openQueue()
-            let waker = try socket.makeWaker()
-            note(socket.counters())
-            note(try? QueueTable.read().row(of: number))
-            report(opened: waker)
+            var open: [OpenQueue] = []
+            for queue in queues { open.append(try OpenQueue(queue)) }
+            let wakers = try open.map { try $0.socket.makeWaker() }
+            let table = try? QueueTable.read()
+            for (each, waker) in zip(open, wakers) {
+                each.queue.note(each.socket.counters())
+                each.queue.note(table?.row(of: each.queue.number))
+                each.queue.waker.withLock { $0 = waker }
+            }
+            report(opened: wakers[0])
             awaitBegin()
-            try judge(&socket)
-            if leavesQueue.load(ordering: .relaxed) { socket.leave() }
+            try judge(open)
+            if leavesQueue.load(ordering: .relaxed) { for each in open { each.socket.leaveAtEnd() } }
         } catch {
             report(failed: "\(error)")
         }
     }
 
-    private func judge(_ socket: inout QueueSocket) throws(QueueError) {
+    private func judge(_ open: [OpenQueue]) throws(QueueError) {
         var turn = Turn()
+        if open.count == 1 { try judge(open[0], &turn) } else { try judge(open, &turn) }
+    }
+
+    /// One queue: to sleep and to receive is one system call.
+    private func judge(_ open: OpenQueue, _ turn: inout Turn) throws(QueueError) {
         while !isStopping.load(ordering: .relaxed) {
-            let count = try socket.receive(timeoutMilliseconds: turn.held.isEmpty ? Worker.idleTurn : Worker.heldTurn)
-            turns.add(1, ordering: .relaxed)
-            let now = Clocks.monotonic()
-            let upkeep = turn.isDue(now)
-            if count > 0 || !turn.held.isEmpty || upkeep { serve(&socket, &turn, at: now, upkeep: upkeep) }
-            socket.flush()
-            if count > 0 { turn.latency.add(count, waited: (Clocks.monotonic() - now).nanoseconds) }
-            if turn.isCountingDue(now) {
-                note(socket.counters())
-                latency.withLock { $0 = turn.latency }
-            }
+            _ = try takeTurn(open, of: [open], &turn, timeoutMilliseconds: pause(turn))
+            countNow([open], &turn)
         }
+    }
+
+    /// The established queue first: after each batch of another one it is looked at again, and another one has its turn when
+    /// this is empty, or after some full batches. So what goes on waits for one batch of a flood at most, and no flood of what
+    /// looks established keeps openings out.
+    private func judge(_ open: [OpenQueue], _ turn: inout Turn) throws(QueueError) {
+        let readiness = QueueReadiness(open.map { $0.socket.descriptor }, busyPoll: main.configuration)
+        var inRow = 0
+        var next = 1
+        while !isStopping.load(ordering: .relaxed) {
+            let count = try takeTurn(open[0], of: open, &turn, timeoutMilliseconds: 0)
+            if count == QueueSocket.batch && inRow < Worker.batchesInRow {
+                inRow += 1
+                continue
+            }
+            let ready = readiness.await(timeoutMilliseconds: count == QueueSocket.batch ? 0 : pause(turn))
+            inRow = 0
+            for _ in 1..<open.count {
+                let place = next
+                next = next + 1 == open.count ? 1 : next + 1
+                guard ready & 1 << UInt32(place) != 0 else { continue }
+                _ = try takeTurn(open[place], of: open, &turn, timeoutMilliseconds: 0)
+                break
+            }
+            countNow(open, &turn)
+        }
+    }
+
+    /// Full batches of what is established after which others have a turn.
+    private static let batchesInRow = 4
+
+    private func pause(_ turn: borrowing Turn) -> Int32 { turn.held.isEmpty ? Worker.idleTurn : Worker.heldTurn }
+
+    /// A batch of one queue, judged and settled, and with it what was held of any. Returns how many packets it had.
+    private func takeTurn(
+        _ open: OpenQueue, of all: [OpenQueue], _ turn: inout Turn, timeoutMilliseconds: Int32
+    ) throws(QueueError) -> Int {
+        let count = try open.socket.receive(timeoutMilliseconds: timeoutMilliseconds)
+        turns.add(1, ordering: .relaxed)
+        let now = Clocks.monotonic()
+        let upkeep = turn.isDue(now)
+        if count > 0 || !turn.held.isEmpty || upkeep { serve(open, &turn, at: now, upkeep: upkeep) }
+        open.socket.flush()
+        if turn.hasReleased {
+            turn.hasReleased = false
+            for other in all where other !== open { other.socket.flush() }
+        }
+        if count > 0 { turn.latency.add(count, waited: (Clocks.monotonic() - now).nanoseconds) }
+        return count
+    }
+
+    private func countNow(_ open: [OpenQueue], _ turn: inout Turn) {
+        guard turn.isCountingDue(Clocks.monotonic()) else { return }
+        for each in open { each.queue.note(each.socket.counters()) }
+        latency.withLock { $0 = turn.latency }
     }
 
     /// How long a quiet worker sleeps: the time in which it notices a stop without being woken, and tidies up.
@@ -51,18 +107,32 @@ extension Worker {
     private static let heldTurn: Int32 = 20
 
     /// One batch under the engine's lock; then, without it, what other workers have to be asked.
-    private func serve(_ socket: inout QueueSocket, _ turn: inout Turn, at now: Instant, upkeep: Bool) {
+    private func serve(_ open: OpenQueue, _ turn: inout Turn, at now: Instant, upkeep: Bool) {
         engine.withLock { engine in
-            while let packet = socket.next() { judge(packet, &engine, &turn, at: now) }
-            if socket.takeOverflow() && queue.failsOpen { noteUnseen(&engine, at: now) }
+            let before = engine.counters.verdicts
+            let held = turn.held.count
+            judge(&open.socket, &engine, &turn, at: now)
+            if turn.held.count > held { turn.holder = open }
+            if open.socket.takeOverflow() && open.queue.configuration.failsOpen {
+                engine.notePassedUnseen(at: now)
+                open.queue.overflows.add(1, ordering: .relaxed)
+            }
+            let between = engine.counters.verdicts
+            open.count(before, between)
             release(&engine, &turn, at: now)
+            turn.holder?.count(between, engine.counters.verdicts)
             if upkeep {
                 engine.tidy(at: now)
                 unsafe engine.releaseUnused { unsafe Worker.giveBack($0) }
             }
             handOver(&engine)
         }
-        if turn.asked > 0 { answer(&turn, at: now) }
+        if turn.asked > 0 { answer(open, &turn, at: now) }
+    }
+
+    private func judge(_ socket: inout QueueSocket, _ engine: inout Engine, _ turn: inout Turn, at now: Instant) {
+        let number = socket.configuration.number
+        while let packet = socket.next() { judge(packet, of: number, &engine, &turn, at: now) }
     }
 
     /// Lets the kernel have the whole pages among unused memory.
@@ -76,7 +146,7 @@ extension Worker {
     }
 
     private func judge(
-        _ packet: consuming QueuedPacket, _ engine: inout Engine, _ turn: inout Turn, at now: Instant
+        _ packet: consuming QueuedPacket, of number: UInt16, _ engine: inout Engine, _ turn: inout Turn, at now: Instant
     ) {
         let attributes = packet.attributes
         learnInterfaces(attributes, &engine)
@@ -103,12 +173,6 @@ extension Worker {
         networks.withLock { $0.interface(towardsDestinationOf: packet) }
     }
 
-    /// The kernel may have passed packets that the engine did not see.
-    private func noteUnseen(_ engine: inout Engine, at now: Instant) {
-        engine.notePassedUnseen(at: now)
-        overflows.add(1, ordering: .relaxed)
-    }
-
     /// A packet that offloads its flow takes the bit of its direction along, in the place of what else is there of our
     /// bits; the rules save it at the next hook. One that does not takes none along: whoever may set marks could offload a flow
     /// of his own.
@@ -131,18 +195,21 @@ extension Worker {
         while let decision = engine.takeRelease(at: now) {
             guard let packet = turn.held.take(ticket: decision.ticket) else { continue }
             settle(packet, decision.verdict)
+            turn.hasReleased = true
         }
     }
 
     /// ICMP errors about connections that this worker does not know: asks the others, one lock at a time, then
     /// concludes.
-    private func answer(_ turn: inout Turn, at now: Instant) {
+    private func answer(_ open: OpenQueue, _ turn: inout Turn, at now: Instant) {
         for place in 0..<turn.asked {
             guard let packet = turn.takeAsked(place) else { continue }
             let metadata = turn.metadata(place)
             let relation = packet.withBytes { relationAmongOthers($0, metadata, at: now) }
             let decision = engine.withLock { engine in
+                let before = engine.counters.verdicts
                 let decision = packet.withBytes { engine.inspect($0, metadata, at: now, relation: relation) }
+                open.count(before, engine.counters.verdicts)
                 handOver(&engine)
                 return decision
             }

@@ -151,6 +151,14 @@ uint32_t prq_socket_buffer(const struct prq_queue *queue);
 /// value. Packets of the last batch that nobody took are settled with the failure verdict.
 int prq_receive(struct prq_queue *queue, int timeout_milliseconds);
 
+/// The queue's socket, for prq_await; belongs to the queue.
+int prq_descriptor(const struct prq_queue *queue);
+
+/// Waits until one of `count` sockets (at most 32) can be received from: up to `timeout_milliseconds`, the first
+/// `spin_microseconds` of them without sleeping. Returns a bit for each that can, the first in the lowest; 0 after the time-out
+/// or a signal. Exists because sleeping in prq_receive is sleeping on one queue.
+uint32_t prq_await(const int *descriptors, uint32_t count, int timeout_milliseconds, uint32_t spin_microseconds);
+
 /// Hands the next packet of the batch out, or returns NULL after the last. Each handed-out packet must be settled.
 /// `place` says where it is, for prq_packet_at.
 const struct prq_packet *_Nullable prq_take(struct prq_queue *queue, uint64_t *place);

@@ -7,6 +7,7 @@ import FirewallPolicy
 extension PolicyDraft {
     func checkSettings(_ sink: inout DiagnosticSink) {
         checkCopyRange(&sink)
+        checkFloodNumbers(&sink)
         checkLimits(&sink)
         checkScheduleCount(&sink)
         checkBridge(&sink)
@@ -30,6 +31,21 @@ extension PolicyDraft {
         sink.error(
             at: place, found: "deny beside queue.family: bridge",
             expected: "allow: no route leads to a port of a bridge")
+    }
+
+    private func checkFloodNumbers(_ sink: inout DiagnosticSink) {
+        let queue = document.queue
+        guard case .from(let first) = queue.floodNumbers, let place = places["queue.flood-numbers"] else { return }
+        let count = QueueKind.floods.count * queue.numbers.count
+        guard queue.family == .ip else {
+            return sink.error(
+                at: place, found: "\(first) beside family: bridge",
+                expected: "auto or off: all frames of a bridge come to queue.numbers")
+        }
+        guard QueueLayout(queue.numbers, queue.floodNumbers) == nil else { return }
+        sink.error(
+            at: place, found: "\(first), of \(count) queues",
+            expected: "\(count) numbers up to 65535 that are not among queue.numbers")
     }
 
     /// A check that reads payload cannot work on a part of it: every longer packet would be Invalid Packet Info.

@@ -192,6 +192,7 @@ extension Setting {
 
     private static let queue: [Setting] = [
         Setting("numbers", \.queue.numbers, .queueNumbers),
+        Setting("flood-numbers", \.queue.floodNumbers, .floodNumbers),
         Setting("family", \.queue.family, .words(["ip": .ip, "bridge": .bridge])),
         Setting("length", \.queue.length, .number(1...16_777_216, of: "packets")),
         Setting("copy-bytes", \.queue.copy, .copyRange),

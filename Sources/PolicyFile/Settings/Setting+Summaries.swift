@@ -186,6 +186,13 @@ extension Setting {
         "events.new-connections": "A notice for each opened connection of these protocols: tcp, udp, icmp.",
         "queue.numbers":
             "The kernel's queue, or a range such as \"0-3\" with one worker each. A change needs a restart.",
+        "queue.flood-numbers":
+            """
+        Where what can be sent in floods has queues of its own: three ranges of the size of queue.numbers, for openings of TCP \
+        connections, fragments, and datagrams of computers to which this host has sent none of late. auto is behind \
+        queue.numbers, a number is the first of them, off has everything in queue.numbers. A change needs a restart, and the \
+        rules to be applied again.
+        """,
         "queue.family": "ip, or bridge for the frames of a bridge. A change needs a restart.",
         "queue.length": "Packets that may wait in the kernel, for each queue. A change needs a restart.",
         "queue.copy-bytes": "How much of each packet the agent gets to see. A change needs a restart.",

@@ -22,6 +22,29 @@ extension ValueForm where Value == ClosedRange<UInt16> {
 
 private let expectedQueues = "a queue number, 0 to 65535, or an ascending range of at most 256 such as \"0-3\""
 
+extension ValueForm where Value == FloodNumbers {
+    static let floodNumbers = ValueForm.scalar(
+        expectedFloods,
+        schema: SchemaText.anyOf(
+            SchemaText.words(["auto", "off"]), #"{"type":"integer","minimum":0,"maximum":65535}"#),
+        print: { numbers in
+            switch numbers {
+            case .following: "auto"
+            case .off: "off"
+            case .from(let first): String(first)
+            }
+        },
+        parse: { scalar throws(ScalarFault) in
+            switch scalar.text {
+            case "auto": .following
+            case "off": .off
+            default: .from(try decimal(scalar.text, in: 0...UInt16.max, expected: expectedFloods))
+            }
+        })
+}
+
+private let expectedFloods = "auto, off, or the number of a queue, 0 to 65535"
+
 extension ValueForm where Value == CopyRange {
     /// How much of each packet the kernel copies. Less than the longest IPv4 and TCP headers together would leave
     /// decoding without what it needs.
