@@ -45,15 +45,21 @@ struct RulesWatch {
         if !isFed, let before = packetsUnfed, packets > before { isLegacy = true }
         packetsUnfed = isFed ? nil : packets
         guard isFed || wereThere || !ruleset.mayBeLegacy else { return }
-        judge(ruleset.gaps(for: policy).map { "\($0.text): \($0.cure)" }, mayComplain: wereThere || isSettled)
+        judge(
+            ruleset.gaps(for: policy).map(Self.sentence), idle: ruleset.idleQueues(for: policy).map(Self.sentence),
+            mayComplain: wereThere || isSettled)
     }
 
-    /// Rules of several tables come one table after the other, so what is missing is missing twice.
-    private mutating func judge(_ gaps: [String], mayComplain: Bool) {
+    private static func sentence(_ finding: Finding) -> String { "\(finding.text): \(finding.cure)" }
+
+    /// Rules of several tables come one table after the other, so what is missing is missing twice. An idle queue is worth a
+    /// word, and leaves no packet out.
+    private mutating func judge(_ gaps: [String], idle: [String], mayComplain: Bool) {
         let lasting = gaps.filter(found.contains)
-        found = gaps
+        let lastingIdle = idle.filter(found.contains)
+        found = gaps + idle
         areComplete = gaps.isEmpty ? true : lasting.isEmpty ? areComplete : false
-        complaints = mayComplain ? lasting : []
+        complaints = mayComplain ? lasting + lastingIdle : []
     }
 
     /// Reads the rules where they may have changed; those of the old iptables have no generations. What cannot be read now is

@@ -64,9 +64,14 @@ package struct KernelRuleset: Sendable {
     }
 
     /// What of the packets that the policy is about does not come to its queues.
-    package func gaps(for policy: PolicyDocument) -> [Finding] {
+    package func gaps(for policy: PolicyDocument) -> [Finding] { inspection(for: policy).gaps }
+
+    /// Which of its queues no rule feeds, where others are fed.
+    package func idleQueues(for policy: PolicyDocument) -> [Finding] { inspection(for: policy).idleQueues }
+
+    private func inspection(for policy: PolicyDocument) -> RulesInspection {
         var host = RulesInspection.Host.here
         host.readQueues.formUnion(policy.queue.layout.numbers)
-        return RulesInspection(rulesets: rulesets, nftables: nftables, host: host, policy: policy).gaps
+        return RulesInspection(rulesets: rulesets, nftables: nftables, host: host, policy: policy)
     }
 }

@@ -16,4 +16,10 @@ extension RulesInspection {
                 + (mine.feeds.isEmpty ? [] : strayQueues)
         return all.filter { $0.severity == .refusal || $0.severity == .gap }
     }
+
+    /// Queues of the policy that get nothing although others of them do; every packet is judged all the same.
+    package var idleQueues: [Finding] {
+        let mine = withFeeds { $0.queues.map(policy.queue.numbers.overlaps) ?? true }
+        return mine.feeds.isEmpty ? [] : mine.unfedQueues
+    }
 }

@@ -60,6 +60,11 @@ def without_twins(pairs):
     return dict(pairs)
 
 
+OTHER_PROTOCOLS = {
+    "IGMP": 2, "IP-ENCAP": 4, "DCCP": 33, "IPv6": 41, "GRE": 47, "ESP": 50, "AH": 51, "EIGRP": 88, "OSPFIGP": 89, "PIM": 103,
+    "VRRP": 112, "L2TP": 115, "SCTP": 132, "UDPLite": 136}
+
+
 def community_id(found):
     """Computed from the record's own fields, by the specification."""
     source, destination = (ipaddress.ip_address(found[key]).packed for key in ("src_ip", "dest_ip"))
@@ -72,6 +77,6 @@ def community_id(found):
         ports = found["src_port"], found["dest_port"]
     if not has_direction and (source, ports) > (destination, ports and ports[::-1]):
         source, destination, ports = destination, source, ports and ports[::-1]
-    number = PROTOCOLS.get(name) or (int(name) if name.isdigit() else {"IP-ENCAP": 4, "IGMP": 2, "GRE": 47}[name])
+    number = PROTOCOLS.get(name) or (int(name) if name.isdigit() else OTHER_PROTOCOLS[name])
     text = b"\0\0" + source + destination + bytes([number, 0]) + (struct.pack("!HH", *ports) if ports else b"")
     return "1:" + base64.b64encode(hashlib.sha1(text).digest()).decode()

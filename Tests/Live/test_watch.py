@@ -105,6 +105,24 @@ class FlushTests(WatchTests):
         events = agent.wait_for_events(seconds=SECONDS)
         self.assertIn(NOTHING_FED, events[0]["portreeve"]["note"])
 
+    def test_one_queue_of_two_is_fed_no_more(self):
+        agent = Agent(self.host, POLICY + "queue: { numbers: 0-1 }\n", name=os.path.basename(self.lab.file("agent")),
+                      queues=(0, 1)).start()
+        self.addCleanup(agent.stop)
+        self.applied(agent)
+        for tool in ("iptables", "ip6tables"):
+            rules = self.host.run(f"{tool}-save", "-t", "mangle")
+            self.assertIn("--queue-balance 0:1", rules)
+            self.host.run(f"{tool}-restore", input=rules.replace("--queue-balance 0:1", "--queue-num 0"))
+        events = agent.wait_for_events(seconds=SECONDS)
+        self.assertEqual(reasons(events), {"invalid-adapter-configuration": 1})
+        sentence = "no rule feeds queue 1 of the policy's queue.numbers"
+        self.assertIn(sentence, events[0]["portreeve"]["note"])
+        # Every packet comes to the other.
+        self.assertEqual(self.complete(agent), 1)
+        agent.tool("iptables", "--apply")
+        wait_until(lambda: sentence not in agent.tool("status", "--agent-only"), "the complaint is over")
+
     def test_one_family_is_flushed(self):
         agent = self.agent()
         self.applied(agent)

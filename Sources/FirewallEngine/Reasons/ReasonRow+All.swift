@@ -175,8 +175,9 @@ extension ReasonRow {
             seen: "guard", advice: "bypass rules do not help"),
         ReasonRow(
             .invalidAdapterConfiguration, 135, "invalid-adapter-configuration", "Invalid Adapter Configuration", .agent,
-            raisedWhen: "the policy names an interface that does not exist (at load and when it disappears), or a "
-                + "queue number that no rule feeds",
+            raisedWhen: "the policy names an interface that does not exist (at load and when it disappears), a queue "
+                + "number that no rule feeds (any more: rules were flushed), rules that no longer fit (NAT or conntrack "
+                + "appeared), or forwarded traffic that nobody judges although the host forwards",
             seen: "queue", advice: "fix interfaces, or run portreeve iptables --check"),
         ReasonRow(
             .overlappingFragment, 136, "overlapping-fragment", "Overlapping Fragment", .fragments,
