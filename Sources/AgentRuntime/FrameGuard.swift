@@ -17,6 +17,8 @@ final class FrameWatch: Sendable {
     private let events: EventQueue
     private let frames: Guarded<DiscardedFrames>
     private let isStopping = Atomic(false)
+    /// A pipe's ends: what is written wakes the thread.
+    private let waking: (reading: Int32, writing: Int32)
 
     /// As much of a frame as the IP header with its extensions needs.
     private static let copied = 2048
@@ -24,7 +26,11 @@ final class FrameWatch: Sendable {
     private static let mostAtOnce = 64
     private static let pause: UInt32 = 10_000
 
-    init(_ sockets: [FrameSocket], _ policy: Policy, _ events: EventQueue) {
+    /// Nil without descriptors.
+    init?(_ sockets: [FrameSocket], _ policy: Policy, _ events: EventQueue) {
+        var ends: [Int32] = [0, 0]
+        guard unsafe pipe2(&ends, O_CLOEXEC) == 0 else { return nil }
+        waking = (ends[0], ends[1])
         self.sockets = sockets
         self.events = events
         frames = Guarded(DiscardedFrames(policy, interfaces: InterfaceTable()))
@@ -34,13 +40,19 @@ final class FrameWatch: Sendable {
         frames.withLock { $0.adopt(policy, interfaces: interfaces) }
     }
 
-    func stop() { isStopping.store(true, ordering: .relaxed) }
+    func stop() {
+        isStopping.store(true, ordering: .relaxed)
+        _ = unsafe write(waking.writing, [0], 1)
+    }
+
+    /// Frames that found no room since this was asked last; nobody knows what was wrong with them.
+    func lost() -> UInt64 { sockets.reduce(0) { $0 + $1.lost() } }
 
     /// The thread's body.
     func run() {
         var buffer = [UInt8](repeating: 0, count: Self.copied)
         while !isStopping.load(ordering: .relaxed) {
-            FrameSocket.await(sockets, milliseconds: 250)
+            FrameSocket.await(sockets, waker: waking.reading)
             let taken = sockets.reduce(0) { $0 + take(from: $1, &buffer) }
             if taken >= Self.mostAtOnce { usleep(Self.pause) }
         }
@@ -126,5 +138,17 @@ extension Agent {
             throw AgentError("no service manager is there to keep the sockets (NOTIFY_SOCKET)")
         }
         try FrameSockets.handOver(to: manager)
+    }
+}
+
+extension Housekeeper {
+    /// What a flood of such frames left untold, once when it begins and then every minute.
+    func reportLostFrames() {
+        framesLost += agent.frames?.lost() ?? 0
+        let now = Clocks.monotonic()
+        guard framesLost > framesLostTold, framesTellingDue <= now else { return }
+        logger.notice("frame guard: \(framesLost - framesLostTold) discarded frames too many to be told of")
+        framesLostTold = framesLost
+        framesTellingDue = now + .minutes(1)
     }
 }

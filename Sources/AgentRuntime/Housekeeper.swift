@@ -41,6 +41,10 @@ final class Housekeeper {
     var warnings: [String] = []
     var remarks = Remarks()
     var routes = RouteWatch()
+    /// Discarded frames that found no room, ever, and of how many the log tells.
+    var framesLost: UInt64 = 0
+    var framesLostTold: UInt64 = 0
+    var framesTellingDue = Instant(nanoseconds: 0)
     var rules = RulesWatch()
     var metrics = MetricsServers()
     private var control: ControlServer?
@@ -136,6 +140,7 @@ final class Housekeeper {
         refreshRoutes(policy)
         refreshOffload()
         reportLosses()
+        reportLostFrames()
         reportOutputs()
         refreshRules(policy)
         refreshWarnings(policy)

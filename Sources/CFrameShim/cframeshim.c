@@ -68,9 +68,13 @@ ssize_t cframe_receive(int descriptor, uint8_t *buffer, size_t size, struct cfra
     return length < (ssize_t)size ? length : (ssize_t)size;
 }
 
-void cframe_wait(int one, int other, int milliseconds) {
-    struct pollfd sockets[2] = {{.fd = one, .events = POLLIN}, {.fd = other, .events = POLLIN}};
-    poll(sockets, 2, milliseconds);
+void cframe_wait(const int *descriptors, size_t count) {
+    struct pollfd waited[CFRAME_WAITED];
+    if (count > CFRAME_WAITED)
+        count = CFRAME_WAITED;
+    for (size_t i = 0; i < count; i++)
+        waited[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
+    poll(waited, count, -1);
 }
 
 uint32_t cframe_lost(int descriptor) {

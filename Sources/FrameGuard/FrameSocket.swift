@@ -63,10 +63,10 @@ package struct FrameSocket: Sendable {
     /// Frames for which the socket had no room, since this was asked last.
     package func lost() -> UInt64 { UInt64(cframe_lost(descriptor)) }
 
-    /// Waits until any of them has a frame.
-    package static func await(_ sockets: [FrameSocket], milliseconds: Int32) {
-        let descriptors = sockets.map(\.descriptor)
-        cframe_wait(descriptors.first ?? -1, descriptors.count > 1 ? descriptors[1] : -1, milliseconds)
+    /// Waits until any of them has a frame, or `waker` something to read.
+    package static func await(_ sockets: [FrameSocket], waker: Int32) {
+        let descriptors = sockets.map(\.descriptor) + [waker]
+        unsafe cframe_wait(descriptors, descriptors.count)
     }
 }
 

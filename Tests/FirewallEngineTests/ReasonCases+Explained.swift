@@ -56,6 +56,19 @@ extension ReasonCase {
             "engine: { sanity: { verify-tcp-checksum: true }, anti-evasion: { checksum: deny } }"
         ) { $0.receives(.toHost.syn(1, 2).transportChecksum(1)) },
         only(
+            .invalidFragmentOffset, "Don't Fragment on a first fragment that is too small as well",
+            "stateful: { udp: { enabled: false } }\nengine: { sanity: { df-fragments: deny } }"
+        ) { $0.receives(PacketBuilder.toHost.udp(1, 2).payload(count: 600).dontFragment().fragment(0..<64)) },
+        only(
+            .sourceRouted, "with a route to be recorded, from a link-local address that is foreign to the interface",
+            "stateful: { udp: { enabled: false } }\n"
+                + "engine: { sanity: { record-route: deny, link-local: deny, reverse-path: deny } }"
+        ) {
+            $0.receives(
+                PacketBuilder.ipv4(from: "169.254.0.1", to: .host).udp(1, 2)
+                    .ipOptions([131, 4, 4, 0, 7, 4, 4, 0]), on: 3)
+        },
+        only(
             .fragmented, "by the setting and the row",
             "stateful: { ip: { fragments: deny }, udp: { enabled: false } }\nengine: { anti-evasion: { fragments: deny } }"
         ) { $0.receives(PacketBuilder.toHost.udp(1, 2).payload(count: 600).fragment(0..<304)) },

@@ -138,6 +138,17 @@ class FrameTests(FrameCase):
         self.send(IPV4, FRAMES[1].bad)
         self.assertEqual(self.fence(agent), [])
 
+    def test_a_flood_of_them(self):
+        """It holds nothing up, and what found no room is said to be missing."""
+        agent = self.agent()
+        header = bytes(Ether(src=self.router.mac("out0"), dst=self.host.mac("eth0"), type=IPV4))
+        for _ in range(5000):
+            self.injector.socket.send(header + FRAMES[0].bad)
+        wait_until(lambda: "too many to be told of" in agent.log(), "the loss is said")
+        # The housekeeper looks once a second, at a socket that is emptied in a tenth of that.
+        wait_until(lambda: not agent.events(), "what had room is told of")
+        self.assertEqual(self.fence(agent), [])
+
     def test_ignored_interfaces(self):
         agent = self.agent(POLICY.format("eth0"))
         self.send(IPV4, FRAMES[0].bad)

@@ -58,6 +58,7 @@ def service():
     equal(int(process["CapBnd"], 16), rights, "the bounding set")
     equal(process["NoNewPrivs"], "1", "NoNewPrivs")
     equal(process["Seccomp"], "2", "Seccomp")
+    check("no frame guard" not in run("journalctl", "-b", "-u", UNIT), "the frame guard's sockets were not handed over")
     contains(sh(readme.inline("curl")), "portreeve_", "the metrics")
     return f"user portreeve, capabilities {rights:#x}, queues {sorted(queues())}"
 

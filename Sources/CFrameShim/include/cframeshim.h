@@ -41,8 +41,9 @@ int cframe_is_one(int descriptor, uint16_t ethertype);
 /// Takes the next frame, without waiting. Returns the bytes copied, or a negated errno value.
 ssize_t cframe_receive(int descriptor, uint8_t *buffer, size_t size, struct cframe_info *info);
 
-/// Waits until one of both has a frame; less than 0 stands for none.
-void cframe_wait(int one, int other, int milliseconds);
+/// Waits until one of them has something to read. At most `CFRAME_WAITED` descriptors.
+#define CFRAME_WAITED 8
+void cframe_wait(const int *descriptors, size_t count);
 
 /// Frames that found no room in the socket since this was asked last.
 uint32_t cframe_lost(int descriptor);

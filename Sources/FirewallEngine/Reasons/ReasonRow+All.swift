@@ -77,7 +77,7 @@ extension ReasonRow {
         ReasonRow(
             .ipv6Packet, 113, "ipv6-packet", "IPv6 Packet", .sanity,
             raisedWhen: "IPv6 while blocked",
-            seen: "queue", advice: ""),
+            seen: "queue", advice: "set engine.sanity.block-ipv6: false to allow IPv6"),
         ReasonRow(
             .maxIncomingConnections, 114, "max-incoming-connections", "Max Incoming Connections", .connections,
             raisedWhen: "the SYN that would make limit + 1 concurrent incoming TCP connections from one remote "

@@ -129,6 +129,7 @@ extension Engine {
     private mutating func turn(_ settings: inout FragmentSettings, _ p: inout Inspection) {
         if !p.isSubject(to: .fragmentsSetting) { settings.isDenied = false }
         if !p.isSubject(to: .fragmentsRow) { settings.row = .allow }
+        if !p.isSubject(to: .fragmentFlags) { settings.dontFragmentDenied = false }
         if !p.isSubject(to: .minimumFragmentSize) { settings.minimumSize = 0 }
         if !p.isSubject(to: .minimumFragmentOffset) { settings.minimumOffset = 0 }
         if !p.isSubject(to: .smallIPv6Fragment) { settings.smallIPv6Denied = false }
