@@ -29,7 +29,8 @@ final class FrameWatch: Sendable {
     /// Nil without descriptors.
     init?(_ sockets: [FrameSocket], _ policy: Policy, _ events: EventQueue) {
         var ends: [Int32] = [0, 0]
-        guard unsafe pipe2(&ends, O_CLOEXEC) == 0 else { return nil }
+        guard unsafe pipe(&ends) == 0 else { return nil }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         waking = (ends[0], ends[1])
         self.sockets = sockets
         self.events = events

@@ -56,6 +56,14 @@ extension ReasonCase {
             PacketBuilder.ipv6(from: "fe80::1", to: .host6).icmp(128),
             but: PacketBuilder.ipv6(from: "fe80::1", to: .host6).icmp(137)),
         ReasonCase(
+            .linkLocalAddress, "this host's own", noLinks,
+            raises: { $0.sends(PacketBuilder.ipv6(from: "fe80::10", to: .peer6).udp(5353, 5353)) },
+            spares: { $0.sends(PacketBuilder.ipv6(from: "fe80::10", to: "ff02::fb").udp(5353, 5353)) }
+        ).with { $0.direction = .outgoing },
+        ReasonCase(
+            .linkLocalAddress, "from outside to a group of the link", noLinks, from6("fe80::1", to: "ff02::fb"),
+            but: from6(.peer6, to: "ff02::fb")),
+        ReasonCase(
             .linkLocalAddress, "nearly DHCPv6", noLinks, PacketBuilder.ipv6(from: "fe80::1", to: .host6).udp(547, 545),
             but: PacketBuilder.ipv6(from: "fe80::1", to: .host6).udp(547, 546)),
     ]

@@ -340,8 +340,8 @@ extension ReasonRow {
             isAvailable: false),
         ReasonRow(
             .linkLocalAddress, 918, "link-local-address", "Link-Local Address", .sanity,
-            raisedWhen: "source or destination in 169.254/16 or fe80::/10, while refused (neighbour discovery, MLD and "
-                + "DHCPv6 exempt)",
+            raisedWhen: "source or destination in 169.254/16 or fe80::/10, while refused (neighbour discovery, MLD, "
+                + "DHCPv6, and what this host sends to groups of the link exempt)",
             seen: "queue", advice: "allow link-local addresses where a service of the link or the cloud needs them"),
         ReasonRow(
             .reversePath, 919, "reverse-path", "Reverse Path", .sanity,

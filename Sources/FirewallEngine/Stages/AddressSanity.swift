@@ -19,6 +19,11 @@ enum AddressSanity {
         a.high >> 54 == 0xfe80 >> 6 || (a.isMappedV4 && a.v4 >> 16 == 0xa9fe)
     }
 
+    /// ff02::/16 (RFC 4291 section 2.7) and 224.0.0.0/24 (RFC 5771 section 4): no router passes on what goes there.
+    static func isLinkGroup(_ a: IPAddress) -> Bool {
+        a.high >> 48 == 0xff02 || (a.isMappedV4 && a.v4 >> 8 == 0xe0_0000)
+    }
+
     /// The refused sets in which an IPv6 address stands, each by its setting. The unspecified address is in none of these: it
     /// is Null IP's.
     @inline(__always)

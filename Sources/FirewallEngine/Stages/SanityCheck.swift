@@ -151,9 +151,13 @@ enum SanityCheck {
         return p.headers.transport == .icmpv6 && ((type >= 130 && type <= 136) || type == 143)
     }
 
-    /// What has to use link-local addresses: neighbour discovery with its redirects, MLD, DHCPv6 (RFC 8415 section 7.2).
+    /// What has to use link-local addresses: neighbour discovery with its redirects, MLD, DHCPv6 (RFC 8415 section 7.2), and what
+    /// this host itself says to a group of the link, for which its stack takes such a source (RFC 6724 section 5).
     private static func isOfTheLink(_ p: inout Inspection) -> Bool {
         if isNeighbourDiscoveryOrMLD(&p) { return true }
+        if p.direction == .outgoing, p.metadata.hook != .forward, AddressSanity.isLinkGroup(p.headers.destination) {
+            return true
+        }
         switch p.headers.transport {
         case .icmpv6: return p.headers.icmp.type == ICMPv6Type.redirect
         case .udp:

@@ -111,8 +111,8 @@ extension Setting {
         "sanity.record-route": "IPv4 packets with a record route option.",
         "sanity.own-source": "Packets from outside whose source is an address of this host.",
         "sanity.link-local": """
-        Packets from or to 169.254.0.0/16 and fe80::/10 (a cloud's metadata among them), except neighbour discovery, MLD and \
-        DHCPv6.
+        Packets from or to 169.254.0.0/16 and fe80::/10 (a cloud's metadata among them), except neighbour discovery, MLD, \
+        DHCPv6, and what this host itself sends to groups of the link.
         """,
         "sanity.reverse-path": """
         Packets whose source no route leads to by the interface that they came in on, by any table of routes as it was within \
