@@ -113,6 +113,7 @@ bench: deps-build
 
 bench-queue: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN)
+	$(PYTHON) Tests/Benchmarks/bench_floods.py --bin $(BIN)
 
 bench-scan: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_scan.py --bin $(BIN)

@@ -10,8 +10,8 @@ from lab import wait_until
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def nginx(namespace, files=None, port=80):
-    """Serves `files` ({name: bytes}) over IPv4 and IPv6."""
+def nginx(namespace, files=None, port=80, limit=""):
+    """Serves `files` ({name: bytes}) over IPv4 and IPv6; `limit` are more words of the server's block."""
     lab = namespace.lab
     root = lab.file(f"www-{port}")
     os.mkdir(root)
@@ -23,7 +23,7 @@ def nginx(namespace, files=None, port=80):
         http {{
             access_log off; sendfile on; client_body_temp_path {root}/.body; proxy_temp_path {root}/.proxy;
             fastcgi_temp_path {root}/.fastcgi; uwsgi_temp_path {root}/.uwsgi; scgi_temp_path {root}/.scgi;
-            server {{ listen {port} backlog=1024; listen [::]:{port} backlog=1024; root {root}; }}
+            server {{ listen {port} backlog=1024; listen [::]:{port} backlog=1024; root {root}; {limit} }}
         }}""")
     process = namespace.start("nginx", "-e", "stderr", "-c", settings, name=f"nginx-{port}")
     wait_until(lambda: namespace.listens(port), f"nginx listens on {port}", process=process)

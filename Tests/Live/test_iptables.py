@@ -64,7 +64,8 @@ class ApplyTests(IPTablesTests):
         self.assertNotIn("--queue-bypass", saved)
         self.assertNotIn("-A PREROUTING", saved)
         self.assertEqual(saved.count("-A INPUT -j PORTREEVE-IN"), 2)
-        self.assertEqual(saved.count("-A PORTREEVE-FWD -j NFQUEUE --queue-num 7"), 2)
+        self.assertEqual(saved.count("-A PORTREEVE-FWD -j PORTREEVE-QUEUE"), 2)
+        self.assertEqual(saved.count("-A PORTREEVE-QUEUE -j NFQUEUE --queue-num 7"), 2)
 
     def test_the_hook_is_chosen_by_what_tracks_connections(self):
         self.iptables("--apply", "--force")
@@ -250,9 +251,24 @@ class CheckTests(IPTablesTests):
 
     def test_own_rules_are_fine_while_their_queue_is_read(self):
         self.iptables("--apply", "--force")
-        self.assertIn("nobody reads queue 0", self.iptables("--check", status=1))
+        output = self.iptables("--check", status=1)
+        for number in range(4):
+            self.assertIn(f"nobody reads queue {number}", output)
+            self.read_queue(number)
+        output = self.iptables("--check")
+        self.assertIn("fine:", output)
+        self.assertNotIn("earlier releases", output)
+
+    def test_rules_of_an_earlier_release_are_fine_and_said_to_be(self):
+        self.machine.policy("version: 1\nqueue: { flood-numbers: off }\n")
+        self.iptables("--apply", "--force")
+        self.assertNotIn("PORTREEVE-QUEUE", self.machine.saved())
+        self.machine.policy("version: 1\n")
         self.read_queue()
-        self.assertIn("fine:", self.iptables("--check"))
+        output = self.iptables("--check")
+        self.assertIn("fine:", output)
+        self.assertIn("openings, fragments, datagrams come to the queue of established connections", output)
+        self.assertIn('run "portreeve iptables --apply" again', output)
 
     def test_simple_rules_written_by_hand_are_fine(self):
         self.read_queue()

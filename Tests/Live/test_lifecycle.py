@@ -13,8 +13,10 @@ isolation.isolate()
 
 import services
 from agent import Agent, binaries, reasons, thread_named
+from forge import inside
 from lab import CommandFailed, Lab, wait_until
 from load import Connections, Conversation, Downloads, IdleConnections
+from machine import queue_reader
 
 POLICY = """
 version: 1
@@ -445,13 +447,26 @@ class StartTests(LifeTests):
             *prefix, os.path.join(binaries(), "portreeved"), "--policy", agent.policy, "--control", agent.control,
             "--queue", agent.queue_argument, *words, seconds=20)
         self.assertEqual(status, 1, output)
-        self.assertEqual(self.host.queues().keys() - {0}, set(), "queues left bound")
+        self.assertEqual(self.host.queues().keys() - set(range(4)), set(), "queues left bound")
         return output
 
     def test_a_queue_that_another_process_holds(self):
         first = self.agent()
         output = self.refusal(queues=(0, 1))
         self.assertIn(f"queue 0 is held by process {first.process.pid} (", output)
+
+    def test_a_queue_for_floods_that_another_process_holds(self):
+        """Where nobody insists on its number the agent does without, so that an upgrade never keeps it from starting."""
+        with inside(self.host):
+            reader = queue_reader(2)
+        self.addCleanup(reader.close)
+        agent = self.agent()
+        self.assertEqual([queue["number"] for queue in agent.report()["queues"]], [0])
+        self.assertEqual(set(self.host.queues()), {0, 2})
+        wait_until(lambda: any("queue 2 is held by process" in line for line in agent.report()["warnings"]), "status says so")
+        agent.stop()
+        output = self.refusal(policy=POLICY + "queue: { flood-numbers: 2 }\n")
+        self.assertIn(f"queue 2 is held by process {os.getpid()} (", output)
 
     def test_without_the_right_to_read_queues(self):
         output = self.refusal(prefix=("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"))

@@ -31,6 +31,12 @@ rules:
 FAIL_OPEN = POLICY + "failure: { engine: open }\n"
 
 
+def names(workers):
+    """Of the sockets that the manager keeps, for queues from 0 on."""
+    kinds = ("queue", "openings", "fragments", "datagrams")
+    return {f"{kind}-{place * workers + worker}" for place, kind in enumerate(kinds) for worker in range(workers)}
+
+
 class ServiceTests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -65,7 +71,7 @@ class NotificationTests(ServiceTests):
         for abstract in (False, True):
             with self.subTest(abstract=abstract):
                 agent = self.agent(abstract=abstract)
-                self.assertEqual(len(self.host.queues()), 1)
+                self.assertEqual(len(self.host.queues()), 4)
                 self.assertIn("STATUS=queue 0, policy epoch 1 with 3 rules, inline, fails closed", agent.manager.words())
                 self.assertIn("epoch 2 is in force", agent.tool("reload"))
                 wait_until(lambda: agent.manager.words("READY") == ["READY=1"] * 2, "ready again")
@@ -114,13 +120,13 @@ class NotificationTests(ServiceTests):
 class KeptSocketTests(ServiceTests):
     def test_sockets_are_kept_by_the_failure_setting(self):
         agent = self.agent(queues=(0, 1))
-        wait_until(lambda: set(agent.manager.kept) == {"queue-0", "queue-1"}, "both are kept")
+        wait_until(lambda: set(agent.manager.kept) == names(2), "all are kept")
         agent.write_policy(FAIL_OPEN)
         agent.tool("reload")
         wait_until(lambda: not agent.manager.kept, "none is kept")
         agent.write_policy(POLICY)
         agent.tool("reload")
-        wait_until(lambda: set(agent.manager.kept) == {"queue-0", "queue-1"}, "both are kept again")
+        wait_until(lambda: set(agent.manager.kept) == names(2), "all are kept again")
         agent.manager.drop()
         agent.kill()
         self.assertEqual(self.host.queues(), {})
@@ -158,23 +164,41 @@ class KeptSocketTests(ServiceTests):
                 self.assertIn(why, agent.log())
                 self.assertIn("queue 0 was opened anew", agent.log())
                 self.assertEqual(len(agent.manager.kept["queue-0"]), 1)
-                self.assertEqual(len(self.host.queues()), 1)
+                self.assertEqual(len(self.host.queues()), 4)
                 agent.kill()
         agent.manager.keep("queue-7", elsewhere)
         agent.manager.keep("other", elsewhere)
         agent.start()
         self.assertIn("they are opened anew", agent.log())
-        wait_until(lambda: set(agent.manager.kept) == {"queue-0"}, "only the queue's own is kept")
+        wait_until(lambda: set(agent.manager.kept) == names(1), "only the queues' own are kept")
 
     def test_other_queues(self):
         agent = self.agent(queues=(0, 3))
         agent.stop()
-        self.assertEqual(set(self.host.queues()), {0, 1, 2, 3})
+        self.assertEqual(set(self.host.queues()), set(range(16)))
         agent.queues = (0, 1)
         agent.start()
         self.assertIn("the queues are not those of the run before", agent.log())
-        self.assertEqual(set(self.host.queues()), {0, 1})
-        wait_until(lambda: set(agent.manager.kept) == {"queue-0", "queue-1"}, "the new ones are kept")
+        self.assertEqual(set(self.host.queues()), set(range(8)))
+        wait_until(lambda: set(agent.manager.kept) == names(2), "the new ones are kept")
+
+    def test_queues_for_floods_come_and_go(self):
+        """As after a release that had none: what goes on waits for the next run, which opens the others."""
+        together = POLICY + "queue: { flood-numbers: off }\n"
+        agent = self.agent(together)
+        agent.feed()
+        idle = self.idle(count=20)
+        for policy, width in ((POLICY, 4), (together, 1)):
+            port = self.host.queues()[0]["port"]
+            agent.stop()
+            agent.write_policy(policy)
+            agent.start()
+            self.assertIn("queue 0 goes on", agent.log())
+            self.assertIn("connections of the run before go on exactly", agent.log())
+            self.assertEqual(self.host.queues()[0]["port"], port)
+            self.assertEqual(set(self.host.queues()), set(range(width)))
+            wait_until(lambda: len(agent.manager.kept) == width, "its own are kept")
+            self.assertEqual(idle.answering(), 20)
 
     def test_two_agents(self):
         agent = self.agent()

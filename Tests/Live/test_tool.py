@@ -62,7 +62,9 @@ class AgentTests(ToolTests):
         self.assertIn("prerouting", text)
         status = json.loads(self.tool("status", "--json", "--agent-only", *self.control))
         self.assertEqual(status["pid"], self.agent.process.pid)
-        self.assertEqual([queue["number"] for queue in status["queues"]], [0])
+        self.assertEqual(
+            [(queue["number"], queue["kind"]) for queue in status["queues"]],
+            [(0, "established"), (1, "openings"), (2, "fragments"), (3, "datagrams")])
         self.assertEqual(status["policy"]["rules"] >= 3, True)
 
     def test_status_accounts_for_every_drop(self):

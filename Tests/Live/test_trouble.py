@@ -140,8 +140,8 @@ class CrashLoopTests(unittest.TestCase):
             self.assertEqual(self.fail(), 1)
         self.assertEqual(self.fail(), 69)
         self.assertIn("systemctl start portreeved", self.agent.log())
-        # Its queue is kept, and nobody else has it.
-        self.assertEqual(list(self.host.queues()), [0])
+        # Its queues are kept, and nobody else has them.
+        self.assertEqual(list(self.host.queues()), [0, 1, 2, 3])
         status, output = self.agent.tool_status("status")
         self.assertEqual(status, 2, output)
         self.assertRegex(output, r"portreeved fails to start .*policy.yaml:7:")

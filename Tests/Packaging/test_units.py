@@ -97,7 +97,7 @@ class AgentUnitTests(unittest.TestCase):
     def test_a_restart_keeps_queues_and_state(self):
         values = dict(settings("portreeved.service"))
         self.assertEqual((values["Type"], values["RuntimeDirectoryPreserve"]), ("notify", "restart"))
-        self.assertGreaterEqual(int(values["FileDescriptorStoreMax"]), 64)
+        self.assertGreaterEqual(int(values["FileDescriptorStoreMax"]), 4 * 64)
 
 
 class DropInTests(unittest.TestCase):
