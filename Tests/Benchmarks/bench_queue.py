@@ -20,7 +20,7 @@ QUEUE = os.path.join(HERE, "queue")
 def policy(directory, rules):
     """Rules that never match, as the peers' baselines have them; in0 is the client's side, so traffic is outgoing."""
     lines = ["version: 1", f"events: {{ file: {{ path: {directory}/events.jsonl }} }}",
-             "interfaces: { ignore: [lo], inside: [in0] }", "rules:"]
+             "interfaces: { ignore: [lo], inside: [in0] }", "queue: { flood-numbers: 100 }", "rules:"]
     for number in range(rules):
         protocol = "tcp" if number % 2 else "udp"
         lines.append(
