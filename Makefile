@@ -36,7 +36,7 @@ TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
 TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
-        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan attack-conntrack fuzz deb \
+        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack fuzz deb \
         deb-reproducible install clean
 
 help:
@@ -94,6 +94,12 @@ model: deps-build
 	    TCP_MODEL_RANDOM=1 $(SWIFT) test --skip-build --disable-xctest --filter TCPModelTests >.build/model.log || \
 	    { cat .build/model.log; exit 1; }; done
 
+# 100,000 policies over few packets, each of which is asked: what check and diff say of them is so.
+prove-analysis: deps-build
+	$(SWIFT) build -c release --build-tests -Xswiftc -enable-testing
+	PORTREEVE_TINY_POLICIES=100000 $(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --disable-xctest \
+	    --filter PolicyAnalysisTests
+
 # Licence lines, format, and the tests again under the address sanitizer (with its search for leaks) and the thread sanitizer. There are
 # no XCTest tests, and the XCTest runner itself leaks.
 check: deps-build
@@ -109,6 +115,7 @@ demo: build deps-lab
 bench: deps-build
 	$(RELEASE) --product portreeve-bench
 	$(BIN)/portreeve-bench
+	$(BIN)/portreeve-bench analysis
 
 bench-queue: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN)
