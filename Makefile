@@ -36,11 +36,11 @@ TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
 TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
-        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan attack-conntrack flood-hour fuzz \
+        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour fuzz \
         deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check model demo bench bench-queue bench-scan repeat-scan attack-conntrack flood-hour fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -95,6 +95,12 @@ model: deps-build
 	    TCP_MODEL_RANDOM=1 $(SWIFT) test --skip-build --disable-xctest --filter TCPModelTests >.build/model.log || \
 	    { cat .build/model.log; exit 1; }; done
 
+# 100,000 policies over few packets, each of which is asked: what check and diff say of them is so.
+prove-analysis: deps-build
+	$(SWIFT) build -c release --build-tests -Xswiftc -enable-testing
+	PORTREEVE_TINY_POLICIES=100000 $(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --disable-xctest \
+	    --filter PolicyAnalysisTests
+
 # Licence lines, format, and the tests again under the address sanitizer (with its search for leaks) and the thread sanitizer. There are
 # no XCTest tests, and the XCTest runner itself leaks.
 check: deps-build
@@ -110,6 +116,7 @@ demo: build deps-lab
 bench: deps-build
 	$(RELEASE) --product portreeve-bench
 	$(BIN)/portreeve-bench
+	$(BIN)/portreeve-bench analysis
 
 bench-queue: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN)

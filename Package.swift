@@ -52,7 +52,7 @@ let targets: [Target] =
     + core("FirewallPolicy", ["ConnectionTracking", "PacketWire"])
     + core(
         "FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
-        testing: ["PolicyFile", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+        testing: ["PolicyAnalysis", "PolicyFile", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
         "EventLog", ["Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
@@ -63,6 +63,10 @@ let targets: [Target] =
         testing: ["PolicyFile", "FirewallPolicy", "PacketWire"])
     + [.target(name: "CFrameShim")]
     + core("FrameGuard", ["CFrameShim"], testing: ["CFrameShim", "FirewallEngine", "PacketWire"])
+    + core(
+        "PolicyAnalysis",
+        ["AgentControl", "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        testing: ["AgentControl", "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
     + core(
         "PacketFilterRules", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
@@ -104,17 +108,16 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve-bench",
             dependencies: [
-                "PolicyFile", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
-                "TestSupport", "AllocationCounter", argumentParser,
+                "PolicyAnalysis", "PolicyFile", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking",
+                "PacketWire", "TestSupport", "AllocationCounter", argumentParser,
             ], swiftSettings: house),
         .target(name: "CSpawnShim"),
         .executableTarget(
             name: "portreeve",
             dependencies: [
                 argumentParser, "CServiceShim", "CSpawnShim", "AdministrativeSessions", "AgentControl", "CaptureReplay",
-                "EventReader", "KernelRules", "PacketFilterRules", "PathProbe", "PolicyFile", "FirewallEngine",
-                "FirewallPolicy",
-                "ConnectionTracking", "PacketWire",
+                "EventReader", "KernelRules", "PacketFilterRules", "PathProbe", "PolicyAnalysis", "PolicyFile", "FirewallEngine",
+                "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(
             name: "portreeveTests",

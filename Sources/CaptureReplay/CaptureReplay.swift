@@ -23,6 +23,8 @@ package struct CaptureReplay: ~Copyable {
     private var outbox = Outbox()
     private var now = Instant(nanoseconds: 0)
     private var schedulesCheckedAt = Int64.min
+    /// The packet whose steps are wanted; 0: none.
+    private var recorded: UInt64 = 0
     package private(set) var summary = ReplaySummary()
 
     /// - Parameters:
@@ -59,6 +61,25 @@ package struct CaptureReplay: ~Copyable {
         }
     }
 
+    /// The steps that the engine takes with one packet of a file, 1-based, after those before it. Empty where the file has no such
+    /// packet, or where it is neither from nor to this host.
+    package mutating func steps(ofPacket wanted: UInt64, in path: String) throws(CaptureError) -> [Step] {
+        var file = try CaptureFile(path: path)
+        var number: UInt64 = 0
+        recorded = wanted
+        let link = file.link
+        while number < wanted,
+            try file.next({ bytes, fullLength, time in
+                number += 1
+                judge(bytes, fullLength: fullLength, time: time, number: number, link)
+            })
+        {
+            takeEvents()
+            records.removeAll()
+        }
+        return engine?.steps ?? []
+    }
+
     /// Lets go of what is still held or folded, when no file is left.
     package mutating func finish(write: ([UInt8]) -> Void) {
         now = now + policy.document.engine.timeouts.fragmentHold + .seconds(1)
@@ -75,6 +96,7 @@ package struct CaptureReplay: ~Copyable {
         now = max(now, Instant(nanoseconds: time))
         summary.packets += 1
         startEngine()
+        if number == recorded { engine?.steps = [] }
         checkSchedules()
         var metadata = PacketMetadata()
         metadata.hook = .none

@@ -2,13 +2,13 @@
 
 /// A pattern for interface names as in fnmatch(3): `*`, `?`, `[a-z]`, `[!a-z]`, and `\` before a literal character. A
 /// bracket that is never closed stands for itself.
-struct InterfaceGlob: Hashable, Sendable {
+public struct InterfaceGlob: Hashable, Sendable {
     private let pattern: [UInt8]
 
-    init(_ pattern: String) { self.pattern = Array(pattern.utf8) }
+    public init(_ pattern: String) { self.pattern = Array(pattern.utf8) }
 
     /// At most (length of the pattern) × (length of the name) steps: only the last star is ever taken back.
-    func matches(_ name: String) -> Bool {
+    public func matches(_ name: String) -> Bool {
         let name = Array(name.utf8)
         var p = 0
         var n = 0
@@ -64,6 +64,42 @@ struct InterfaceGlob: Hashable, Sendable {
             i = upper + 1
         }
         return i < pattern.count ? (i + 1, found != isNegated) : nil
+    }
+}
+
+extension InterfaceGlob {
+    /// Bytes of the pattern: the position at which a name has matched it whole.
+    public var count: Int { pattern.count }
+
+    /// The positions in the pattern that are reached without a further letter, ascending: stars may stand for nothing.
+    public func positions(from positions: Set<Int>) -> [Int] {
+        var reached = positions
+        for position in positions.sorted() {
+            var position = position
+            while position < pattern.count, pattern[position] == UInt8(ascii: "*") {
+                position += 1
+                reached.insert(position)
+            }
+        }
+        return reached.sorted()
+    }
+
+    /// The positions after one more letter of the name.
+    public func positions(after byte: UInt8, from positions: [Int]) -> [Int] {
+        var reached: Set<Int> = []
+        for position in positions where position < pattern.count {
+            if pattern[position] == UInt8(ascii: "*") {
+                reached.insert(position)
+            } else if let next = step(at: position, over: byte) {
+                reached.insert(next)
+            }
+        }
+        return self.positions(from: reached)
+    }
+
+    /// Letters by which the pattern tells names apart: those that it names, and their neighbours, at which a range may end.
+    public var letters: Set<UInt8> {
+        pattern.reduce(into: []) { letters, byte in letters.formUnion([byte &- 1, byte, byte &+ 1]) }
     }
 }
 

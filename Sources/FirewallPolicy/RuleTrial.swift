@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+public import ConnectionTracking
+
 /// Criteria of a rule, by what they look at.
 public struct RuleCriteria: OptionSet, Hashable, Sendable, BitwiseCopyable {
     public let rawValue: UInt32
@@ -55,4 +57,7 @@ extension Policy {
         let rules = subject.direction.isIncoming ? incoming : outgoing
         return rules.trials(of: subject, lists)
     }
+
+    /// The rules of a direction but Log Only and those that are off, by their indices in `rules`, in the order in which they are asked.
+    public func order(_ direction: Direction) -> [Int32] { (direction.isIncoming ? incoming : outgoing).order }
 }

@@ -41,9 +41,11 @@ package enum PolicyFile {
     ///   - path: the policy file.
     ///   - use: decides which fields of a packet rules may name.
     ///   - copy: takes everything that is read; whole where the outcome has a document.
+    ///   - additions: texts that are read after the files, as if they were further ones of these names.
     /// - Returns: the document, unless anything is wrong, and all diagnostics in the order of the files.
     package static func read(
-        _ path: String, for use: PolicyUse = .queue, copyingTo copy: PolicyCopyWriter? = nil
+        _ path: String, for use: PolicyUse = .queue, copyingTo copy: PolicyCopyWriter? = nil,
+        adding additions: [(name: String, text: [UInt8])] = []
     ) -> Outcome {
         var sources: [(name: String, text: [UInt8])] = []
         var unreadable: [Diagnostic] = []
@@ -62,7 +64,7 @@ package enum PolicyFile {
             }
         }
         let isIncomplete = unreadable.contains { $0.severity == .error }
-        var outcome = parse(sources, for: use, in: .host(copyingTo: copy), isIncomplete: isIncomplete)
+        var outcome = parse(sources + additions, for: use, in: .host(copyingTo: copy), isIncomplete: isIncomplete)
         if isIncomplete { outcome.document = nil }
         for source in sources { copy?.add(.file, source.name, source.text) }
         outcome.diagnostics = unreadable + outcome.diagnostics

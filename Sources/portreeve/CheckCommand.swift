@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import AdministrativeSessions
+import AgentControl
 import ArgumentParser
 import FirewallPolicy
 import KernelRules
 import PacketFilterRules
+import PolicyAnalysis
 import PolicyFile
 
 struct CheckCommand: DescribedCommand {
@@ -13,8 +15,10 @@ struct CheckCommand: DescribedCommand {
         discussion: discussion(
             """
             Reads FILE and the drop-in files beside it (policy.d/*.yaml) as the agent would, without an agent. Everything \
-            that is wrong is said at once, each with file, line and column; and what its author hardly means, such as a deny \
-            rule that outranks an allow rule, or no way in for SSH, as a warning with its cure.
+            that is wrong is said at once, each with file, line and column; and what its author hardly means, such as a rule that \
+            decides nothing because others are asked before it, or no way in for SSH, as a warning with its cure. A rule is said to \
+            decide nothing only where that is so of every packet, at any time of the year to come. Notes depend on this host, and are no \
+            warnings.
             """))
 
     static let examples = [
@@ -25,6 +29,9 @@ struct CheckCommand: DescribedCommand {
         Example(
             "portreeve check --print --complete",
             "The policy as it is understood, with every setting that has its default."),
+        Example(
+            "portreeve check --sarif policy.yaml > policy.sarif",
+            "The same for a tool that reviews changes of a repository."),
     ]
 
     static let ends: [ExitStatus] = [.done.when("clean"), .failed.when("errors"), .onlyWarnings]
@@ -48,20 +55,52 @@ struct CheckCommand: DescribedCommand {
     @Flag(help: "With --print: settings that have their default too.")
     var complete = false
 
+    @Flag(help: "Print what is found as one JSON object.")
+    var json = false
+
+    @Flag(help: "Print what is found in the Static Analysis Results Interchange Format (SARIF 2.1.0).")
+    var sarif = false
+
     func validate() throws {
+        if [json, sarif, prints].filter({ $0 }).count > 1 {
+            throw ValidationError("--print, --json and --sarif each say what is printed")
+        }
         if complete && !prints { throw ValidationError("--complete says how much --print prints") }
     }
 
     func run() throws {
         let file = file ?? policy.path
         let outcome = PolicyFile.read(file)
-        for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
-        guard let document = outcome.document else { throw ExitStatus.failed.exit }
+        guard let document = outcome.document else {
+            if json || sarif {
+                show(CheckReport(entries: outcome.diagnostics.map(CheckReport.entry)))
+            } else {
+                for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
+            }
+            throw ExitStatus.failed.exit
+        }
         let remarks = document.remarks(sshPorts: SSHServers.here().ports)
-        for remark in remarks { complain(Self.line(remark, file)) }
-        // Of the host where it is read, so it is no fault of the policy's.
-        if let gap = RulesInspection.Host.here.forwardingGap(document) { complain("note: \(gap.text): \(gap.cure)") }
-        let warnings = outcome.diagnostics.count + remarks.count
+        let lints = try lints(document, sparing: Set(remarks.compactMap(\.position)))
+        let warnings = outcome.diagnostics.count + remarks.count + lints.count { $0.level == .warning }
+        if json || sarif {
+            let said = outcome.diagnostics.map(CheckReport.entry) + remarks.map { CheckReport.entry($0, file) }
+            show(CheckReport(entries: said + lints.map { CheckReport.entry($0, file) }))
+        } else {
+            for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
+            for remark in remarks { complain(Self.line(remark, file)) }
+            for lint in lints { complain(Self.line(CheckReport.entry(lint, file))) }
+            // Of the host where it is read, so it is no fault of the policy's.
+            if let gap = RulesInspection.Host.here.forwardingGap(document) {
+                complain("note: \(gap.text): \(gap.cure)")
+            }
+            summarise(document, file, warnings)
+        }
+        if strict && warnings > 0 { throw ExitStatus.onlyWarnings.exit }
+    }
+
+    private func show(_ report: CheckReport) { print((json ? report.json : report.sarif).printed) }
+
+    private func summarise(_ document: PolicyDocument, _ file: String, _ warnings: Int) {
         if prints {
             print(PolicyFile.canonical(document, complete: complete), terminator: "")
         } else if !quiet {
@@ -71,12 +110,27 @@ struct CheckCommand: DescribedCommand {
                     + "file\(files == 1 ? "" : "s"), \(warnings == 0 ? "no" : "\(warnings)") "
                     + "warning\(warnings == 1 ? "" : "s")")
         }
-        if strict && warnings > 0 { throw ExitStatus.onlyWarnings.exit }
+    }
+
+    private func lints(_ document: PolicyDocument, sparing spared: Set<SourcePosition>) throws -> [PolicyLint] {
+        do {
+            let policy = try Policy(document, epoch: 1)
+            let moments = PacketUniverse.moments(
+                [(policy, SystemTimeZones.zones(of: document))], from: WallTime.now.microseconds / 1_000_000)
+            let interfaces = Set(LocalAddress.all().map(\.interface)).sorted()
+            return PolicyLints.all(policy, interfaces: interfaces, moments: moments, sparing: spared)
+        } catch {
+            throw fail("\(error)")
+        }
     }
 
     /// As a diagnostic of the file is printed.
     private static func line(_ remark: PolicyRemark, _ file: String) -> String {
-        let place = remark.position.map { "\($0.file):\($0.line):\($0.column)" } ?? file
-        return "\(place): warning: \(remark.text): \(remark.cure)".harmless
+        line(CheckReport.entry(remark, file))
+    }
+
+    private static func line(_ entry: CheckReport.Entry) -> String {
+        let place = entry.line > 0 ? "\(entry.file):\(entry.line):\(entry.column)" : entry.file
+        return "\(place): \(entry.level): \(entry.text): \(entry.cure)".harmless
     }
 }

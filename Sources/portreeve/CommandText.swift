@@ -23,6 +23,9 @@ struct ExitStatus: Sendable {
     static let rulesUnread = ExitStatus(code: 4, meaning: "the rules cannot be read: run this as root")
     static let shutsOut = ExitStatus(
         code: 2, meaning: "it would shut out an administrator who is connected")
+    static let isDropped = ExitStatus(code: 2, meaning: "the packet is dropped")
+    static let waits = ExitStatus(code: 3, meaning: "the packet waits for others that are still to come")
+    static let differs = ExitStatus(code: 2, meaning: "the policies differ, or what is demanded does not hold")
     static let inconclusive = ExitStatus(code: 2, meaning: "inconclusive, or no answer from the reflector")
     static let cannotScan = ExitStatus(code: 3, meaning: "this host lacks something that the scan needs")
 }

@@ -40,6 +40,12 @@ struct KnownPolicy {
         return KnownPolicy(document: onDisk.attempt, troubles: troubles)
     }
 
+    /// The policy of this epoch, as the agent that has it in force has kept it; nil where that cannot be read.
+    static func copyInForce(_ path: String, _ control: ControlOptions, epoch: UInt32) -> PolicyDocument? {
+        PolicyKeeper(directory: ControlProtocol.stateDirectory(control: control.path), policyPath: path).copy(
+            ofEpoch: epoch)
+    }
+
     /// The first of what is wrong with a policy.
     private static func complaint(_ outcome: PolicyFile.Outcome, _ path: String) -> String {
         let errors = outcome.diagnostics.filter { $0.severity == .error }

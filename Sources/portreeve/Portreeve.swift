@@ -17,7 +17,8 @@ struct Portreeve: ParsableCommand {
     /// Those that are meant for people.
     static let commands: [any ParsableCommand.Type] = [
         EnableCommand.self, DisableCommand.self, StatusCommand.self, EventsCommand.self, ConnectionsCommand.self,
-        CheckCommand.self, ReloadCommand.self, ReasonsCommand.self, ReplayCommand.self, IPTablesCommand.self,
+        CheckCommand.self, ExplainCommand.self, DiffCommand.self, ReloadCommand.self, ReasonsCommand.self,
+        ReplayCommand.self, IPTablesCommand.self,
         SchemaCommand.self, ReopenCommand.self, ScanCommand.self, ReflectCommand.self,
     ]
 

@@ -61,8 +61,10 @@ package struct PolicyCopy: Sendable {
         self.since = since
     }
 
-    /// Reads the policy again, from its own text alone. Diagnostics name the files that it was copied from.
-    package func read(for use: PolicyUse = .queue) -> PolicyFile.Outcome {
+    /// Reads the policy again, from its own text alone, and additions after it. Diagnostics name the files that it was copied from.
+    package func read(
+        for use: PolicyUse = .queue, adding additions: [(name: String, text: [UInt8])] = []
+    ) -> PolicyFile.Outcome {
         var sources: [(name: String, text: [UInt8])] = []
         for section in sections where section.kind == .file {
             guard let text = try? text(of: section) else { continue }
@@ -75,7 +77,7 @@ package struct PolicyCopy: Sendable {
             }
             return try text(of: section)
         }
-        return PolicyFile.parse(sources, for: use, in: surroundings)
+        return PolicyFile.parse(sources + additions, for: use, in: surroundings)
     }
 
     private func text(of section: Section) throws(FileFault) -> [UInt8] {

@@ -46,7 +46,7 @@ extension RuleAction {
         ])
 
     /// As the policy file writes it.
-    var word: String { RuleAction.form.print(self) }
+    package var word: String { RuleAction.form.print(self) }
 }
 
 /// A rule while it is read: what could be read of it, and where.

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+
+/// Finds a name for every set of patterns that an interface name can match: all patterns are walked at once, letter by letter, and
+/// two beginnings that leave the same to be matched count as one.
+enum InterfaceNames {
+    /// So many beginnings are looked at; a policy has a handful of patterns.
+    private static let budget = 20_000
+    /// IFNAMSIZ without the end of the text.
+    private static let longest = 15
+    /// Names that people would think of first, where one will do.
+    private static let usual = ["eth0", "eth1", "wlan0"]
+
+    /// Names of what the packets of a queue are on: not of ignored interfaces, whose packets no rule sees unless they are
+    /// forwarded. nil: the budget did not suffice.
+    static func all(_ documents: [PolicyDocument]) -> [String]? {
+        let isForwarding = documents.contains { !$0.interfaces.inside.isEmpty }
+        var texts: [String] = []
+        for document in documents {
+            for rule in document.rules { texts += rule.interfaces?.value ?? [] }
+            texts += document.interfaces.ignore
+        }
+        let patterns = Set(texts).sorted().map(InterfacePattern.init)
+        guard let names = walk(patterns) else { return nil }
+        let judged = names.filter { name in isForwarding || !documents.contains { $0.interfaces.ignores(name) } }
+        return judged.isEmpty ? names : judged
+    }
+
+    private static func walk(_ patterns: [InterfacePattern]) -> [String]? {
+        let letters = alphabet(patterns)
+        var found: [[Bool]: String] = [:]
+        var order: [[Bool]] = []
+        var seen: Set<[[Int]]> = []
+        for name in usual {
+            let states = patterns.map { pattern in
+                name.utf8.reduce(pattern.start) { pattern.advance($0, over: $1) }
+            }
+            let matched = zip(patterns, states).map { $0.isMatched($1) }
+            if found.updateValue(found[matched] ?? name, forKey: matched) == nil { order.append(matched) }
+        }
+        var level: [(name: [UInt8], states: [[Int]])] = [([], patterns.map { $0.start })]
+        var steps = 0
+        for _ in 0..<longest {
+            var next: [(name: [UInt8], states: [[Int]])] = []
+            for (name, states) in level {
+                for letter in letters {
+                    steps += 1
+                    if steps > budget { return nil }
+                    let after = zip(patterns, states).map { $0.advance($1, over: letter) }
+                    guard seen.insert(after).inserted else { continue }
+                    let matched = zip(patterns, after).map { $0.isMatched($1) }
+                    if found.updateValue(
+                        found[matched] ?? String(decoding: name + [letter], as: UTF8.self), forKey: matched)
+                        == nil
+                    {
+                        order.append(matched)
+                    }
+                    next.append((name + [letter], after))
+                }
+            }
+            level = next
+            if level.isEmpty { break }
+        }
+        return order.compactMap { found[$0] }
+    }
+
+    /// The letters that patterns name, the ends of their ranges with their neighbours, and one more that stands for all others.
+    private static func alphabet(_ patterns: [InterfacePattern]) -> [UInt8] {
+        let named = patterns.reduce(into: Set<UInt8>()) { $0.formUnion($1.letters) }
+        let usable = named.filter { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") }
+        let other = "xyzqwvkjabcdefghilmnoprstu0123456789-_".utf8.first { !named.contains($0) }
+        return (other.map { [$0] } ?? []) + usable.sorted()
+    }
+}
+
+/// A pattern as the states that a name can have reached in it.
+struct InterfacePattern: Sendable {
+    private let pattern: InterfaceGlob
+
+    init(_ text: String) { pattern = InterfaceGlob(text) }
+
+    var letters: Set<UInt8> { pattern.letters }
+    var start: [Int] { pattern.positions(from: [0]) }
+    func advance(_ positions: [Int], over byte: UInt8) -> [Int] { pattern.positions(after: byte, from: positions) }
+    func isMatched(_ positions: [Int]) -> Bool { positions.contains(pattern.count) }
+}

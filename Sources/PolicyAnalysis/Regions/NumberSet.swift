@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/// A set of numbers, as closed intervals that are sorted, disjoint and not adjacent. Addresses, ports, protocol numbers and places
+/// in a table of names are all numbers here. A list of a million addresses is one such set, whose storage is shared.
+struct NumberSet: Hashable, Sendable {
+    struct Interval: Hashable, Sendable {
+        var first: UInt128
+        var last: UInt128
+    }
+
+    private(set) var intervals: [Interval]
+
+    static let empty = NumberSet(sorted: [])
+
+    /// The intervals must be as the type says.
+    init(sorted intervals: [Interval]) { self.intervals = intervals }
+
+    /// Any intervals.
+    init(_ any: [Interval]) {
+        let sorted = any.filter { $0.first <= $0.last }.sorted { $0.first < $1.first }
+        intervals = []
+        intervals.reserveCapacity(sorted.count)
+        for interval in sorted {
+            if let last = intervals.last, last.last == .max || interval.first <= last.last + 1 {
+                intervals[intervals.count - 1].last = max(last.last, interval.last)
+            } else {
+                intervals.append(interval)
+            }
+        }
+    }
+
+    init(_ range: ClosedRange<UInt128>) {
+        intervals = [Interval(first: range.lowerBound, last: range.upperBound)]
+    }
+
+    init(members: [Int]) { self.init(members.map { Interval(first: UInt128($0), last: UInt128($0)) }) }
+
+    var isEmpty: Bool { intervals.isEmpty }
+    /// Least and greatest member.
+    var first: UInt128? { intervals.first?.first }
+    var last: UInt128? { intervals.last?.last }
+
+    /// How many members it has, as far as a floating-point number says.
+    var size: Double { intervals.reduce(0) { $0 + Double($1.last - $1.first) + 1 } }
+
+    func contains(_ number: UInt128) -> Bool {
+        let index = firstInterval(endingFrom: number)
+        return index < intervals.count && intervals[index].first <= number
+    }
+
+    /// The first interval that ends at a number or after it.
+    private func firstInterval(endingFrom number: UInt128) -> Int {
+        var (low, high) = (0, intervals.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if intervals[middle].last < number { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+extension NumberSet {
+    func intersects(_ other: NumberSet) -> Bool {
+        if intervals.count > other.intervals.count { return other.intersects(self) }
+        return intervals.contains { mine in
+            let index = other.firstInterval(endingFrom: mine.first)
+            return index < other.intervals.count && other.intervals[index].first <= mine.last
+        }
+    }
+
+    func isSubset(of other: NumberSet) -> Bool {
+        intervals.allSatisfy { mine in
+            let index = other.firstInterval(endingFrom: mine.first)
+            return index < other.intervals.count && other.intervals[index].first <= mine.first
+                && mine.last <= other.intervals[index].last
+        }
+    }
+
+    func intersection(_ other: NumberSet) -> NumberSet {
+        if intervals.count > other.intervals.count { return other.intersection(self) }
+        var result: [Interval] = []
+        for mine in intervals {
+            var index = other.firstInterval(endingFrom: mine.first)
+            while index < other.intervals.count, other.intervals[index].first <= mine.last {
+                let theirs = other.intervals[index]
+                result.append(Interval(first: max(mine.first, theirs.first), last: min(mine.last, theirs.last)))
+                index += 1
+            }
+        }
+        return NumberSet(sorted: result)
+    }
+
+    func subtracting(_ other: NumberSet) -> NumberSet {
+        var result: [Interval] = []
+        for mine in intervals {
+            var start = mine.first
+            var isOver = false
+            var index = other.firstInterval(endingFrom: start)
+            while index < other.intervals.count, other.intervals[index].first <= mine.last {
+                let theirs = other.intervals[index]
+                if theirs.first > start { result.append(Interval(first: start, last: theirs.first - 1)) }
+                isOver = theirs.last >= mine.last
+                if isOver { break }
+                start = theirs.last + 1
+                index += 1
+            }
+            if !isOver { result.append(Interval(first: start, last: mine.last)) }
+        }
+        return NumberSet(sorted: result)
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import ConnectionTracking
+package import FirewallPolicy
+import PacketWire
+
+/// All packets of one direction that policies can be asked about, as far as their rules can tell them apart.
+///
+/// Interfaces, MAC addresses and moments are not numbered in themselves. Here each is a place in a table with one row for those
+/// that no rule of the policies tells apart: interface names by the patterns that they match, MAC addresses by the lists that they
+/// are in, moments by the schedules that hold. The first row of the MAC tables is for packets without one, which no criterion
+/// matches.
+package struct PacketUniverse: Sendable {
+    package let direction: Direction
+    /// A name for each set of patterns that a name can match.
+    private(set) var interfaces: [String] = []
+    /// nil: none.
+    private(set) var sourceMACs: [MACAddress?] = [nil]
+    private(set) var destinationMACs: [MACAddress?] = [nil]
+    package let moments: [Moment]
+    let kinds: [PacketKind]
+
+    /// A time at which schedules hold, by policy.
+    package struct Moment: Hashable, Sendable {
+        package var unixTime: Int64
+        /// `Policy.scheduleActivity` of each of the policies.
+        package var activity: [UInt64]
+
+        package init(unixTime: Int64, activity: [UInt64]) {
+            self.unixTime = unixTime
+            self.activity = activity
+        }
+    }
+
+    /// Nil where the rules name interfaces by so many patterns that what names can match was not found out.
+    package init?(_ policies: [Policy], _ direction: Direction, moments: [Moment]) {
+        self.direction = direction
+        self.moments = moments.isEmpty ? [Moment(unixTime: 0, activity: policies.map { _ in 0 })] : moments
+        let documents = policies.map(\.document)
+        let isBridge = documents.contains { $0.queue.family == .bridge }
+        kinds = PacketKind.allCases.filter { isBridge || $0.isIP }
+        guard let names = InterfaceNames.all(documents) else { return nil }
+        interfaces = names
+        let lists = documents.flatMap { $0.macLists.map(\.values) }
+        if direction == .incoming || isBridge { sourceMACs += Self.distinct(lists) }
+        if isBridge { destinationMACs += Self.distinct(lists) }
+    }
+
+    /// An address for each combination of lists, and one that is in none.
+    private static func distinct(_ lists: [[MACAddress]]) -> [MACAddress?] {
+        let sets = lists.map(Set.init)
+        let listed = Set(lists.joined())
+        var known: Set<[Bool]> = [sets.map { _ in false }]
+        var addresses: [MACAddress?] = [Self.unlisted(listed)]
+        for address in listed.sorted(by: { $0.bits < $1.bits })
+        where known.insert(sets.map { $0.contains(address) }).inserted {
+            addresses.append(address)
+        }
+        return addresses
+    }
+
+    /// Locally administered (IEEE 802), and in no list.
+    private static func unlisted(_ listed: Set<MACAddress>) -> MACAddress {
+        var bits: UInt64 = 0x0200_5e00_5300
+        while listed.contains(MACAddress(bits: bits)) { bits += 1 }
+        return MACAddress(bits: bits)
+    }
+
+    /// All that a field can be.
+    func domain(_ dimension: Dimension, of kind: PacketKind) -> NumberSet {
+        switch dimension {
+        case .source: kind.isIPv4 ? Self.sources4 : NumberSet(0...UInt128.max)
+        case .destination: NumberSet(0...(kind.isIPv4 ? UInt128(UInt32.max) : UInt128.max))
+        case .sourcePort, .destinationPort, .icmp: NumberSet(0...0xffff)
+        case .flags: NumberSet(0...63)
+        case .quote: NumberSet(0...1)
+        case .protocolNumber: kind == .other4 ? Self.otherProtocols4 : Self.otherProtocols6
+        case .etherType: Self.otherEtherTypes
+        case .interface: NumberSet(0...UInt128(interfaces.count - 1))
+        case .sourceMAC: NumberSet(0...UInt128(sourceMACs.count - 1))
+        case .destinationMAC: NumberSet(0...UInt128(destinationMACs.count - 1))
+        case .hour: NumberSet(0...UInt128(moments.count - 1))
+        }
+    }
+
+    /// No packet from 127.0.0.0/8 or from 224.0.0.0 on gets as far as the rules (Invalid IP).
+    private static let sources4 = NumberSet([
+        .init(first: 0, last: 0x7eff_ffff), .init(first: 0x8000_0000, last: 0xdfff_ffff),
+    ])
+    private static let otherProtocols4 = NumberSet(0...255).subtracting(NumberSet(members: [1, 6, 17]))
+    /// Extension headers are no protocol of a packet (RFC 8200 section 4).
+    private static let otherProtocols6 = NumberSet(0...255)
+        .subtracting(NumberSet(members: [0, 6, 17, 43, 44, 51, 58, 60]))
+    private static let otherEtherTypes = NumberSet(0x0600...0xffff)
+        .subtracting(NumberSet(members: [0x0800, 0x0806, 0x86dd, 0x8100, 0x88a8]))
+}

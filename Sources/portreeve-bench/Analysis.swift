@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ArgumentParser
+import ConnectionTracking
+import FirewallPolicy
+import PolicyAnalysis
+import TestSupport
+
+/// What it costs to find out what a policy does: seconds of one processor, on generated sets of rules.
+struct Analysis: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Time of the exact lints of `check`, and of `diff`.")
+
+    @Flag(help: "Leave out what takes long: 100,000 rules.")
+    var quick = false
+
+    func run() throws {
+        for count in quick ? [10_000] : [10_000, 100_000] {
+            for shape in RuleSetShape.allCases {
+                let policy = try Self.policy(shape, count, seed: 42)
+                let began = Stopwatch.cpuNanoseconds()
+                let findings = PolicyCheck(policy).findings()
+                let seconds = Double(Stopwatch.cpuNanoseconds() - began) / 1e9
+                let undecided = findings.count { $0.verdict == .undecided }
+                let covered = findings.count {
+                    if case .covered = $0.verdict { return true }
+                    return false
+                }
+                print(
+                    "check of \(count) rules (\(shape)): \(fixed(seconds, 2)) s, \(covered) covered, \(undecided) undecided, "
+                        + "\(ResidentMemory.bytes >> 20) MiB resident")
+            }
+        }
+        for shape in RuleSetShape.allCases {
+            let old = try Self.policy(shape, 10_000, seed: 42)
+            var document = old.document
+            for index in stride(from: 0, to: document.rules.count, by: 100) { document.rules[index].isEnabled = false }
+            let new = try Policy(document, epoch: 2)
+            let began = Stopwatch.cpuNanoseconds()
+            let difference = PolicyDifference(from: old, to: new)
+            let seconds = Double(Stopwatch.cpuNanoseconds() - began) / 1e9
+            print(
+                "diff of 10000 rules, 100 of them off (\(shape)): \(fixed(seconds, 2)) s, \(difference.parts.count) regions, "
+                    + "\(difference.isIncomplete ? "given up" : "complete"), \(difference.verdict.rawValue)")
+        }
+    }
+
+    private static func policy(_ shape: RuleSetShape, _ count: Int, seed: UInt64) throws -> Policy {
+        var generator = RuleSetGenerator(shape, seed: seed)
+        return try Policy(generator.document(rules: count), epoch: 1)
+    }
+}

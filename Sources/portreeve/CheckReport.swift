@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import FirewallPolicy
+import PolicyAnalysis
+import PolicyFile
+
+/// Everything that `portreeve check` has to say of a policy, in the form that is asked for.
+struct CheckReport {
+    /// One thing that is said.
+    struct Entry {
+        /// error, warning or note.
+        let level: String
+        let code: String
+        let file: String
+        /// 0: it is about the file as a whole.
+        let line: Int
+        let column: Int
+        let text: String
+        let cure: String
+    }
+
+    let entries: [Entry]
+
+    static func entry(_ diagnostic: Diagnostic) -> Entry {
+        Entry(
+            level: diagnostic.severity == .error ? "error" : "warning", code: "syntax", file: diagnostic.file,
+            line: diagnostic.line, column: diagnostic.column, text: "found \(diagnostic.found)",
+            cure: "expected \(diagnostic.expected)" + (diagnostic.suggestion.map { "; \($0)" } ?? ""))
+    }
+
+    static func entry(_ remark: PolicyRemark, _ file: String) -> Entry {
+        Entry(
+            level: "warning", code: "\(remark.kind)", file: remark.position?.file ?? file,
+            line: remark.position?.line ?? 0,
+            column: remark.position?.column ?? 0, text: remark.text, cure: remark.cure)
+    }
+
+    static func entry(_ lint: PolicyLint, _ file: String) -> Entry {
+        Entry(
+            level: lint.level.rawValue, code: lint.code, file: lint.position?.file ?? file,
+            line: lint.position?.line ?? 0,
+            column: lint.position?.column ?? 0, text: lint.text, cure: lint.cure)
+    }
+
+    var json: JSONValue {
+        .object([
+            .init(
+                "findings",
+                .list(
+                    entries.map { entry in
+                        [
+                            "level": .text(entry.level), "code": .text(entry.code), "file": .text(entry.file),
+                            "line": .count(entry.line), "column": .count(entry.column), "text": .text(entry.text),
+                            "cure": .text(entry.cure),
+                        ]
+                    }))
+        ])
+    }
+
+    /// As OASIS's Static Analysis Results Interchange Format 2.1.0 has it, for code review.
+    var sarif: JSONValue {
+        let rules = Set(entries.map(\.code)).sorted().map { code -> JSONValue in ["id": .text(code)] }
+        let driver: JSONValue = [
+            "name": .text("portreeve check"), "version": .text(Release.version), "rules": .list(rules),
+        ]
+        let run: JSONValue = ["tool": ["driver": driver], "results": .list(entries.map(Self.result))]
+        return [
+            "$schema": .text("https://json.schemastore.org/sarif-2.1.0.json"), "version": .text("2.1.0"),
+            "runs": .list([run]),
+        ]
+    }
+
+    private static func result(_ entry: Entry) -> JSONValue {
+        var place: [JSONValue.Member] = [.init("artifactLocation", ["uri": .text(entry.file)])]
+        if entry.line > 0 {
+            place.append(
+                .init("region", ["startLine": .count(entry.line), "startColumn": .count(max(1, entry.column))]))
+        }
+        return [
+            "ruleId": .text(entry.code), "level": .text(entry.level),
+            "message": ["text": .text("\(entry.text): \(entry.cure)")],
+            "locations": .list([["physicalLocation": .object(place)]]),
+        ]
+    }
+}

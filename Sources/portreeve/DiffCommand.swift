@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AgentControl
+import ArgumentParser
+import FirewallPolicy
+import PolicyAnalysis
+import PolicyFile
+
+struct DiffCommand: DescribedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "diff", abstract: "Say for which packets two policies decide differently.",
+        discussion: discussion(
+            """
+            OLD and NEW are policy files, each read with the drop-in files beside it, folders with a policy.yaml, or REVISION:FILE of a \
+            git repository. With --running the agent's policy in force is the old one. Rules are compared by what they do, not by their text: \
+            what is printed are the packets that fare otherwise, which rule decides before and after, and one packet of each kind, in the words \
+            that "portreeve explain" takes. Settings that differ are listed after them, uninterpreted.
+            """))
+
+    static let examples = [
+        Example("portreeve diff --running /etc/portreeve/policy.yaml", "What a reload would change."),
+        Example(
+            "portreeve diff main:policy.yaml policy.yaml --no-new-access",
+            "In a pipeline: 2 is returned where anything would be let in or out that the main branch's policy refuses."),
+        Example(
+            "portreeve diff old.yaml new.yaml --forbid never.yaml",
+            "Whether anything is admitted that rules of a third policy match."),
+    ]
+
+    static let ends: [ExitStatus] = [
+        .done.when("they decide alike, or all that is demanded holds"),
+        .failed.when("a policy could not be read, or compared to the end"), .differs,
+    ]
+
+    @Argument(help: "The old policy and the new one; with --running only the new one.", completion: Completions.policy)
+    var policies: [String]
+
+    @Flag(help: "The old policy is the one that the agent has in force.")
+    var running = false
+
+    @Flag(help: "Demand that nothing is admitted that the old policy refuses.")
+    var noNewAccess = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Demand that the new policy admits nothing that a rule of this policy file matches.", valueName: "file"),
+        completion: Completions.policy)
+    var forbid: String?
+
+    @Option(name: .shortAndLong, help: "Print at most so many differences.")
+    var limit = 50
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @OptionGroup var control: ControlOptions
+
+    func validate() throws {
+        guard policies.count == (running ? 1 : 2) else {
+            throw ValidationError(
+                running ? "with --running name the new policy alone" : "name the old policy and the new one")
+        }
+        guard limit > 0 else { throw ValidationError("--limit must be at least 1") }
+    }
+
+    func run() throws {
+        let old = try running ? inForce() : PolicySource(policies[0]).policy()
+        let new = try PolicySource(policies[running ? 0 : 1]).policy()
+        let moments = PacketUniverse.moments(
+            [(old, SystemTimeZones.zones(of: old.document)), (new, SystemTimeZones.zones(of: new.document))],
+            from: WallTime.now.microseconds / 1_000_000)
+        let difference = PolicyDifference(from: old, to: new, moments: moments)
+        let forbidden = try forbid.map { try ForbiddenAccess(new, forbidding: PolicySource($0).policy()) }
+        let report = DifferenceReport(old: old, new: new, difference: difference, forbidden: forbidden, limit: limit)
+        if json { print(report.json.printed) } else { for line in report.lines { print(line.harmless) } }
+        if difference.isIncomplete || forbidden?.isIncomplete == true {
+            throw fail("the comparison was given up: it takes too much work, and there may be more differences")
+        }
+        if isRefused(difference, forbidden, report) { throw ExitStatus.differs.exit }
+    }
+
+    private func isRefused(
+        _ difference: PolicyDifference, _ forbidden: ForbiddenAccess?, _ report: DifferenceReport
+    ) -> Bool {
+        if let forbidden, !forbidden.parts.isEmpty { return true }
+        if noNewAccess { return difference.parts.contains { $0.newEffect > $0.oldEffect } }
+        return forbid == nil && !(difference.parts.isEmpty && report.settings.isEmpty)
+    }
+
+    private func inForce() throws -> Policy {
+        guard case .status(let status) = try control.ask(.status) else { throw control.unexpected() }
+        guard let path = status.policy.files.first else {
+            throw fail("the agent does not say which policy it has in force")
+        }
+        let known = KnownPolicy.copyInForce(path, control, epoch: status.policy.epoch)
+        guard let document = known, let policy = try? Policy(document, epoch: status.policy.epoch) else {
+            throw fail(
+                "the agent's copy of its policy in force (epoch \(status.policy.epoch)) cannot be read: run this as root"
+            )
+        }
+        return policy
+    }
+}

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`explain`, `check` and `diff`: what they say of packets is what the agent does with them, and what they propose helps."""
+
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+from agent import Agent, binaries
+from lab import Lab
+
+TOOL = os.path.join(binaries(), "portreeve")
+
+POLICY = """version: 1
+interfaces: { ignore: [lo] }
+lists:
+  office: { addresses: [203.0.113.0/24] }
+rules:
+  - { name: SSH, action: allow, direction: incoming, protocol: tcp, source: { addresses: office }, destination: { ports: 22 } }
+  - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: [80, 443] } }
+"""
+
+
+class FilesTests(unittest.TestCase):
+    """Without an agent."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="portreeve-words.")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.policy = self.write("policy.yaml", POLICY)
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def tool(self, *words, status=0, input=""):
+        result = subprocess.run([TOOL, *words], capture_output=True, text=True, timeout=60, input=input)
+        self.assertEqual(result.returncode, status, result.stdout + result.stderr)
+        return result.stdout
+
+    def explain(self, *words, status=0, policy=None):
+        return self.tool("explain", "--policy", policy or self.policy, *words, status=status)
+
+    SYN = ("--direction", "incoming", "--interface", "eth0", "--tcp", "198.51.100.7:40000")
+
+    def test_an_admitted_packet_names_its_rule_and_what_would_stop_it(self):
+        text = self.explain(*self.SYN, "192.0.2.10:80")
+        self.assertIn(f'decides: {self.policy}:7:5 "Web": allow, priority 0', text)
+        self.assertIn("verdict: pass", text)
+        change = text[text.index("    version: 1"):].replace("    version", "version")
+        self.write("policy.d/change.yaml", "\n".join(line.removeprefix("    ") for line in change.splitlines()) + "\n")
+        self.explain(*self.SYN, "192.0.2.10:80", status=2)
+
+    def test_a_refused_packet_names_what_nearly_matches_and_what_lets_it_pass(self):
+        text = self.explain(*self.SYN, "192.0.2.10:22", status=2)
+        self.assertIn(f'nearly: {self.policy}:6:5 "SSH": allow but for source.addresses: 198.51.100.7 is none of those named', text)
+        self.assertIn("verdict: drop: out-of-allowed-policy (123, Out Of Allowed Policy)", text)
+        answer = json.loads(self.explain(*self.SYN, "192.0.2.10:22", "--json", status=2))
+        self.assertEqual((answer["verdict"], answer["id"], answer["cause"]), ("drop", 123, "no-allow-rule"))
+        self.write("policy.d/change.yaml", answer["change"]["file"])
+        self.explain(*self.SYN, "192.0.2.10:22")
+        # Nothing more than was asked for.
+        self.explain("--direction", "incoming", "--tcp", "198.51.100.8:40000", "192.0.2.10:22", status=2)
+
+    def test_other_packets(self):
+        udp = ("--direction", "incoming", "--udp", "198.51.100.7:40000", "192.0.2.10:53")
+        answer = json.loads(self.explain(*udp, "--json", status=2))
+        self.assertEqual((answer["reason"], answer["change"]["what"]), ("out-of-allowed-policy", ["add a rule"]))
+        ping = ("--direction", "incoming", "--icmp", "fd00::7", "fd00::10")
+        self.assertIn("none matches, and this protocol needs none", self.explain(*ping))
+        flags = (*self.SYN, "192.0.2.10:80", "--flags", "syn,fin")
+        answer = json.loads(self.explain(*flags, "--json", status=2))
+        self.assertEqual((answer["reason"], answer["setting"]), ("invalid-flags", "engine.anti-evasion.syn-fin"))
+        self.assertIn("set engine.anti-evasion.syn-fin: allow", answer["change"]["what"])
+        loopback = ("--direction", "incoming", "--tcp", "127.0.0.1:40000", "192.0.2.10:80")
+        self.assertIn("No setting and no rule lets it pass.", self.explain(*loopback, status=2))
+        self.tool("explain", "--direction", "incoming", status=64)
+        self.tool("explain", "--tcp", "192.0.2.1:1", "192.0.2.2:2", status=64)
+
+    def test_check_finds_rules_that_decide_nothing(self):
+        rules = POLICY + (
+            "  - { name: Low ports, action: deny, priority: 1, direction: incoming, protocol: tcp, destination: { ports: 0-500 } }\n"
+            "  - { name: No telnet, action: deny, direction: incoming, protocol: tcp, destination: { ports: 23 } }\n")
+        path = self.write("shadowed.yaml", rules)
+        found = json.loads(self.tool("check", path, "--json"))["findings"]
+        codes = {(entry["code"], entry["line"]) for entry in found}
+        self.assertIn(("redundant", 9), codes)
+        self.assertTrue({("outranked", 6), ("outranked", 7)} <= codes, found)
+        sarif = json.loads(self.tool("check", path, "--sarif", "--strict", status=2))
+        self.assertEqual((sarif["version"], len(sarif["runs"][0]["results"])), ("2.1.0", len(found)))
+        text = self.tool("check", path, "--quiet")
+        self.assertEqual(text, "")
+
+    def test_check_finds_a_cover_of_several_and_no_false_one(self):
+        part = "  - {{ name: {}, action: {}, direction: incoming, protocol: tcp, destination: {{ ports: {} }} }}\n"
+        whole = (
+            POLICY + part.format("Low", "deny", "7000-7099") + part.format("High", "deny", "7100-7199")
+            + part.format("Both", "allow", "7050-7150"))
+        found = json.loads(self.tool("check", self.write("whole.yaml", whole), "--json"))["findings"]
+        (entry,) = [entry for entry in found if entry["code"] == "shadowed"]
+        self.assertIn('"Low"', entry["text"])
+        self.assertIn('"High"', entry["text"])
+        gap = whole.replace("7100-7199", "7101-7199")
+        found = json.loads(self.tool("check", self.write("gap.yaml", gap), "--json"))["findings"]
+        self.assertFalse([entry for entry in found if entry["code"] == "shadowed"], found)
+
+    def test_an_empty_list_is_said(self):
+        lists = self.write("nobody.txt", "# nobody\n")
+        text = POLICY.replace("rules:", f"  nobody: {{ addresses-file: {lists} }}\nrules:") + (
+            "  - { name: But, action: allow, direction: incoming, protocol: tcp, source: { addresses: { not: nobody } }, destination: { ports: 81 } }\n")
+        found = json.loads(self.tool("check", self.write("empty.yaml", text), "--json"))["findings"]
+        (entry,) = [entry for entry in found if entry["code"] == "empty-list"]
+        self.assertIn("everybody", entry["text"])
+
+    def test_diff_says_what_differs_and_its_packets_are_decided_so(self):
+        new = self.write("new.yaml", POLICY.replace("[80, 443]", "[80, 8080]"))
+        self.assertIn("rules: equivalent", self.tool("diff", self.policy, self.policy))
+        answer = json.loads(self.tool("diff", self.policy, new, "--json", status=2))
+        self.assertEqual(answer["verdict"], "more permissive and more restrictive")
+        changes = set()
+        for difference in answer["differences"]:
+            words = shlex.split(difference["witness"])
+            for policy, effect in ((self.policy, difference["old"]), (new, difference["new"])):
+                self.explain(*words, policy=policy, status=0 if effect == "admit" else 2)
+            changes.add((difference["old"], difference["new"]))
+        self.assertEqual(changes, {("admit", "refuse"), ("refuse", "admit")})
+        self.tool("diff", self.policy, new, "--no-new-access", status=2)
+        less = self.write("less.yaml", POLICY.replace("[80, 443]", "[80]"))
+        self.tool("diff", self.policy, less, "--no-new-access")
+        never = self.write("never.yaml", "version: 1\nrules:\n  - { name: Never SSH from outside, action: deny, direction: incoming, "
+                           "protocol: tcp, source: { addresses: { not: [203.0.113.0/24] } }, destination: { ports: 22 } }\n")
+        self.tool("diff", self.policy, less, "--forbid", never)
+        open_to_all = self.write("open.yaml", POLICY.replace("source: { addresses: office }, ", ""))
+        self.assertIn("forbidden by", self.tool("diff", self.policy, open_to_all, "--forbid", never, status=2))
+
+    def test_diff_with_a_revision(self):
+        git = lambda *words: subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@example.net", *words], cwd=self.folder, check=True, capture_output=True)
+        git("init", "-q")
+        git("add", "policy.yaml")
+        git("commit", "-qm", "one")
+        self.write("policy.yaml", POLICY.replace("[80, 443]", "[80]"))
+        result = subprocess.run(
+            [TOOL, "diff", "HEAD:policy.yaml", "policy.yaml"], cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("rules: more restrictive", result.stdout)
+
+
+class AgentTests(unittest.TestCase):
+    def test_from_a_dropped_packet_to_one_that_passes(self):
+        with Lab() as lab:
+            agent = Agent(lab.host, POLICY).feed()
+            self.addCleanup(agent.stop)
+            lab.client.status("nc", "-z", "-w", "1", lab.host.ip4, "22")
+            event = next(each for each in agent.wait_for_events() if each.get("dest_port") == 22)
+            status, output = lab.host.status(TOOL, "explain", "--policy", agent.policy, "--json", "--event", json.dumps(event))
+            self.assertEqual(status, 2, output)
+            answer = json.loads(output)
+            facts = event["portreeve"]
+            self.assertEqual((answer["reason"], answer["cause"]), (facts["reason"].removesuffix("-open-port"), facts["cause"]))
+            os.makedirs(os.path.join(os.path.dirname(agent.policy), "policy.d"), exist_ok=True)
+            with open(os.path.join(os.path.dirname(agent.policy), "policy.d", "change.yaml"), "w") as file:
+                file.write(answer["change"]["file"])
+            status, output = lab.host.status(TOOL, "diff", "--running", agent.policy, "--control", agent.control)
+            self.assertEqual(status, 2, output)
+            self.assertIn("rules: more permissive", output)
+            agent.tool("reload")
+            agent.events()
+            # Refused by the host itself now, which has nobody listening there.
+            status, _ = lab.client.status("nc", "-z", "-w", "1", lab.host.ip4, "22")
+            self.assertNotEqual(status, 0)
+            lab.client.status("nc", "-z", "-w", "1", lab.host.ip4, "23")
+            fence = agent.wait_for_events()
+            self.assertNotIn(22, [each.get("dest_port") for each in fence])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
