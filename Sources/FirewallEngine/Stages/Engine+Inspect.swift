@@ -36,7 +36,7 @@ extension Engine {
         if RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched() }
         if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
-        let finding = judgeWhatIsThere(&p)
+        let finding = judgeWhatIsThere(&p, bytes)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
         return conclude(&p, finding, bytes)
     }

@@ -13,6 +13,7 @@ extension Engine {
             openingInterface: p.interface, openingMAC: p.headers.sourceMAC)
         c.generation = generation
         c.isOwnTraffic = p.isOwnTraffic
+        c.isAnnounced = p.isAnnounced
         return c
     }
 
@@ -23,6 +24,7 @@ extension Engine {
             let i = try table.insert(opening, at: p.now)
             cache(&p, i, opening.opener)
             table[i].count(bytes: p.headers.length, from: opening.opener)
+            if opening.isAnnounced { expectNoMore(&p) }
             return nil
         } catch {
             let finding = Finding(error)
@@ -47,6 +49,8 @@ extension Engine {
         table[i].openingInterface = p.interface
         table[i].openingMAC = p.headers.sourceMAC
         table[i].isOwnTraffic = p.isOwnTraffic
+        table[i].isAnnounced = p.isAnnounced
+        if p.isAnnounced { expectNoMore(&p) }
         return nil
     }
 
