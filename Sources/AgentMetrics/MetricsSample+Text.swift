@@ -74,6 +74,10 @@ extension MetricsSample {
             &text, "portreeve_held_fragments_total", .counter,
             "Fragments that had to wait for their datagram's first one."
         ) { $0.heldEver }
+        perQueue(
+            &text, "portreeve_bytes_not_compared_total", .counter,
+            "Bytes of TCP that no retransmission of them can be compared with, where the policy compares them."
+        ) { $0.counters.bytesNotCompared }
         text.family("portreeve_hook_packets_total", .counter, "Packets by the netfilter hook that delivered them.")
         for hook: Hook in [.prerouting, .input, .forward, .output, .postrouting] {
             text.sample(

@@ -24,8 +24,8 @@ public struct Connection: Sendable, BitwiseCopyable {
     public var decisionOfLow = CachedRuleDecision()
     /// The direction of the opening packet. Here, it stands where alignment leaves a byte free.
     public var openingDirection: Direction
-    /// The agent itself opened it: rules do not apply to it. Here for the same reason.
-    public var isOwnTraffic = false
+    /// `isOwnTraffic` and `isAnnounced`, in one byte. Here for the same reason.
+    private var traits: UInt8 = 0
     /// Index of the interface that the opening packet used (entered by, or left by when outgoing).
     public var openingInterface: UInt32
     public var decisionOfHigh = CachedRuleDecision()
@@ -61,6 +61,18 @@ public struct Connection: Sendable, BitwiseCopyable {
     /// Nothing sends from the broadcast address, so its bits can stand for `none`.
     private static func halves(_ address: MACAddress) -> (low: UInt16, high: UInt32) {
         (UInt16(truncatingIfNeeded: address.bits), UInt32(truncatingIfNeeded: address.bits >> 16))
+    }
+
+    /// The agent itself opened it: rules do not apply to it.
+    public var isOwnTraffic: Bool {
+        get { traits & 1 != 0 }
+        set { traits = traits & ~1 | (newValue ? 1 : 0) }
+    }
+
+    /// A control connection has announced it (`Expectations`), and its opening needed no Allow rule for that.
+    public var isAnnounced: Bool {
+        get { traits & 2 != 0 }
+        set { traits = traits & ~2 | (newValue ? 2 : 0) }
     }
 
     /// When the opening packet was seen, to the second.

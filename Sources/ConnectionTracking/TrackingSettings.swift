@@ -72,6 +72,7 @@ public struct AntiEvasion: Hashable, Sendable, BitwiseCopyable {
     public var outgoingOutOfConnection = PostureAction.allow
     public var evasiveRetransmit = PostureAction.allow
     public var checksum = PostureAction.allow
+    public var tcpAuthOption = PostureAction.deny
     /// Backward tolerance of the PAWS test (RFC 7323 section 5).
     public var pawsWindow = Instant.Span.seconds(1)
 

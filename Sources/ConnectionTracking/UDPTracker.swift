@@ -4,11 +4,21 @@ public import PacketWire
 
 /// What is remembered of a pair of UDP endpoints.
 public struct UDPState: Hashable, Sendable, BitwiseCopyable {
-    /// The side that did not open has answered.
-    public var hasAnswer = false
-    /// More than a question and its answer were exchanged: `timeouts.udpStream` holds instead of `timeouts.udp`.
-    public var isStream = false
+    /// Both in one byte, so that a connection has no gaps.
+    private var marks: UInt8 = 0
     public init() {}
+
+    /// The side that did not open has answered.
+    public var hasAnswer: Bool {
+        get { marks & 1 != 0 }
+        set { marks = marks & ~1 | (newValue ? 1 : 0) }
+    }
+
+    /// More than a question and its answer were exchanged: `timeouts.udpStream` holds instead of `timeouts.udp`.
+    public var isStream: Bool {
+        get { marks & 2 != 0 }
+        set { marks = marks & ~2 | (newValue ? 2 : 0) }
+    }
 
     var stage: ConnectionStage { isStream ? .udpStream : hasAnswer ? .udpAnswered : .udp }
 }

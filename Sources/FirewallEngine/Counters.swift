@@ -22,6 +22,10 @@ public struct EngineCounters: Sendable {
     public var hooks = [UInt64](repeating: 0, count: 5)
     /// Fragments seen: tells whether the hook in use shows them.
     public var fragments: UInt64 = 0
+    /// Bytes of TCP that no retransmission of them can be compared with, where the policy compares them (`SentBytes`).
+    public var bytesNotCompared: UInt64 = 0
+    /// Bytes that were copied to compare others with them.
+    public var bytesKept: UInt64 = 0
 
     public init() {}
 }

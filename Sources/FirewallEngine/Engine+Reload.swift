@@ -22,6 +22,7 @@ extension Engine {
         fragments.timeouts = hot.timeouts
         fragments.forgetRules()
         held.forgetRules()
+        preparePayload()
         generation &+= 1
         epochs.begin(new.epoch, at: generation)
     }

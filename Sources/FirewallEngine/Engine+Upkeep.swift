@@ -22,6 +22,7 @@ extension Engine {
         table.expire(at: now, atMost: Self.mostExpired)
         table.compact(atMost: Self.mostMoved)
         fragments.expire(at: now)
+        tidySent(at: now)
     }
 
     /// How many connections are in which stage.

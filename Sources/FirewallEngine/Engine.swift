@@ -32,6 +32,11 @@ public struct Engine: ~Copyable {
     public var reversePaths = ReversePaths()
     public var listeningPorts = ListeningPorts()
     var ownGroupPackets: OwnGroupPackets
+    /// The FTP control connections that are read, and the connections that they have announced.
+    var controls: FTPControls
+    var expectations: Expectations
+    /// What connections have sent, to compare with what they send again.
+    var sent: SentBytes
     var activeSchedules: UInt64 = 0
     let shared: SharedLimits
     /// Connections of the run before that may be this worker's; nil where there are none.
@@ -79,7 +84,11 @@ public struct Engine: ~Copyable {
             timeouts: hot.timeouts, seed: seed)
         held = HeldFragments()
         ownGroupPackets = OwnGroupPackets(seed: seed)
+        controls = FTPControls(seed: seed)
+        expectations = Expectations(seed: seed)
+        sent = SentBytes(workers: workers, seed: seed)
         epochs.begin(policy.epoch, at: generation)
+        preparePayload()
     }
 
     /// The connections that one worker can hold: all of them, for nothing says that they spread evenly. Memory is

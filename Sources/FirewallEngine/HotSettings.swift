@@ -25,6 +25,10 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let posture: AntiEvasion
     let congestionDenied: Bool
     let verifiesChecksum: Bool
+    let ftp: FTPAdmission
+    let comparesRetransmits: Bool
+    /// Whether anything reads the data of segments.
+    let readsPayload: Bool
     let examinesFlags: PerDirection<Bool>
     let examinesICMP: PerDirection<Bool>
     let examinesSourceMAC: PerDirection<Bool>
@@ -53,6 +57,9 @@ struct HotSettings: Sendable, BitwiseCopyable {
         posture = d.engine.antiEvasion
         congestionDenied = d.stateful.congestionFlagsDenied
         verifiesChecksum = d.engine.sanity.verifyTCPChecksum
+        ftp = FTPAdmission(d.stateful.ftp, isTracked: d.stateful.tcpEnabled)
+        comparesRetransmits = d.stateful.tcpEnabled && d.engine.antiEvasion.evasiveRetransmit != .allow
+        readsPayload = ftp.isOn || comparesRetransmits
         fragments = HotSettings.fragmentSettings(d)
         examinesFlags = PerDirection { policy.examinesFlags($0) }
         examinesICMP = PerDirection { policy.examinesICMP($0) }

@@ -20,6 +20,8 @@ struct Inspection: BitwiseCopyable {
     var hasFalseSource = false
     /// The agent itself sent it.
     var isOwnTraffic = false
+    /// A control connection has announced the connection that it opens, which therefore needs no Allow rule.
+    var isAnnounced = false
     /// What stages T and U take the packet for, and its endpoints where it has a state (`Engine+Lookup`).
     var exchange = Exchange.none
     var packet = KeyedPacket(
@@ -30,6 +32,8 @@ struct Inspection: BitwiseCopyable {
     var ruling = RuleDecision(outcome: .noMatch, rule: -1, logOnlyRule: -1)
     /// What is to be told of the packet whether it passes or not: traits whose posture row says `log`.
     var notices = ReasonSet()
+    /// How a retransmission differs, where only that is told.
+    var retransmitNote = EventNote.none
     /// All that must be turned for the packet to pass, once that is known, and the Deny rule among it, or -1.
     var remedy = CauseSet()
     var remedyRule: Int32 = -1

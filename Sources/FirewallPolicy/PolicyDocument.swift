@@ -129,6 +129,18 @@ public struct StatefulSettings: Hashable, Sendable {
     public var icmpEnabled = true
     public var icmpLog = true
     public var icmpAdmit = Admission.forceAllow
+    public var ftp = FTPSettings()
+    public init() {}
+}
+
+/// `stateful.ftp` of the policy file. Incoming is a control connection that was opened to this host, which is the server.
+public struct FTPSettings: Hashable, Sendable {
+    /// The ports of servers whose connections are read, at most sixteen.
+    public var controlPorts: [UInt16] = [21]
+    public var admitsIncomingActive = false
+    public var admitsOutgoingActive = false
+    public var admitsIncomingPassive = false
+    public var admitsOutgoingPassive = false
     public init() {}
 }
 

@@ -134,6 +134,8 @@ public struct TCPFields: Sendable, BitwiseCopyable {
     /// equal block lists from different ones.
     public var sackBlockCount: UInt8 = 0
     public var sackDigest: UInt32 = 0
+    /// How the segment is authenticated.
+    public var authentication = TCPAuthentication()
     /// Lowest left edge and highest right edge of the SACK blocks, valid where `sackBlockCount` > 0.
     public var sackLowest: UInt32 = 0
     public var sackHighest: UInt32 = 0
@@ -141,6 +143,16 @@ public struct TCPFields: Sendable, BitwiseCopyable {
     @inlinable public static var noWindowScale: UInt8 { 0xff }
 
     public init() {}
+}
+
+/// The options by which the segments of a connection prove that they are of it.
+public struct TCPAuthentication: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    public var rawValue: UInt8
+    @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// The MD5 signature (RFC 2385).
+    @inlinable public static var md5: TCPAuthentication { TCPAuthentication(rawValue: 2) }
+    /// The authentication option (RFC 5925).
+    @inlinable public static var ao: TCPAuthentication { TCPAuthentication(rawValue: 4) }
 }
 
 /// The control bits of a TCP header, in their wire positions.

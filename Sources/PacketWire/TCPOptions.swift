@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-/// Kinds and lengths of TCP options (RFC 9293 section 3.2, 7323, 2018, 7413).
+/// Kinds and lengths of TCP options (RFC 9293 section 3.2, 7323, 2018, 7413, 2385, 5925).
 private enum Option {
     static let endOfList: UInt8 = 0
     static let noOperation: UInt8 = 1
@@ -9,6 +9,8 @@ private enum Option {
     static let sackPermitted: UInt8 = 4
     static let sack: UInt8 = 5
     static let timestamps: UInt8 = 8
+    static let md5Signature: UInt8 = 19
+    static let authentication: UInt8 = 29
     static let fastOpen: UInt8 = 34
     static let experimental: UInt8 = 254
 
@@ -19,6 +21,9 @@ private enum Option {
     static let sackPermittedLength = 2
     static let sackBlockLength = 8
     static let timestampsLength = 10
+    static let md5SignatureLength = 18
+    /// Kind, length and two key identifiers; the code follows.
+    static let authenticationHeadLength = 4
     /// Two no-operations, then a timestamps option: what nearly every segment of a connection carries, and nothing else
     /// (RFC 7323 appendix A).
     static let alignedTimestamps: UInt32 = 0x0101_080a
@@ -35,7 +40,8 @@ extension TCPFields {
     /// option with a length that is not its own, and everything from an option on whose length is below 2 or beyond
     /// the list.
     ///
-    /// Deliberately not handled: MD5 and authentication options, multipath TCP, user timeout; they are stepped over.
+    /// Deliberately not handled: what MD5 and authentication options prove, which takes the key; multipath TCP, user timeout.
+    /// They are stepped over.
     mutating func decodeOptions(_ bytes: RawSpan, from start: Int, to end: Int) {
         if end - start == Option.alignedTimestampsLength, bytes.bigEndian32(at: start) == Option.alignedTimestamps {
             return decodeTimestamps(bytes, at: start + 4)
@@ -76,6 +82,8 @@ extension TCPFields {
             sackPermitted = true
         case (Option.sack, _):
             decodeSACK(bytes, from: value, to: offset + length)
+        case (Option.md5Signature, Option.md5SignatureLength): authentication.insert(.md5)
+        case (Option.authentication, Option.authenticationHeadLength...): authentication.insert(.ao)
         case (Option.fastOpen, _):
             if isCookieLength(length - Option.headLength) { fastOpen = true }
         case (Option.experimental, Option.experimentHeadLength...):

@@ -9,7 +9,7 @@ import TestSupport
 extension AllocationPath {
     /// Every way through the engine that a remote computer can make a packet take.
     static let all: [AllocationPath] =
-        tcp + datagrams + refused + fragments
+        tcp + dataRead + datagrams + refused + fragments
 
     /// 10,000 rules that pass everything but Telnet, whose drops keep packet data; a small table, and per-computer limits,
     /// so that every count is kept.
@@ -53,6 +53,47 @@ extension AllocationPath {
                 "TCP from SYN to TIME-WAIT", (0..<125).flatMap { conversation(v4, back, 2000 + $0) }, .pass),
             AllocationPath(
                 "TCP over IPv6 from SYN to TIME-WAIT", (0..<125).flatMap { conversation(v6, back6, 2000 + $0) }, .pass),
+        ]
+    }
+
+    /// Where the policy has the data of segments read.
+    private static var dataRead: [AllocationPath] {
+        var comparing = document
+        comparing.engine.antiEvasion.evasiveRetransmit = .deny
+        let said = (0..<125).flatMap { conversation(v4, back, 2000 + $0) }
+        let handshake = Array(said.prefix(3))
+        let first = v4.tcp(2000, 80, [.ack, .psh], seq: 1001, ack: 5001)
+        return [
+            AllocationPath("TCP from SYN to TIME-WAIT, what is sent again compared", under: comparing, said, .pass),
+            AllocationPath(
+                "a retransmission that differs", under: comparing,
+                after: handshake + [packet(.prerouting, first.payload(count: 1_400))],
+                [packet(.prerouting, first.payload("other"))], .drop),
+            AllocationPath(
+                "FTP control connection, its announcement and the data connection", under: following,
+                (0..<100).flatMap { transfer(2000 + 2 * $0) }, .pass),
+        ]
+    }
+
+    private static var following: PolicyDocument {
+        var document = PolicyDocument()
+        document.stateful.ftp.controlPorts = [80]
+        document.stateful.ftp.admitsIncomingPassive = true
+        document.stateful.ftp.admitsIncomingActive = true
+        return document
+    }
+
+    /// A control connection from this port, a command and a reply that announce data connections, and one of these.
+    private static func transfer(_ port: Int) -> [Segments.Packet] {
+        let control = UInt16(port)
+        let active = "PORT 198,18,0,1,200,13\r\nPASV\r\n"
+        let passive = "227 Entering Passive Mode (198,19,0,1,200,13)\r\n"
+        return Array(conversation(v4, back, port).prefix(3)) + [
+            packet(.prerouting, v4.tcp(control, 80, [.ack, .psh], seq: 1001, ack: 5001).payload(active)),
+            packet(
+                .output,
+                back.tcp(80, control, [.ack, .psh], seq: 5001, ack: 1001 + UInt32(active.utf8.count)).payload(passive)),
+            packet(.prerouting, v4.tcp(control + 1, 51_213, .syn, seq: 7)),
         ]
     }
 

@@ -2,6 +2,7 @@
 
 import AllocationCounter
 import FirewallEngine
+import FirewallPolicy
 
 /// One kind of packet whose heap allocations are counted, with the packets that come before.
 struct AllocationPath {
@@ -12,11 +13,14 @@ struct AllocationPath {
     private let packets: [Segments.Packet]
     /// Of the packets, in turn.
     private let expected: [Verdict]
+    private let document: PolicyDocument
 
     init(
-        _ name: String, after before: [Segments.Packet] = [], _ packets: [Segments.Packet], _ expected: Verdict...
+        _ name: String, under document: PolicyDocument = AllocationPath.document, after before: [Segments.Packet] = [],
+        _ packets: [Segments.Packet], _ expected: Verdict...
     ) {
         self.name = name
+        self.document = document
         self.before = before
         self.packets = packets
         self.expected = expected
@@ -26,7 +30,7 @@ struct AllocationPath {
     ///
     /// - Throws: where a verdict is not the expected one: another path than the name says would be counted.
     func allocationsPerThousand() throws(UnexpectedVerdicts) -> Int {
-        var host = Host(AllocationPath.document)
+        var host = Host(document)
         for packet in before { _ = host.judge(packet.bytes, packet.metadata) }
         var unexpected = 0
         let began = pac_allocations()

@@ -46,6 +46,9 @@ struct Speed: ParsableCommand {
                 }
             }
             report(scenarios.map(\.name), scenarios.map(\.reference), results)
+            for scenario in scenarios where scenario.bytesCopiedPerPacket > 0 {
+                print("\(scenario.name): \(fixed(scenario.bytesCopiedPerPacket, 0)) bytes copied per packet")
+            }
             if only == nil {
                 memory()
                 try loading()

@@ -45,6 +45,10 @@ struct Host: ~Copyable {
         engine.outbox.removeAll()
     }
 
+    /// Bytes of data that were copied, and packets judged.
+    var bytesKept: UInt64 { engine.counters.bytesKept }
+    var judged: UInt64 { max(1, engine.counters.inspected) }
+
     /// Events so far.
     mutating func drain() -> Int {
         endBatch()

@@ -15,6 +15,8 @@ final class Scenario {
     private let makeHost: () -> Host
     private let makePackets: () -> [Segments.Packet]
     private var host: Host?
+    /// Of the data, so that others can be compared with them.
+    private(set) var bytesCopiedPerPacket = 0.0
     private var packets: [Segments.Packet] = []
     private let expected: Verdict?
     private var next = 0
@@ -24,17 +26,20 @@ final class Scenario {
     private var random = SeededRandom(seed: 11)
     /// Packets open connections: after each round the table is emptied by time.
     private let opens: Bool
+    /// The packets are one side's data and the other's acknowledgement of them, again and again with what comes next.
+    private let streams: Bool
 
     private init(
         _ name: String, _ host: @autoclosure @escaping () -> Host,
         _ packets: @autoclosure @escaping () -> [Segments.Packet], expects: Verdict?, opens: Bool = false,
-        scattersOver connections: UInt64? = nil, reference: Int? = nil
+        streams: Bool = false, scattersOver connections: UInt64? = nil, reference: Int? = nil
     ) {
         self.name = name
         makeHost = host
         makePackets = packets
         expected = expects
         self.opens = opens
+        self.streams = streams
         self.connections = connections
         self.reference = reference
     }
@@ -50,11 +55,13 @@ final class Scenario {
         let began = Stopwatch.cpuNanoseconds()
         for _ in 0..<count {
             if let connections { Segments.readdress(&packets[0].bytes, to: Int(random.next() % connections)) }
+            if streams { Segments.advance(&packets, next) }
             let verdict = host.judge(packets[next].bytes, packets[next].metadata)
             if let expected, verdict != expected { unexpected += 1 }
             next = next + 1 == packets.count ? 0 : next + 1
         }
         let nanoseconds = Stopwatch.cpuNanoseconds() - began
+        bytesCopiedPerPacket = Double(host.bytesKept) / Double(host.judged)
         self.host = consume host
         precondition(unexpected == 0, "\(name): \(unexpected) of \(count) packets got another verdict")
         return Double(nanoseconds) / Double(count)
@@ -106,6 +113,7 @@ final class Scenario {
                         ruleSet(shape, count).syns, expects: nil, opens: true, reference: count == 10 ? nil : first))
             }
         }
+        all += dataRead(all.count)
         for payload in [100, 1_400, 65_000] {
             all.append(
                 Scenario(
@@ -114,6 +122,31 @@ final class Scenario {
                     data(64, payload: payload).map(Segments.unverified), expects: .pass, reference: 0))
         }
         return all
+    }
+
+    /// One connection whose data nobody reads, and the same where the policy has it read.
+    private static func dataRead(_ first: Int) -> [Scenario] {
+        var comparing = PolicyDocument()
+        comparing.engine.antiEvasion.evasiveRetransmit = .deny
+        var following = PolicyDocument()
+        following.stateful.ftp.admitsIncomingPassive = true
+        var followed = following
+        followed.stateful.ftp.controlPorts = [80]
+        var scenarios: [Scenario] = []
+        for payload in [1_448, 65_000] {
+            let reference = first + scenarios.count
+            for (what, document) in [
+                ("nothing read", PolicyDocument()), ("retransmissions compared", comparing),
+                ("FTP on, another port", following), ("FTP on, a control connection", followed),
+            ] {
+                scenarios.append(
+                    Scenario(
+                        "\(payload) bytes and their ACK: \(what)", known(document, 1),
+                        Segments.stream(payload: payload), expects: .pass, streams: true,
+                        reference: first + scenarios.count == reference ? nil : reference))
+            }
+        }
+        return scenarios
     }
 
     private static func ruleCounts(_ quick: Bool) -> [Int] {

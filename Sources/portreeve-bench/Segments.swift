@@ -32,6 +32,28 @@ enum Segments {
             payload: payload)
     }
 
+    /// The client's next data and the server's acknowledgement of them; `advance` makes them those that follow.
+    static func stream(payload: Int) -> [Packet] {
+        let (client, port) = endpoint(0)
+        return [
+            packet(
+                .prerouting, from: client, port, to: server, 80, [.ack, .psh], sequence: 1001 &- UInt32(payload),
+                acknowledgement: 5001, payload: payload),
+            packet(.output, from: server, 80, to: client, port, .ack, sequence: 5001, acknowledgement: 1001),
+        ]
+    }
+
+    /// Moves a packet of a stream on, before it is judged again.
+    static func advance(_ packets: inout [Packet], _ place: Int) {
+        let payload = UInt32(packets[0].bytes.count - 40)
+        let offset = place == 0 ? 24 : 28
+        put32(&packets[place].bytes, offset, number(packets[place].bytes, offset) &+ payload)
+    }
+
+    private static func number(_ bytes: [UInt8], _ at: Int) -> UInt32 {
+        bytes[at..<at + 4].reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
     /// Makes the client's segment one of connection `number`.
     static func readdress(_ bytes: inout [UInt8], to number: Int) {
         let (client, port) = endpoint(number)

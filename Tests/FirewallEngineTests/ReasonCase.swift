@@ -56,7 +56,8 @@ struct ReasonCase: Sendable, CustomTestStringConvertible {
     /// Rules are all there is, and there is none.
     static let stateless = "stateful: { tcp: { enabled: false }, udp: { enabled: false }, icmp: { enabled: false } }"
 
-    static let all = headers + addresses + payloads + fragments + rules + flags + sequences + connections
+    static let all =
+        headers + addresses + payloads + fragments + rules + flags + sequences + connections + payloadsRead
 }
 
 extension EngineUnderTest {

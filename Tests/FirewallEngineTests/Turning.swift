@@ -25,6 +25,7 @@ enum Turning {
         case "engine.sanity.block-ipv6", "engine.sanity.block-same-source-destination",
             "engine.sanity.drop-zero-payload", "engine.sanity.verify-tcp-checksum":
             "false"
+        case _ where path.hasPrefix("stateful.ftp."): "false"
         case "engine.sanity.minimum-fragment-size", "engine.sanity.minimum-fragment-offset": "0"
         case "engine.timeouts.fragment-hold": "60s"
         case _ where path.hasPrefix("engine.timeouts."): "30d"

@@ -116,3 +116,30 @@ class Capture:
         words = ["tcpdump", "-n", "-r", self.path, *expression.split()]
         lines = self.namespace.run(*isolation.as_caller(words)).splitlines()
         return [line for line in lines if not line.startswith("reading from file")]
+
+
+def vsftpd(namespace, files, port=21, passive=(40_000, 40_099), tls=False):
+    """Serves `files` ({name: bytes}) to anybody over IPv4 and IPv6, actively from port 20."""
+    lab = namespace.lab
+    root = lab.file(f"ftp-{port}")
+    os.mkdir(root)
+    for name, content in files.items():
+        lab.file(os.path.join(root, name), content)
+    secure = lab.file(f"ftp-empty-{port}")
+    os.mkdir(secure, 0o555)
+    encrypted = ""
+    if tls:
+        key = lab.file(f"ftp-{port}.pem")
+        namespace.run(
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "-subj", "/CN=lab", "-keyout", key, "-out", key + ".crt")
+        encrypted = (f"ssl_enable=YES\nallow_anon_ssl=YES\nforce_anon_data_ssl=NO\nforce_anon_logins_ssl=NO\n"
+                     f"require_ssl_reuse=NO\nrsa_cert_file={key}.crt\nrsa_private_key_file={key}\n")
+    settings = lab.file(f"vsftpd-{port}.conf", (
+        f"listen=NO\nlisten_ipv6=YES\nlisten_port={port}\nbackground=NO\nrun_as_launching_user=YES\n"
+        f"anonymous_enable=YES\nno_anon_password=YES\nanon_root={root}\nallow_writeable_chroot=YES\nlocal_enable=NO\n"
+        f"seccomp_sandbox=NO\nsecure_chroot_dir={secure}\nconnect_from_port_20=YES\nanon_world_readable_only=NO\n"
+        f"pasv_min_port={passive[0]}\npasv_max_port={passive[1]}\n{encrypted}"))
+    process = namespace.start("vsftpd", settings, name=f"vsftpd-{port}")
+    wait_until(lambda: namespace.listens(port), f"vsftpd listens on {port}", process=process)
+    return process

@@ -56,6 +56,7 @@ rules:
 stateful: { tcp: { limits: { incoming-per-computer: 3, outgoing-per-computer: 3, half-open-per-computer: 2 } } }
 """,
     "strict": "engine: { anti-evasion: strict }",
+    "ftp": "stateful: { ftp: { incoming-active: true } }",
     "no congestion flags": "stateful: { tcp: { congestion-flags: deny } }",
     "no null ip": """
 rules:
@@ -297,6 +298,28 @@ case("invalid-ack", "a SYN+ACK for another SYN", lambda s: s.flow().peer("S").ho
 case("packet-on-closed-connection", "data behind a RST",
      lambda s: s.flow().established().peer("R").host("PA", b"late").peer("PA", b"later"),
      lambda s: s.flow().established().peer("R").host("PA", b"late").peer("S", seq=2_000_000))
+
+
+def announced(s, address, port=51_213):
+    kind = 2 if ":" in address else 1
+    s.flow(port=21).established().peer("PA", f"EPRT |{kind}|{address}|{port}|\r\n".encode())
+
+
+case("invalid-port-command", "the port of a third computer", lambda s: announced(s, s.ip().dst),
+     lambda s: announced(s, s.ip().src), policy="ftp")
+case("invalid-port-command", "a port of services", lambda s: announced(s, s.ip().src, 1_023),
+     lambda s: announced(s, s.ip().src, 1_024), policy="ftp")
+case("dropped-retransmit", "other bytes in the place of those first seen",
+     lambda s: s.flow().established().peer("PA", b"genuine").peer("PA", b"garbage", seq=1_000_001),
+     lambda s: s.flow().established().peer("PA", b"genuine").peer("PA", b"nuine", seq=1_000_003), policy="strict",
+     note="prev-full")
+case("dropped-retransmit", "from this host, over two segments",
+     lambda s: s.flow().established().host("PA", b"one").host("PA", b"two").host("PA", b"oneTwo", seq=5_000_001),
+     lambda s: s.flow().established().host("PA", b"one").host("PA", b"two").host("PA", b"onetwo", seq=5_000_001),
+     policy="strict", note="next-full")
+case("invalid-flags", "an MD5 option that the SYN had not",
+     lambda s: s.flow().established().peer("R", options=[(19, bytes(16))]),
+     lambda s: s.flow().established(options=[(19, bytes(16))]).peer("R", options=[(19, bytes(16))]))
 
 
 def stamped(s, first, second):
@@ -675,7 +698,7 @@ def expected(row, case, scene):
             "direction": direction, "stage": row.stage, "rule": case.fields.get("rule"),
             "priority": case.fields.get("priority"), "count": 1,
             "mode": "tap" if case.policy == "tap" else "inline",
-            "hook": "prerouting" if incoming else "output", "queue": 0, "policy_epoch": 1, "note": None},
+            "hook": "prerouting" if incoming else "output", "queue": 0, "policy_epoch": 1, "note": case.fields.get("note")},
         "frame": {
             "type": "IPv4" if scene.version == 4 else "IPv6", "length": len(bytes(packet)),
             "ttl": packet.ttl if scene.version == 4 else packet.hlim, "fragment": fragment(packet),

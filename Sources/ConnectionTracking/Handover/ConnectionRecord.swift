@@ -42,6 +42,7 @@ public enum ConnectionRecord {
                 record.put(traffic.bytes)
             }
         }
+        record.put(c.isAnnounced)
         record.pad(to: end)
         bytes = record.bytes
     }
@@ -85,6 +86,9 @@ public enum ConnectionRecord {
         } else {
             c.tcp = TCPTracker.remember(opener: opener, at: now)
         }
+        let announced = record.byte(bytes)
+        record.require(announced <= 1)
+        c.isAnnounced = announced == 1
         if key.protocolNumber == IPProtocol.tcp {
             record.require(c.tcp.isConsistent)
         } else {

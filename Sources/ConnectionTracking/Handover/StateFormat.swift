@@ -9,7 +9,7 @@ public import PacketWire
 /// the mode of the file.
 public enum StateFormat {
     /// Changes with every change of the header or of a record.
-    public static let version: UInt32 = 2
+    public static let version: UInt32 = 3
     public static let headerBytes = 48
     public static let trailerBytes = 16
     /// The worker of a connection that no worker has claimed.

@@ -5,12 +5,13 @@ import PacketWire
 /// A TCP state as bytes. Every field is written; one that is added has to be added here too (a test compares states that
 /// came back with those that went).
 extension TCPState {
-    static let recordBytes = 3 + 2 * TCPEndpoint.recordBytes + TCPHandshake.recordBytes
+    static let recordBytes = 4 + 2 * TCPEndpoint.recordBytes + TCPHandshake.recordBytes
 
     func put(into record: inout RecordWriter) {
         record.put(phase.rawValue)
         record.put(opener.rawValue)
         record.put(windows.rawValue)
+        record.put(authentication.rawValue)
         low.put(into: &record)
         high.put(into: &record)
         handshake.put(into: &record)
@@ -21,6 +22,7 @@ extension TCPState {
         phase = record.choice(bytes, else: .closed)
         opener = record.choice(bytes, else: .low)
         windows = record.choice(bytes, else: .none)
+        authentication.rawValue = record.byte(bytes)
         low = TCPEndpoint(&record, bytes)
         high = TCPEndpoint(&record, bytes)
         handshake = TCPHandshake(&record, bytes)

@@ -21,6 +21,7 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     /// The side whose SYN opened the connection, or was taken for the opener when it was taken over.
     public var opener = Side.low
     var windows = Windows.none
+    var authentication = TCPAuthenticationSeen()
 
     /// What `low` and `high` hold.
     enum Windows: UInt8, Sendable, BitwiseCopyable {
@@ -36,11 +37,20 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     }
 
     /// Whether `low` and `high` hold windows.
-    var hasWindows: Bool { windows == .known || windows == .learnt }
+    public var hasWindows: Bool { windows == .known || windows == .learnt }
     /// Whether the two sides have not agreed yet on what both have said.
     public var isClaimed: Bool { windows == .claimed || windows == .remembered }
 
     public init() {}
+
+    /// Whether the windows follow from an opening that was seen.
+    public var isOfSeenOpening: Bool { windows == .known }
+
+    /// Whether the segment only asks whether the other side is still there, with a byte below what that expects: of any value
+    /// (RFC 9293 section 3.8.4).
+    public func isKeepAlive(_ s: TCPFields, from side: Side) -> Bool {
+        s.dataLength == 1 && s.sequence &+ 1 == self[side.opposite].acknowledged
+    }
 
     public var isHalfOpen: Bool { phase.isHalfOpen }
 

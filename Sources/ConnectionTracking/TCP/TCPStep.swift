@@ -21,6 +21,8 @@ public enum TCPPostureRow: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     /// Here: data on a SYN+ACK whose SYN did not ask for Fast Open.
     case synData
     case splitHandshake
+    /// A segment with or without an authentication option, against what its SYN had.
+    case tcpAuthOption
 }
 
 extension AntiEvasion {
@@ -30,6 +32,7 @@ extension AntiEvasion {
         case .pawsZero: pawsZero
         case .synData: synData
         case .splitHandshake: splitHandshake
+        case .tcpAuthOption: tcpAuthOption
         }
     }
 }
@@ -49,6 +52,8 @@ public struct TCPStep: Equatable, Sendable, BitwiseCopyable {
     public var reopened = false
     /// It only repeats what was said before: it renews nothing.
     public var isLate = false
+    /// Its receiver ignores it: it has changed nothing, and what it carries is of no account.
+    public var isIgnored = false
     /// The row says `deny-silent`: drop without an event.
     public var isSilent = false
 

@@ -104,6 +104,7 @@ extension AntiEvasion {
         rows.pawsZero = .allow
         rows.synData = .allow
         rows.splitHandshake = .allow
+        rows.tcpAuthOption = .allow
         return rows
     }()
 }

@@ -9,6 +9,7 @@ extension TCPTracker {
         var state = TCPState()
         state.opener = side
         state.handshake = TCPHandshake(s, from: side)
+        state.authentication.note(syn: s, isFirst: true)
         return state
     }
 
@@ -22,6 +23,7 @@ extension TCPTracker {
     static func syn(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant, _ posture: AntiEvasion
     ) -> TCPStep {
+        state.authentication.note(syn: s, isFirst: !state.handshake.isUnderWay)
         if state.phase.isOver { return reopen(&state, s, from: side, at: now) }
         guard state.handshake.isUnderWay else {
             if !state.handshake.repeatsSYN(s, from: side) { state.handshake = TCPHandshake(s, from: side) }
@@ -159,6 +161,7 @@ extension TCPTracker {
     static func complete(_ state: inout TCPState, at now: Instant, _ step: inout TCPStep) {
         step.reopened = !state.isHalfOpen
         state.establish(at: now)
+        state.authentication.complete()
     }
 }
 

@@ -24,6 +24,7 @@ extension Cause {
         case .pawsZero: self = .pawsZeroRow
         case .synData: self = .synDataRow
         case .splitHandshake: self = .splitHandshakeRow
+        case .tcpAuthOption: self = .tcpAuthOptionRow
         }
     }
 

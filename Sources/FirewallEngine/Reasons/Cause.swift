@@ -97,6 +97,13 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case outsideOpening
     case closedConnection
     case inconsistentEntry
+    /// What a control connection announced was refused, and it is read for this setting.
+    case ftpIncomingActive
+    case ftpOutgoingActive
+    case ftpIncomingPassive
+    case ftpOutgoingPassive
+    case evasiveRetransmitRow
+    case tcpAuthOptionRow
 
     // Timeouts: the connection was known, and forgotten.
     case synSentTimeout

@@ -115,6 +115,24 @@ extension CauseRow {
         CauseRow(.outsideOpening, "outside-opening", .nothing, "its numbers are none of the opening under way"),
         CauseRow(.closedConnection, "closed-connection", .nothing, "its connection is closed"),
         CauseRow(.inconsistentEntry, "inconsistent-entry", .nothing, "the connection's entry contradicts itself"),
+        CauseRow(
+            .ftpIncomingActive, "ftp-incoming-active", "stateful.ftp.incoming-active",
+            "the control connection is read, and the port it announces is none that may be announced"),
+        CauseRow(
+            .ftpOutgoingActive, "ftp-outgoing-active", "stateful.ftp.outgoing-active",
+            "the control connection is read, and the port it announces is none that may be announced"),
+        CauseRow(
+            .ftpIncomingPassive, "ftp-incoming-passive", "stateful.ftp.incoming-passive",
+            "the control connection is read, and the port it announces is none that may be announced"),
+        CauseRow(
+            .ftpOutgoingPassive, "ftp-outgoing-passive", "stateful.ftp.outgoing-passive",
+            "the control connection is read, and the port it announces is none that may be announced"),
+        CauseRow(
+            .evasiveRetransmitRow, "evasive-retransmit-row", "engine.anti-evasion.evasive-retransmit",
+            "it repeats bytes that were others when they were first seen"),
+        CauseRow(
+            .tcpAuthOptionRow, "tcp-auth-option-row", "engine.anti-evasion.tcp-auth-option",
+            "it has an MD5 or authentication option that its SYN had not, or lacks it"),
         CauseRow(.synSentTimeout, timeout: "syn-sent"),
         CauseRow(.synReceivedTimeout, timeout: "syn-received"),
         CauseRow(.establishedTimeout, timeout: "established"),

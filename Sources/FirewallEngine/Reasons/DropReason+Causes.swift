@@ -10,7 +10,7 @@ extension DropReason {
         case .invalidFlags:
             [
                 .zeroFlagsRow, .synFinRow, .synRstRow, .rstFinRow, .synDataRow, .urgentRow, .splitHandshakeRow,
-                .noAcknowledgement,
+                .noAcknowledgement, .tcpAuthOptionRow,
             ]
         case .invalidSequence:
             [
@@ -22,6 +22,9 @@ extension DropReason {
         case .internalStatesError: [.inconsistentEntry]
         case .ceFlags: [.congestionRow, .congestionSetting]
         case .packetOnClosedConnection: [.closedConnection]
+        case .invalidPortCommand:
+            [.ftpIncomingActive, .ftpOutgoingActive, .ftpIncomingPassive, .ftpOutgoingPassive]
+        case .droppedRetransmit: [.evasiveRetransmitRow]
         case .fragmented: [.fragmentsSetting, .fragmentsRow]
         case .invalidFragmentOffset: [.fragmentFlags, .fragmentLength]
         case .firstFragmentTooSmall: [.minimumFragmentSize]

@@ -130,8 +130,7 @@ extension ReasonRow {
                 + "port < 1024. A bad or foreign 227/229 opens nothing and passes, except that for 227 the "
                 + "control peer's own address with that port is expected. Lines over 4,096 bytes are "
                 + "skipped",
-            seen: "queue", advice: "FTP bounce attempt or broken client: capture the traffic",
-            isAvailable: false),
+            seen: "queue", advice: "FTP bounce attempt or broken client: capture the traffic"),
         ReasonRow(
             .synCookieError, 125, "syn-cookie-error", "SYN Cookie Error", .tracking,
             raisedWhen: "while cookies are on: an ACK that should carry a cookie and carries a wrong or expired "
@@ -202,11 +201,11 @@ extension ReasonRow {
             seen: "queue", advice: "may be ignored"),
         ReasonRow(
             .droppedRetransmit, 139, "dropped-retransmit", "Dropped Retransmit", .tracking,
-            raisedWhen: "retransmitted bytes differ from those first seen; note: prev-full, prev-part, next-full, "
-                + "next-part as in reference/deep-security.md 5.4",
+            raisedWhen: "retransmitted bytes differ from those first seen. Note: prev-full, prev-part where they differ"
+                + " from the segment that begins last before or with them, which holds all of them or not; "
+                + "next-full, next-part where from one that follows, all of which they cover or not",
             seen: "queue",
-            advice: "bypass the flow if a middlebox rewrites it",
-            isAvailable: false),
+            advice: "bypass the flow if a middlebox rewrites it"),
         ReasonRow(
             .outOfAllowedPolicyOpenPort, 141, "out-of-allowed-policy-open-port", "Out of Allowed Policy (Open Port)",
             .rules,

@@ -57,7 +57,10 @@ extension Engine {
     /// trait that the packet shows is told whether it passes or not.
     private mutating func writeNotices(_ p: inout Inspection, passes: Bool, _ bytes: RawSpan) {
         if passes, p.ruling.logOnlyRule >= 0 { log(&p, Finding(.logOnly, .none, rule: p.ruling.logOnlyRule), bytes) }
-        while let reason = p.notices.popFirst() { log(&p, Finding(reason, .none, note: .posture), bytes) }
+        while let reason = p.notices.popFirst() {
+            let note = reason == .droppedRetransmit ? p.retransmitNote : .posture
+            log(&p, Finding(reason, .none, note: note), bytes)
+        }
     }
 
     private mutating func log(_ p: inout Inspection, _ finding: Finding, _ bytes: RawSpan) {

@@ -9,8 +9,8 @@ import PacketWire
 /// Info, and passes where the agent fails open.
 extension Engine {
     /// Stages R to C, of a cut packet as far as can be.
-    mutating func judgeWhatIsThere(_ p: inout Inspection) -> Finding? {
-        lacksBytes(&p) ? judgeCut(&p) : judge(&p)
+    mutating func judgeWhatIsThere(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
+        lacksBytes(&p) ? judgeCut(&p, bytes) : judge(&p, bytes)
     }
 
     /// Whether headers, TCP options or the quoted packet were cut off. A capture is judged on what is there, and nothing is missing
@@ -20,14 +20,14 @@ extension Engine {
     }
 
     /// A refusal, always: sanity has not seen what is missing.
-    private mutating func judgeCut(_ p: inout Inspection) -> Finding {
+    private mutating func judgeCut(_ p: inout Inspection, _ bytes: RawSpan) -> Finding {
         let lack = Finding(.invalidPacketInfo, .copyRange)
         guard p.headers.isIP else { return lack }
         switch p.headers.transport {
         case .none: return refusalWithoutTransport(&p) ?? lack
-        case .icmp, .icmpv6: return refusalWithoutQuote(&p) ?? lack
-        case .tcp: return judgeWithoutOptions(&p, lack)
-        case .udp, .other: return judgeWithoutChange(&p) ?? lack
+        case .icmp, .icmpv6: return refusalWithoutQuote(&p, bytes) ?? lack
+        case .tcp: return judgeWithoutOptions(&p, lack, bytes)
+        case .udp, .other: return judgeWithoutChange(&p, bytes) ?? lack
         }
     }
 
@@ -40,22 +40,22 @@ extension Engine {
     }
 
     /// What quotes nothing that can be read may still be about a connection; a Deny rule asks for nothing but the error itself.
-    private mutating func refusalWithoutQuote(_ p: inout Inspection) -> Finding? {
-        let found = judgeWithoutChange(&p)
+    private mutating func refusalWithoutQuote(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
+        let found = judgeWithoutChange(&p, bytes)
         return found?.reason == .deny ? found : nil
     }
 
     /// The tracker cannot follow a segment without its options. What passes for want of them is noted, so that the rest of its
     /// connection passes with it.
-    private mutating func judgeWithoutOptions(_ p: inout Inspection, _ lack: Finding) -> Finding {
-        if let found = judgeWithoutChange(&p), found.reason.stage == .rules || found.reason == .outOfConnection {
-            return judge(&p) ?? lack
+    private mutating func judgeWithoutOptions(_ p: inout Inspection, _ lack: Finding, _ bytes: RawSpan) -> Finding {
+        if let found = judgeWithoutChange(&p, bytes), found.reason.stage == .rules || found.reason == .outOfConnection {
+            return judge(&p, bytes) ?? lack
         }
         guard hot.tcpEnabled, !p.leavesNoTrace, overrides(lack) != nil,
             let packet = ConnectionKey.make(p.headers)
         else { return lack }
         if let i = connection(packet.key, at: p.now) {
-            follow(&p, i, packet.sender, lack)
+            follow(&p, i, packet.sender, lack, bytes)
         } else if TCPTracker.isOpening(p.headers.tcp) {
             rememberRefusedOpening(&p, packet, lack)
         } else {
@@ -64,9 +64,9 @@ extension Engine {
         return lack
     }
 
-    private mutating func judgeWithoutChange(_ p: inout Inspection) -> Finding? {
+    private mutating func judgeWithoutChange(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         var again = p
         again.isRehearsal = true
-        return judge(&again)
+        return judge(&again, bytes)
     }
 }

@@ -13,8 +13,8 @@ extension Engine {
     /// So many causes one packet may have; more are taken for none that helps.
     private static var mostCauses: Int { 16 }
 
-    /// Finds all that must be turned for a refused packet to pass. The bytes of the packet are needed where
-    /// stage V refused it.
+    /// Finds all that must be turned for a refused packet to pass. The bytes of the packet are needed where what it carries can
+    /// refuse it: in stage V by its checksum, and on a known connection.
     mutating func explain(_ p: inout Inspection, _ finding: Finding, _ bytes: RawSpan = RawSpan()) {
         guard !p.isExplained, !p.isRehearsal else { return }
         p.isExplained = true
@@ -42,6 +42,6 @@ extension Engine {
             if let finding = SanityCheck.finding(&p, bytes, &hot) { return finding }
             if hot.examinesOrigin, let finding = findingOfOrigin(&p) { return finding }
         }
-        return p.headers.fragment.isFragment ? rehearseFragment(&p) : judgeWhatIsThere(&p)
+        return p.headers.fragment.isFragment ? rehearseFragment(&p, bytes) : judgeWhatIsThere(&p, bytes)
     }
 }

@@ -45,6 +45,7 @@ extension Engine {
         if !p.isSubject(to: .pawsZeroRow) { posture.pawsZero = .allow }
         if !p.isSubject(to: .synDataRow) { posture.synData = .allow }
         if !p.isSubject(to: .splitHandshakeRow) { posture.splitHandshake = .allow }
+        if !p.isSubject(to: .tcpAuthOptionRow) { posture.tcpAuthOption = .allow }
         return TCPTracker.step(
             &state, p.headers.tcp, from: side, at: p.now, posture, unseenBytes: p.unseenBytes, idle: idle)
     }

@@ -16,7 +16,7 @@ extension Engine {
         case .refused(let refusal, let silently, let record):
             let finding = Finding(refusal, posture: silently ? .denySilent : .deny)
             if let record, p.headers.fragment.offset == 0 {
-                explain(&p, finding)
+                explain(&p, finding, bytes)
                 fragments.keep(datagramRefusal(&p, finding), ofFirst: record)
             }
             return conclude(&p, finding, bytes)
@@ -25,11 +25,11 @@ extension Engine {
             return conclude(&p, finding(&p, verdict), bytes)
         case .first(let record):
             if records(&p) { self.record(.fragment(.first)) }
-            guard let finding = judgeFirst(&p) else {
+            guard let finding = judgeFirst(&p, bytes) else {
                 fragments.decide(record, .pass)
                 return conclude(&p, nil, bytes)
             }
-            explain(&p, finding)
+            explain(&p, finding, bytes)
             fragments.decide(record, verdict(&p, finding))
             return conclude(&p, finding, bytes)
         case .awaitsFirst(let record):
@@ -39,12 +39,12 @@ extension Engine {
     }
 
     /// The first fragment has the headers that decide; of a TCP segment, more bytes may follow than it shows.
-    private mutating func judgeFirst(_ p: inout Inspection) -> Finding? {
+    private mutating func judgeFirst(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         if p.headers.transportCutByFragmentation { return Finding(.unreadableProtocolHeader, .malformed) }
         p.unseenBytes = UInt32(UInt16.max) - min(UInt32(UInt16.max), p.headers.length)
         // Nobody has seen the whole of its checksum. No stack sends a RST in fragments.
         p.isDisbelieved = p.headers.tcp.flags.contains(.rst)
-        return judgeWhatIsThere(&p)
+        return judgeWhatIsThere(&p, bytes)
     }
 
     /// A fragment before its datagram's first one: settled at once by what addresses, protocol and interface alone
@@ -91,13 +91,13 @@ extension Engine {
     ///
     /// What a later fragment's datagram was refused for is needed for it, too. Of a datagram whose first fragment was not seen
     /// nothing is known that would refuse it.
-    mutating func rehearseFragment(_ p: inout Inspection) -> Finding? {
+    mutating func rehearseFragment(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         var settings = hot.fragments
         turn(&settings, &p)
         switch fragments.preview(
             p.headers, digest: p.fragmentDigest, direction: p.direction, at: p.now, settings)
         {
-        case .first: return judgeFirst(&p)
+        case .first: return judgeFirst(&p, bytes)
         case .decided(let verdict):
             guard case .dropped(let refusal) = verdict else { return nil }
             return inherit(&p, refusal)
@@ -105,7 +105,7 @@ extension Engine {
             if let record, let verdict = fragments.verdict(ofFirst: record) { return inherit(&p, verdict) }
             let cause = Cause(refusal)
             if p.isSubject(to: cause) { return Finding(refusal) }
-            return p.headers.fragment.offset == 0 ? judgeFirst(&p) : nil
+            return p.headers.fragment.offset == 0 ? judgeFirst(&p, bytes) : nil
         case .awaitsFirst: return settledByRules(&p)
         }
     }

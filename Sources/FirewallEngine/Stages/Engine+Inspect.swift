@@ -41,7 +41,7 @@ extension Engine {
         if hot.examinesOrigin, let finding = findingOfOrigin(&p) { return conclude(&p, finding, bytes) }
         if records(&p) { record(.sane) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
-        let finding = judgeWhatIsThere(&p)
+        let finding = judgeWhatIsThere(&p, bytes)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }
         return conclude(&p, finding, bytes)
     }

@@ -61,6 +61,7 @@ extension Engine {
     mutating func openingFinding(_ ruling: RuleDecision, _ c: Connection) -> Finding? {
         switch ruling.outcome {
         case .deny: return Finding(.deny, .denyRule, rule: ruling.rule)
+        case .implicitDeny where c.isAnnounced && hot.ftp.isOn: return nil
         case .implicitDeny: return Finding(.outOfAllowedPolicy, .noAllowRule)
         case .bypass, .forceAllow, .undetermined: return nil
         case .allow, .noMatch: break

@@ -21,12 +21,12 @@ enum Exchange: UInt8, BitwiseCopyable {
 }
 
 extension Engine {
-    /// Stages R, T, U and C, from the look-up that every packet takes.
-    mutating func judge(_ p: inout Inspection) -> Finding? {
+    /// Stages R, T, U and C, from the look-up that every packet takes. The bytes are for what reads the data of a segment.
+    mutating func judge(_ p: inout Inspection, _ bytes: RawSpan) -> Finding? {
         switch p.headers.transport {
         case .tcp where hot.tcpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
-            if let i = lookUp(&p, packet.key) { return judgeKnownTCP(&p, i, packet.sender) }
+            if let i = lookUp(&p, packet.key) { return judgeKnownTCP(&p, i, packet.sender, bytes) }
             return judgeUnknown(&p, .tcp, packet)
         case .udp where hot.udpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }

@@ -13,6 +13,7 @@ extension Engine {
             openingInterface: p.interface, openingMAC: p.headers.sourceMAC)
         c.generation = generation
         c.isOwnTraffic = p.isOwnTraffic
+        c.isAnnounced = p.isAnnounced
         return c
     }
 
@@ -24,6 +25,7 @@ extension Engine {
             cache(&p, i, opening.opener)
             table[i].count(bytes: p.headers.length, from: opening.opener)
             if records(&p) { record(.opened) }
+            if opening.isAnnounced { expectNoMore(&p) }
             return nil
         } catch {
             let finding = Finding(error)
@@ -48,6 +50,8 @@ extension Engine {
         table[i].openingInterface = p.interface
         table[i].openingMAC = p.headers.sourceMAC
         table[i].isOwnTraffic = p.isOwnTraffic
+        table[i].isAnnounced = p.isAnnounced
+        if p.isAnnounced { expectNoMore(&p) }
         return nil
     }
 

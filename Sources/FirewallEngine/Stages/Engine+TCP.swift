@@ -5,26 +5,28 @@ import FirewallPolicy
 import PacketWire
 
 extension Engine {
-    mutating func judgeKnownTCP(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+    mutating func judgeKnownTCP(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ bytes: RawSpan
+    ) -> Finding? {
         let isOpening = TCPTracker.isOpening(p.headers.tcp)
         rejudgeIfOutdated(i)
         if isOpening && table.standing(of: i).refusal.isRefused { return judgeAgain(&p, i, side) }
         switch standing(&p, i, side) {
         case .bypass: return nil
         case .refused(let finding):
-            follow(&p, i, side, finding)
+            follow(&p, i, side, finding, bytes)
             return finding
         case .goesOn: break
         }
         if p.isLoopback, table[i].key.isOfOneEndpoint { return judgeOfOneEndpoint(&p, i, side) }
-        if isOpening && needsAdmission(&p, i, side) { return judgeFurtherOpening(&p, i, side) }
-        return flagTraits(&p, i, side) ?? track(&p, i, side)
+        if isOpening && needsAdmission(&p, i, side) { return judgeFurtherOpening(&p, i, side, bytes) }
+        return flagTraits(&p, i, side, bytes) ?? track(&p, i, side, bytes)
     }
 
     /// A pure SYN for a refused entry is an opening of its own: it replaces the entry, unless the rules drop it.
     private mutating func judgeAgain(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         ask(&p)
-        if let finding = refusalByRules(&p), overrides(finding) == nil {
+        if let finding = refusalOfOpening(&p), overrides(finding) == nil {
             if !p.leavesNoTrace { table[i].lastSeen = p.now }
             return finding
         }
@@ -43,12 +45,14 @@ extension Engine {
 
     /// A pure SYN against the opener's direction, or on a connection that is over, is an opening of its own: the rules of its
     /// own direction and the limits are asked.
-    private mutating func judgeFurtherOpening(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+    private mutating func judgeFurtherOpening(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ bytes: RawSpan
+    ) -> Finding? {
         let isOver = table[i].tcp.phase.isOver
-        let refusal = refusalByRules(&p) ?? flagTraits(&p) ?? (isOver ? reopen(&p, i, side) : nil)
-        guard let finding = refusal else { return track(&p, i, side) }
+        let refusal = refusalOfOpening(&p, i) ?? flagTraits(&p) ?? (isOver ? reopen(&p, i, side) : nil)
+        guard let finding = refusal else { return track(&p, i, side, bytes) }
         guard isOver, !p.leavesNoTrace, overrides(finding) != nil else {
-            follow(&p, i, side, finding)
+            follow(&p, i, side, finding, bytes)
             return finding
         }
         explain(&p, finding)
@@ -74,15 +78,24 @@ extension Engine {
         return nil
     }
 
-    private mutating func flagTraits(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+    private mutating func flagTraits(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ bytes: RawSpan
+    ) -> Finding? {
         guard let finding = flagTraits(&p) else { return nil }
-        follow(&p, i, side, finding)
+        follow(&p, i, side, finding, bytes)
         return finding
     }
 
-    /// One step of the state machine, and what follows from it for the table and the limits.
-    private mutating func track(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
+    /// One step of the state machine, and what follows from it for the table and the limits. Where the data of a segment are
+    /// read, the step is tried on a copy before: it is made only of what passes.
+    private mutating func track(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ bytes: RawSpan
+    ) -> Finding? {
         if isMisdirected(&p, i, side), !p.headers.tcp.flags.contains(.syn), table[i].tcp.isClaimed { return nil }
+        if hot.readsPayload, let finding = objection(&p, i, side, bytes) {
+            follow(&p, i, side, finding, bytes)
+            return finding
+        }
         let before = records(&p) ? table[i].stage : .closed
         let step = p.leavesNoTrace ? rehearseStep(&p, i, side) : step(&p, i, side)
         guard let refusal = step.refusal else {
@@ -98,7 +111,7 @@ extension Engine {
         }
         let finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
         if !p.leavesNoTrace { table.recordChange(of: i) }
-        follow(&p, i, side, finding)
+        follow(&p, i, side, finding, bytes)
         return finding
     }
 
@@ -114,10 +127,10 @@ extension Engine {
     /// State follows what the packet really did: one that is refused and passes all the same (tap mode, a failure setting)
     /// moves the windows on. What would let it pass is asked first, of the windows that refused it.
     mutating func follow(
-        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ finding: Finding, _ bytes: RawSpan
     ) {
         guard !p.leavesNoTrace, overrides(finding) != nil else { return }
-        explain(&p, finding)
+        explain(&p, finding, bytes)
         TCPTracker.follow(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
         if table[i].tcp.phase.isOver { count(&p, i, side) } else { seen(&p, i, side) }
     }
@@ -143,7 +156,7 @@ extension Engine {
     }
 
     private mutating func open(_ p: inout Inspection, _ packet: KeyedPacket) -> Finding? {
-        if let finding = refusalByRules(&p) ?? flagTraits(&p) {
+        if let finding = refusalOfOpening(&p) ?? flagTraits(&p) {
             rememberRefusedOpening(&p, packet, finding)
             return finding
         }

@@ -90,7 +90,7 @@ struct PolicyDraft {
         document.schedules = schedules.map { $0.schedule }
         settleLists(&sink)
         for node in rules where sink.hasRoom { readRule(node, &sink) }
-        finishAntiEvasion(&sink)
+        finishAntiEvasion()
         checkSettings(&sink)
         checkOffloads(&sink)
         if document.mode == .tap { document.failure.engine = .open }

@@ -89,10 +89,13 @@ extension Setting {
             ]),
         .section(
             "ftp",
-            [.ftpControlPorts]
-                + ["incoming-active", "outgoing-active", "incoming-passive", "outgoing-passive"].map {
-                    .unavailable($0, "following FTP is", off: "false")
-                }),
+            [
+                Setting("control-ports", \.stateful.ftp.controlPorts, .controlPorts),
+                Setting("incoming-active", \.stateful.ftp.admitsIncomingActive, .flag),
+                Setting("outgoing-active", \.stateful.ftp.admitsOutgoingActive, .flag),
+                Setting("incoming-passive", \.stateful.ftp.admitsIncomingPassive, .flag),
+                Setting("outgoing-passive", \.stateful.ftp.admitsOutgoingPassive, .flag),
+            ]),
     ]
 
     private static let engine: [Setting] = [
@@ -226,18 +229,4 @@ extension ValueForm where Value == UInt32? {
 
 extension ValueForm where Value == UInt32 {
     fileprivate static let entries = number(1...16_777_216, of: "connections")
-}
-
-extension Setting {
-    /// Without following FTP the ports are of no use; the default list may stand.
-    fileprivate static let ftpControlPorts = Setting(
-        key: "control-ports", children: [],
-        read: { node, _, _, sink in
-            if case .sequence(let items) = node.content, items.isEmpty || items.map(\.text) == ["21"] { return }
-            guard node.text != "21" else { return }
-            sink.mismatch(node, expected: "[21]: following FTP is not available in this version")
-        }, print: { _ in nil },
-        schema: SchemaText.unavailable(
-            "[21]: following FTP is not available in this version",
-            SchemaText.values("[]", "[21]", #"["21"]"#, "21", #""21""#)))
 }

@@ -11,8 +11,6 @@ struct AntiEvasionDraft {
     /// By key.
     var rows: [String: PostureAction] = [:]
     var pawsWindow: Instant.Span?
-    /// Where the posture was set.
-    var posturePlace: SourcePlace?
     /// The last file that set it wrote a posture alone, not a mapping.
     var isWord = false
 
@@ -43,6 +41,7 @@ extension AntiEvasion {
         Row(key: "fin-out-of-connection", field: \.finOutOfConnection),
         Row(key: "outgoing-out-of-connection", field: \.outgoingOutOfConnection),
         Row(key: "evasive-retransmit", field: \.evasiveRetransmit), Row(key: "checksum", field: \.checksum),
+        Row(key: "tcp-auth-option", field: \.tcpAuthOption),
     ]
 }
 
@@ -86,10 +85,7 @@ extension Setting {
                     guard let action = ValueForm.posture.read(node, &sink) else { return }
                     draft.antiEvasion.rows[row.key] = action
                     draft.places[path] = node.place
-                    guard row.field == \.evasiveRetransmit, action != .allow else { return }
-                    sink.mismatch(node, expected: "allow: comparing retransmits is not available in this version")
-                }, print: { _ in nil },
-                schema: row.field == \.evasiveRetransmit ? SchemaText.values(#""allow""#) : ValueForm.posture.schema)
+                }, print: { _ in nil }, schema: ValueForm.posture.schema)
         }
         + [
             Setting(
@@ -150,18 +146,8 @@ extension PolicyDraft {
     fileprivate mutating func readPosture(_ node: YAMLNode, _ sink: inout DiagnosticSink) {
         guard let isStrict = ValueForm.strictness.read(node, &sink) else { return }
         antiEvasion.isStrict = isStrict
-        antiEvasion.posturePlace = node.place
     }
 
     /// The posture that the files add up to.
-    mutating func finishAntiEvasion(_ sink: inout DiagnosticSink) {
-        document.engine.antiEvasion = antiEvasion.value
-        guard document.engine.antiEvasion.evasiveRetransmit != .allow, let place = antiEvasion.posturePlace else {
-            return
-        }
-        document.engine.antiEvasion.evasiveRetransmit = .allow
-        sink.warning(
-            at: place, found: "strict, whose row evasive-retransmit is not available in this version",
-            expected: "evasive-retransmit: allow beside it", suggestion: "all other rows of strict are in force")
-    }
+    mutating func finishAntiEvasion() { document.engine.antiEvasion = antiEvasion.value }
 }
