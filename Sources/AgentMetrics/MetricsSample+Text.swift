@@ -11,6 +11,7 @@ extension MetricsSample {
         addAgent(&text)
         addPolicy(&text)
         addPackets(&text)
+        addFastPath(&text)
         addReasons(&text)
         addEvents(&text)
         addConnections(&text)
@@ -79,6 +80,24 @@ extension MetricsSample {
             text.sample(
                 ["hook": hook.word], queues.reduce(0) { $0 &+ $1.counters.hooks[Int(hook.rawValue)] })
         }
+    }
+
+    /// Beside the packets judged.
+    private func addFastPath(_ text: inout ExpositionText) {
+        text.family(
+            "portreeve_fast_path_active", .gauge, "1 while plain segments of connections may pass in the kernel.")
+        text.sample(fastPath.state == .active ? 1 : 0)
+        text.family("portreeve_fast_path_flows", .gauge, "Connections whose plain segments pass in the kernel.")
+        text.sample(fastPath.flows)
+        text.family(
+            "portreeve_fast_path_packets_total", .counter, "Packets that passed in the kernel, beside those judged.")
+        text.sample(fastPath.packets)
+        text.family("portreeve_fast_path_bytes_total", .counter, "Their bytes, from the IP header on.")
+        text.sample(fastPath.bytes)
+        text.family(
+            "portreeve_fast_path_full_total", .counter, "How often a connection was left in the queue for want of room."
+        )
+        text.sample(fastPath.full)
     }
 
     private func addReasons(_ text: inout ExpositionText) {

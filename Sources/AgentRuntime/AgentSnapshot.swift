@@ -33,6 +33,7 @@ struct AgentSnapshot {
     let complaints: [String]
     /// Nil where it is not known.
     let areRulesComplete: Bool?
+    let fastPath: FastPathStanding
 
     /// Entries of all workers' tables.
     struct TableEntries {
@@ -53,9 +54,9 @@ struct AgentSnapshot {
             for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
         }
         workers = agent.workers.map { worker in
-            let (counters, census) = worker.engine.withLock { ($0.counters, $0.census) }
+            let (counters, census, fastPath) = worker.engine.withLock { ($0.counters, $0.census, $0.fastPathCounts) }
             add(census)
-            return WorkerSnapshot(worker, counters)
+            return WorkerSnapshot(worker, counters, fastPath)
         }
         if let unclaimed = agent.unclaimed.withLock({ $0 }) { add(unclaimed.census) }
         self.stages = stages
@@ -64,6 +65,7 @@ struct AgentSnapshot {
             icmp: UInt64(agent.shared.total(of: .icmp)))
         let standing = agent.areRulesComplete.load(ordering: .relaxed)
         areRulesComplete = standing < 0 ? nil : standing > 0
+        fastPath = agent.fastPath.withLock { $0 }
         complaints = agent.complaints.withLock { $0 } + outputs.compactMap(\.complaint)
     }
 
@@ -99,6 +101,7 @@ struct WorkerSnapshot {
     /// How many packets may wait.
     let length: UInt32
     let counters: EngineCounters
+    let fastPath: FastPathCounts
     let turns: UInt64
     let heldEver: UInt64
     let latency: LatencyHistogram
@@ -107,10 +110,11 @@ struct WorkerSnapshot {
     /// Packets that the run before had received and not decided.
     let orphans: UInt32
 
-    init(_ worker: Worker, _ counters: EngineCounters) {
+    init(_ worker: Worker, _ counters: EngineCounters, _ fastPath: FastPathCounts) {
         number = worker.number
         length = worker.queue.length
         self.counters = counters
+        self.fastPath = fastPath
         turns = worker.turns.load(ordering: .relaxed)
         heldEver = worker.heldEver.load(ordering: .relaxed)
         latency = worker.latency.withLock { $0 }

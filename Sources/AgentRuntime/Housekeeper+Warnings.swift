@@ -21,7 +21,9 @@ extension Housekeeper {
     /// Looks for what keeps the agent from doing its work although it runs. Each complaint is logged, and reported as
     /// Invalid Adapter Configuration, when it begins; `status` shows it until it is over.
     func refreshWarnings(_ policy: Policy) {
-        let now = missingInterfaces(policy) + unfedQueues() + olderQueues(policy) + offloadWarnings + rules.complaints
+        let now =
+            missingInterfaces(policy) + unfedQueues() + olderQueues(policy) + offloadWarnings + fastPathWarnings
+            + rules.complaints
         let begun = now.filter { !warnings.contains($0) }
         warnings = now
         for warning in begun {

@@ -37,6 +37,7 @@ final class Housekeeper {
     /// As it was last told.
     var outputTroubles: [String: String] = [:]
     var offload = Offload()
+    var fastPath = FastPathUse()
     /// Complaints that `status` repeats until they are over.
     var warnings: [String] = []
     var remarks = Remarks()
@@ -131,6 +132,7 @@ final class Housekeeper {
         refreshSchedules(policy)
         refreshListeningPorts()
         refreshOffload()
+        refreshFastPath(policy)
         reportLosses()
         reportOutputs()
         refreshRules(policy)
@@ -161,6 +163,7 @@ final class Housekeeper {
             while case .running = worker.standing.withLock({ $0 }) { usleep(1000) }
         }
         agent.haveWorkersEnded.store(true, ordering: .relaxed)
+        endFastPath(.off)
         if isPlanned { handConnectionsOver() }
         log.stop()
         if let writer { Thread.join(writer) }

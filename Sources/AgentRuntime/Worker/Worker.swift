@@ -2,6 +2,7 @@
 
 import AgentMetrics
 import EventLog
+import FastPath
 import FirewallEngine
 import FirewallPolicy
 import Glibc
@@ -47,6 +48,8 @@ final class Worker: Sendable {
     let mayOffload = Atomic<Bool>(false)
     /// Where packets go whose destination was translated.
     let networks = Guarded(ConnectedNetworks())
+    /// Where flows are told to the kernel that pass there.
+    let fastPath = Guarded<FastPathMaps?>(nil)
     let manager: ServiceManager?
     private let inherited: Int32?
     let takeover = Guarded(Takeover.none)

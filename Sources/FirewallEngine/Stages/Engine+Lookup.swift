@@ -26,7 +26,9 @@ extension Engine {
         switch p.headers.transport {
         case .tcp where hot.tcpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
-            if let i = connection(packet.key, at: p.now) { return judgeKnownTCP(&p, i, packet.sender) }
+            if let i = connection(packet.key, at: p.now) {
+                return table.fastPath.isOn ? judgeBesideFastPath(&p, i, packet) : judgeKnownTCP(&p, i, packet.sender)
+            }
             return judgeUnknown(&p, .tcp, packet)
         case .udp where hot.udpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }

@@ -105,6 +105,10 @@ extension Setting {
         "sanity.ipv6.site-local": "Packets from or to the abolished site-local addresses (RFC 3879).",
         "sanity.ipv6.6to4-bogon": "6to4 addresses around an IPv4 address that is private or impossible.",
         "sanity.ipv6.small-fragments": "Fragments that are smaller than the smallest IPv6 packet and not the last.",
+        "fast-path": """
+        on: plain segments of established TCP connections pass in the kernel, held against the same windows, where portreeve \
+        iptables --apply has loaded the program. It sees neither checksums nor the outgoing interface.
+        """,
         "anti-evasion": """
         What happens to packets that are made to be understood differently here than at their destination. normal and \
         strict set all rows; a mapping starts from normal, or from its posture, and sets single rows.
