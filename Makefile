@@ -16,6 +16,8 @@ LINKER     := -Xswiftc -use-ld=lld
 RELEASE    := $(SWIFT) build -c release --static-swift-stdlib $(LINKER) $(ANYWHERE)
 BIN        := .build/release
 GENERATED  := .build/documents
+# The program of the fast path, for the kernel.
+PROGRAM    := .build/fastpath.o
 PYTHON     := /usr/bin/python3
 
 # What Swift's own programs need of a bare Debian.
@@ -35,7 +37,7 @@ FUZZ_SECONDS   ?= 60
 TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
 TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
-.PHONY: help deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
+.PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
         test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour fuzz \
         deb deb-reproducible install clean
 
@@ -52,9 +54,15 @@ deps-vm:    PACKAGES := $(VM_PACKAGES)
 deps-build deps-lab deps-deb deps-vm:
 	@Packaging/install-packages $(PACKAGES)
 
-build: deps-build
+build: deps-build fast-path
 	$(RELEASE) --product portreeved
 	$(RELEASE) --product portreeve
+
+# For the kernel, by a clang that knows it.
+fast-path: $(PROGRAM)
+$(PROGRAM): Sources/CFastPath/program/build $(wildcard Sources/CFastPath/program/*.[ch]) \
+            Sources/CFastPath/include/fastpath_layout.h
+	SWIFT=$(SWIFT) Sources/CFastPath/program/build $@
 
 # The package's tests go on beside the others, most of which is waiting, and are shown after them.
 test: deps deb
@@ -70,7 +78,7 @@ test-package:
 	@($(TEST_DEB); deb=$$?; $(TEST_VM) && exit $$deb) >.build/test-package.log 2>&1; status=$$?; \
 	cat .build/test-package.log; exit $$status
 
-test-swift: deps-build
+test-swift: deps-build fast-path
 	$(PYTHON) Tests/swift_tests.py $(SWIFT) test
 
 # The heap allocations of the packet path, against the numbers in the repository. In a release build: a debug build allocates.
@@ -103,7 +111,7 @@ prove-analysis: deps-build
 
 # Licence lines, format, and the tests again under the address sanitizer (with its search for leaks) and the thread sanitizer. There are
 # no XCTest tests, and the XCTest runner itself leaks.
-check: deps-build
+check: deps-build fast-path
 	! git grep -L 'SPDX-License-Identifier: GPL-3.0-or-later' -- . $(NO_SOURCES:%=':!%') | grep .
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp \
@@ -143,7 +151,7 @@ fuzz: deps-build
 	Tests/Fuzz/run.sh -t $(FUZZ_SECONDS)
 
 # The manual pages and completions, from what the programs say of themselves. PREBUILT=yes takes the programs as they are.
-docs: $(if $(PREBUILT),,build)
+docs: $(if $(PREBUILT),,build) $(PROGRAM)
 	$(PYTHON) Packaging/man/generate.py --bin $(BIN) --to $(GENERATED)/man
 	mkdir -p $(GENERATED)/completions
 	$(BIN)/portreeve schema >$(GENERATED)/policy.schema.json
@@ -172,6 +180,7 @@ deb-reproducible: deb
 install: docs
 	install -D -m 755 $(BIN)/portreeved $(DESTDIR)$(PREFIX)/sbin/portreeved
 	install -D -m 755 $(BIN)/portreeve $(DESTDIR)$(PREFIX)/bin/portreeve
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/portreeve $(PROGRAM)
 	install -d -m 755 $(DESTDIR)/etc/portreeve/policy.d $(DESTDIR)/etc/portreeve/examples/lists \
 	    $(DESTDIR)/etc/portreeve/examples/plans
 	test -e $(DESTDIR)/etc/portreeve/policy.yaml || \

@@ -48,11 +48,11 @@ let targets: [Target] =
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     ]
     + core("PacketWire")
-    + core("ConnectionTracking", ["Locking", "PacketWire"])
+    + core("ConnectionTracking", ["CFastPath", "Locking", "PacketWire"])
     + core("FirewallPolicy", ["ConnectionTracking", "PacketWire"])
     + core(
         "FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
-        testing: ["PolicyAnalysis", "PolicyFile", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+        testing: ["FastPath", "PolicyAnalysis", "PolicyFile", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
         "EventLog", ["Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
@@ -67,6 +67,11 @@ let targets: [Target] =
         "PolicyAnalysis",
         ["AgentControl", "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["AgentControl", "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+    + [
+        // Its tests are those of the engine's flows, which it decides beside the engine.
+        .target(
+            name: "FastPath", dependencies: ["CFastPath", "ConnectionTracking", "PacketWire"], swiftSettings: house)
+    ]
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
     + core(
         "PacketFilterRules", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
@@ -91,11 +96,14 @@ let targets: [Target] =
         testing: ["AgentControl", "PolicyFile", "PacketWire"])
     + [
         .target(name: "CPathShim"),
+        // The program itself is built for the kernel, by the Makefile.
+        .target(name: "CFastPath", exclude: ["program"]),
         .target(name: "CServiceShim"),
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "FrameGuard",
+                logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "FastPath",
+                "FrameGuard",
                 "KernelRules",
                 "Locking", "NetfilterQueue", "PacketFilterRules", "PolicyFile",
                 "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
@@ -116,7 +124,8 @@ let targets: [Target] =
             name: "portreeve",
             dependencies: [
                 argumentParser, "CServiceShim", "CSpawnShim", "AdministrativeSessions", "AgentControl", "CaptureReplay",
-                "EventReader", "KernelRules", "PacketFilterRules", "PathProbe", "PolicyAnalysis", "PolicyFile", "FirewallEngine",
+                "EventReader", "FastPath", "KernelRules", "PacketFilterRules", "PathProbe", "PolicyAnalysis",
+                "PolicyFile", "FirewallEngine",
                 "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(

@@ -21,6 +21,7 @@ extension ConnectionReport {
         ]
         if let refusal { members.append(.init("refusal", .text(refusal.row.slug))) }
         if let rule { members += rule.members }
+        if let fastPath { members.append(.init("fast_path", .text(fastPath))) }
         return .object(members)
     }
 
@@ -42,6 +43,7 @@ extension ConnectionReport {
             try reader.word(name, DropReason.init(slug:))
         }
         rule = try DecidingRule(reader)
+        fastPath = try reader.optional("fast_path", reader.text)
     }
 }
 

@@ -31,6 +31,8 @@ package struct ConnectionReport: Hashable, Sendable {
     package var rule: DecidingRule?
     /// Number of the worker's queue; nil while no worker has seen a packet of it since the restart.
     package var queue: UInt16?
+    /// "yes" where its plain segments pass in the kernel, otherwise why not; nil where there is no fast path.
+    package var fastPath: String?
 
     package init(
         protocolNumber: UInt8, source: IPAddress, destination: IPAddress, direction: Direction, state: String

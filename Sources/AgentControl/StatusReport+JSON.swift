@@ -12,7 +12,7 @@ extension StatusReport {
             "failure": ["engine": .text(failure.engine.word), "sanity": .text(failure.sanity.word)],
             "policy": policy.json, "queues": .list(queues.map(\.json)), "reasons": .list(reasons.map(\.json)),
             "outputs": .list(outputs.map(\.json)),
-            "connections": connections.json, "hooks": .list(hooks.map(\.json)),
+            "connections": connections.json, "fast_path": fastPath.json, "hooks": .list(hooks.map(\.json)),
             "fragments_visible": fragmentsVisible.map { .bool($0) } ?? .null, "warnings": .texts(warnings),
         ]
     }
@@ -29,9 +29,29 @@ extension StatusReport {
         reasons = try reader.list("reasons", ReasonCount.init)
         outputs = try reader.list("outputs", OutputStatus.init)
         connections = try ConnectionCounts(reader.object("connections"))
+        fastPath = try FastPathStatus(reader.object("fast_path"))
         hooks = try reader.list("hooks", HookCount.init)
         fragmentsVisible = try reader.optional("fragments_visible", reader.bool)
         warnings = try reader.texts("warnings")
+    }
+}
+
+extension FastPathStatus {
+    fileprivate var json: JSONValue {
+        [
+            "state": .text(state.rawValue), "why": .optional(why), "flows": .count(flows), "admitted": .count(admitted),
+            "full": .count(full), "packets": .count(packets), "bytes": .count(bytes),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        state = try reader.word("state", State.init(rawValue:))
+        why = try reader.optional("why", reader.text)
+        flows = try reader.integer("flows")
+        admitted = try reader.integer("admitted")
+        full = try reader.integer("full")
+        packets = try reader.integer("packets")
+        bytes = try reader.integer("bytes")
     }
 }
 

@@ -17,6 +17,7 @@ package struct StatusReport: Hashable, Sendable {
     /// Where events go; the event file is the first.
     package var outputs: [OutputStatus] = []
     package var connections = ConnectionCounts()
+    package var fastPath = FastPathStatus()
     /// Only hooks that delivered packets.
     package var hooks: [HookCount] = []
     /// Whether incoming packets arrive before reassembly, so that stage F can work; nil while nothing says so yet.
@@ -25,6 +26,27 @@ package struct StatusReport: Hashable, Sendable {
     package var warnings: [String] = []
 
     package init(agent: AgentIdentity) { self.agent = agent }
+}
+
+/// What passes in the kernel, held against the same windows.
+package struct FastPathStatus: Hashable, Sendable {
+    package enum State: String, CaseIterable, Sendable {
+        case off, active, unavailable
+    }
+
+    package var state = State.off
+    /// Why it is unavailable.
+    package var why: String?
+    /// Flows on it now.
+    package var flows: UInt64 = 0
+    /// Flows that came to it ever, and how often one was left in the queue for want of room.
+    package var admitted: UInt64 = 0
+    package var full: UInt64 = 0
+    /// What has passed there, beside what the queues passed.
+    package var packets: UInt64 = 0
+    package var bytes: UInt64 = 0
+
+    package init() {}
 }
 
 /// The policy in force.

@@ -11,6 +11,7 @@ extension MetricsSample {
         addAgent(&text)
         addPolicy(&text)
         addPackets(&text)
+        addFastPath(&text)
         addReasons(&text)
         addEvents(&text)
         addConnections(&text)
@@ -74,7 +75,7 @@ extension MetricsSample {
             &text, "portreeve_held_fragments_total", .counter,
             "Fragments that had to wait for their datagram's first one."
         ) { $0.heldEver }
-        perQueue(
+        perWorker(
             &text, "portreeve_bytes_not_compared_total", .counter,
             "Bytes of TCP that no retransmission of them can be compared with, where the policy compares them."
         ) { $0.counters.bytesNotCompared }
@@ -83,6 +84,24 @@ extension MetricsSample {
             text.sample(
                 ["hook": hook.word], workers.reduce(0) { $0 &+ $1.counters.hooks[Int(hook.rawValue)] })
         }
+    }
+
+    /// Beside the packets judged.
+    private func addFastPath(_ text: inout ExpositionText) {
+        text.family(
+            "portreeve_fast_path_active", .gauge, "1 while plain segments of connections may pass in the kernel.")
+        text.sample(fastPath.state == .active ? 1 : 0)
+        text.family("portreeve_fast_path_flows", .gauge, "Connections whose plain segments pass in the kernel.")
+        text.sample(fastPath.flows)
+        text.family(
+            "portreeve_fast_path_packets_total", .counter, "Packets that passed in the kernel, beside those judged.")
+        text.sample(fastPath.packets)
+        text.family("portreeve_fast_path_bytes_total", .counter, "Their bytes, from the IP header on.")
+        text.sample(fastPath.bytes)
+        text.family(
+            "portreeve_fast_path_full_total", .counter, "How often a connection was left in the queue for want of room."
+        )
+        text.sample(fastPath.full)
     }
 
     private func addReasons(_ text: inout ExpositionText) {

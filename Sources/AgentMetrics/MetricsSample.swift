@@ -29,6 +29,7 @@ package struct MetricsSample: Sendable {
     /// Every reason that this version can raise, met or not.
     package var reasons: [ReasonCount] = []
     package var connections: [StageCount] = []
+    package var fastPath = FastPathStatus()
     package var tables: [TableFill] = []
     /// The event file is the first.
     package var outputs: [OutputSample] = []

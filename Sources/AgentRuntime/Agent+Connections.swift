@@ -21,17 +21,23 @@ extension Agent {
         var next: ConnectionIndex?
         var queue: UInt16?
         var epochs = PolicyEpochs()
+        var obstacles: [FastPathObstacle?] = []
         if place < workers.count {
             queue = workers[place].number
-            (next, epochs) = workers[place].engine.withLock {
-                ($0.connections(from: index, atMost: count, into: &found), $0.epochs)
+            (next, epochs) = workers[place].engine.withLock { engine in
+                let next = engine.connections(from: index, atMost: count, into: &found)
+                obstacles = found.map { engine.fastPathObstacle(of: $0) }
+                return (next, engine.epochs)
             }
         } else if place == workers.count, let unclaimed = unclaimed.withLock({ $0 }) {
             next = unclaimed.connections(from: index, atMost: count, into: &found)
         }
         let deciding = DecidingRules(epochs, policies.rules, inForce: policies.current.epoch)
-        let rows = found.map { connection in
+        let rows = found.enumerated().map { place, connection in
             var row = ConnectionReport(connection, queue: queue)
+            if place < obstacles.count {
+                row.fastPath = obstacles[place].map { $0 == .none ? "yes" : "no: \($0.text)" }
+            }
             deciding.name(in: &row, for: connection)
             return row
         }.filter { query.filter.admits($0) }

@@ -36,6 +36,7 @@ package final class Agent: Sendable {
     let haveWorkersEnded = Atomic<Bool>(false)
     /// Connections that the kernel will give to one worker or another; nil while there are none.
     let unclaimed = Guarded<UnclaimedConnections?>(nil)
+    let fastPath = Guarded(FastPathStanding.off)
     /// What the housekeeper complains of, until it is over.
     let complaints = Guarded<[String]>([])
     /// Whether the rules in place feed the queues with all that the policy is about: 1, 0, or -1 where it is not known.

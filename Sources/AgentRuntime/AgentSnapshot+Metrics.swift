@@ -33,6 +33,7 @@ extension MetricsSample {
             StageCount(
                 proto: $0.protocolName, state: $0.name.lowercased(), connections: snapshot.connections(in: $0))
         }
+        fastPath = FastPathStatus(snapshot)
         let limits = document.engine.limits
         tables = [
             TableFill(proto: "tcp", entries: snapshot.entries.tcp, limit: UInt64(limits.tcp)),

@@ -22,6 +22,7 @@ extension StatusReport {
         reasons = snapshot.reasons.filter { $0.dropped > 0 || $0.wouldDrop > 0 }
         outputs = snapshot.outputs.map(OutputStatus.init)
         connections = ConnectionCounts(snapshot)
+        fastPath = FastPathStatus(snapshot)
         hooks = HookCount.all(of: snapshot.workers)
         if snapshot.workers.contains(where: { $0.counters.fragments > 0 }) {
             fragmentsVisible = true
@@ -31,6 +32,24 @@ extension StatusReport {
             fragmentsVisible = false
         }
         warnings = snapshot.complaints
+    }
+}
+
+extension FastPathStatus {
+    init(_ snapshot: AgentSnapshot) {
+        self.init()
+        switch snapshot.fastPath {
+        case .off: state = .off
+        case .active: state = .active
+        case .unavailable(let reason): (state, why) = (.unavailable, reason)
+        }
+        for worker in snapshot.workers {
+            flows &+= worker.fastPath.flows
+            admitted &+= worker.fastPath.admitted
+            full &+= worker.fastPath.full
+            packets &+= worker.fastPath.packets
+            bytes &+= worker.fastPath.bytes
+        }
     }
 }
 

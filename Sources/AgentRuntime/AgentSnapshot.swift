@@ -33,6 +33,7 @@ struct AgentSnapshot {
     let complaints: [String]
     /// Nil where it is not known.
     let areRulesComplete: Bool?
+    let fastPath: FastPathStanding
 
     /// Entries of all workers' tables.
     struct TableEntries {
@@ -53,11 +54,11 @@ struct AgentSnapshot {
             for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
         }
         workers = agent.workers.map { worker in
-            let (counters, census, tallies) = worker.engine.withLock {
-                ($0.counters, $0.census, worker.queues.map(QueueTally.init))
+            let (counters, census, fastPath, tallies) = worker.engine.withLock {
+                ($0.counters, $0.census, $0.fastPathCounts, worker.queues.map(QueueTally.init))
             }
             add(census)
-            return WorkerSnapshot(worker, counters, tallies)
+            return WorkerSnapshot(worker, counters, fastPath, tallies)
         }
         if let unclaimed = agent.unclaimed.withLock({ $0 }) { add(unclaimed.census) }
         self.stages = stages
@@ -66,6 +67,7 @@ struct AgentSnapshot {
             icmp: UInt64(agent.shared.total(of: .icmp)))
         let standing = agent.areRulesComplete.load(ordering: .relaxed)
         areRulesComplete = standing < 0 ? nil : standing > 0
+        fastPath = agent.fastPath.withLock { $0 }
         complaints = agent.complaints.withLock { $0 } + outputs.compactMap(\.complaint)
     }
 
@@ -133,13 +135,15 @@ struct QueueSnapshot {
 struct WorkerSnapshot {
     let queues: [QueueSnapshot]
     let counters: EngineCounters
+    let fastPath: FastPathCounts
     let turns: UInt64
     let heldEver: UInt64
     let latency: LatencyHistogram
 
-    init(_ worker: Worker, _ counters: EngineCounters, _ tallies: [QueueTally]) {
+    init(_ worker: Worker, _ counters: EngineCounters, _ fastPath: FastPathCounts, _ tallies: [QueueTally]) {
         queues = zip(worker.queues, tallies).map(QueueSnapshot.init)
         self.counters = counters
+        self.fastPath = fastPath
         turns = worker.turns.load(ordering: .relaxed)
         heldEver = worker.heldEver.load(ordering: .relaxed)
         latency = worker.latency.withLock { $0 }

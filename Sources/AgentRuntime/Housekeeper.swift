@@ -37,6 +37,7 @@ final class Housekeeper {
     /// As it was last told.
     var outputTroubles: [String: String] = [:]
     var offload = Offload()
+    var fastPath = FastPathUse()
     /// Complaints that `status` repeats until they are over.
     var warnings: [String] = []
     var remarks = Remarks()
@@ -139,6 +140,7 @@ final class Housekeeper {
         refreshListeningPorts()
         refreshRoutes(policy)
         refreshOffload()
+        refreshFastPath(policy)
         reportLosses()
         reportLostFrames()
         reportOutputs()
@@ -171,6 +173,7 @@ final class Housekeeper {
             while case .running = worker.standing.withLock({ $0 }) { usleep(1000) }
         }
         agent.haveWorkersEnded.store(true, ordering: .relaxed)
+        endFastPath(.off)
         if isPlanned { handConnectionsOver() }
         if let frameGuard { Thread.join(frameGuard) }
         log.stop()

@@ -6,7 +6,7 @@ public import PacketWire
 ///
 /// One flat value, changed in place in its table. Which of `tcp`, `udp` and `icmp` means something follows from the key's
 /// protocol number; a union would save their sum, which the two small ones do not amount to. The fields stand in an order
-/// that keeps together what a packet of a known connection uses, and leaves no gaps: 280 bytes (a test watches it).
+/// that keeps together what a packet of a known connection uses: 288 bytes (a test watches it).
 public struct Connection: Sendable, BitwiseCopyable {
     public let key: ConnectionKey
     /// The side that sent the opening packet.
@@ -34,6 +34,10 @@ public struct Connection: Sendable, BitwiseCopyable {
     private var macHigh: UInt32
     public var trafficOfLow = Traffic()
     public var trafficOfHigh = Traffic()
+    /// Where the program in the kernel keeps its windows, among its worker's places; -1 where it does not.
+    public internal(set) var fastPlace: Int32 = -1
+    /// What keeps it from there, in the numbering of the engine, as the last packet has shown it; 1 is that none has yet.
+    public var fastPathObstacle: UInt8 = 1
 
     /// A connection whose opening packet, sent by `opener`, was seen now.
     public init(
@@ -89,6 +93,11 @@ public struct Connection: Sendable, BitwiseCopyable {
         if side == .low { trafficOfLow.add(bytes) } else { trafficOfHigh.add(bytes) }
     }
 
+    /// Counts packets of this side that passed in the kernel.
+    mutating func count(packets: UInt64, bytes: UInt64, from side: Side) {
+        if side == .low { trafficOfLow.add(packets, bytes) } else { trafficOfHigh.add(packets, bytes) }
+    }
+
     /// The direction in which packets of this side go.
     public func direction(of side: Side) -> Direction {
         side == opener ? openingDirection : openingDirection.opposite
@@ -139,5 +148,10 @@ public struct Traffic: Hashable, Sendable, BitwiseCopyable {
     fileprivate mutating func add(_ more: UInt32) {
         packets &+= 1
         bytes &+= UInt64(more)
+    }
+
+    fileprivate mutating func add(_ morePackets: UInt64, _ moreBytes: UInt64) {
+        packets &+= morePackets
+        bytes &+= moreBytes
     }
 }

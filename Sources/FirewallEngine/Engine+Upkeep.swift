@@ -19,6 +19,7 @@ extension Engine {
 
     /// Bounded upkeep between batches: connections and datagrams whose time is over.
     public mutating func tidy(at now: Instant) {
+        renewFastPathLease(at: now)
         table.expire(at: now, atMost: Self.mostExpired)
         table.compact(atMost: Self.mostMoved)
         fragments.expire(at: now)

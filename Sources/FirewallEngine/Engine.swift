@@ -20,7 +20,7 @@ public struct Engine: ~Copyable {
     var policy: Policy
     /// The settings that the packet path reads, copied out of the policy at reload.
     var hot: HotSettings
-    var generation: UInt32 = 1
+    var generation: UInt32 = 1 { didSet { setFastPathEpoch() } }
     /// Of which policy a generation was.
     public internal(set) var epochs = PolicyEpochs()
     var table: ConnectionTable

@@ -33,6 +33,8 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let examinesICMP: PerDirection<Bool>
     let examinesSourceMAC: PerDirection<Bool>
     let examinesDestinationMAC: PerDirection<Bool>
+    /// Rules look at what the program in the kernel does not see of a packet.
+    let hidesFromProgram: PerDirection<Bool>
     /// Reasons whose events a setting of the policy silences (rules silence their own).
     let silenced: ReasonSet
     /// The bit of the packet mark that the agent's own sockets set; 0 where there is none.
@@ -65,6 +67,10 @@ struct HotSettings: Sendable, BitwiseCopyable {
         examinesICMP = PerDirection { policy.examinesICMP($0) }
         examinesSourceMAC = PerDirection { policy.examinesSourceMAC($0) }
         examinesDestinationMAC = PerDirection { policy.examinesDestinationMAC($0) }
+        hidesFromProgram = PerDirection {
+            policy.examinesSourceMAC($0) || policy.examinesDestinationMAC($0)
+                || ($0 == .outgoing && policy.examinesInterface($0))
+        }
         silenced = HotSettings.silencedReasons(d)
         ownTrafficMark = MarkLayout(mask: d.queue.markMask).ownTraffic
         policyEpoch = policy.epoch

@@ -23,6 +23,9 @@ extension Policy {
     /// Whether a rule of this direction looks at the destination MAC address.
     public func examinesDestinationMAC(_ direction: Direction) -> Bool { self[direction].examinesDestinationMAC }
 
+    /// Whether a rule of this direction looks at the interface.
+    public func examinesInterface(_ direction: Direction) -> Bool { self[direction].examinesInterface }
+
     /// Whether a rule of this direction looks at ICMP type or code.
     public func examinesICMP(_ direction: Direction) -> Bool { self[direction].examinesICMP }
 

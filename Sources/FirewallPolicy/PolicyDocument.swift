@@ -154,7 +154,16 @@ public struct EngineSettings: Hashable, Sendable {
     public var limits = TableLimits()
     public var sanity = SanitySettings()
     public var antiEvasion = AntiEvasion.normal
+    public var fastPath = FastPathMode.off
     public init() {}
+}
+
+/// `engine.fast-path` of the policy file: whether plain segments of established connections pass in the kernel.
+public enum FastPathMode: Hashable, Sendable {
+    case off, on
+
+    /// Where the program and its maps have their names: the top of a file system of the type bpf.
+    public static let directory = "/run/portreeve-fast-path"
 }
 
 /// `engine.sanity` of the policy file: stage V and the fragment minima.

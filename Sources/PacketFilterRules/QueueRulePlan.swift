@@ -45,6 +45,9 @@ package struct QueueRulePlan: Hashable, Sendable {
     package var incomingOffloadInterfaces: [String]
     package var outgoingOffloadInterfaces: [String]
 
+    /// Where the program of the fast path has its names; nil: there is none.
+    package var fastPathDirectory: String?
+
     /// The plan for a policy. Tap implies `failure.engine: open`.
     package init(_ policy: PolicyDocument, incoming: IncomingHook, outgoing: OutgoingHook? = nil) {
         self.incoming = incoming
@@ -57,6 +60,7 @@ package struct QueueRulePlan: Hashable, Sendable {
         outgoingOffloadMark = policy.offloadedDirections.contains(.outgoing) ? marks.outgoingOffload : 0
         incomingOffloadInterfaces = policy.offloadInterfaces(.incoming)
         outgoingOffloadInterfaces = policy.offloadInterfaces(.outgoing)
+        fastPathDirectory = policy.engine.fastPath == .on ? FastPathMode.directory : nil
         inside = policy.interfaces.inside
         ignored = policy.interfaces.ignore
         ignoresLoopback = policy.interfaces.ignores("lo")
@@ -102,8 +106,8 @@ extension QueueRulePlan {
     /// The chains and jumps for one family.
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
-        let incoming = interfaces("-i") + acceptingIncoming + arrivals(family)
-        let outgoing = departures + refusals + acceptingOutgoing + acquaintances(family) + [ownTarget]
+        let incoming = interfaces("-i") + acceptingIncoming + fastPath(family) + arrivals(family)
+        let outgoing = departures + refusals + acceptingOutgoing + fastPath(family) + acquaintances(family) + [ownTarget]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,

@@ -33,6 +33,9 @@ private struct OwnLine: Hashable {
         return words.contains(where: ofMarks.contains) || feedsQueue
     }
 
+    /// Whether it is about what a program in the kernel lets pass.
+    var isFastPath: Bool { words.contains(OwnRules.programOption) }
+
     /// Whether it is about the kernel's own refusals (`QueueRulePlan.refusal`).
     var isOfRefusals: Bool { words.contains("RELATED") && words.contains("RETURN") }
 
@@ -54,8 +57,12 @@ private struct OwnComparison {
 extension RulesInspection {
     /// Rules that let packets past the queue otherwise than the policy says.
     var leftoverRules: [Finding] {
-        let lines = comparisons.flatMap(\.leftover)
+        let leftover = comparisons.flatMap(\.leftover)
+        let lines = leftover.filter { !$0.isFastPath }
         return [
+            Self.finding(
+                .misfit, "rules in place ask the program of a fast path that the policy does not have",
+                leftover.filter(\.isFastPath)),
             Self.finding(
                 .refusal,
                 "rules in place have the kernel accept flows otherwise than the policy's \"offload: true\" says",
@@ -69,8 +76,13 @@ extension RulesInspection {
     /// Rules of the policy that are not in place: the agent judges, or passes, what the kernel could have passed.
     var absentRules: [Finding] {
         let absent = comparisons.flatMap(\.absent)
-        let (refusals, lines) = (absent.filter(\.isOfRefusals), absent.filter { !$0.isOfRefusals })
+        let refusals = absent.filter(\.isOfRefusals)
+        let lines = absent.filter { !$0.isOfRefusals && !$0.isFastPath }
         return [
+            Self.finding(
+                .misfit,
+                "rules are missing by which established connections pass in the kernel (engine.fast-path): all packets come to "
+                    + "the agent", absent.filter(\.isFastPath)),
             Self.finding(
                 .misfit,
                 "rules are missing by which the kernel's own refusals (REJECT, TTL exceeded) pass before the queue: where "

@@ -58,24 +58,33 @@ struct ConnectionsCommand: DescribedCommand {
     func run() throws {
         var query = ConnectionQuery()
         query.filter = try filter()
-        var table = TextTable([
-            .text("PROTO"), .text("SOURCE"), .text("DESTINATION"), .text("DIRECTION"), .text("STATE"), .number("AGE"),
-            .number("IDLE"), .number("PACKETS"), .text("INTERFACE"), .text("RULE", cutTo: 8),
-        ])
+        var rows: [ConnectionReport] = []
         var shown = 0
         var isComplete = false
         while shown < limit && !isComplete {
             query.limit = min(ControlProtocol.rowLimit, limit - shown)
             guard case .connections(let page) = try control.ask(.connections(query)) else { throw control.unexpected() }
             for row in page.rows.prefix(limit - shown) {
-                if json { print(row.json.printed) } else { table.add(row.cells) }
+                if json { print(row.json.printed) } else { rows.append(row) }
                 shown += 1
             }
             query.after = page.next ?? 0
             isComplete = page.next == nil
         }
-        if !json { for line in table.lines(width: terminalWidth) { print(line) } }
+        if !json { for line in Self.table(of: rows).lines(width: terminalWidth) { print(line) } }
         if !isComplete { complain("stopped at \(limit) connections; --limit shows more") }
+    }
+
+    /// Whether a flow passes in the kernel is shown where any may.
+    private static func table(of rows: [ConnectionReport]) -> TextTable {
+        let hasFastPath = rows.contains { $0.fastPath != nil }
+        var table = TextTable(
+            [
+                .text("PROTO"), .text("SOURCE"), .text("DESTINATION"), .text("DIRECTION"), .text("STATE"),
+                .number("AGE"), .number("IDLE"), .number("PACKETS"), .text("INTERFACE"), .text("RULE", cutTo: 8),
+            ] + (hasFastPath ? [.text("FAST PATH")] : []))
+        for row in rows { table.add(row.cells + (hasFastPath ? [row.fastPath ?? ""] : [])) }
+        return table
     }
 
     func filter() throws -> ConnectionFilter {

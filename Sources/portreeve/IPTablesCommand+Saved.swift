@@ -36,7 +36,7 @@ extension IPTablesCommand {
         let saved = SavedRules(directory: saved).rules
         guard !saved.isEmpty else { return print("no rules are saved") }
         let rules = try NamespaceRules.read()
-        let target = rules.marked(saved)
+        let target = FastPathPrograms(path: program).prepareOrLeaveOut(for: rules.marked(saved))
         try RuleChange(target: target).make(from: rules)
         directory.clear()
         print("restored: \(target.title)")

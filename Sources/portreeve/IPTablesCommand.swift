@@ -77,6 +77,10 @@ struct IPTablesCommand: DescribedCommand {
     @Option(help: ArgumentHelp("Where --save keeps the rules.", valueName: "directory"), completion: .directory)
     var saved = SavedRules.defaultPath
 
+    @Option(
+        help: ArgumentHelp("The program of engine.fast-path, for the kernel.", valueName: "file"), completion: .file())
+    var program = FastPathPrograms.defaultPath
+
     enum Family: String, ExpressibleByArgument, CaseIterable {
         case ipv4, ipv6
     }
@@ -146,6 +150,9 @@ extension IPTablesCommand {
     }
 
     func explain(_ plan: QueueRulePlan) {
+        if action == .print, let directory = plan.fastPathDirectory {
+            complain("note: the rules name the program of the fast path, which --apply pins in \(directory) before")
+        }
         guard !plan.leftToAgent.isEmpty else { return }
         let names = plan.leftToAgent.map(\.harmless).joined(separator: ", ")
         complain("iptables cannot express these of interfaces.ignore, the agent passes their packets: \(names)")

@@ -129,6 +129,7 @@ struct RuleApplication {
             }
         }
         do {
+            try FastPathPrograms(path: command.program).prepare(for: target)
             try RuleChange(target: target).make(from: rules)
         } catch {
             directory.clear()

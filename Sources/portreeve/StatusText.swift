@@ -19,7 +19,7 @@ struct StatusText {
     }
 
     var lines: [String] {
-        let facts = standing + head + policy + [hooks, connections, losses] + outputs
+        let facts = standing + head + policy + [hooks, connections] + fastPath + [losses] + outputs
         return facts.flatMap { $0.wrapped(to: width, indent: StatusText.margin) } + [""] + queues + [""] + reasons
             + warnings
     }
@@ -117,6 +117,22 @@ struct StatusText {
                 + "\(counts.refused.grouped), datagrams \(counts.fragmentedDatagrams.grouped); at most tcp "
                 + "\(counts.tcpLimit.grouped), udp \(counts.udpLimit.grouped), icmp \(counts.icmpLimit.grouped), "
                 + "datagrams \(counts.fragmentedDatagramsLimit.grouped)")
+    }
+
+    private var fastPath: [String] {
+        let path = report.fastPath
+        switch path.state {
+        case .off: return []
+        case .unavailable: return [line("fast path", "unavailable: \(path.why ?? "")")]
+        case .active:
+            return [
+                line(
+                    "fast path",
+                    "\(path.flows.grouped) flows now, \(path.admitted.grouped) ever; passed in the kernel: "
+                        + "\(path.packets.grouped) packets, \(path.bytes.grouped) bytes (their checksums are left to their "
+                        + "receivers); left in the queue for want of room: \(path.full.grouped)")
+            ]
+        }
     }
 
     private var queues: [String] {

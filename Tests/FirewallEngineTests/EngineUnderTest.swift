@@ -44,6 +44,8 @@ final class EngineUnderTest {
     /// Held fragments that were settled, in that order.
     private(set) var released: [Fate] = []
     private(set) var lastDecision = Decision.pass
+    /// Asked before the engine, as the rule before the queue's does.
+    var program: FastPathLab?
     private var sent: UInt64 = 0
     private var settled: UInt64 = 0
     private var written = [UInt64](repeating: 0, count: DropReason.count)
@@ -124,6 +126,7 @@ final class EngineUnderTest {
     func waits(_ span: Instant.Span) {
         clock.advance(by: span)
         engine.tidy(at: clock.now)
+        program?.carryOut(&engine, at: clock.now)
         settle()
     }
 }
@@ -178,6 +181,11 @@ extension EngineUnderTest {
         at location: SourceLocation = #_sourceLocation
     ) -> Fate {
         let now = clock.now
+        if let program, !isFrame, program.passes(bytes, metadata) {
+            lastDecision = .pass
+            return .pass
+        }
+        defer { program?.carryOut(&engine, at: now) }
         lastDecision =
             isFrame
             ? unsafe engine.inspectFrame(bytes.span.bytes, metadata, at: now)

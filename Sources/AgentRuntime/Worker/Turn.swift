@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import AgentMetrics
+import FastPath
 import FirewallEngine
 import NetfilterQueue
 import PacketWire
@@ -18,6 +19,7 @@ struct Turn: ~Copyable {
     private var metadata = InlineArray<32, PacketMetadata>(repeating: PacketMetadata())
     var asked = 0
     var latency = LatencyHistogram()
+    var fastPathBatch = FastPathBatch()
     private var upkeepDue = Instant(nanoseconds: 0)
     private var countingDue = Instant(nanoseconds: 0)
 

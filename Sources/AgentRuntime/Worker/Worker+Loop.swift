@@ -126,6 +126,7 @@ extension Worker {
                 unsafe engine.releaseUnused { unsafe Worker.giveBack($0) }
             }
             handOver(&engine)
+            if engine.hasFastPathChanges { tellKernel(&engine, &turn, at: now) }
         }
         if turn.asked > 0 { answer(open, &turn, at: now) }
     }

@@ -2,6 +2,7 @@
 
 import AgentMetrics
 import EventLog
+import FastPath
 import FirewallEngine
 import FirewallPolicy
 import Glibc
@@ -32,6 +33,8 @@ final class Worker: Sendable {
     let mayOffload = Atomic<Bool>(false)
     /// Where packets go whose destination was translated.
     let networks = Guarded(ConnectedNetworks())
+    /// Where flows are told to the kernel that pass there.
+    let fastPath = Guarded<FastPathMaps?>(nil)
     /// Protects the connections, the counters and the policy in force of this worker.
     let engine: Guarded<Engine>
     let events: EventQueue

@@ -18,9 +18,13 @@ extension TCPEndpoint {
 
     /// Takes note of what the peer has of it. Linux also takes a RST at the end of what it has acknowledged selectively.
     mutating func closeGap(_ s: TCPFields) {
-        let ahead = UInt16(truncatingIfNeeded: s.acknowledgement >> Self.gapShift) &- gapUnits
-        let hasAll = s.acknowledgement == end || ahead < 1 << 15
-        if hasAll || (s.sackBlockCount > 0 && s.sackHighest == end) { marks.remove(.gapped) }
+        closeGap(acknowledged: s.acknowledgement)
+        if s.sackBlockCount > 0 && s.sackHighest == end { marks.remove(.gapped) }
+    }
+
+    mutating func closeGap(acknowledged acknowledgement: UInt32) {
+        let ahead = UInt16(truncatingIfNeeded: acknowledgement >> Self.gapShift) &- gapUnits
+        if acknowledgement == end || ahead < 1 << 15 { marks.remove(.gapped) }
     }
 
     /// Whether a RST of this side with this sequence number ends the connection of a peer: it is what the peer expects next, as

@@ -25,6 +25,7 @@ extension ConnectionTable {
     /// Removes a connection and gives back whatever was counted for it.
     public mutating func remove(_ index: ConnectionIndex) {
         guard let stage = entries[Int(index)].stage else { return }
+        if fastPath.isOn { abandonPlace(of: index) }
         let kind = entries[Int(index)].connection.key.trackedProtocol
         unlinkFromBucket(index)
         unlinkFromWheel(index)

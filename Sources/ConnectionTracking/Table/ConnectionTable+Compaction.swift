@@ -65,5 +65,7 @@ extension ConnectionTable {
         }
         if slot.nextInSlot >= 0 { entries[Int(slot.nextInSlot)].previousInSlot = place }
         replaceInList(place, stage)
+        let fastPlace = entries[Int(place)].connection.fastPlace
+        if fastPlace >= 0 { fastPath.setHolder(of: fastPlace, place) }
     }
 }

@@ -10,6 +10,7 @@ extension ConnectionTable {
         var budget = limit
         while wheel.isBehind(now), empty(wheel.dueSlot, at: now, &budget) { wheel.advance() }
         sweep(at: now, &budget)
+        if fastPath.isOn { walkFastPath(at: now) }
         giveWay(atMost: limit)
     }
 
@@ -26,6 +27,7 @@ extension ConnectionTable {
             guard budget > 0 else { return false }
             budget -= 1
             let index = wheel[slot]
+            if fastPath.isOn { takeUp(index) }
             if isExpired(index, at: now) {
                 forget(index)
             } else {
@@ -51,6 +53,7 @@ extension ConnectionTable {
         var index = wheel[wheel.dueSlot]
         for _ in 0..<Self.mostLookedAt where index >= 0 {
             let next = entries[Int(index)].nextInSlot
+            if fastPath.isOn { takeUp(index) }
             if isExpired(index, at: now) { forget(index) }
             index = next
         }

@@ -7,6 +7,7 @@ extension ConnectionTable {
     public mutating func find(_ key: ConnectionKey, at now: Instant) -> ConnectionIndex? {
         let index = locate(key)
         guard index >= 0 else { return nil }
+        if fastPath.isOn { takeUp(index) }
         guard isExpired(index, at: now) else { return index }
         forget(index)
         return nil

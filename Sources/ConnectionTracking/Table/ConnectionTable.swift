@@ -63,6 +63,8 @@ public struct ConnectionTable: ~Copyable, Sendable {
     var held = InlineArray<3, UInt32>(repeating: 0)
     /// How many connections are in which stage.
     public internal(set) var census = ConnectionCensus()
+    /// Which of them pass in the kernel.
+    public var fastPath = FastPathPlaces()
     let seed: (UInt64, UInt64)
     public let shared: SharedLimits
     /// The most entries that this table holds, of all protocols together.

@@ -32,6 +32,11 @@ extension Engine {
         return nil
     }
 
+    /// Whether the connection's commands are read.
+    mutating func isControlOfFTP(_ i: ConnectionIndex) -> Bool {
+        hot.ftp.isOn && serverSide(of: table[i].key, opener: table[i].opener) != nil
+    }
+
     /// The side whose port is one of control connections; the opener, which is the client, where both are.
     private mutating func serverSide(of key: ConnectionKey, opener: Side) -> Side? {
         if hot.ftp.isControl(key.portOrIdentifier(of: opener.opposite)) { return opener.opposite }

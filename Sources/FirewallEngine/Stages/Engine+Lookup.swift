@@ -26,7 +26,10 @@ extension Engine {
         switch p.headers.transport {
         case .tcp where hot.tcpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
-            if let i = lookUp(&p, packet.key) { return judgeKnownTCP(&p, i, packet.sender, bytes) }
+            if let i = lookUp(&p, packet.key) {
+                return table.fastPath.isOn
+                    ? judgeBesideFastPath(&p, i, packet, bytes) : judgeKnownTCP(&p, i, packet.sender, bytes)
+            }
             return judgeUnknown(&p, .tcp, packet)
         case .udp where hot.udpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }

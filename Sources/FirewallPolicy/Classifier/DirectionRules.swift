@@ -19,6 +19,7 @@ struct DirectionRules: Sendable {
     let examinesICMP: Bool
     let examinesSourceMAC: Bool
     let examinesDestinationMAC: Bool
+    let examinesInterface: Bool
 
     init(_ rules: [CompiledRule], _ lists: RuleLists, unmatched: UnmatchedDecision) {
         let deciding = rules.filter { $0.action != .logOnly }
@@ -32,6 +33,7 @@ struct DirectionRules: Sendable {
         examinesICMP = rules.contains { $0.tests.contains(.icmp) }
         examinesSourceMAC = rules.contains { $0.tests.contains(.sourceMACs) }
         examinesDestinationMAC = rules.contains { $0.tests.contains(.destinationMACs) }
+        examinesInterface = rules.contains { $0.tests.contains(.interfaces) }
     }
 
     /// The decision over a subject of this direction.

@@ -120,6 +120,7 @@ extension Setting {
             ]),
         .section("sanity", sanity),
         .antiEvasion,
+        Setting("fast-path", \.engine.fastPath, .words(["off": .off, "on": .on])),
     ]
 
     private static let timeouts: [Setting] = [

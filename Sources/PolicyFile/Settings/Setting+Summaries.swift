@@ -119,6 +119,10 @@ extension Setting {
         the last second. An interface that no route names is not judged.
         """,
         "sanity.broadcast-source": "Packets whose source is the broadcast address of a network that this host is in.",
+        "fast-path": """
+        on: plain segments of established TCP connections pass in the kernel, held against the same windows, where portreeve \
+        iptables --apply has loaded the program. It sees neither checksums nor the outgoing interface.
+        """,
         "anti-evasion": """
         What happens to packets that are made to be understood differently here than at their destination. normal and \
         strict set all rows; a mapping starts from normal, or from its posture, and sets single rows.

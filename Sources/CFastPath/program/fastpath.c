@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The fast path: says of a packet whether the agent's tracker would pass it without a change of anything but the bounds that are
+// kept here. It stands in a rule before the queue's; what it says no to goes on to the queue, so that every drop, and every reason
+// for one, is the agent's.
+//
+// xt_bpf calls it with the packet from its IP header on. It reads no more than headers. A segment whose checksum is wrong may
+// pass: its receiver drops it.
+
+#include "kernel.h"
+
+struct map_definition flows4 SECTION("maps") = {
+    MAP_HASH, sizeof(struct fastpath_key4), sizeof(struct fastpath_reference), 1, 0};
+struct map_definition flows6 SECTION("maps") = {
+    MAP_HASH, sizeof(struct fastpath_key6), sizeof(struct fastpath_reference), 1, 0};
+struct map_definition places SECTION("maps") = {
+    MAP_ARRAY, sizeof(uint32_t), sizeof(struct fastpath_flow), 1, MAP_IS_MAPPABLE};
+struct map_definition cells SECTION("maps") = {
+    MAP_ARRAY, sizeof(uint32_t), sizeof(struct fastpath_cell), FASTPATH_OWNERS, MAP_IS_MAPPABLE};
+struct map_definition outcomes SECTION("maps") = {
+    MAP_PER_CPU_ARRAY, sizeof(uint32_t), sizeof(uint64_t), FASTPATH_OUTCOMES, 0};
+
+enum { PASSES = 1, GOES_ON = 0 };
+enum { PROTOCOL_TCP = 6 };
+enum { FLAG_PSH = 8, FLAG_ACK = 16 };
+
+struct tcp_header {
+    uint16_t source_port, destination_port;
+    uint32_t sequence, acknowledgement;
+    uint8_t offset, flags;
+    uint16_t window, checksum, urgent;
+};
+
+ALWAYS_INLINE int conclude(uint32_t outcome) {
+    uint64_t *const count = map_lookup(&outcomes, &outcome);
+    if (count)
+        ++*count;
+    return outcome == FASTPATH_PASSED ? PASSES : GOES_ON;
+}
+
+ALWAYS_INLINE int is_after(uint32_t a, uint32_t b) { return (int32_t)(a - b) > 0; }
+ALWAYS_INLINE uint32_t now_of(const uint32_t *bound) { return *(const volatile uint32_t *)bound; }
+
+/// Moves a sequence number up; false where others do so all the time.
+ALWAYS_INLINE int raise(uint32_t *bound, uint32_t to) {
+    uint32_t old = now_of(bound);
+#pragma unroll
+    for (int tries = 0; tries < 8; tries++) {
+        if (!is_after(to, old))
+            return 1;
+        const uint32_t seen = __sync_val_compare_and_swap(bound, old, to);
+        if (seen == old)
+            return 1;
+        old = seen;
+    }
+    return 0;
+}
+
+/// The same of a size.
+ALWAYS_INLINE int raise_size(uint32_t *bound, uint32_t to) {
+    uint32_t old = now_of(bound);
+#pragma unroll
+    for (int tries = 0; tries < 8; tries++) {
+        if (to <= old)
+            return 1;
+        const uint32_t seen = __sync_val_compare_and_swap(bound, old, to);
+        if (seen == old)
+            return 1;
+        old = seen;
+    }
+    return 0;
+}
+
+/// As TCPEndpoint.reach: how far behind the highest byte a segment may lie, for a receiver with this window.
+ALWAYS_INLINE uint32_t reach(uint32_t window) {
+    const uint32_t half = window > 1u << 29 ? 1u << 29 : window;
+    return half * 2 < FASTPATH_LEAST_REACH ? FASTPATH_LEAST_REACH : half * 2;
+}
+
+/// As TCPEndpoint.lowest(within:).
+ALWAYS_INLINE uint32_t lowest(const struct fastpath_side *side, uint32_t end, uint32_t reach) {
+    const uint32_t low = end - reach;
+    return side->is_young && is_after(side->start, low) ? side->start : low;
+}
+
+/// The time stamp of a segment that begins its options with one, and the selective acknowledgements behind it.
+struct options {
+    uint32_t timestamp;
+    int has_timestamp;
+    /// The highest byte acknowledged selectively; valid where there are blocks.
+    uint32_t sack_highest;
+    int block_count;
+};
+
+/// False for what is laid out in any other way than by two NOPs before each option.
+ALWAYS_INLINE int read_options(struct __sk_buff *packet, uint32_t at, uint32_t length, struct options *options) {
+    struct {
+        uint32_t kind, value, echo;
+    } stamp = {0};
+    if (length >= 12) {
+        if (load_bytes(packet, at, &stamp, sizeof stamp))
+            return 0;
+        if (stamp.kind == IN_NETWORK_ORDER32(0x0101080a)) {
+            options->timestamp = IN_NETWORK_ORDER32(stamp.value);
+            options->has_timestamp = 1;
+            at += 12;
+            length -= 12;
+        }
+    }
+    if (length == 0)
+        return 1;
+    struct {
+        uint8_t first, second, kind, length;
+        uint32_t edge[8];
+    } sack = {0};
+    if (length == 12) {
+        if (load_bytes(packet, at, &sack, 12))
+            return 0;
+    } else if (length == 20) {
+        if (load_bytes(packet, at, &sack, 20))
+            return 0;
+    } else if (length == 28) {
+        if (load_bytes(packet, at, &sack, 28))
+            return 0;
+    } else if (length == 36) {
+        if (load_bytes(packet, at, &sack, 36))
+            return 0;
+    } else {
+        return 0;
+    }
+    if (sack.first != 1 || sack.second != 1 || sack.kind != 5 || sack.length + 2u != length)
+        return 0;
+    options->block_count = 1;
+    options->sack_highest = IN_NETWORK_ORDER32(sack.edge[1]);
+#pragma unroll
+    for (int block = 1; block < 4; block++) {
+        const uint32_t right = IN_NETWORK_ORDER32(sack.edge[2 * block + 1]);
+        if (length >= 12u + 8u * block && is_after(right, options->sack_highest))
+            options->sack_highest = right;
+    }
+    return 1;
+}
+
+/// The tests of the tracker on one segment, and what it teaches. `at` is where the TCP header begins.
+ALWAYS_INLINE uint32_t judge_segment(
+    struct __sk_buff *packet, struct fastpath_side *side, struct fastpath_side *other, const struct fastpath_cell *cell,
+    const struct tcp_header *header, uint32_t at
+) {
+    const uint32_t header_length = (header->offset >> 4) * 4;
+    if (header_length < 20 || at + header_length > packet->len)
+        return FASTPATH_OTHER_PROTOCOL;
+    const uint32_t length = packet->len - at - header_length;
+    const uint32_t sequence = IN_NETWORK_ORDER32(header->sequence);
+    const uint32_t acknowledgement = IN_NETWORK_ORDER32(header->acknowledgement);
+    const uint32_t end = sequence + length;
+    const uint32_t own_end = now_of(&side->end), other_end = now_of(&other->end);
+    if (length > FASTPATH_LONGEST_SEGMENT || is_after(end, now_of(&other->edge)) ||
+        is_after(lowest(side, own_end, reach(now_of(&other->window))), end))
+        return FASTPATH_SEQUENCE;
+    if (is_after(acknowledgement, other_end) ||
+        is_after(lowest(other, other_end, reach(now_of(&side->window))), acknowledgement))
+        return FASTPATH_ACKNOWLEDGEMENT;
+    struct options options = {0};
+    if (header_length > 20 && !read_options(packet, at + 20, header_length - 20, &options))
+        return FASTPATH_OPTIONS;
+    if (options.block_count > 0 && is_after(options.sack_highest, other_end))
+        return FASTPATH_ACKNOWLEDGEMENT;
+    const uint32_t timestamp = now_of(&side->timestamp);
+    const int is_stamped = side->has_timestamp;
+    if (options.has_timestamp && is_stamped) {
+        const int32_t lead = (int32_t)(timestamp - options.timestamp);
+        if (options.timestamp == 0 || lead > (int32_t)cell->timestamp_window)
+            return FASTPATH_TIMESTAMP;
+    }
+    // What a packet teaches is there before it can reach its receiver, and so before the answer to it. The order does not matter,
+    // nor does it if the queue decides after some of it: each bound is one that the tracker would have set.
+    if (is_after(sequence, own_end)) {
+        if (!side->has_gap)
+            side->gap = sequence;
+        side->has_gap = 1;
+        if (!raise(&side->gap, sequence))
+            return FASTPATH_CONTENTION;
+    }
+    const uint32_t window = (uint32_t)IN_NETWORK_ORDER16(header->window) << (side->scale & 15);
+    if (!raise(&side->end, end) || !raise(&side->edge, acknowledgement + window) ||
+        !raise(&side->acknowledged, acknowledgement) || !raise_size(&side->window, window))
+        return FASTPATH_CONTENTION;
+    if (side->is_young && is_after(end, own_end) && end - side->start > FASTPATH_YOUTH)
+        side->is_young = 0;
+    if (options.has_timestamp && (!is_stamped || is_after(options.timestamp, timestamp))) {
+        if (!is_stamped)
+            side->timestamp = options.timestamp;
+        side->has_timestamp = 1;
+        if (!raise(&side->timestamp, options.timestamp))
+            return FASTPATH_CONTENTION;
+    }
+    return FASTPATH_PASSED;
+}
+
+ALWAYS_INLINE uint32_t judge(
+    struct __sk_buff *packet, const struct fastpath_reference *reference, uint32_t from, const struct tcp_header *header,
+    uint32_t at
+) {
+    const uint32_t place = reference->place;
+    struct fastpath_flow *const flow = map_lookup(&places, &place);
+    if (!flow || now_of(&flow->generation) != reference->generation)
+        return FASTPATH_UNKNOWN_FLOW;
+    const uint32_t owner = flow->owner;
+    const struct fastpath_cell *const cell = map_lookup(&cells, &owner);
+    if (!cell)
+        return FASTPATH_UNKNOWN_FLOW;
+    if (now_of(&cell->epoch) != now_of(&flow->epoch))
+        return FASTPATH_EPOCH;
+    const uint64_t now = coarse_clock();
+    if (now > *(const volatile uint64_t *)&cell->lease_end)
+        return FASTPATH_LEASE;
+    struct fastpath_side *const side = from ? &flow->side[1] : &flow->side[0];
+    struct fastpath_side *const other = from ? &flow->side[0] : &flow->side[1];
+    if (!*(const volatile uint8_t *)&side->is_open)
+        return FASTPATH_SIDE;
+    if (side->interface != packet->ingress_ifindex)
+        return FASTPATH_INTERFACE;
+    const uint32_t outcome = judge_segment(packet, side, other, cell, header, at);
+    if (outcome != FASTPATH_PASSED)
+        return outcome;
+    __sync_fetch_and_add(&side->packets, 1);
+    __sync_fetch_and_add(&side->bytes, packet->len);
+    if (flow->last_passed != now)
+        flow->last_passed = now;
+    return FASTPATH_PASSED;
+}
+
+/// ACK, with PSH or without, and none of the bits that were added later.
+ALWAYS_INLINE int is_plain(const struct tcp_header *header) {
+    return (header->flags & ~FLAG_PSH) == FLAG_ACK && !(header->offset & 15);
+}
+
+SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
+    struct {
+        uint8_t version_and_length, service;
+        uint16_t total_length, identification, fragment;
+        uint8_t hops, protocol;
+        uint16_t checksum;
+        uint32_t source, destination;
+        struct tcp_header tcp;
+    } header = {0};
+    if (load_bytes(packet, 0, &header, sizeof header) || header.version_and_length != 0x45 ||
+        header.protocol != PROTOCOL_TCP || IN_NETWORK_ORDER16(header.total_length) != packet->len)
+        return conclude(FASTPATH_OTHER_PROTOCOL);
+    // All but "don't fragment".
+    if (header.fragment & IN_NETWORK_ORDER16(0xbfff))
+        return conclude(FASTPATH_FRAGMENT);
+    if (!is_plain(&header.tcp))
+        return conclude(FASTPATH_FLAGS);
+    const uint64_t source =
+        (uint64_t)IN_NETWORK_ORDER32(header.source) << 16 | IN_NETWORK_ORDER16(header.tcp.source_port);
+    const uint64_t destination =
+        (uint64_t)IN_NETWORK_ORDER32(header.destination) << 16 | IN_NETWORK_ORDER16(header.tcp.destination_port);
+    const uint32_t from = source > destination;
+    struct fastpath_key4 key = {0};
+    key.low_address = from ? header.destination : header.source;
+    key.high_address = from ? header.source : header.destination;
+    key.low_port = from ? header.tcp.destination_port : header.tcp.source_port;
+    key.high_port = from ? header.tcp.source_port : header.tcp.destination_port;
+    key.protocol = PROTOCOL_TCP;
+    const struct fastpath_reference *const reference = map_lookup(&flows4, &key);
+    if (!reference)
+        return conclude(FASTPATH_UNKNOWN_FLOW);
+    return conclude(judge(packet, reference, from, &header.tcp, 20));
+}
+
+/// Whether the first address, or the first port where both addresses are the same, is the higher one.
+ALWAYS_INLINE uint32_t is_higher(const uint32_t *a, const uint32_t *b, uint16_t port_of_a, uint16_t port_of_b) {
+#pragma unroll
+    for (int word = 0; word < 4; word++) {
+        if (a[word] != b[word])
+            return IN_NETWORK_ORDER32(a[word]) > IN_NETWORK_ORDER32(b[word]);
+    }
+    return IN_NETWORK_ORDER16(port_of_a) > IN_NETWORK_ORDER16(port_of_b);
+}
+
+SECTION("socket/fast6") int fast6(struct __sk_buff *packet) {
+    struct {
+        uint32_t version;
+        uint16_t payload_length;
+        uint8_t next, hops;
+        uint32_t source[4], destination[4];
+        struct tcp_header tcp;
+    } header = {0};
+    if (load_bytes(packet, 0, &header, sizeof header) ||
+        (header.version & IN_NETWORK_ORDER32(0xf0000000)) != IN_NETWORK_ORDER32(0x60000000) ||
+        header.next != PROTOCOL_TCP || IN_NETWORK_ORDER16(header.payload_length) + 40u != packet->len)
+        return conclude(FASTPATH_OTHER_PROTOCOL);
+    if (!is_plain(&header.tcp))
+        return conclude(FASTPATH_FLAGS);
+    const uint32_t from =
+        is_higher(header.source, header.destination, header.tcp.source_port, header.tcp.destination_port);
+    struct fastpath_key6 key = {0};
+    if (from) {
+        __builtin_memcpy(key.low_address, header.destination, 16);
+        __builtin_memcpy(key.high_address, header.source, 16);
+    } else {
+        __builtin_memcpy(key.low_address, header.source, 16);
+        __builtin_memcpy(key.high_address, header.destination, 16);
+    }
+    key.low_port = from ? header.tcp.destination_port : header.tcp.source_port;
+    key.high_port = from ? header.tcp.source_port : header.tcp.destination_port;
+    key.protocol = PROTOCOL_TCP;
+    const struct fastpath_reference *const reference = map_lookup(&flows6, &key);
+    if (!reference)
+        return conclude(FASTPATH_UNKNOWN_FLOW);
+    return conclude(judge(packet, reference, from, &header.tcp, 40));
+}
+
+// The kernel asks each program for its licence.
+char own_licence[] SECTION("license") = "GPL";

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+public import ConnectionTracking
+import FirewallPolicy
+public import PacketWire
+
+/// Which flows pass in the kernel. The program there knows a flow's windows and nothing of rules, so a direction may go there
+/// only where the next plain segment cannot be decided otherwise than this one: by a generation of policy, schedules and
+/// interfaces. What changes the generation sends every flow back to the queue.
+extension Engine {
+    /// How long flows pass without a sign of life of the worker, which gives four a second.
+    private static var lease: Instant.Span { .milliseconds(1500) }
+
+    /// Begins to use these maps. The places' generations go on from `generation`; those of runs before should be others.
+    public mutating func attachFastPath(_ memory: FastPathMemory, generation: UInt32, at now: Instant) {
+        table.detachFastPath(at: now)
+        table.fastPath = FastPathPlaces(memory, generation: generation)
+        setFastPathEpoch()
+        table.setFastPathLease(until: now + Self.lease)
+    }
+
+    /// Every flow comes to the queue from now on, and its windows are known here.
+    public mutating func detachFastPath(at now: Instant) {
+        table.setFastPathLease(until: Instant(nanoseconds: 0))
+        table.detachFastPath(at: now)
+    }
+
+    public var fastPath: FastPathPlaces { table.fastPath }
+
+    public var fastPathCounts: FastPathCounts { table.fastPath.counts }
+
+    /// What keeps a connection of this engine from there; nil where there is no fast path.
+    public func fastPathObstacle(of c: Connection) -> FastPathObstacle? {
+        guard table.fastPath.isOn, c.key.protocolNumber == IPProtocol.tcp else { return nil }
+        let obstacle = FastPathObstacle(rawValue: c.fastPathObstacle) ?? .unasked
+        return obstacle == .none && (c.fastPlace < 0 || c.generation != generation) ? .unasked : obstacle
+    }
+
+    public var hasFastPathChanges: Bool { !table.fastPath.changes.isEmpty }
+
+    /// The kernel was told of the changes.
+    public mutating func removeFastPathChanges() { table.fastPath.removeChanges() }
+
+    /// The kernel has no room for this flow.
+    public mutating func refuseFastPath(_ key: ConnectionKey, at now: Instant) {
+        guard let index = table.find(key, at: now) else { return }
+        table.refuseFastPath(index, at: now)
+    }
+
+    mutating func setFastPathEpoch() {
+        table.setFastPathEpoch(generation, timestampWindow: hot.posture.pawsWindow)
+    }
+
+    mutating func renewFastPathLease(at now: Instant) {
+        if table.fastPath.isOn { table.setFastPathLease(until: now + Self.lease) }
+    }
+
+    /// Judges a segment of a connection whose others may pass in the kernel; then says whether those that follow may.
+    mutating func judgeBesideFastPath(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ packet: KeyedPacket, _ bytes: RawSpan
+    ) -> Finding? {
+        let finding = judgeKnownTCP(&p, i, packet.sender, bytes)
+        guard !p.leavesNoTrace, table.holds(packet.key, at: i) else { return finding }
+        guard table.isSteady(i) else {
+            table.leaveFastPath(i, at: p.now)
+            table[i].fastPathObstacle = FastPathObstacle.unsteady.rawValue
+            return finding
+        }
+        table.writeBack(i)
+        guard finding == nil, p.headers.tcp.isPlain, !p.headers.fragment.isFragment else { return finding }
+        let obstacle = fastPathObstacle(&p, i, packet.sender)
+        table[i].fastPathObstacle = obstacle.rawValue
+        guard obstacle == .none else { return nil }
+        let interface = p.direction == .incoming ? p.metadata.inInterface : 0
+        table.openFastPath(i, packet.sender, interface: interface, at: p.now)
+        return nil
+    }
+
+    private mutating func fastPathObstacle(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side
+    ) -> FastPathObstacle {
+        let standing = table.standing(of: i)
+        if p.isLoopback { return .loopback }
+        guard p.metadata.hook == .prerouting || p.metadata.hook == .input || p.metadata.hook == .output else {
+            return .forwarded
+        }
+        if p.isOwnTraffic || standing.isOwnTraffic { return .ownTraffic }
+        if standing.refusal.isRefused || standing.generation != generation { return .refused }
+        if hot.verifiesChecksum || hot.posture.checksum != .allow { return .checksums }
+        if hot.comparesRetransmits || isControlOfFTP(i) { return .payload }
+        if hot.examinesOrigin { return .origin }
+        if hot.hidesFromProgram[p.direction] { return .unseenByProgram }
+        let decision = table.decision(of: i, for: side)
+        guard decision.generation == generation, decision.direction == p.direction,
+            decision.interface == p.interface, decision.logOnlyRule < 0
+        else { return .rule }
+        switch RuleOutcome(rawValue: decision.outcome) ?? .undetermined {
+        case .allow, .forceAllow, .noMatch: break
+        default: return .rule
+        }
+        return hot.examinesFlags[p.direction] && decision.flagsSeen & Self.plainFlags != Self.plainFlags
+            ? .flags : .none
+    }
+
+    /// ACK with PSH and without, in `CachedRuleDecision.flagsSeen`.
+    private static var plainFlags: UInt64 {
+        1 << UInt64(TCPFlags.ack.rawValue) | 1 << UInt64(TCPFlags([.ack, .psh]).rawValue)
+    }
+}
+
+extension TCPFields {
+    /// ACK with PSH or without: what the program in the kernel looks at.
+    fileprivate var isPlain: Bool { flags.subtracting(.psh) == .ack }
+}

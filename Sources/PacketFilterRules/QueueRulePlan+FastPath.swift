@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+extension QueueRulePlan {
+    /// Before the queue's rule: what the program in the kernel lets pass goes on to the next hook, as what the agent lets pass
+    /// does.
+    func fastPath(_ family: AddressFamily) -> [String] {
+        guard let directory = fastPathDirectory else { return [] }
+        return ["-p tcp -m bpf --object-pinned \(directory)/\(family == .ipv4 ? "fast4" : "fast6") -j RETURN"]
+    }
+}
+
+extension OwnRules {
+    /// What is before the name of a program in a rule.
+    static let programOption = "--object-pinned"
+
+    /// Whether rules name programs, which have to be there first.
+    package var nameProgramsOfFastPath: Bool {
+        tables.contains { table in table.chains.contains { $0.rules.contains(where: Self.namesProgram) } }
+    }
+
+    /// The same without the rules that name programs: their packets go on to the queue.
+    package var withoutPrograms: OwnRules {
+        var own = self
+        for table in own.tables.indices {
+            for chain in own.tables[table].chains.indices {
+                own.tables[table].chains[chain].rules.removeAll(where: Self.namesProgram)
+            }
+        }
+        return own
+    }
+
+    private static func namesProgram(_ rule: String) -> Bool {
+        rule.split(separator: " ").contains { word in word == programOption }
+    }
+}

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Flows whose plain segments pass in the kernel, held against the same windows: what comes to the agent, and what ends it."""
+
+import json
+import os
+import subprocess
+import time
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+from agent import Agent, reasons
+from lab import Lab, wait_until
+
+PINS = "/run/portreeve-fast-path"
+OBJECT = os.environ.get("FASTPATH_OBJECT") or os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), ".build", "fastpath.o")
+POLICY = """
+version: 1
+engine: { fast-path: on }
+rules:
+  - { name: Services, action: allow, direction: incoming, protocol: tcp, destination: { ports: [5201, 5300] } }
+"""
+REFUSING = POLICY + """
+  - { name: No more, action: deny, priority: 4, direction: incoming, protocol: tcp }
+"""
+# A connection that says what its next segment would be: a proxy of a segment that somebody on the way has changed.
+FORGERY = """
+from scapy.all import IP, TCP, AsyncSniffer, Raw, send
+import socket, sys, time
+host = sys.argv[1]
+sniffer = AsyncSniffer(filter=f"tcp and src host {host} and src port 5300", store=True)
+sniffer.start()
+time.sleep(1)
+line = socket.create_connection((host, 5300), timeout=20)
+for number in range(20):
+    line.sendall(b"x" * 100)
+    assert line.recv(100)
+time.sleep(1)
+last = sniffer.stop()[-1][TCP]
+port = line.getsockname()[1]
+next, expected = last.ack, last.seq + len(last.payload)
+def forge(flags, seq, ack, **more):
+    send(IP(dst=host) / TCP(sport=port, dport=5300, flags=flags, seq=seq % 2**32, ack=ack % 2**32, window=500, **more), verbose=0)
+forge("A", next + 2**30, expected)
+forge("A", next, expected + 2**30)
+forge("A", next + 2**30, expected)
+time.sleep(1)
+line.sendall(b"x" * 100)
+assert line.recv(100), "the connection goes on"
+print("done")
+"""
+
+
+class FastPathLab(unittest.TestCase):
+    def setUp(self):
+        if isolation.is_user_namespace():
+            self.skipTest("only root of the machine may load programs into the kernel")
+        self.assertTrue(os.path.exists(OBJECT), f"{OBJECT} is missing: make fast-path")
+        self.lab = self.enterContext(Lab())
+        # Each program of the lab has mounts of its own: what one mounts the next does not see.
+        if not os.path.ismount(PINS):
+            os.makedirs(PINS, exist_ok=True)
+            try:
+                self._mount()
+            except OSError as why:
+                self.skipTest(f"no file system of the type bpf can be mounted here: {why}")
+
+    def _mount(self):
+        result = subprocess.run(["mount", "-t", "bpf", "-o", "mode=0750", "bpf", PINS], capture_output=True, text=True)
+        if result.returncode:
+            raise OSError(result.stderr.strip())
+        self.addCleanup(subprocess.run, ["umount", "-l", PINS], check=False)
+
+    def agent(self, policy=POLICY):
+        agent = self.enterContext(Agent(self.lab.host, policy))
+        agent.tool("iptables", "--apply", "--program", OBJECT, seconds=60)
+        wait_until(lambda: agent.report()["fast_path"]["state"] == "active", "the fast path is used")
+        return agent
+
+    def judged(self, agent):
+        return sum(row["packets"] for row in agent.report()["hooks"])
+
+    def passed(self, agent):
+        return agent.report()["fast_path"]["packets"]
+
+    def connections(self, agent):
+        rows = [json.loads(line) for line in agent.tool("connections", "--json").splitlines()]
+        return [row for row in rows if row["protocol"] == 6 and row["state"] == "ESTABLISHED"]
+
+    def lines(self):
+        """A client that sends a line every 50 ms to a port of the host, which answers with the same."""
+        self.lab.host.start("socat", "TCP-LISTEN:5300,reuseaddr,fork", "EXEC:cat", name="echo")
+        wait_until(lambda: self.lab.host.listens(5300), "socat listens")
+        command = f"while sleep 0.05; do echo x; done | socat - TCP:{self.lab.host.ip4}:5300"
+        client = self.lab.client.start("sh", "-c", command, name="lines")
+        wait_until(lambda: client.output().count("x") > 10, "lines come back", process=client)
+        return client
+
+    def assertStands(self, client):
+        """Lines that were under way may have come; then none."""
+        time.sleep(0.5)
+        count = client.output().count("x")
+        time.sleep(1)
+        self.assertEqual(client.output().count("x"), count)
+
+
+class FastPathTests(FastPathLab):
+    def test_bulk_passes_in_the_kernel(self):
+        """With loss too, and without an event."""
+        server = self.lab.host.start("iperf3", "--server")
+        wait_until(lambda: self.lab.host.listens(5201), "iperf3 listens", process=server)
+        agent = self.agent()
+        self.lab.lose(1)
+        for address in (self.lab.host.ip4, self.lab.host.ip6):
+            with self.subTest(address):
+                judged, passed = self.judged(agent), self.passed(agent)
+                self.lab.client.run("iperf3", "--client", address, "--bytes", "100M", seconds=300)
+                judged = self.judged(agent) - judged
+                wait_until(lambda: self.passed(agent) - passed > 1000, "packets that passed are counted")
+                self.assertLess(judged, 200)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+        self.assertEqual(agent.report()["fast_path"]["full"], 0)
+
+    def test_a_flow_is_told_and_counted(self):
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: any(row["fast_path"] == "yes" for row in self.connections(agent)), "the flow is on the fast path")
+        before = self.judged(agent)
+        count = client.output().count("x")
+        wait_until(lambda: client.output().count("x") > count + 20, "twenty lines more", process=client)
+        # Neighbours may look for each other.
+        self.assertLess(self.judged(agent) - before, 10)
+        wait_until(lambda: self.connections(agent)[0]["packets"] > 40, "its packets are counted")
+        self.assertIn("FAST PATH", agent.tool("connections"))
+        self.assertIn("flows now", agent.tool("status", "--agent-only"))
+
+    def test_a_policy_that_refuses_a_flow_ends_it(self):
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
+        agent.write_policy(REFUSING)
+        agent.tool("reload")
+        self.assertStands(client)
+        self.assertIn("deny-rule", reasons(agent.wait_for_events()))
+
+    def test_nothing_passes_when_the_agent_is_dead(self):
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
+        agent.kill()
+        time.sleep(2)
+        self.assertStands(client)
+
+    def test_an_agent_that_stands_still_holds_its_flows_up_and_loses_none(self):
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
+        with agent.halted():
+            time.sleep(3)
+        count = client.output().count("x")
+        wait_until(lambda: client.output().count("x") > count + 20, "the lines go on", process=client)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def test_a_restart_keeps_the_flow(self):
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
+        self.assertEqual(agent.stop(), 0)
+        agent.start()
+        count = client.output().count("x")
+        wait_until(lambda: client.output().count("x") > count + 20, "the lines go on", process=client)
+        wait_until(lambda: self.passed(agent) > 10, "and pass in the kernel again")
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def test_reasons_are_raised_as_without_it(self):
+        agent = self.agent()
+        self.lab.host.start("socat", "TCP-LISTEN:5300,reuseaddr,fork", "EXEC:cat", name="echo")
+        wait_until(lambda: self.lab.host.listens(5300), "socat listens")
+        self.assertIn("done", self.lab.client.python(FORGERY, self.lab.host.ip4, seconds=60))
+        found = reasons(agent.wait_for_events(3))
+        self.assertEqual(found["invalid-sequence"], 2)
+        self.assertEqual(found["invalid-ack"], 1)
+        self.assertGreater(self.passed(agent), 10)
+
+    def test_rules_and_check_agree(self):
+        agent = self.agent()
+        self.assertIn(f"{PINS}/fast4", self.lab.host.run("iptables-save", "-t", "mangle"))
+        self.assertEqual(agent.tool_status("iptables", "--check")[0], 0)
+        agent.tool("iptables", "--remove")
+        self.assertNotIn(PINS, self.lab.host.run("iptables-save"))
+
+    def test_says_why_it_is_not_used(self):
+        agent = self.enterContext(Agent(self.lab.host, POLICY))
+        wait_until(lambda: agent.report()["fast_path"]["state"] == "unavailable", "no program is loaded")
+        report = agent.report()
+        self.assertIn("No such file", report["fast_path"]["why"])
+        self.assertTrue(any("engine.fast-path" in warning for warning in report["warnings"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
