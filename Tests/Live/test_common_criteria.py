@@ -80,7 +80,7 @@ class RuleTests(Criteria):
             # IGMP and ICMPv6 are refused by rules that name them, and by nothing else.
             exempt = {4: 2, 6: ICMPV6}
             if odd:
-                rules += "\n  - { name: No IGMP, action: deny, direction: incoming, protocol: igmp }"
+                rules += "\n  - { name: No IGMP, action: deny, direction: incoming, frame: ipv4, protocol: igmp }"
                 rules += "\n  - { name: No ICMPv6, action: deny, direction: incoming, protocol: icmpv6, icmp: { type: echo-request } }"
             self.force(f"rules:\n{rules}\n")
             for version in (4, 6):
