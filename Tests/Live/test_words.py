@@ -158,9 +158,7 @@ class FilesTests(unittest.TestCase):
 
 class AgentTests(unittest.TestCase):
     def test_from_a_dropped_packet_to_one_that_passes(self):
-        with Lab() as lab:
-            agent = Agent(lab.host, POLICY).feed()
-            self.addCleanup(agent.stop)
+        with Lab() as lab, Agent(lab.host, POLICY).feed() as agent:
             lab.client.status("nc", "-z", "-w", "1", lab.host.ip4, "22")
             event = next(each for each in agent.wait_for_events() if each.get("dest_port") == 22)
             status, output = lab.host.status(TOOL, "explain", "--policy", agent.policy, "--json", "--event", json.dumps(event))

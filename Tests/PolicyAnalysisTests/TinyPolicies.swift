@@ -140,9 +140,11 @@ struct TinyPolicies {
     }
 
     /// Of the first and the last range there are two addresses each, so that a packet can go from one to another of the same.
-    private static let pairs =
-        addresses.flatMap { a in addresses.filter { $0 != a }.map { (a, $0) } }
-        + [(0x0a00_0000, 0x0900_0000), (0x0a00_0003, 0x0b00_0000)]
+    private static let pairs: [(UInt32, UInt32)] = {
+        var pairs: [(UInt32, UInt32)] = [(0x0a00_0000, 0x0900_0000), (0x0a00_0003, 0x0b00_0000)]
+        for source in addresses { pairs += addresses.filter { $0 != source }.map { (source, $0) } }
+        return pairs
+    }()
 
     private static func transports(_ document: PolicyDocument) -> [RuleSubject] {
         let sourcePorts = document.rules.contains { $0.source.ports != nil } ? ports : [40_000]
