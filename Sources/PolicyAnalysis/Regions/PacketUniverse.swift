@@ -83,9 +83,11 @@ package struct PacketUniverse: Sendable {
         }
     }
 
-    /// No packet from 127.0.0.0/8 or from 224.0.0.0 on gets as far as the rules (Invalid IP).
+    /// No packet from 127.0.0.0/8, from 224.0.0.0/4 or from 255.255.255.255 gets as far as the rules, whatever the settings
+    /// (Invalid IP).
     private static let sources4 = NumberSet([
         .init(first: 0, last: 0x7eff_ffff), .init(first: 0x8000_0000, last: 0xdfff_ffff),
+        .init(first: 0xf000_0000, last: 0xffff_fffe),
     ])
     private static let otherProtocols4 = NumberSet(0...255).subtracting(NumberSet(members: [1, 6, 17]))
     /// Extension headers are no protocol of a packet (RFC 8200 section 4).
