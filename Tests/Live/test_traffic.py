@@ -191,8 +191,8 @@ class Traffic:
         return f"http://[{address}]/{path}" if ":" in address else f"http://{address}/{path}"
 
     def judged(self):
-        """Packets that each queue's worker has judged."""
-        return [queue["packets"] for queue in self.agent.report()["queues"]]
+        """Packets of each worker's established queue that it has judged."""
+        return [queue["packets"] for queue in self.agent.report()["queues"] if queue["kind"] == "established"]
 
     def test_download_of_30_megabytes(self):
         for address in self.addresses():

@@ -35,14 +35,14 @@ extension Worker {
 
     private func judge(_ open: [OpenQueue]) throws(QueueError) {
         var turn = Turn()
-        if open.count == 1 { try judge(open[0], &turn) } else { try judge(open, &turn) }
+        if open.count == 1 { try judge(only: open, &turn) } else { try judge(open, &turn) }
     }
 
     /// One queue: to sleep and to receive is one system call.
-    private func judge(_ open: OpenQueue, _ turn: inout Turn) throws(QueueError) {
+    private func judge(only open: [OpenQueue], _ turn: inout Turn) throws(QueueError) {
         while !isStopping.load(ordering: .relaxed) {
-            _ = try takeTurn(open, of: [open], &turn, timeoutMilliseconds: pause(turn))
-            countNow([open], &turn)
+            _ = try takeTurn(open[0], of: open, &turn, timeoutMilliseconds: pause(turn))
+            countNow(open, &turn)
         }
     }
 
