@@ -169,7 +169,8 @@ package final class Agent: Sendable {
         let clock = EngineClock(agentStarted: startedAt, kernelBooted: Instant(nanoseconds: 0))
         var random = SystemRandomNumberGenerator()
         let seed = (random.next(), random.next())
-        let workers = log.queues.enumerated().map { place, events in
+        // The one behind them is the frame guard's.
+        let workers = log.queues.prefix(layout.width).enumerated().map { place, events in
             Worker(
                 layout.ranges.map { kind, numbers in
                     let number = numbers.lowerBound + UInt16(place)

@@ -6,6 +6,7 @@ CAUSES = {
     "broadcast-source": "broadcast-source",
     "ce-flags": "congestion-setting",
     "deny": "deny-rule",
+    "dropped-retransmit": "evasive-retransmit-row",
     "first-fragment-too-small": "minimum-fragment-size",
     "fragment-offset-too-small": "minimum-fragment-offset",
     "fragment-out-of-bounds": "fragment-beyond-datagram",
@@ -21,6 +22,7 @@ CAUSES = {
     "invalid-flags": {
         "failing open": "syn-fin-row",
         "all of them": "syn-fin-row",
+        "an MD5 option that the SYN had not": "tcp-auth-option-row",
         "data on a SYN": "syn-data-row",
         "none at all": "zero-flags-row",
         "RST and FIN": "rst-fin-row",
@@ -47,6 +49,7 @@ CAUSES = {
         "from ::5": "ipv6-bogon",
     },
     "invalid-packet-info": "copy-range",
+    "invalid-port-command": "ftp-incoming-active",
     "invalid-sequence": {
         "a RST out of the blue against a quiet connection": "reset-outside-window",
         "a RST outside the window": "reset-outside-window",
