@@ -107,7 +107,8 @@ extension QueueRulePlan {
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
         let incoming = interfaces("-i") + acceptingIncoming + fastPath(family) + arrivals(family)
-        let outgoing = departures + refusals + acceptingOutgoing + fastPath(family) + acquaintances(family) + [ownTarget]
+        let outgoing =
+            departures + refusals + acceptingOutgoing + fastPath(family) + acquaintances(family) + [ownTarget]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallPolicy
+import Testing
+
+@testable import PacketFilterRules
+
+@Suite("The rules of the fast path")
+struct FastPathRulesTests {
+    private func rules(_ family: AddressFamily, _ mode: FastPathMode = .on) -> OwnRules {
+        var policy = PolicyDocument()
+        policy.engine.fastPath = mode
+        return QueueRulePlan(policy, incoming: .prerouting).rules(for: family)
+    }
+
+    @Test("stand before the queue's, of TCP alone", arguments: [(AddressFamily.ipv4, "fast4"), (.ipv6, "fast6")])
+    func order(family: AddressFamily, program: String) throws {
+        let rule = "-p tcp -m bpf --object-pinned /run/portreeve-fast-path/\(program) -j RETURN"
+        for chain in rules(family).tables[0].chains {
+            let place = try #require(chain.rules.firstIndex(of: rule))
+            let queue = try #require(chain.rules.firstIndex { $0.contains("NFQUEUE") })
+            let ignored = try #require(chain.rules.firstIndex { $0.hasSuffix("lo -j RETURN") })
+            #expect(ignored < place && place < queue)
+        }
+    }
+
+    @Test("are not there where the policy has none", arguments: AddressFamily.allCases)
+    func off(family: AddressFamily) {
+        #expect(!rules(family, .off).nameProgramsOfFastPath)
+        #expect(rules(family).nameProgramsOfFastPath)
+    }
+
+    @Test("are all that is left out where the program cannot be loaded", arguments: AddressFamily.allCases)
+    func without(family: AddressFamily) {
+        #expect(rules(family).withoutPrograms == rules(family, .off))
+    }
+
+    @Test("are told apart by the check: missing ones cost speed, and those left over are named")
+    func check() {
+        for (inPlace, policyMode, word) in [
+            (FastPathMode.off, FastPathMode.on, "missing"), (.on, .off, "policy does not have"),
+        ] {
+            var policy = PolicyDocument()
+            policy.engine.fastPath = policyMode
+            let text = AddressFamily.allCases.map { family in
+                SavedRuleset(
+                    rules(family, inPlace).lines.joined(separator: "\n"), command: family.command, family: family)
+            }
+            let inspection = RulesInspection(
+                rulesets: text, nftables: NFTablesRuleset(""), host: RulesInspection.Host(), policy: policy)
+            let found = inspection.findings.filter {
+                $0.text.contains(word) && $0.lines.contains { $0.contains("fast4") }
+            }
+            #expect(found.count == 1)
+            #expect(found.allSatisfy { $0.severity == .misfit })
+        }
+    }
+}
