@@ -158,8 +158,8 @@ class EvasionPlace:
                 if not play.ends:
                     scene.exchange(b"and it goes on")
                     scene.compare()
+                    self.assertEqual(self.found(scene.victim.port, 0), [])
                 scene.victim.socket.close()
-                self.assertEqual(self.found(scene.victim.port, 0), [])
         self.assertLess(self.agent.resident_bytes() - before, MOST_GROWTH)
 
 

@@ -148,10 +148,6 @@ class ClientTests(FTPLab):
             self.assertTrue(self.fetch(way), name)
         self.assertTrue(self.lftp("on", self.host.ip4) and self.lftp("off", f"[{self.host.ip6}]"))
         self.assertEqual(self.events(agent), [])
-        agent.reload(POLICY % ftp("incoming-active", "incoming-passive"))
-        self.assertFalse(self.fetch(PASSIVE["PASV"], seconds=2))
-        self.assertFalse(self.fetch(ACTIVE["EPRT"], seconds=2))
-        self.await_directions(agent, {"outgoing", "incoming"})
 
 
 class RouterTests(FTPLab):
