@@ -107,6 +107,7 @@ class ServerTests(FTPLab):
         self.assertEqual({(e["portreeve"]["reason"], e["portreeve"]["direction"], e["src_port"]) for e in found},
                          {("out-of-allowed-policy", "outgoing", 20)})
         agent.reload(POLICY % ftp("incoming-active", "outgoing-active", "outgoing-passive"))
+        agent.await_epoch(2)
         self.assertFalse(self.fetch(PASSIVE["PASV"], seconds=2))
         self.assertTrue(self.fetch(ACTIVE["PORT"]))
         self.await_directions(agent, {"incoming"})
@@ -148,6 +149,11 @@ class ClientTests(FTPLab):
             self.assertTrue(self.fetch(way), name)
         self.assertTrue(self.lftp("on", self.host.ip4) and self.lftp("off", f"[{self.host.ip6}]"))
         self.assertEqual(self.events(agent), [])
+        agent.reload(POLICY % ftp("incoming-active", "incoming-passive"))
+        agent.await_epoch(2)
+        self.assertFalse(self.fetch(PASSIVE["PASV"], seconds=2))
+        self.assertFalse(self.fetch(ACTIVE["EPRT"], seconds=2))
+        self.await_directions(agent, {"outgoing", "incoming"})
 
 
 class RouterTests(FTPLab):
