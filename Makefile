@@ -25,7 +25,8 @@ SWIFT_PACKAGES := git g++ libcurl4-openssl-dev libncurses-dev libsqlite3-dev lib
 # What the programs are built with, and what the lab and the live tests drive.
 BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev zlib1g-dev pkg-config $(SWIFT_PACKAGES)
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
-                  traceroute openssh-server openssh-client dnsmasq-base bind9-dnsutils socat netcat-openbsd python3-scapy \
+                  traceroute openssh-server openssh-client vsftpd lftp openssl dnsmasq-base bind9-dnsutils socat \
+                  netcat-openbsd python3-scapy \
                   python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
@@ -38,11 +39,11 @@ TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
 TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
-        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour fuzz \
-        deb deb-reproducible install clean
+        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour \
+        evasion fuzz deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour evasion fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -146,6 +147,10 @@ SECONDS ?= 3600
 RATE    ?= 30000
 flood-hour: build deps-lab
 	$(PYTHON) Tests/Live/flood_hour.py --bin $(BIN) --seconds $(SECONDS) --rate $(RATE) --results Tests/Live/FLOOD-HOUR.md
+
+# Every row of the checklist of evasions, wherever the agent may stand, with offloads and without.
+evasion: build deps-lab
+	PORTREEVE_EVASION=all $(PYTHON) Tests/Live/run.py --bin $(BIN) test_evasion
 
 fuzz: deps-build
 	Tests/Fuzz/run.sh -t $(FUZZ_SECONDS)
