@@ -14,7 +14,7 @@ struct CheckTests {
     ]
 
     /// More by `PORTREEVE_TINY_POLICIES`, for `make prove-analysis`.
-    static let rounds = ProcessEnvironment.number("PORTREEVE_TINY_POLICIES") ?? 2_000
+    static let rounds = ProcessEnvironment.number("PORTREEVE_TINY_POLICIES") ?? 200
 
     @Test("of policies over few packets, each of which is asked", arguments: 0..<4)
     func exhaustive(part: Int) throws {

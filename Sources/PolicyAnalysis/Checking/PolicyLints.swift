@@ -93,7 +93,7 @@ package enum PolicyLints {
             if isLetOut { return nil }
         }
         return PolicyLint(
-            "no-names", at: nil, "no rule lets DNS queries out, and engine.built-in-rules.dhcp-dns is off",
+            "no-names", .note, at: nil, "no rule lets DNS queries out, and engine.built-in-rules.dhcp-dns is off",
             cure: "set dhcp-dns: dns-only, or add an outgoing allow rule for udp and tcp to port 53")
     }
 }
