@@ -32,6 +32,10 @@ struct ChangeTests {
         #expect(text.contains(" \(event.reason.row.slug) "), "\(text)")
 
         let change = Self.search(reasonCase).toPass(explanation)
+        if Self.isBeyondOneChange(reasonCase) {
+            #expect(change == nil)
+            return
+        }
         // Of what the copy range cut off nothing can be tried.
         guard !event.remedy.isEmpty, !event.remedy.contains(.copyRange) else { return }
         let proposed = try #require(change, "\(event.remedy.causes.map(\.row.slug))\n\(text)")
@@ -40,6 +44,15 @@ struct ChangeTests {
         try reasonCase.scene(changed)
         let fate = try reasonCase.raises(changed)
         #expect(fate == .pass || fate == .hold, "\(proposed.file)")
+    }
+
+    /// Where no one setting, rule or criterion lets the packet pass: a fragment whose first one never came, an opening that no rule admits and whose data a posture refuses.
+    private static func isBeyondOneChange(_ reasonCase: ReasonCase) -> Bool {
+        switch reasonCase.reason {
+        case .incompleteDatagram: !reasonCase.what.contains("gave way")
+        case .outOfAllowedPolicy: reasonCase.what.hasPrefix("a SYN with data")
+        default: false
+        }
     }
 
     private static func search(_ reasonCase: ReasonCase) -> ChangeSearch {

@@ -214,7 +214,10 @@ struct FastPathTests {
     private static let obstacleRows: [(yaml: String, why: FastPathObstacle)] = [
         (allow + "engine: {sanity: {verify-tcp-checksum: true}}", .checksums),
         (allow.dropLast(2) + ", {name: tell, action: log-only, direction: incoming, protocol: tcp}]", .rule),
-        ("rules: [{name: by, action: bypass, direction: incoming, protocol: tcp, flags: {clear: [syn]}}]", .unasked),
+        (
+            "rules: [{name: by, action: bypass, direction: incoming, protocol: tcp, flags: {clear: [syn]}},"
+                + " {name: back, action: bypass, direction: outgoing, protocol: tcp, flags: {clear: [syn]}}]", .unasked
+        ),
         (
             "rules: [{name: web, action: allow, direction: incoming, protocol: tcp, source: {macs: \"02:00:00:00:00:01\"}},"
                 + " {name: all, action: allow, direction: incoming, protocol: tcp}]", .unseenByProgram

@@ -57,6 +57,7 @@ struct Remedies {
                 ?? ["0"]
         case "engine.timeouts.fragment-hold": return ["2s", "5s", "30s", "60s"]
         case "queue.copy-bytes": return ["full"]
+        case _ where setting.hasPrefix("stateful.ftp."): return ["false"]
         case _ where setting.hasPrefix("engine.timeouts."):
             return ["1m", "2m", "5m", "10m", "30m", "1h", "2h", "4h", "8h", "1d", "2d", "7d", "30d"]
         case _ where setting.hasPrefix("engine.limits."), _ where setting.hasPrefix("stateful.tcp.limits."):

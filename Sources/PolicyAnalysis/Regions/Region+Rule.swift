@@ -70,7 +70,7 @@ extension Region {
             narrow(.icmp, by: rule.icmp, universe, { $0.numbers })
         else { return nil }
         if rule.needsKnownQuote { narrow(.quote, to: NumberSet(1...1)) }
-        spare(by: rule)
+        spare(by: rule, universe)
         narrowToPlaces(rule, universe, place, policy)
         if isEmpty { return nil }
     }
@@ -123,7 +123,7 @@ extension Region {
     }
 
     /// What a Deny rule stops only where it names the protocol.
-    private mutating func spare(by rule: Rule) {
+    private mutating func spare(by rule: Rule, _ universe: PacketUniverse) {
         guard rule.action == .deny else { return }
         if kind == .icmp6, rule.protocols != Criterion(.number(IPProtocol.icmpv6)) {
             let spared = NumberSet(UInt128(130 << 8)...UInt128(136 << 8 | 255))
@@ -131,7 +131,8 @@ extension Region {
             narrow(.icmp, to: NumberSet(0...0xffff).subtracting(spared).subtracting(reports))
         }
         if kind == .other4, rule.protocols != Criterion(.number(IPProtocol.igmp)) {
-            narrow(.protocolNumber, to: NumberSet(0...255).subtracting(NumberSet(members: [Int(IPProtocol.igmp)])))
+            let igmp = NumberSet(members: [Int(IPProtocol.igmp)])
+            narrow(.protocolNumber, to: universe.domain(.protocolNumber, of: kind).subtracting(igmp))
         }
     }
 
