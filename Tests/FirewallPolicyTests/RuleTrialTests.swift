@@ -43,7 +43,8 @@ struct RuleTrialTests {
                     var subject = subject
                     let names = document.rules[Int(trial.rule)].interfaces?.value ?? []
                     let alone = try Policy(widened, epoch: 1)
-                    subject.interfacePatterns = RandomPolicies.interfaces
+                    subject.interfacePatterns =
+                        RandomPolicies.interfaces
                         .filter { policy.traits(ofInterface: $0).patterns == subject.interfacePatterns }
                         .first.map { alone.traits(ofInterface: $0).patterns } ?? 0
                     guard names.isEmpty || !subject.hasInterface || trial.missed.contains(.interfaces) else { continue }
