@@ -19,7 +19,7 @@ OBJECT = os.environ.get("FASTPATH_OBJECT") or os.path.join(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), ".build", "fastpath.o")
 POLICY = """
 version: 1
-engine: { fast-path: on }
+engine: { fast-path: on, timeouts: { cold-start: 0s, boot-start: 0s } }
 rules:
   - { name: Services, action: allow, direction: incoming, protocol: tcp, destination: { ports: [5201, 5300] } }
 """
