@@ -166,7 +166,7 @@ class HandOverTests(FrameCase):
         agent.environment = ["setpriv", "--bounding-set", "-net_raw"]
         agent.start()
         self.assertIn("no frame guard", agent.log())
-        self.assertNotIn("no frame guard", self.agent(queues=(1, 1)).log())
+        self.assertNotIn("no frame guard", self.agent(queues=(8, 8)).log())
         self.assertIn("policy", agent.tool("status", "--agent-only"))
 
     def test_handed_over_by_who_starts_the_service(self):
