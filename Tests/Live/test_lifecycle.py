@@ -391,13 +391,15 @@ class EndTests(LifeTests):
         self.assertTrue(self.can_connect())
 
     def test_a_worker_whose_socket_fails_ends_the_agent(self):
-        # A worker of one queue waits in the call that receives; one of several in poll(2).
-        agent = self.agent(FAIL_OPEN + "queue: { flood-numbers: off }\n", queues=(0, 1))
-        agent.feed(bypass=True)
-        self.host.python(CLOSE, thread_named(agent.process.pid, "queue 1"))
-        self.assertEqual(agent.process.wait(20), 1)
-        self.assertIn("queue 1: receiving failed: Bad file descriptor", agent.log())
-        self.assertTrue(self.can_connect())
+        """Of a worker of four queues, and of one of a single queue."""
+        for floods in ("auto", "off"):
+            with self.subTest(floods):
+                agent = self.agent(FAIL_OPEN + f"queue: {{ flood-numbers: {floods} }}\n", queues=(0, 1))
+                agent.feed(bypass=True)
+                self.host.python(CLOSE, thread_named(agent.process.pid, "queue 1"))
+                self.assertEqual(agent.process.wait(20), 1)
+                self.assertIn("queue 1: receiving failed: Bad file descriptor", agent.log())
+                self.assertTrue(self.can_connect())
 
     def test_each_line_for_the_journal_has_its_priority(self):
         agent = self.agent(environment={"JOURNAL_STREAM": "8:1"})
@@ -539,7 +541,9 @@ def trace(request, data=None):
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     assert libc.ptrace(request, thread, None, data) == 0
 before = (ctypes.c_ulonglong * 27)()
-while before[ORIG_RAX] != 45:
+# A worker of one queue waits in recvfrom(2), one of several in poll(2).
+RECVFROM, POLL = 45, 7
+while before[ORIG_RAX] not in (RECVFROM, POLL):
     if before[RIP]:
         trace(DETACH)
     trace(SEIZE)
@@ -547,13 +551,17 @@ while before[ORIG_RAX] != 45:
     os.waitpid(thread, WALL)
     trace(GETREGS, ctypes.addressof(before))
 close = (ctypes.c_ulonglong * 27)(*before)
+if before[ORIG_RAX] == POLL:
+    with open(f"/proc/{thread}/mem", "rb", buffering=0) as memory:
+        memory.seek(before[RDI])
+        close[RDI] = int.from_bytes(memory.read(4), "little")
 close[RIP] -= 2
 close[RAX], close[ORIG_RAX] = 3, 2**64 - 1
 trace(SETREGS, ctypes.addressof(close))
 trace(SINGLESTEP)
 os.waitpid(thread, WALL)
 before[RIP] -= 2
-before[RAX], before[ORIG_RAX] = 45, 2**64 - 1
+before[RAX], before[ORIG_RAX] = before[ORIG_RAX], 2**64 - 1
 trace(SETREGS, ctypes.addressof(before))
 trace(DETACH)
 """
