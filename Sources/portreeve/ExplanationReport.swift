@@ -17,7 +17,7 @@ struct ExplanationReport {
         var lines = [packet]
         if let recorded { lines.append("event: \(recorded)") }
         lines += explanation.lines.map { String(repeating: "  ", count: $0.depth + 1) + $0.text }
-        guard let change else { return lines + [absence].compactMap { $0 } }
+        guard let change else { return lines + (absence.map { ["", $0] } ?? []) }
         let outcome = explanation.refusal == nil ? "What would stop it" : "What would let it pass"
         lines += [
             "",
@@ -29,10 +29,10 @@ struct ExplanationReport {
 
     private var absence: String? {
         guard let refusal = explanation.refusal else { return nil }
-        if refusal.remedy.isEmpty { return "\nNo setting and no rule lets it pass." }
+        if refusal.remedy.isEmpty { return "No setting and no rule lets it pass." }
         let causes = refusal.remedy.causes.map { $0.setting ?? $0.row.sentence }
         return
-            "\nWhat has to be turned for it to pass: \(causes.joined(separator: "; ")). No change of this was found to do, by trying."
+            "What has to be turned for it to pass: \(causes.joined(separator: "; ")). No change of this was found to do, by trying."
     }
 
     var json: JSONValue {

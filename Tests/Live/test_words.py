@@ -53,6 +53,23 @@ class FilesTests(unittest.TestCase):
 
     SYN = ("--direction", "incoming", "--interface", "eth0", "--tcp", "198.51.100.7:40000")
 
+    def test_a_packet_of_a_capture_is_judged_behind_those_before_it(self):
+        from scapy.all import IP, TCP, Ether, wrpcap
+        there = Ether() / IP(src="198.51.100.7", dst="192.0.2.10")
+        back = Ether() / IP(src="192.0.2.10", dst="198.51.100.7")
+        port = {"sport": 40000, "dport": 80}
+        path = os.path.join(self.folder, "talk.pcap")
+        wrpcap(path, [
+            there / TCP(**port, flags="S", seq=1000), back / TCP(sport=80, dport=40000, flags="SA", seq=5000, ack=1001),
+            there / TCP(**port, flags="A", seq=1001, ack=5001), there / TCP(**port, flags="A", seq=1001 + 2**30, ack=5001)])
+        capture = ("--capture", path, "--local", "192.0.2.10", "--packet")
+        self.assertIn("verdict: pass", self.explain(*capture, "3"))
+        text = self.explain(*capture, "4", status=2)
+        self.assertIn("connection: known, ESTABLISHED", text)
+        self.assertIn("verdict: drop: invalid-sequence (102, Invalid Sequence)", text)
+        self.assertTrue(text.endswith("\n\nNo setting and no rule lets it pass.\n"), text)
+        self.explain(*capture, "5", status=1)
+
     def test_an_admitted_packet_names_its_rule_and_what_would_stop_it(self):
         text = self.explain(*self.SYN, "192.0.2.10:80")
         self.assertIn(f'decides: {self.policy}:7:5 "Web": allow, priority 0', text)
