@@ -30,7 +30,7 @@ extension Engine {
     /// Admits connections older than now, as after a start: until now their packets did not come here, or a policy left them
     /// untracked (`Policy.tracksMore`). Those known from an earlier time have moved on unseen.
     public mutating func beginColdStart(at now: Instant) {
-        movedOnUntil = now + hot.timeouts.coldStart
+        notePassedUnseen(at: now)
         clock.agentStarted = now
         graceEnds = clock.graceEnds(hot.timeouts)
     }

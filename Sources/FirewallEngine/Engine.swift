@@ -43,10 +43,8 @@ public struct Engine: ~Copyable {
     public var unclaimed: UnclaimedConnections?
     /// Until this instant packets of connections older than the agent are admitted (docs/policy.md, cold start).
     var graceEnds: Instant
-    /// When packets may last have passed unseen, because a full queue fails open.
+    /// When packets may last have passed unseen: a full queue fails open, rules were not there, or a policy left them untracked.
     var unseenAt: Instant?
-    /// Until this instant connections may go on that have moved on while no packet came here.
-    var movedOnUntil = Instant(nanoseconds: .min)
     var clock: EngineClock
     /// Whether other workers own connections that an ICMP error may quote.
     let hasOtherWorkers: Bool

@@ -114,14 +114,44 @@ struct UnseenTests {
         #expect(engine.events.isEmpty)
     }
 
-    @Test("An idle connection is taken up where it is even hours later")
-    func idle() throws {
+    /// How packets come to pass unseen.
+    enum Way: CaseIterable {
+        case queueWasFull, rulesWereAway
+    }
+
+    private func passUnseen(_ way: Way, _ engine: EngineUnderTest) {
+        switch way {
+        case .queueWasFull: engine.engine.notePassedUnseen(at: engine.clock.now)
+        case .rulesWereAway: engine.engine.beginColdStart(at: engine.clock.now)
+        }
+    }
+
+    @Test("A connection opened since, which was seen whole, has its windows", arguments: Way.allCases)
+    func openedSince(_ way: Way) throws {
+        let engine = try EngineUnderTest("failure: { engine: open }")
+        passUnseen(way, engine)
+        let during = TCPTalk(engine, peerPort: 7)
+        engine.waits(.seconds(9))
+        during.open()
+        engine.waits(.seconds(4))
+        let since = TCPTalk(engine)
+        since.open()
+        for talk in [during, since] {
+            talk.exchange()
+            goOnUnseen(talk)
+        }
+        #expect(since.send(.peer, data: 100).isDrop)
+        #expect(during.send(.peer, data: 100) == .pass)
+    }
+
+    @Test("An idle connection is taken up where it is even hours later", arguments: Way.allCases)
+    func idle(_ way: Way) throws {
         let engine = try EngineUnderTest("failure: { engine: open }")
         let talk = TCPTalk(engine)
         talk.open()
         goOnUnseen(talk)
         engine.waits(.seconds(1))
-        engine.engine.notePassedUnseen(at: engine.clock.now)
+        passUnseen(way, engine)
         engine.waits(.minutes(120))
         talk.exchange()
         engine.waits(.minutes(1))
