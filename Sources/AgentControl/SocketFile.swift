@@ -53,20 +53,6 @@ package struct ClaimedSocket {
     }
 }
 
-/// A group of this host.
-private struct GroupID {
-    let rawValue: gid_t
-
-    /// nil where there is none of this name.
-    init?(named name: String) {
-        var entry = unsafe group()
-        var found: UnsafeMutablePointer<group>?
-        var text = [CChar](repeating: 0, count: 1 << 16)
-        guard unsafe getgrnam_r(name, &entry, &text, text.count, &found) == 0, unsafe found != nil else { return nil }
-        rawValue = unsafe entry.gr_gid
-    }
-}
-
 /// A Unix stream socket bound to a path. NIO could bind it too, but then the file would have a moment with the mode that
 /// the umask leaves, and NIO would remove whatever lies under the path when it closes.
 private struct BoundSocket {

@@ -23,7 +23,7 @@ extension Housekeeper {
     func refreshWarnings(_ policy: Policy) {
         let now =
             missingInterfaces(policy) + (agent.queueTrouble.map { [$0] } ?? []) + unfedQueues() + olderQueues(policy)
-            + offloadWarnings + fastPathWarnings + rules.complaints + routes.complaints
+            + offloadWarnings + fastPathWarnings(policy) + rules.complaints + routes.complaints
         let begun = now.filter { !warnings.contains($0) }
         warnings = now
         for warning in begun {

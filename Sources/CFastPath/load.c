@@ -70,6 +70,24 @@ static int read_whole(const char *path, struct object *object) {
     return error;
 }
 
+/// FNV-1a. Nobody but root writes the file: chance alone has to be kept out.
+static void write_label(const struct object *object, char label[CFASTPATH_LABEL]) {
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < object->size; i++)
+        hash = (hash ^ (uint8_t)object->bytes[i]) * 0x100000001b3;
+    snprintf(label, CFASTPATH_LABEL, "L%u_%012llx", (unsigned)FASTPATH_LAYOUT % 10, (unsigned long long)(hash >> 16));
+}
+
+int cfastpath_label(const char *path, char label[CFASTPATH_LABEL]) {
+    struct object object;
+    memset(&object, 0, sizeof object);
+    const int error = read_whole(path, &object);
+    if (error == 0)
+        write_label(&object, label);
+    free(object.bytes);
+    return error;
+}
+
 static int lies_within(const struct object *object, uint64_t offset, uint64_t size) {
     return offset <= object->size && size <= object->size - offset;
 }
@@ -154,7 +172,10 @@ static int make_maps(
         a.value_size = fields[2];
         a.max_entries = entries_of(index, sizes, fields[3]);
         a.map_flags = fields[4];
-        snprintf(a.map_name, sizeof a.map_name, "portreeve_%.4s", map_names[index]);
+        if (map_of(loaded, index) == &loaded->places)
+            write_label(object, a.map_name);
+        else
+            snprintf(a.map_name, sizeof a.map_name, "portreeve_%.4s", map_names[index]);
         const int descriptor = cfastpath_bpf(BPF_MAP_CREATE, &a);
         if (descriptor < 0) {
             const int error = errno;

@@ -55,6 +55,13 @@ static struct bpf_map_info describe(int map) {
 uint32_t cfastpath_entries(int map) { return describe(map).max_entries; }
 uint32_t cfastpath_identity(int map) { return describe(map).id; }
 
+void cfastpath_label_of(int map, char label[CFASTPATH_LABEL]) {
+    const struct bpf_map_info described = describe(map);
+    _Static_assert(sizeof described.name == CFASTPATH_LABEL, "as long as the kernel's names");
+    memcpy(label, described.name, CFASTPATH_LABEL);
+    label[CFASTPATH_LABEL - 1] = 0;
+}
+
 void *cfastpath_memory(int array, size_t length) {
     void *const memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, array, 0);
     return memory == MAP_FAILED ? NULL : memory;

@@ -11,6 +11,9 @@ package final class FastPathMaps: @unchecked Sendable {
     /// The names that each has in its directory.
     enum Name: String, CaseIterable {
         case flows4, flows6, places, cells, outcomes, fast4, fast6
+
+        /// Whether it is one of the programs: the rules name them, and the agent has no need of them.
+        var isProgram: Bool { self == .fast4 || self == .fast6 }
     }
 
     private let descriptors: cfastpath
@@ -47,6 +50,11 @@ package final class FastPathMaps: @unchecked Sendable {
         ] where descriptor < 0 {
             unsafe cfastpath_close(&opened)
             throw FastPathError("\(directory)/\(name.rawValue)", errno: -descriptor)
+        }
+        let label = FastPathLabel(of: opened.places)
+        guard label.isOfThisLayout else {
+            unsafe cfastpath_close(&opened)
+            throw FastPathError("\(directory): the program there is of another version of Portreeve (\(label))")
         }
         try self.init(owning: opened)
     }

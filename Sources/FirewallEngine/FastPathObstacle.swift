@@ -6,7 +6,8 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     case none
     /// No packet has been looked at for it yet.
     case unasked
-    /// It opens or closes, was taken over in mid-stream, or bytes are on their way that were not seen.
+    /// It opens or closes, was taken over in mid-stream, or bytes are on their way that were not seen; of datagrams, no more than a
+    /// question and its answers were exchanged.
     case unsteady
     /// A router's: the program sees one interface only.
     case forwarded
@@ -28,6 +29,8 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     case payload
     /// The policy has each packet's source held against what may change: this host's addresses, or its routes.
     case origin
+    /// Sent to a multicast or broadcast address, where datagrams of more than one sender may claim to be of it.
+    case group
 
     /// In a few words, for an administrator.
     public var text: String {
@@ -45,6 +48,7 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
         case .checksums: "checksums are verified"
         case .payload: "its bytes are read"
         case .origin: "sources are held against routes and own addresses"
+        case .group: "sent to a group"
         }
     }
 }

@@ -160,7 +160,11 @@ public struct EngineSettings: Hashable, Sendable {
 
 /// `engine.fast-path` of the policy file: whether plain segments of established connections pass in the kernel.
 public enum FastPathMode: Hashable, Sendable {
-    case off, on
+    case off
+    /// Where the kernel takes the program; else all packets come to the queue, and nothing is wrong.
+    case auto
+    /// The same; but where it cannot be had, rules are not applied, and the agent complains.
+    case on
 
     /// Where the program and its maps have their names: the top of a file system of the type bpf.
     public static let directory = "/run/portreeve-fast-path"

@@ -5,7 +5,8 @@ extension QueueRulePlan {
     /// does.
     func fastPath(_ family: AddressFamily) -> [String] {
         guard let directory = fastPathDirectory else { return [] }
-        return ["-p tcp -m bpf --object-pinned \(directory)/\(family == .ipv4 ? "fast4" : "fast6") -j RETURN"]
+        let program = "\(directory)/\(family == .ipv4 ? "fast4" : "fast6")"
+        return ["tcp", "udp"].map { "-p \($0) -m bpf --object-pinned \(program) -j RETURN" }
     }
 }
 

@@ -60,7 +60,7 @@ package struct QueueRulePlan: Hashable, Sendable {
         outgoingOffloadMark = policy.offloadedDirections.contains(.outgoing) ? marks.outgoingOffload : 0
         incomingOffloadInterfaces = policy.offloadInterfaces(.incoming)
         outgoingOffloadInterfaces = policy.offloadInterfaces(.outgoing)
-        fastPathDirectory = policy.engine.fastPath == .on ? FastPathMode.directory : nil
+        fastPathDirectory = policy.engine.fastPath != .off ? FastPathMode.directory : nil
         inside = policy.interfaces.inside
         ignored = policy.interfaces.ignore
         ignoresLoopback = policy.interfaces.ignores("lo")

@@ -80,7 +80,7 @@ extension RulesInspection {
         let lines = absent.filter { !$0.isOfRefusals && !$0.isFastPath }
         return [
             Self.finding(
-                .misfit,
+                policy.engine.fastPath == .on ? .misfit : .advice,
                 "rules are missing by which established connections pass in the kernel (engine.fast-path): all packets come to "
                     + "the agent", absent.filter(\.isFastPath)),
             Self.finding(

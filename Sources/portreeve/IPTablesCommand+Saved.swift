@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import FirewallPolicy
 import PacketFilterRules
 
 /// Rules that outlive a boot.
@@ -28,6 +29,14 @@ extension IPTablesCommand {
         }
     }
 
+    /// Asks for rights of which `restore` has no need: the package's unit gives them to this step alone.
+    func loadProgram() throws {
+        let saved = SavedRules(directory: saved).rules
+        guard FastPathPrograms.areNamed(by: saved) else { return print("the saved rules name no program") }
+        _ = try FastPathPrograms(path: program).prepared(for: saved)
+        print("loaded: \(FastPathMode.directory)")
+    }
+
     /// Neither agent nor policy is needed: at boot they may come later, or not.
     func restore() throws {
         let directory = RollBackDirectory(path: state)
@@ -36,7 +45,7 @@ extension IPTablesCommand {
         let saved = SavedRules(directory: saved).rules
         guard !saved.isEmpty else { return print("no rules are saved") }
         let rules = try NamespaceRules.read()
-        let target = FastPathPrograms(path: program).prepareOrLeaveOut(for: rules.marked(saved))
+        let target = FastPathPrograms(path: program).preparedOrLeftOut(for: rules.marked(saved))
         try RuleChange(target: target).make(from: rules)
         directory.clear()
         print("restored: \(target.title)")

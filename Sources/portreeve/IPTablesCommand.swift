@@ -31,7 +31,7 @@ struct IPTablesCommand: DescribedCommand {
     ]
 
     enum Action: String, EnumerableFlag {
-        case print, apply, keep, save, remove, restore, check
+        case print, apply, keep, save, remove, load, restore, check
 
         static func help(for value: Action) -> ArgumentHelp? {
             switch value {
@@ -40,6 +40,7 @@ struct IPTablesCommand: DescribedCommand {
             case .keep: "Confirm an --apply --confirm."
             case .save: "Have the rules in place come back at every boot, by \(SavedRules.unit)."
             case .remove: "Take the rules away, now and at the next boot."
+            case .load: "Load the program that the saved rules name (engine.fast-path), as at boot before --restore."
             case .restore: "Put the saved rules in place, as at boot."
             case .check: "Say what is wrong with the rules in place, whoever made them."
             }
@@ -98,6 +99,7 @@ struct IPTablesCommand: DescribedCommand {
             case .keep: try keep()
             case .save: try save()
             case .remove: try remove()
+            case .load: try loadProgram()
             case .restore: try restore()
             case .check: try check()
             }
@@ -184,6 +186,7 @@ extension IPTablesCommand {
         defer { lock.release() }
         let rules = try NamespaceRules.read()
         let replaced = try RuleChange(target: OwnRulesets()).make(from: rules)
+        FastPathPrograms.withdraw()
         directory.clear()
         let wasSaved = try SavedRules(directory: saved).remove()
         KnownPolicy.inForce(policy, control).complainOfTroubles()

@@ -63,12 +63,12 @@ struct RuleApplication {
     ) throws {
         let agent = ControlClient(path: command.control.path, timeoutSeconds: 5)
         guard case .coldStarted? = try? agent.request(.coldStart), !command.force else {
-            return try change(rules, to: target, directory)
+            return try change(rules, to: target, document, directory)
         }
         let check = AppliedCheck(
             control: command.control, queues: document.queue.layout, policy: try Policy(document, epoch: 1))
         let judged = try check.packetsJudged()
-        try change(rules, to: target, directory)
+        try change(rules, to: target, document, directory)
         // No frame of this host's own passes through a bridge.
         guard document.queue.family == .ip else { return }
         do {
@@ -116,7 +116,9 @@ struct RuleApplication {
     }
 
     /// Who takes the rules back waits before they are there.
-    private func change(_ rules: NamespaceRules, to target: OwnRulesets, _ directory: RollBackDirectory) throws {
+    private func change(
+        _ rules: NamespaceRules, to target: OwnRulesets, _ document: PolicyDocument, _ directory: RollBackDirectory
+    ) throws {
         if let seconds = command.confirm {
             let pending = PendingRollBack(after: seconds, to: rules.own, by: .here)
             try directory.set(pending)
@@ -129,7 +131,9 @@ struct RuleApplication {
             }
         }
         do {
-            try FastPathPrograms(path: command.program).prepare(for: target)
+            let programs = FastPathPrograms(path: command.program)
+            let isWanted = document.engine.fastPath == .on
+            let target = isWanted ? try programs.prepared(for: target) : programs.preparedOrLeftOut(for: target)
             try RuleChange(target: target).make(from: rules)
         } catch {
             directory.clear()

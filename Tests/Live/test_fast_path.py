@@ -72,7 +72,7 @@ class FastPathLab(unittest.TestCase):
         result = subprocess.run(["mount", "-t", "bpf", "-o", "mode=0750", "bpf", PINS], capture_output=True, text=True)
         if result.returncode:
             raise OSError(result.stderr.strip())
-        self.addCleanup(subprocess.run, ["umount", "-l", PINS], check=False)
+        self.addCleanup(subprocess.run, ["umount", "-l", PINS], stderr=subprocess.DEVNULL, check=False)
 
     def agent(self, policy=POLICY):
         agent = self.enterContext(Agent(self.lab.host, policy))
@@ -193,6 +193,44 @@ class FastPathTests(FastPathLab):
         self.assertEqual(agent.tool_status("iptables", "--check")[0], 0)
         agent.tool("iptables", "--remove")
         self.assertNotIn(PINS, self.lab.host.run("iptables-save"))
+
+    def test_another_version_of_the_program_takes_its_place(self):
+        """Of an object file that is not the same nothing is kept; the flow comes to it by itself."""
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
+        self.assertEqual(agent.tool_status("iptables", "--apply", "--program", OBJECT)[0], 0)
+        before = os.stat(f"{PINS}/places").st_ino
+        newer = os.path.join(agent.directory, "newer.o")
+        with open(OBJECT, "rb") as file, open(newer, "wb") as copy:
+            copy.write(file.read() + b"\0")
+        self.assertEqual(agent.tool_status("iptables", "--apply", "--program", newer)[0], 0)
+        self.assertNotEqual(os.stat(f"{PINS}/places").st_ino, before)
+        wait_until(lambda: agent.report()["fast_path"]["state"] == "active", "the fast path is used")
+        passed = self.passed(agent)
+        wait_until(lambda: self.passed(agent) > passed + 10, "lines pass in the kernel again", process=client)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def test_auto_uses_it_where_it_can_be_had(self):
+        agent = self.agent(POLICY.replace("fast-path: on", "fast-path: auto"))
+        self.assertEqual(agent.tool_status("iptables", "--check")[0], 0)
+
+    def test_auto_does_without_and_complains_of_nothing(self):
+        agent = self.enterContext(Agent(self.lab.host, POLICY.replace("fast-path: on", "fast-path: auto")))
+        status, output = agent.tool_status("iptables", "--apply", "--program", "/nowhere/fastpath.o")
+        self.assertEqual(status, 0, output)
+        self.assertIn("the fast path is left out", output)
+        self.assertNotIn(PINS, self.lab.host.run("iptables-save"))
+        wait_until(lambda: agent.report()["fast_path"]["state"] == "unavailable", "the agent has looked")
+        self.assertEqual(agent.report()["warnings"], [])
+        self.assertEqual(agent.tool_status("iptables", "--check")[0], 0)
+
+    def test_on_is_not_applied_without(self):
+        agent = self.enterContext(Agent(self.lab.host, POLICY))
+        status, output = agent.tool_status("iptables", "--apply", "--program", "/nowhere/fastpath.o")
+        self.assertEqual(status, 1, output)
+        self.assertIn("/nowhere/fastpath.o: No such file", output)
+        self.assertNotIn("NFQUEUE", self.lab.host.run("iptables-save"))
 
     def test_says_why_it_is_not_used(self):
         agent = self.enterContext(Agent(self.lab.host, POLICY))

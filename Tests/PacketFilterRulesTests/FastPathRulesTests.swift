@@ -14,9 +14,13 @@ struct FastPathRulesTests {
         return QueueRulePlan(policy, incoming: .prerouting).rules(for: family)
     }
 
-    @Test("stand before the queue's, of TCP alone", arguments: [(AddressFamily.ipv4, "fast4"), (.ipv6, "fast6")])
+    @Test("stand before the queue's", arguments: [(AddressFamily.ipv4, "fast4"), (.ipv6, "fast6")])
     func order(family: AddressFamily, program: String) throws {
-        let rule = "-p tcp -m bpf --object-pinned /run/portreeve-fast-path/\(program) -j RETURN"
+        for name in ["tcp", "udp"] { try expectOrder(family, program, name) }
+    }
+
+    private func expectOrder(_ family: AddressFamily, _ program: String, _ transport: String) throws {
+        let rule = "-p \(transport) -m bpf --object-pinned /run/portreeve-fast-path/\(program) -j RETURN"
         for chain in rules(family).tables[0].chains where chain.name != OwnRules.queueChain {
             let place = try #require(chain.rules.firstIndex(of: rule))
             let queue = try #require(
@@ -37,10 +41,11 @@ struct FastPathRulesTests {
         #expect(rules(family).withoutPrograms == rules(family, .off))
     }
 
-    @Test("are told apart by the check: missing ones cost speed, and those left over are named")
+    @Test("are told apart by the check: missing ones cost speed, where they are wanted, and those left over are named")
     func check() {
-        for (inPlace, policyMode, word) in [
-            (FastPathMode.off, FastPathMode.on, "missing"), (.on, .off, "policy does not have"),
+        for (inPlace, policyMode, word, severity) in [
+            (FastPathMode.off, FastPathMode.on, "missing", Finding.Severity.misfit), (.off, .auto, "missing", .advice),
+            (.on, .off, "policy does not have", .misfit),
         ] {
             var policy = PolicyDocument()
             policy.engine.fastPath = policyMode
@@ -54,7 +59,7 @@ struct FastPathRulesTests {
                 $0.text.contains(word) && $0.lines.contains { $0.contains("fast4") }
             }
             #expect(found.count == 1)
-            #expect(found.allSatisfy { $0.severity == .misfit })
+            #expect(found.allSatisfy { $0.severity == severity })
         }
     }
 }

@@ -43,11 +43,13 @@ def with_setting(setting):
     run("portreeve", "iptables", "--apply")
 
 
-@step("upgrade with apt under traffic: no connection, packet or event lost", seconds=600)
+@step("upgrade with apt under traffic on the fast path: no connection, packet or event lost", seconds=600)
 def upgrade():
     old = run("dpkg-query", "-W", "-f", "${Version}", "portreeve")
+    fast = "engine: { fast-path: on }\n"
+    with_setting(fast)
     before = main_process()
-    with load() as traffic:
+    with load(fast) as traffic:
         rules = ruleset()
         apt("-o", "Dpkg::Options::=--force-confold", "install", "/opt/tests/portreeve-next.deb")
         new = run("dpkg-query", "-W", "-f", "${Version}", "portreeve")

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The machine starts again, protected."""
 
+import json
+
 import baseline
 import readme
 import wire
 from step import check, equal, run, sh, step
-from system import UNIT, own_rules, shown
+from system import POLICY, UNIT, own_rules, shown
 
 RULES_UNIT = "portreeve-rules.service"
 
@@ -16,6 +18,11 @@ def started(unit):
 
 @step("README: save the rules; reboot", reboots=True)
 def save():
+    with open(POLICY) as file:
+        check("engine:" not in file.read(), "the policy has settings of the engine already")
+    with open(POLICY, "a") as file:
+        file.write("engine: { fast-path: auto }\n")
+    run("systemctl", "reload", UNIT)
     run("portreeve", "iptables", "--apply")
     readme.follow("last")
 
@@ -29,6 +36,8 @@ def after():
     check(0 < rules < network, f"rules at {rules} µs, network at {network} µs")
     check(0 < agent < network, f"agent at {agent} µs, network at {network} µs")
     equal(shown("NRestarts")["NRestarts"], "0", "NRestarts")
+    path = json.loads(run("portreeve", "status", "--json"))["fast_path"]
+    equal(path["state"], "active", f"the fast path: {path.get('why')}")
     for address in (wire.NEAR4, wire.NEAR6):
         check(wire.opens(22, address) and not wire.opens(9999, address, 1), f"the policy is not in force at {address}")
     return f"rules {rules / 1e6:.1f} s, agent {agent / 1e6:.1f} s, network {network / 1e6:.1f} s after the kernel"

@@ -33,7 +33,7 @@ extension Housekeeper {
     /// Begins or ends to use the maps that are pinned, as the policy says.
     func refreshFastPath(_ policy: Policy) {
         let document = policy.document
-        guard document.engine.fastPath == .on, document.queue.family == .ip else { return endFastPath(.off) }
+        guard document.engine.fastPath != .off, document.queue.family == .ip else { return endFastPath(.off) }
         let directory = FastPathMode.directory
         if let maps = fastPath.maps {
             switch maps.isPinned(in: directory) {
@@ -49,7 +49,8 @@ extension Housekeeper {
             endFastPath(.unavailable("\(error)"))
             guard fastPath.told != error.description else { return }
             fastPath.told = error.description
-            logger.warning("the fast path is not used: \(error)")
+            let isWanted = document.engine.fastPath == .on
+            logger.log(level: isWanted ? .warning : .notice, "the fast path is not used: \(error)")
         }
     }
 
@@ -85,8 +86,11 @@ extension Housekeeper {
         fastPath = FastPathUse()
     }
 
-    var fastPathWarnings: [String] {
-        guard case .unavailable(let why) = agent.fastPath.withLock({ $0 }) else { return [] }
+    func fastPathWarnings(_ policy: Policy) -> [String] {
+        guard policy.document.engine.fastPath == .on, case .unavailable(let why) = agent.fastPath.withLock({ $0 })
+        else {
+            return []
+        }
         return [
             "engine.fast-path is on and cannot be used (\(why)): all packets come to the queue; run \"portreeve iptables "
                 + "--apply\", which loads the program"

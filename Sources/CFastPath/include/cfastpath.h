@@ -37,6 +37,16 @@ struct cfastpath {
 int cfastpath_load(
     const char *object, const struct cfastpath_sizes *sizes, struct cfastpath *loaded, char *message, size_t capacity);
 
+/// The longest label with its end, as the kernel bounds names of maps.
+enum { CFASTPATH_LABEL = 16 };
+
+/// What tells the object in this file from others: the number of the layout, and a hash of its bytes. The array of states has it for a
+/// name. Returns 0 or an `errno` value.
+int cfastpath_label(const char *path, char label[_Nonnull CFASTPATH_LABEL]);
+
+/// The label by which a map was made; empty where that cannot be known.
+void cfastpath_label_of(int map, char label[_Nonnull CFASTPATH_LABEL]);
+
 /// Closes every descriptor.
 void cfastpath_close(struct cfastpath *loaded);
 

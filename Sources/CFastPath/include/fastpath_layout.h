@@ -90,6 +90,8 @@ struct fastpath_cell {
 };
 
 enum {
+    /// Counted up with every change of this file that an agent or a program of before would misread.
+    FASTPATH_LAYOUT = 1,
     /// The most workers, one cell each.
     FASTPATH_OWNERS = 64,
     /// The least by which a segment may lie behind the highest one: a small window says little about how long a path delays
@@ -104,7 +106,7 @@ enum {
 /// Why a packet goes on to the queue; `FASTPATH_PASSED` for one that does not. The program counts by these.
 enum fastpath_outcome {
     FASTPATH_PASSED,
-    /// No TCP over IP without options, or a length that is not the packet's.
+    /// Neither TCP nor UDP with data over IP without options, or a length that is not the packet's.
     FASTPATH_OTHER_PROTOCOL,
     FASTPATH_FRAGMENT,
     /// Not ACK alone or with PSH.

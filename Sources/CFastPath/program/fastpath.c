@@ -21,7 +21,7 @@ struct map_definition outcomes SECTION("maps") = {
     MAP_PER_CPU_ARRAY, sizeof(uint32_t), sizeof(uint64_t), FASTPATH_OUTCOMES, 0};
 
 enum { PASSES = 1, GOES_ON = 0 };
-enum { PROTOCOL_TCP = 6 };
+enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 enum { FLAG_PSH = 8, FLAG_ACK = 16 };
 
 struct tcp_header {
@@ -29,6 +29,16 @@ struct tcp_header {
     uint32_t sequence, acknowledgement;
     uint8_t offset, flags;
     uint16_t window, checksum, urgent;
+};
+
+struct udp_header {
+    uint16_t source_port, destination_port, length, checksum;
+};
+
+/// What follows the IP header. The ports are in the same place in both.
+union transport_header {
+    struct tcp_header tcp;
+    struct udp_header udp;
 };
 
 ALWAYS_INLINE int conclude(uint32_t outcome) {
@@ -197,8 +207,9 @@ ALWAYS_INLINE uint32_t judge_segment(
     return FASTPATH_PASSED;
 }
 
+/// By what is known of the flow. A datagram, for which `segment` is null, has nothing else to be held against.
 ALWAYS_INLINE uint32_t judge(
-    struct __sk_buff *packet, const struct fastpath_reference *reference, uint32_t from, const struct tcp_header *header,
+    struct __sk_buff *packet, const struct fastpath_reference *reference, uint32_t from, const struct tcp_header *segment,
     uint32_t at
 ) {
     const uint32_t place = reference->place;
@@ -220,7 +231,7 @@ ALWAYS_INLINE uint32_t judge(
         return FASTPATH_SIDE;
     if (side->interface != packet->ingress_ifindex)
         return FASTPATH_INTERFACE;
-    const uint32_t outcome = judge_segment(packet, side, other, cell, header, at);
+    const uint32_t outcome = segment ? judge_segment(packet, side, other, cell, segment, at) : FASTPATH_PASSED;
     if (outcome != FASTPATH_PASSED)
         return outcome;
     __sync_fetch_and_add(&side->packets, 1);
@@ -235,6 +246,11 @@ ALWAYS_INLINE int is_plain(const struct tcp_header *header) {
     return (header->flags & ~FLAG_PSH) == FLAG_ACK && !(header->offset & 15);
 }
 
+/// Whether it says the length of its packet, and has data: one without is for a check of the agent's.
+ALWAYS_INLINE int is_whole(const struct udp_header *header, uint32_t length) {
+    return IN_NETWORK_ORDER16(header->length) == length && length > sizeof *header;
+}
+
 SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
     struct {
         uint8_t version_and_length, service;
@@ -242,31 +258,35 @@ SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
         uint8_t hops, protocol;
         uint16_t checksum;
         uint32_t source, destination;
-        struct tcp_header tcp;
+        union transport_header transport;
     } header = {0};
-    if (load_bytes(packet, 0, &header, sizeof header) || header.version_and_length != 0x45 ||
-        header.protocol != PROTOCOL_TCP || IN_NETWORK_ORDER16(header.total_length) != packet->len)
+    // A datagram may be shorter than the header of a segment.
+    if ((load_bytes(packet, 0, &header, sizeof header) && load_bytes(packet, 0, &header, 20 + sizeof(struct udp_header))) ||
+        header.version_and_length != 0x45 || IN_NETWORK_ORDER16(header.total_length) != packet->len)
         return conclude(FASTPATH_OTHER_PROTOCOL);
     // All but "don't fragment".
     if (header.fragment & IN_NETWORK_ORDER16(0xbfff))
         return conclude(FASTPATH_FRAGMENT);
-    if (!is_plain(&header.tcp))
+    const int is_segment = header.protocol == PROTOCOL_TCP;
+    if (!is_segment && (header.protocol != PROTOCOL_UDP || !is_whole(&header.transport.udp, packet->len - 20)))
+        return conclude(FASTPATH_OTHER_PROTOCOL);
+    if (is_segment && !is_plain(&header.transport.tcp))
         return conclude(FASTPATH_FLAGS);
-    const uint64_t source =
-        (uint64_t)IN_NETWORK_ORDER32(header.source) << 16 | IN_NETWORK_ORDER16(header.tcp.source_port);
+    const uint16_t source_port = header.transport.udp.source_port, destination_port = header.transport.udp.destination_port;
+    const uint64_t source = (uint64_t)IN_NETWORK_ORDER32(header.source) << 16 | IN_NETWORK_ORDER16(source_port);
     const uint64_t destination =
-        (uint64_t)IN_NETWORK_ORDER32(header.destination) << 16 | IN_NETWORK_ORDER16(header.tcp.destination_port);
+        (uint64_t)IN_NETWORK_ORDER32(header.destination) << 16 | IN_NETWORK_ORDER16(destination_port);
     const uint32_t from = source > destination;
     struct fastpath_key4 key = {0};
     key.low_address = from ? header.destination : header.source;
     key.high_address = from ? header.source : header.destination;
-    key.low_port = from ? header.tcp.destination_port : header.tcp.source_port;
-    key.high_port = from ? header.tcp.source_port : header.tcp.destination_port;
-    key.protocol = PROTOCOL_TCP;
+    key.low_port = from ? destination_port : source_port;
+    key.high_port = from ? source_port : destination_port;
+    key.protocol = header.protocol;
     const struct fastpath_reference *const reference = map_lookup(&flows4, &key);
     if (!reference)
         return conclude(FASTPATH_UNKNOWN_FLOW);
-    return conclude(judge(packet, reference, from, &header.tcp, 20));
+    return conclude(judge(packet, reference, from, is_segment ? &header.transport.tcp : 0, 20));
 }
 
 /// Whether the first address, or the first port where both addresses are the same, is the higher one.
@@ -285,16 +305,19 @@ SECTION("socket/fast6") int fast6(struct __sk_buff *packet) {
         uint16_t payload_length;
         uint8_t next, hops;
         uint32_t source[4], destination[4];
-        struct tcp_header tcp;
+        union transport_header transport;
     } header = {0};
-    if (load_bytes(packet, 0, &header, sizeof header) ||
+    if ((load_bytes(packet, 0, &header, sizeof header) && load_bytes(packet, 0, &header, 40 + sizeof(struct udp_header))) ||
         (header.version & IN_NETWORK_ORDER32(0xf0000000)) != IN_NETWORK_ORDER32(0x60000000) ||
-        header.next != PROTOCOL_TCP || IN_NETWORK_ORDER16(header.payload_length) + 40u != packet->len)
+        IN_NETWORK_ORDER16(header.payload_length) + 40u != packet->len)
         return conclude(FASTPATH_OTHER_PROTOCOL);
-    if (!is_plain(&header.tcp))
+    const int is_segment = header.next == PROTOCOL_TCP;
+    if (!is_segment && (header.next != PROTOCOL_UDP || !is_whole(&header.transport.udp, packet->len - 40)))
+        return conclude(FASTPATH_OTHER_PROTOCOL);
+    if (is_segment && !is_plain(&header.transport.tcp))
         return conclude(FASTPATH_FLAGS);
-    const uint32_t from =
-        is_higher(header.source, header.destination, header.tcp.source_port, header.tcp.destination_port);
+    const uint16_t source_port = header.transport.udp.source_port, destination_port = header.transport.udp.destination_port;
+    const uint32_t from = is_higher(header.source, header.destination, source_port, destination_port);
     struct fastpath_key6 key = {0};
     if (from) {
         __builtin_memcpy(key.low_address, header.destination, 16);
@@ -303,13 +326,13 @@ SECTION("socket/fast6") int fast6(struct __sk_buff *packet) {
         __builtin_memcpy(key.low_address, header.source, 16);
         __builtin_memcpy(key.high_address, header.destination, 16);
     }
-    key.low_port = from ? header.tcp.destination_port : header.tcp.source_port;
-    key.high_port = from ? header.tcp.source_port : header.tcp.destination_port;
-    key.protocol = PROTOCOL_TCP;
+    key.low_port = from ? destination_port : source_port;
+    key.high_port = from ? source_port : destination_port;
+    key.protocol = header.next;
     const struct fastpath_reference *const reference = map_lookup(&flows6, &key);
     if (!reference)
         return conclude(FASTPATH_UNKNOWN_FLOW);
-    return conclude(judge(packet, reference, from, &header.tcp, 40));
+    return conclude(judge(packet, reference, from, is_segment ? &header.transport.tcp : 0, 40));
 }
 
 // The kernel asks each program for its licence.

@@ -162,7 +162,7 @@ extension ConnectionTable {
 extension Connection {
     /// Takes up what has passed in the kernel since the last time, the last of it then.
     fileprivate mutating func takeUp(_ state: FastPathState, at last: Instant) {
-        tcp.takeUp(state, at: last)
+        if key.protocolNumber == IPProtocol.tcp { tcp.takeUp(state, at: last) }
         for side in [Side.low, .high] where state[side].packets > 0 {
             count(packets: state[side].packets, bytes: state[side].bytes, from: side)
         }

@@ -31,7 +31,7 @@ extension Engine {
 
     /// What keeps a connection of this engine from there; nil where there is no fast path.
     public func fastPathObstacle(of c: Connection) -> FastPathObstacle? {
-        guard table.fastPath.isOn, c.key.protocolNumber == IPProtocol.tcp else { return nil }
+        guard table.fastPath.isOn, c.key.trackedProtocol != .icmp else { return nil }
         let obstacle = FastPathObstacle(rawValue: c.fastPathObstacle) ?? .unasked
         return obstacle == .none && (c.fastPlace < 0 || c.generation != generation) ? .unasked : obstacle
     }
@@ -76,9 +76,28 @@ extension Engine {
         return nil
     }
 
+    /// Judges a datagram of a pair of endpoints whose others may pass in the kernel; then says whether those that follow may. Not of one
+    /// question with its answers: it is over before the kernel has heard of it.
+    mutating func judgeUDPBesideFastPath(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ packet: KeyedPacket
+    ) -> Finding? {
+        let finding = judgeKnownUDP(&p, i, packet)
+        guard finding == nil, !p.leavesNoTrace, table.holds(packet.key, at: i), !p.headers.fragment.isFragment else {
+            return finding
+        }
+        let obstacle = table[i].udp.isStream ? fastPathObstacle(&p, i, packet.sender) : .unsteady
+        table[i].fastPathObstacle = obstacle.rawValue
+        guard obstacle == .none else { return nil }
+        let interface = p.direction == .incoming ? p.metadata.inInterface : 0
+        table.openFastPath(i, packet.sender, interface: interface, at: p.now)
+        return nil
+    }
+
+    /// What keeps the next plain segment, or the next datagram, of this side from being decided as this one was.
     private mutating func fastPathObstacle(
         _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side
     ) -> FastPathObstacle {
+        let isSegment = p.headers.transport == .tcp
         let standing = table.standing(of: i)
         if p.isLoopback { return .loopback }
         guard p.metadata.hook == .prerouting || p.metadata.hook == .input || p.metadata.hook == .output else {
@@ -86,8 +105,12 @@ extension Engine {
         }
         if p.isOwnTraffic || standing.isOwnTraffic { return .ownTraffic }
         if standing.refusal.isRefused || standing.generation != generation { return .refused }
-        if hot.verifiesChecksum || hot.posture.checksum != .allow { return .checksums }
-        if hot.comparesRetransmits || isControlOfFTP(i) { return .payload }
+        if isSegment {
+            if hot.verifiesChecksum || hot.posture.checksum != .allow { return .checksums }
+            if hot.comparesRetransmits || isControlOfFTP(i) { return .payload }
+        } else if hostAddresses.isToGroup(&p.headers) {
+            return .group
+        }
         if hot.examinesOrigin { return .origin }
         if hot.hidesFromProgram[p.direction] { return .unseenByProgram }
         let decision = table.decision(of: i, for: side)
@@ -98,7 +121,7 @@ extension Engine {
         case .allow, .forceAllow, .noMatch: break
         default: return .rule
         }
-        return hot.examinesFlags[p.direction] && decision.flagsSeen & Self.plainFlags != Self.plainFlags
+        return isSegment && hot.examinesFlags[p.direction] && decision.flagsSeen & Self.plainFlags != Self.plainFlags
             ? .flags : .none
     }
 

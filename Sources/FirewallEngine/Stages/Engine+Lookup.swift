@@ -34,7 +34,9 @@ extension Engine {
         case .udp where hot.udpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }
             if p.hasFalseSource { return judgeUnknown(&p, .falseSource) }
-            if let i = lookUp(&p, packet.key) { return judgeKnownUDP(&p, i, packet) }
+            if let i = lookUp(&p, packet.key) {
+                return table.fastPath.isOn ? judgeUDPBesideFastPath(&p, i, packet) : judgeKnownUDP(&p, i, packet)
+            }
             return judgeUnknown(&p, .udp, packet)
         case .icmp: return lookUpICMP(&p)
         case .icmpv6 where p.headers.icmp.isError: return judgeUnknown(&p, .icmpError)

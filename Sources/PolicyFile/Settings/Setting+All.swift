@@ -120,7 +120,7 @@ extension Setting {
             ]),
         .section("sanity", sanity),
         .antiEvasion,
-        Setting("fast-path", \.engine.fastPath, .words(["off": .off, "on": .on])),
+        Setting("fast-path", \.engine.fastPath, .words(["off": .off, "auto": .auto, "on": .on])),
     ]
 
     private static let timeouts: [Setting] = [

@@ -120,8 +120,9 @@ extension Setting {
         """,
         "sanity.broadcast-source": "Packets whose source is the broadcast address of a network that this host is in.",
         "fast-path": """
-        on: plain segments of established TCP connections pass in the kernel, held against the same windows, where portreeve \
-        iptables --apply has loaded the program. It sees neither checksums nor the outgoing interface.
+        auto, on: plain segments of established TCP connections pass in the kernel, held against the same windows, by a program \
+        that portreeve iptables --apply loads. It sees neither checksums nor the outgoing interface. Where the kernel takes no \
+        program, auto leaves all packets in the queue, and on refuses to apply the rules.
         """,
         "anti-evasion": """
         What happens to packets that are made to be understood differently here than at their destination. normal and \
