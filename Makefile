@@ -26,7 +26,7 @@ SWIFT_PACKAGES := git g++ libcurl4-openssl-dev libncurses-dev libsqlite3-dev lib
 BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev zlib1g-dev pkg-config $(SWIFT_PACKAGES)
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client vsftpd lftp openssl dnsmasq-base bind9-dnsutils socat \
-                  netcat-openbsd python3-scapy \
+                  netcat-openbsd python3-scapy spin \
                   python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
@@ -39,11 +39,11 @@ TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
 TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
-        test-live test-deb test-vm check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour \
+        test-model test-live test-deb test-vm check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour \
         evasion fuzz deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check model demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour evasion fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour evasion fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -73,6 +73,7 @@ test: deps deb
 test-host:
 	$(MAKE) test-swift
 	$(MAKE) test-allocations
+	$(MAKE) test-model
 	$(MAKE) test-live
 
 test-package:
@@ -86,6 +87,13 @@ test-swift: deps-build fast-path
 test-allocations: deps-build
 	$(RELEASE) --product portreeve-bench
 	$(BIN)/portreeve-bench allocations
+
+# The fast path's program beside the agent, step by step, in every order within small bounds; then within wider ones.
+test-model: deps-lab
+	Tests/Model/run
+
+model-fast-path: deps-lab
+	Tests/Model/run all
 
 test-live: build deps-lab
 	$(PYTHON) Tests/Live/run.py --bin $(BIN)

@@ -57,12 +57,17 @@ extension ConnectionTable {
         guard let memory = fastPath.memory else { return }
         var place = entries[Int(index)].connection.fastPlace
         if place < 0 || !fastPath.isOpen(place) {
+            // What a processor has in hand of the place that it left would be lost with that.
+            guard place < 0 || fastPath.isSettled(place, at: now) else { return }
             guard let free = fastPath.take(at: now) else {
                 fastPath.counts.full &+= 1
                 return
             }
             release(free)
-            if place >= 0 { fastPath.setHolder(of: place, -1) }
+            if place >= 0 {
+                takeUp(index)
+                fastPath.setHolder(of: place, -1)
+            }
             place = free
             let connection = entries[Int(index)].connection
             fastPath.begin(place, connection.tcp.fastPathState, connection.key, holder: index)

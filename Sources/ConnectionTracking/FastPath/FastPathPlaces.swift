@@ -27,9 +27,10 @@ public struct FastPathPlaces: Sendable {
     /// By place: the connection whose state it holds or held last, or -1; and the generation by which it is open, or 0.
     private var holders: [ConnectionIndex] = []
     private var generations: [UInt32] = []
-    /// The queue of the freed, and when each was.
+    /// By place: when it was left last.
+    private var leftAt: [Int64] = []
+    /// The queue of the freed.
     private var freed: [Int32] = []
-    private var freedAt: [Int64] = []
     private var firstFreed = 0
     private var freedCount = 0
     private var latestGeneration: UInt32 = 0
@@ -55,7 +56,7 @@ public struct FastPathPlaces: Sendable {
         holders = Array(repeating: -1, count: memory.count)
         generations = Array(repeating: 0, count: memory.count)
         freed = Array(repeating: 0, count: memory.count)
-        freedAt = Array(repeating: 0, count: memory.count)
+        leftAt = Array(repeating: .min / 2, count: memory.count)
         changes.reserveCapacity(2 * Self.mostChanges)
     }
 
@@ -73,7 +74,7 @@ public struct FastPathPlaces: Sendable {
             used += 1
             return used - 1
         }
-        guard freedCount > 0, now.nanoseconds &- freedAt[firstFreed] >= Self.quarantine.nanoseconds else { return nil }
+        guard freedCount > 0, isSettled(freed[firstFreed], at: now) else { return nil }
         let place = freed[firstFreed]
         firstFreed = (firstFreed + 1) % freed.count
         freedCount -= 1
@@ -102,10 +103,15 @@ public struct FastPathPlaces: Sendable {
         generations[Int(place)] = 0
         let last = (firstFreed + freedCount) % freed.count
         freed[last] = place
-        freedAt[last] = clock.nanoseconds
+        leftAt[Int(place)] = clock.nanoseconds
         freedCount += 1
         counts.flows -= 1
         changes.append(.remove(key))
+    }
+
+    /// Whether a place that was left is left by every processor too: nothing that passes moves its bounds any more.
+    func isSettled(_ place: Int32, at now: Instant) -> Bool {
+        now.nanoseconds &- leftAt[Int(place)] >= Self.quarantine.nanoseconds
     }
 
     /// To be called between batches too.
