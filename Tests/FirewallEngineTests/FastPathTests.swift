@@ -185,7 +185,7 @@ struct FastPathTests {
         talk.host.next &-= 0x4000_0000
         talk.open()
         talk.exchange()
-        #expect(!talk.passesInKernel(talk.segment(.peer), from: .peer), "what it has left may be in a processor's hands")
+        #expect(!talk.passesInKernel(talk.segment(.peer), from: .peer), "a processor may still have it in hand")
         talk.engine.waits(.seconds(2))
         talk.exchange()
         #expect(talk.passesInKernel(talk.segment(.peer, data: 10), from: .peer))

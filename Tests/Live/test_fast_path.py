@@ -28,8 +28,8 @@ REFUSING = POLICY + """
 """
 # A connection that says what its next segment would be: a proxy of a segment that somebody on the way has changed.
 FORGERY = """
-from scapy.all import IP, TCP, AsyncSniffer, Raw, send
-import socket, sys, time
+from scapy.all import ICMP, IP, TCP, UDP, AsyncSniffer, Raw, send
+import socket, struct, sys, time
 host = sys.argv[1]
 sniffer = AsyncSniffer(lfilter=lambda p: TCP in p and p[IP].src == host and p[TCP].sport == 5300)
 sniffer.start()
@@ -42,14 +42,34 @@ time.sleep(1)
 last = sniffer.stop()[-1][TCP]
 port = line.getsockname()[1]
 next, expected = last.ack, last.seq + len(last.payload)
-def forge(flags, seq, ack, **more):
-    send(IP(dst=host) / TCP(sport=port, dport=5300, flags=flags, seq=seq % 2**32, ack=ack % 2**32, window=500, **more), verbose=0)
+mine = line.getsockname()[0]
+def forge(flags, seq, ack, port=port):
+    send(IP(dst=host) / TCP(sport=port, dport=5300, flags=flags, seq=seq % 2**32, ack=ack % 2**32, window=500), verbose=0)
+def refuse(seq):
+    quoted = IP(src=host, dst=mine) / TCP(sport=5300, dport=port, seq=seq % 2**32, ack=next, flags="A")
+    send(IP(dst=host) / ICMP(type=3, code=1) / quoted, verbose=0)
 forge("A", next + 2**30, expected)
 forge("A", next, expected + 2**30)
 forge("A", next + 2**30, expected)
+forge("SF", next, expected)
+forge("AE", next, expected)
+forge("A", next, expected, port=port ^ 1)
+refuse(expected + 2**30)
+refuse(expected - 100)
+ask = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+ask.settimeout(20)
+ask.connect((host, 5301))
+for number in range(20):
+    ask.send(b"x" * 100)
+    assert ask.recv(100)
+send(IP(dst=host) / UDP(sport=ask.getsockname()[1], dport=5302) / Raw(b"x"), verbose=0)
 time.sleep(1)
 line.sendall(b"x" * 100)
 assert line.recv(100), "the connection goes on"
+line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+line.close()
+time.sleep(1)
+forge("A", next + 5000, expected)
 print("done")
 """
 
@@ -178,14 +198,23 @@ class FastPathTests(FastPathLab):
         self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
 
     def test_reasons_are_raised_as_without_it(self):
-        agent = self.agent()
+        """Of a flow that is there, and of what claims to be of it."""
+        agent = self.agent(POLICY.replace("fast-path: on", "fast-path: on, anti-evasion: { congestion-flags: deny }") + """
+  - { name: Datagrams, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 5301 } }
+  - { name: Answers, action: allow, direction: incoming, protocol: udp }
+  - { name: Errors, action: allow, direction: incoming, protocol: icmp }
+""")
+        self.lab.host.start("socat", "UDP-LISTEN:5301,reuseaddr,fork", "EXEC:cat", name="datagrams")
         self.lab.host.start("socat", "TCP-LISTEN:5300,reuseaddr,fork", "EXEC:cat", name="echo")
         wait_until(lambda: self.lab.host.listens(5300), "socat listens")
         self.assertIn("done", self.lab.client.python(FORGERY, self.lab.host.ip4, seconds=60))
-        found = reasons(agent.wait_for_events(3))
-        self.assertEqual(found["invalid-sequence"], 2)
-        self.assertEqual(found["invalid-ack"], 1)
-        self.assertGreater(self.passed(agent), 10)
+        found = reasons(agent.wait_for_events(10))
+        # Before the rules were applied.
+        found.pop("invalid-adapter-configuration", None)
+        self.assertEqual(dict(found), {
+            "invalid-sequence": 2, "invalid-ack": 1, "invalid-flags": 1, "ce-flags": 1, "out-of-connection": 1,
+            "unsolicited-icmp": 1, "unsolicited-udp": 1, "packet-on-closed-connection": 1})
+        self.assertGreater(self.passed(agent), 40)
 
     def test_rules_and_check_agree(self):
         agent = self.agent()
