@@ -40,10 +40,10 @@ TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb 
 
 .PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
         test-model test-live test-deb test-vm check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour \
-        evasion fuzz deb deb-reproducible install clean
+        evasion strict fuzz deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour evasion fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour evasion strict fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -156,9 +156,13 @@ RATE    ?= 30000
 flood-hour: build deps-lab
 	$(PYTHON) Tests/Live/flood_hour.py --bin $(BIN) --seconds $(SECONDS) --rate $(RATE) --results Tests/Live/FLOOD-HOUR.md
 
-# Every row of the checklist of evasions, wherever the agent may stand, with offloads and without.
+# A million segments of two kernels over a bad path, judged strictly. In RESULTS.md.
+strict: build deps-lab
+	PORTREEVE_SEGMENTS=1000000 $(PYTHON) Tests/Live/run.py --bin $(BIN) --jobs 1 test_strict.StrictTests
+
+# Every row of the checklist of evasions, wherever the agent may stand, with offloads and without. Kept too.
 evasion: build deps-lab
-	PORTREEVE_EVASION=all $(PYTHON) Tests/Live/run.py --bin $(BIN) test_evasion
+	$(PYTHON) Tests/Live/evasion_run.py --bin $(BIN) --results Tests/Live/EVASION.md
 
 fuzz: deps-build
 	Tests/Fuzz/run.sh -t $(FUZZ_SECONDS)

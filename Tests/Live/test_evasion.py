@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checklist of evasions (evasions.py), played on connections of real stacks wherever the agent may stand. For each packet: one
-reason or none, and the agent's picture of the connection stays that of the host's socket. Afterwards the connection goes on.
+"""The checklist of evasions, played on connections of real stacks wherever the agent may stand. For each packet: one reason or none,
+and the agent's picture of the connection stays that of the host's socket. Afterwards the connection goes on.
 
-PORTREEVE_EVASION=all plays every row everywhere; without it each row is played in one of the places."""
+PORTREEVE_EVASION=all plays every row everywhere; without it each row is played in one of the places. `evasion_run.py` does the
+former, and keeps what came of it."""
 
-import json
+import contextlib
 import os
 import unittest
 
@@ -12,98 +13,21 @@ import isolation
 
 isolation.isolate()
 
-import evasions
+import checklist
 import services
 from agent import Agent
-from forge import Injector
-from lab import Lab, wait_until
-from scapy.layers.inet import IP, TCP
-from scapy.packet import Padding
-from test_forgeries import ECHO, Victim
+from forge import Injector, Originator
+from lab import Lab
+
+checklist.load()
 
 POLICY = """
 version: 1
 interfaces: { inside: [%s] }
-engine: { anti-evasion: strict, timeouts: { cold-start: 0s, boot-start: 0s } }
 """
-TCP_TIMESTAMP = 24
-# What the host's socket is in, and what the agent may call that: its names are those of the side that opened.
-PICTURE = {"ESTAB": {"ESTABLISHED"}, "CLOSE-WAIT": {"FIN-WAIT-1", "FIN-WAIT-2"}, None: {"CLOSED", "TIME-WAIT", None}}
+RULES = "rules: [{ name: Echo, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 7 } }]\n"
+STRICT = "engine: { anti-evasion: strict, timeouts: { cold-start: 0s, boot-start: 0s } }\n"
 MOST_GROWTH = 64 << 20
-
-
-class Scene:
-    """One connection, and what is woven into it."""
-
-    def __init__(self, test):
-        self.test = test
-        self.victim = Victim(test.lab.client, test.lab.host.ip4)
-        test.addCleanup(self.victim.socket.close)
-        self.exchange(b"hello")
-        try:
-            self.victim.numbers
-        except PermissionError as why:
-            test.skipTest(f"the numbers of a connection cannot be read here: {why}")
-        self.compare()
-
-    def exchange(self, data):
-        self.test.assertTrue(self.victim.is_echoed(data))
-
-    def stamp(self, shift):
-        """A time stamp that differs by so much from the client's next one; None: zero."""
-        now = self.victim.socket.getsockopt(6, TCP_TIMESTAMP) & 0xFFFFFFFF
-        return [("NOP", None), ("NOP", None), ("Timestamp", (0 if shift is None else (now + shift) % (1 << 32), 0))]
-
-    def sack(self, *edges):
-        acknowledgement = self.victim.numbers[1]
-        return [("NOP", None), ("NOP", None), ("SAck", tuple((acknowledgement + edge) % (1 << 32) for edge in edges))]
-
-    def passes(self, flags, **packet):
-        self._inject(flags, **packet)
-        self._check([])
-
-    def drops(self, flags, reason, **packet):
-        self._inject(flags, **packet)
-        self._check([reason])
-
-    def ignored(self, flags, reason, **packet):
-        """Either is right: strict posture drops what the host ignores, where it sees what the host does not believe."""
-        self._inject(flags, **packet)
-        found = self.test.found(self.victim.port, 1, seconds=2)
-        self.test.assertLessEqual(set(found), {reason})
-        self.compare()
-
-    def _inject(self, flags, by=0, acknowledging=0, data=b"", trailer=b"", window=500, options=(), **fields):
-        sequence, acknowledgement = self.victim.numbers
-        fields.setdefault("sport", self.victim.port)
-        packet = IP(src=self.victim.address, dst=self.victim.host) / TCP(
-            dport=ECHO, flags=flags, seq=(sequence + by) % (1 << 32), window=window, options=list(options),
-            ack=(acknowledgement + acknowledging) % (1 << 32) if "A" in flags else 0, **fields) / data
-        if trailer:
-            packet = packet / Padding(trailer)
-        before = self.test.judged()
-        self.test.injector.send(packet)
-        wait_until(lambda: self.test.judged() > before, "the agent has judged it")
-
-    def _check(self, reasons):
-        found = self.test.found(self.victim.port, len(reasons))
-        self.test.assertEqual(found, reasons)
-        self.compare()
-
-    def compare(self):
-        """The agent and the host's socket take the connection for the same."""
-        wait_until(lambda: self.agents() in PICTURE.get(self.hosts(), set()), "the agent's picture is the socket's", 10)
-
-    def agents(self):
-        for line in self.test.agent.tool("connections", "--json", "--protocol", "tcp").splitlines():
-            row = json.loads(line)
-            if row["src_port"] == self.victim.port:
-                return row["state"]
-        return None
-
-    def hosts(self):
-        listing = self.test.lab.host.run("ss", "-Htan", f"sport = :{ECHO} and dport = :{self.victim.port}").split()
-        return listing[0] if listing else None
 
 
 class EvasionPlace:
@@ -111,6 +35,8 @@ class EvasionPlace:
 
     offload = True
     number = 0
+    hook = "prerouting"
+    is_whole = os.environ.get("PORTREEVE_EVASION") == "all"
 
     @classmethod
     def setUpClass(cls):
@@ -119,8 +45,14 @@ class EvasionPlace:
         machine, interface, target = cls.place()
         cls.injector = Injector(machine, interface, target)
         cls.addClassCleanup(cls.injector.close)
-        cls.agent = cls.enterClassContext(Agent(cls.machine(), POLICY % cls.inside(), queues=(0, 1)))
+        cls.originator = Originator(cls.lab.host)
+        cls.addClassCleanup(cls.originator.close)
+        cls.agent = cls.enterClassContext(Agent(cls.machine(), cls.policy(STRICT), queues=(0, 1)))
         cls.feed()
+
+    @classmethod
+    def policy(cls, rest):
+        return POLICY % cls.inside() + ("" if "rules:" in rest else RULES) + rest
 
     @classmethod
     def machine(cls):
@@ -147,28 +79,43 @@ class EvasionPlace:
         # Port 0 is one of the rows.
         return [e["portreeve"]["reason"] for e in events if {port, 0} & {e.get("src_port"), e.get("dest_port")}]
 
+    @contextlib.contextmanager
+    def under(self, rest):
+        """Another policy in this block."""
+        for text in (rest, STRICT):
+            self.agent.write_policy(self.policy(text))
+            self.agent.tool("reload")
+            if text is rest:
+                yield
+
     def test_every_row(self):
         before = self.agent.resident_bytes()
-        for place, play in enumerate(evasions.ROWS):
-            if os.environ.get("PORTREEVE_EVASION") != "all" and place % 3 != self.number:
+        for place, row in enumerate(checklist.ROWS):
+            if not self.is_whole and place % 3 != self.number:
                 continue
-            with self.subTest(f"{play.number} {play.__name__}"):
-                scene = Scene(self)
-                play(scene)
-                if not play.ends:
-                    scene.exchange(b"and it goes on")
-                    scene.compare()
-                    self.assertEqual(self.found(scene.victim.port, 0), [])
-                scene.victim.socket.close()
+            with self.subTest(f"{row.number} {row.play.__name__}"):
+                scene = row.scene(self)
+                try:
+                    row.play(scene)
+                    if not row.ends:
+                        scene.goes_on()
+                        scene.compare()
+                        scene.finds()
+                finally:
+                    scene.close()
+                    self.agent.settled_report()
+                    self.agent.events()
         self.assertLess(self.agent.resident_bytes() - before, MOST_GROWTH)
 
 
 class PreroutingTests(EvasionPlace, unittest.TestCase):
-    pass
+    def test_the_checklist_is_whole(self):
+        self.assertEqual(checklist.faults(), [])
 
 
 class InputBesideConntrackTests(EvasionPlace, unittest.TestCase):
     number = 1
+    hook = "input"
 
     @classmethod
     def feed(cls):
@@ -178,6 +125,7 @@ class InputBesideConntrackTests(EvasionPlace, unittest.TestCase):
 
 class ForwardTests(EvasionPlace, unittest.TestCase):
     number = 2
+    hook = "forward"
 
     @classmethod
     def machine(cls):
@@ -196,7 +144,7 @@ class ForwardTests(EvasionPlace, unittest.TestCase):
         cls.agent.feed(forward=True)
 
 
-if os.environ.get("PORTREEVE_EVASION") == "all":
+if EvasionPlace.is_whole:
     class PreroutingWithoutOffloadTests(PreroutingTests):
         offload = False
 
