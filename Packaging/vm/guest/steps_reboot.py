@@ -6,8 +6,9 @@ import json
 import baseline
 import readme
 import wire
+from peers import POLICY
 from step import check, equal, run, sh, step
-from system import POLICY, UNIT, own_rules, shown
+from system import UNIT, own_rules, policy, shown
 
 RULES_UNIT = "portreeve-rules.service"
 
@@ -18,11 +19,7 @@ def started(unit):
 
 @step("README: save the rules; reboot", reboots=True)
 def save():
-    with open(POLICY) as file:
-        check("engine:" not in file.read(), "the policy has settings of the engine already")
-    with open(POLICY, "a") as file:
-        file.write("engine: { fast-path: auto }\n")
-    run("systemctl", "reload", UNIT)
+    policy(POLICY + "engine: { fast-path: auto }\n")
     run("portreeve", "iptables", "--apply")
     readme.follow("last")
 
