@@ -105,7 +105,7 @@ let targets: [Target] =
                 logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "FastPath",
                 "FrameGuard",
                 "KernelRules",
-                "Locking", "NetfilterQueue", "PacketFilterRules", "PolicyFile",
+                "Locking", "NetfilterQueue", "PacketFilterRules", "PolicyAnalysis", "PolicyFile",
                 "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
         .testTarget(

@@ -10,8 +10,8 @@ import NIOPosix
 /// read from it before its reply has left, and a client that neither asks nor reads is closed. So no client can block
 /// the agent or another client, or make the agent grow.
 package final class ControlServer: Sendable {
-    /// Answers one request; called on one of the `AnswerThreads`, for several clients at once.
-    package typealias Answer = @Sendable (ControlRequest) -> ControlReply
+    /// Answers one request of a client; called on one of the `AnswerThreads`, for several clients at once.
+    package typealias Answer = @Sendable (ControlRequest, ControlPeer?) -> ControlReply
 
     private let listener: any Channel
     private let sessions: SessionRegister

@@ -23,6 +23,8 @@ final class ControlSession: ChannelInboundHandler {
     private var isEnding = false
     private var received: [UInt8] = []
     private var deadline: Scheduled<Void>?
+    /// nil until it is known, and where it is not to be known.
+    private var peer: ControlPeer?
 
     init(sessions: SessionRegister, limits: ControlLimits, handler: @escaping ControlServer.Answer) {
         self.sessions = sessions
@@ -35,6 +37,8 @@ final class ControlSession: ChannelInboundHandler {
         guard isAdmitted else {
             return reply(.failure(ControlFailure(.busy, "the agent serves too many clients; try again")), context)
         }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        ControlPeer.of(context.channel) { bound.value.peer = $0 }
         read(context)
     }
 
@@ -86,9 +90,9 @@ final class ControlSession: ChannelInboundHandler {
 
     private func answer(_ request: ControlRequest, _ context: ChannelHandlerContext) {
         phase = .answering
-        let handler = handler
+        let (handler, peer) = (handler, peer)
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        AnswerThreads.run(for: context.eventLoop) { handler(request) }.whenSuccess { reply in
+        AnswerThreads.run(for: context.eventLoop) { handler(request, peer) }.whenSuccess { reply in
             let (session, context) = bound.value
             guard session.phase == .answering else { return }
             session.reply(reply, context)

@@ -12,7 +12,7 @@ import PolicyFile
 extension Agent {
     func openControl() throws(AgentError) -> ControlServer {
         do {
-            return try ControlServer(path: options.controlPath) { [self] request in answer(request) }
+            return try ControlServer(path: options.controlPath) { [self] in answer($0, of: $1) }
         } catch {
             throw AgentError("\(error)")
         }
@@ -20,7 +20,7 @@ extension Agent {
 
     private var identity: AgentIdentity { AgentIdentity(version: options.version, processIdentifier: getpid()) }
 
-    private func answer(_ request: ControlRequest) -> ControlReply {
+    private func answer(_ request: ControlRequest, of peer: ControlPeer?) -> ControlReply {
         switch request {
         case .ping: return .pong(identity)
         case .status: return .status(StatusReport(AgentSnapshot(self)))
@@ -30,7 +30,7 @@ extension Agent {
             return .settings(
                 SettingsReport(policyEpoch: policy.epoch, values: PolicyFile.values(of: policy.document)))
         case .reload(let request):
-            return errands.ask { .reloaded($0.reloadReport(ReloadOrder(request))) }
+            return errands.ask { .reloaded($0.reloadReport(ReloadOrder(request, of: peer))) }
         case .keep(let request):
             let caller = CallerSession(from: request.caller)
             return errands.ask { .reloaded($0.confirmTrial(by: caller, isForced: request.isForced)) }

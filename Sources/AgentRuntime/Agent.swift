@@ -39,6 +39,8 @@ package final class Agent: Sendable {
     let fastPath = Guarded(FastPathStanding.off)
     /// What the housekeeper complains of, until it is over.
     let complaints = Guarded<[String]>([])
+    /// Says what each policy that comes into force changes.
+    let changes: PolicyChanges
     /// Whether the rules in place feed the queues with all that the policy is about: 1, 0, or -1 where it is not known.
     let areRulesComplete = Atomic<Int>(-1)
 
@@ -129,6 +131,7 @@ package final class Agent: Sendable {
             flowSeed: (random.next(), random.next()))
         do { try log.open() } catch { throw AgentError("\(error)") }
         log.register(PolicyNames(policy), settings: policy.document.events)
+        changes = PolicyChanges(log, logger)
         switch FrameSockets.open(sockets.filter(FrameSockets.isOne)) {
         case .success(let opened): frames = FrameWatch(opened, policy, log.queues[layout.width])
         case .failure(let error):

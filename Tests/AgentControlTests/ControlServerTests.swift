@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import Dispatch
+import Glibc
 import NIOPosix
 import Synchronization
 import Testing
@@ -16,7 +17,7 @@ private func waiting<Value: Sendable>(_ body: @escaping @Sendable () throws -> V
 struct ControlServerTests {
     private let directory = TemporaryDirectory()
 
-    private static let answer: ControlServer.Answer = { request in
+    private static let answer: ControlServer.Answer = { request, _ in
         switch request {
         case .ping: .pong(Samples.identity)
         case .status: .status(Samples.status)
@@ -31,6 +32,18 @@ struct ControlServerTests {
     private func ask(_ request: ControlRequest) async throws -> ControlReply {
         let path = directory.socket
         return try await waiting { try ControlClient(path: path, timeoutSeconds: 600).request(request) }
+    }
+
+    @Test("who asks is the user and the process that the kernel names")
+    func peer() async throws {
+        let peers = Mutex<[ControlPeer?]>([])
+        let server = try ControlServer(path: directory.socket) { _, peer in
+            peers.withLock { $0.append(peer) }
+            return .coldStarted
+        }
+        defer { server.stop() }
+        _ = try await ask(.coldStart)
+        #expect(peers.withLock { $0 } == [ControlPeer(userID: getuid(), processID: getpid())])
     }
 
     private func raw<Value: Sendable>(_ body: @escaping @Sendable (RawClient) -> Value) async throws -> Value {
@@ -167,7 +180,7 @@ struct ControlServerTests {
 
     @Test("A reply beyond the limit is replaced by a refusal")
     func longReply() async throws {
-        let server = try ControlServer(path: directory.socket) { _ in
+        let server = try ControlServer(path: directory.socket) { _, _ in
             var report = StatusReport(agent: Samples.identity)
             report.warnings = [String(repeating: "x", count: ControlProtocol.replyLimit)]
             return .status(report)
@@ -188,7 +201,7 @@ struct ControlServerTests {
         var limits = ControlLimits()
         // A sanitizer makes the reply slow.
         limits.replySeconds = 600
-        let server = try ControlServer(path: directory.socket, limits: limits) { [report] _ in .status(report) }
+        let server = try ControlServer(path: directory.socket, limits: limits) { [report] _, _ in .status(report) }
         defer { server.stop() }
         #expect(try await ask(.status) == .status(report))
     }
@@ -252,7 +265,7 @@ struct ControlServerTests {
     func gone() async throws {
         let (arrived, arrival) = AsyncStream.makeStream(of: Void.self)
         let release = DispatchSemaphore(value: 0)
-        let server = try ControlServer(path: directory.socket) { request in
+        let server = try ControlServer(path: directory.socket) { request, _ in
             guard request == .status else { return .reopened }
             arrival.finish()
             release.wait()
@@ -269,7 +282,7 @@ struct ControlServerTests {
     func stopWhileAnswering() async throws {
         let (arrived, arrival) = AsyncStream.makeStream(of: Void.self)
         let release = DispatchSemaphore(value: 0)
-        let server = try ControlServer(path: directory.socket) { _ in
+        let server = try ControlServer(path: directory.socket) { _, _ in
             arrival.finish()
             release.wait()
             return .status(Samples.status)

@@ -58,6 +58,7 @@ class Agent:
         self.environment = [f"{key}={value}" for key, value in (environment or {}).items()]
         self.process = None
         self._read = 0
+        self.changes = []
 
     def write_policy(self, text):
         self.lab.file(self.policy, text)
@@ -180,14 +181,17 @@ class Agent:
     # Events
 
     def events(self):
-        """All events written since the last call, oldest first. A line still being written stays for the next call."""
+        """All events written since the last call, oldest first. A line still being written stays for the next call. What reloads have
+        changed, which is told a moment after them, is in `changes`."""
         if not os.path.exists(self.events_file):
             return []
         with open(self.events_file, "rb") as file:
             file.seek(self._read)
             lines, _, _ = file.read().rpartition(b"\n")
         self._read += len(lines) + 1 if lines else 0
-        return records.parsed(lines.splitlines())
+        found = records.parsed(lines.splitlines())
+        self.changes += [event for event in found if event["portreeve"]["reason"] == "policy-changed"]
+        return [event for event in found if event["portreeve"]["reason"] != "policy-changed"]
 
     def wait_for_events(self, count=1, seconds=30):
         """Waits until `count` events came since the last call, folded ones counted as often as they happened; returns

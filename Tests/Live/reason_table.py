@@ -40,6 +40,10 @@ AGENT = [
      "test_watch.ChangeTests.test_forwarding_that_nobody_judges"),
     ("internal-driver-error", "a queue overflows", "none",
      "test_lifecycle.EndTests.test_a_queue_that_overflows_again_and_again_when_open"),
+    ("policy-changed", "a reload changes a rule; one that changes nothing says so", "none",
+     "test_running.PolicyChangeTests.test_a_reload_says_what_it_changes_and_who_asked_for_it"),
+    ("policy-changed", "a policy on trial is not confirmed", "none",
+     "test_running.PolicyChangeTests.test_a_policy_that_nobody_confirms"),
     ("fallback-policy", "the policy on the disk does not load", "none",
      "test_fallback.FallbackTests.test_a_policy_that_does_not_load"),
 ]

@@ -95,13 +95,16 @@ def events():
 
 
 class Since:
-    """Events from now on."""
+    """Events from now on. What a reload has changed is told a moment later, and only to who waits for it."""
 
     def __init__(self):
         self.count = len(events())
 
-    def events(self):
+    def all(self):
         return events()[self.count:]
+
+    def events(self):
+        return [event for event in self.all() if event["portreeve"]["reason"] != "policy-changed"]
 
     def reasons(self):
         """{reason: how many packets}."""
@@ -114,7 +117,7 @@ class Since:
     def wait_for(self, reason, **facts):
         """The first event for that reason whose top-level fields are as given."""
         def found():
-            return next((event for event in self.events() if event["portreeve"]["reason"] == reason
+            return next((event for event in self.all() if event["portreeve"]["reason"] == reason
                          and all(event.get(key) == value for key, value in facts.items())), None)
         try:
             return wait_until(found, "", 15)

@@ -92,9 +92,9 @@ extension Housekeeper {
             try shuttingOut(by: policy.document, servers, order)
             + policy.document.remarks(sshPorts: servers.ports).map { "warning: \($0.line)" }
         if let seconds = order.confirmSeconds {
-            try beginTrial(of: policy, for: seconds, order.author, copy)
+            try beginTrial(of: policy, for: seconds, order, copy)
         } else {
-            put(inForce: policy)
+            put(inForce: policy, askedBy: order.asker)
             keep(copy, policy.epoch)
         }
         return notes
@@ -116,7 +116,8 @@ extension Housekeeper {
     }
 
     /// The policy that is in force from now on.
-    func put(inForce policy: Policy, takenBackAt: Int64? = nil) {
+    func put(inForce policy: Policy, takenBackAt: Int64? = nil, askedBy asker: ReloadAsker) {
+        let before = policies.current
         let tracksMore = policy.tracksMore(than: policies.current)
         policies.put(inForce: policy, takenBackAt: takenBackAt)
         log.register(PolicyNames(policy), settings: policy.document.events)
@@ -140,5 +141,6 @@ extension Housekeeper {
         if Housekeeper.keepsSockets(policy) != areSocketsKept { updateKeptSockets() }
         logger.notice(
             "policy \(options.policyPath) loaded: epoch \(policy.epoch), \(policy.document.rules.count) rules")
+        agent.changes.tell(PolicyChange(old: before, new: policy, asker: asker))
     }
 }

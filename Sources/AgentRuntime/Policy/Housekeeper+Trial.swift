@@ -10,7 +10,7 @@ import PolicyFile
 extension Housekeeper {
     /// Written down before it is in force: whatever ends the agent meanwhile, no start takes this policy from the disk.
     func beginTrial(
-        of policy: Policy, for seconds: Int64, _ author: CallerSession, _ copy: PolicyCopyWriter?
+        of policy: Policy, for seconds: Int64, _ order: ReloadOrder, _ copy: PolicyCopyWriter?
     ) throws(ReloadRefusal) {
         do throws(FileFault) {
             guard let copy else { throw FileFault("it cannot be written") }
@@ -22,8 +22,8 @@ extension Housekeeper {
                         + "\(error.reason)), and a restart would put it in force"))
         }
         let trial = PendingPolicy(
-            previous: policies.description, deadline: PendingPolicy.now + seconds, author: author)
-        put(inForce: policy, takenBackAt: trial.deadline)
+            previous: policies.description, deadline: PendingPolicy.now + seconds, author: order.author)
+        put(inForce: policy, takenBackAt: trial.deadline, askedBy: order.asker)
         pending = trial
     }
 
@@ -32,7 +32,7 @@ extension Housekeeper {
         guard let trial = pending, trial.secondsLeft == 0 else { return }
         pending = nil
         let unconfirmed = policies.current
-        put(inForce: trial.previous.policy)
+        put(inForce: trial.previous.policy, askedBy: .endOfTrial)
         let text =
             "\(options.policyPath): the policy of epoch \(unconfirmed.epoch) was not confirmed and is taken back: epoch "
             + "\(trial.previous.policy.epoch) is in force again; \"portreeve reload\" puts the policy on disk in force"

@@ -23,7 +23,8 @@ extension DropReason {
             .connections
         case .invalidPacketInfo, .internalDriverError, .invalidAdapterConfiguration, .outOfMemory: .agent
         case .unsolicitedUDP, .unsolicitedICMP: .unsolicited
-        case .portScan, .osFingerprint, .nullScan, .synfinScan, .xmasScan, .fallbackPolicy: .notice
+        case .portScan, .osFingerprint, .nullScan, .synfinScan, .xmasScan, .fallbackPolicy, .policyChanged:
+            .notice
         }
     }
 

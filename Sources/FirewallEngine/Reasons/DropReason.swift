@@ -73,8 +73,9 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case linkLocalAddress
     case reversePath
     case broadcastSource
+    case policyChanged
     case fallbackPolicy
 
     /// How many reasons there are; the length of an array of counters.
-    public static let count = 71
+    public static let count = 72
 }

@@ -352,6 +352,12 @@ extension ReasonRow {
             raisedWhen: "source is the broadcast address of a network of this host, while refused",
             seen: "queue", advice: "spoofed; find the sender"),
         ReasonRow(
+            .policyChanged, 921, "policy-changed", "Policy Changed", .notice,
+            raisedWhen:
+                "a reload put a policy in force, or nobody confirmed it and the one before is in force again: who "
+                + "asked, and which packets are decided otherwise than before (also where none is)",
+            seen: "queue", advice: "portreeve diff says all of it"),
+        ReasonRow(
             .fallbackPolicy, 922, "fallback-policy", "Fallback Policy", .notice,
             raisedWhen: "started from the last policy that was in force, because the one on disk does not load, would "
                 + "shut out an administrator who is connected, or was not confirmed",

@@ -23,22 +23,30 @@ package struct PolicyDifference {
         package let witness: Witness
     }
 
-    private let old: Policy
-    private let new: Policy
+    let old: Policy
+    let new: Policy
     private let moments: [PacketUniverse.Moment]
     private var budget: Int
+    private let goesOn: () -> Bool
     package private(set) var parts: [Part] = []
     /// The work was bounded, and it did not suffice: there may be more.
     package private(set) var isIncomplete = false
 
-    /// `moments`: of the two policies, in this order. `budget`: parts of regions looked at.
+    /// - Parameters:
+    ///   - old: the policy before.
+    ///   - new: the policy in its place.
+    ///   - moments: of the two policies, in this order.
+    ///   - budget: parts of regions looked at.
+    ///   - goesOn: asked now and then; where it says no, the comparison is given up.
     package init(
-        from old: Policy, to new: Policy, moments: [PacketUniverse.Moment] = [], budget: Int = 2_000_000
+        from old: Policy, to new: Policy, moments: [PacketUniverse.Moment] = [], budget: Int = 2_000_000,
+        while goesOn: @escaping () -> Bool = { true }
     ) {
         self.old = old
         self.new = new
         self.moments = moments
         self.budget = budget
+        self.goesOn = goesOn
         for direction in Direction.allCases { compare(direction) }
     }
 
@@ -57,6 +65,7 @@ package struct PolicyDifference {
                 }
                 for part in fresh { split(part, mine, theirs, universe) }
                 seen.append(suspect)
+                if !goesOn() { isIncomplete = true }
                 if isIncomplete { return }
             }
         }
@@ -88,7 +97,7 @@ package struct PolicyDifference {
         var stack = [(region, 0, 0)]
         while var (part, i, j) = stack.popLast() {
             budget -= 1
-            if budget < 0 {
+            if budget < 0 || budget & 0xff == 0 && !goesOn() {
                 isIncomplete = true
                 return
             }
