@@ -5,6 +5,7 @@ package enum ControlReply: Hashable, Sendable {
     case pong(AgentIdentity)
     case status(StatusReport)
     case connections(ConnectionPage)
+    case scene(SceneReport)
     case settings(SettingsReport)
     case reloaded(ReloadReport)
     case coldStarted
@@ -37,6 +38,7 @@ extension ControlReply {
         case .pong: "pong"
         case .status: "status"
         case .connections: "connections"
+        case .scene: "scene"
         case .settings: "settings"
         case .reloaded: "reloaded"
         case .coldStarted: "cold-started"
@@ -51,6 +53,7 @@ extension ControlReply {
             [.init("version", .text(identity.version)), .init("pid", .count(identity.processIdentifier))]
         case .status(let report): [.init("status", report.json)]
         case .connections(let page): page.members
+        case .scene(let report): report.members
         case .settings(let report): report.members
         case .reloaded(let report): report.members
         case .coldStarted, .reopened: []
@@ -68,6 +71,7 @@ extension ControlReply {
                 AgentIdentity(version: try reader.text("version"), processIdentifier: try reader.integer("pid")))
         case "status": self = .status(try StatusReport(reader.object("status")))
         case "connections": self = .connections(try ConnectionPage(reader))
+        case "scene": self = .scene(try SceneReport(reader))
         case "settings": self = .settings(try SettingsReport(reader))
         case "reloaded": self = .reloaded(try ReloadReport(reader))
         case "cold-started": self = .coldStarted

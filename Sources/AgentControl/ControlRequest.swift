@@ -6,6 +6,8 @@ package enum ControlRequest: Hashable, Sendable {
     case ping
     case status
     case connections(ConnectionQuery)
+    /// What judging one packet would read of the present.
+    case scene(SceneQuery)
     /// The settings of the policy in force.
     case settings
     /// Load, check and compile the policy files again; on any error the old policy stays.
@@ -24,6 +26,7 @@ extension ControlRequest {
         var members = [ControlProtocol.marker, JSONValue.Member("request", .text(word))]
         switch self {
         case .connections(let query): members += query.members
+        case .scene(let query): members += query.members
         case .reload(let request): members += request.members
         case .keep(let request): members += request.members
         case .ping, .status, .settings, .coldStart, .reopen: break
@@ -38,6 +41,7 @@ extension ControlRequest {
         case .ping: "ping"
         case .status: "status"
         case .connections: "connections"
+        case .scene: "scene"
         case .settings: "settings"
         case .reload: "reload"
         case .keep: "keep"
@@ -53,6 +57,7 @@ extension ControlRequest {
         case "ping": self = .ping
         case "status": self = .status
         case "connections": self = .connections(try ConnectionQuery(reader))
+        case "scene": self = .scene(try SceneQuery(reader))
         case "settings": self = .settings
         case "reload": self = .reload(try ReloadRequest(reader))
         case "keep": self = .keep(try KeepRequest(reader))
@@ -61,7 +66,7 @@ extension ControlRequest {
         case let word:
             throw ControlFailure(
                 .unknownRequest,
-                "unknown request \"\(word)\"; known: ping, status, connections, settings, reload, "
+                "unknown request \"\(word)\"; known: ping, status, connections, scene, settings, reload, "
                     + "keep, cold-start, reopen")
         }
     }

@@ -4,8 +4,8 @@ public import PacketWire
 
 /// An address that means something on one link only.
 public struct LinkAddress: Hashable, Sendable {
-    let address: IPAddress
-    let interface: UInt32
+    public let address: IPAddress
+    public let interface: UInt32
 
     public init(_ address: IPAddress, on interface: UInt32) {
         self.address = address
@@ -27,6 +27,13 @@ public struct HostAddresses: Sendable {
         self.linkLocal = linkLocal
         self.broadcast = broadcast
         for address in broadcast { lastOfBroadcast |= 1 << UInt64(address.v4 & 63) }
+    }
+
+    /// Which of these addresses are the host's, and how.
+    func tell(of addresses: [IPAddress], into told: inout Circumstances) {
+        told.own = addresses.filter { local.contains($0) }
+        told.linkLocal = linkLocal.filter { addresses.contains($0.address) }.sorted { $0.interface < $1.interface }
+        told.broadcasts = addresses.filter { broadcast.contains($0) }
     }
 
     /// Whether the packet goes to a group, from an address that is the host's own.
@@ -63,7 +70,7 @@ public struct ListeningPorts: Sendable {
     private var tcp = [UInt64](repeating: 0, count: 1024)
     private var udp = [UInt64](repeating: 0, count: 1024)
     /// Whether any TCP port is in it: without one it says nothing about those that are not, for it may be that nobody looked.
-    public private(set) var knowsTCP = false
+    public internal(set) var knowsTCP = false
 
     public init() {}
 
@@ -77,10 +84,11 @@ public struct ListeningPorts: Sendable {
         let port = headers.destinationPort
         switch headers.transport {
         case .tcp: return contains(tcp: port)
-        case .udp: return udp[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
+        case .udp: return contains(udp: port)
         default: return false
         }
     }
 
     func contains(tcp port: UInt16) -> Bool { tcp[Int(port >> 6)] & 1 << UInt64(port & 63) != 0 }
+    func contains(udp port: UInt16) -> Bool { udp[Int(port >> 6)] & 1 << UInt64(port & 63) != 0 }
 }

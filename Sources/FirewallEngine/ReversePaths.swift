@@ -59,6 +59,14 @@ public struct ReversePaths: Sendable {
         for (family, members) in families { tables.append(Table(members, isIPv4: family.isIPv4)) }
     }
 
+    /// Routes that answer for one source on one interface as all of these do.
+    func excerpt(for source: IPAddress, on interface: UInt32) -> [Route] {
+        guard routed.contains(interface) else { return [] }
+        let other = source.isMappedV4 ? IPAddress(high: .max, low: .max) : IPAddress(v4: 0)
+        let led = contradicts(source, on: interface) ? other : source
+        return [Route(table: 0, first: led, last: led, interface: interface)]
+    }
+
     /// Whether routes are known by this interface, and none by it leads to the source.
     func contradicts(_ source: IPAddress, on interface: UInt32) -> Bool {
         guard routed.contains(interface) else { return false }

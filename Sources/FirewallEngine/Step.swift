@@ -16,8 +16,9 @@ public enum Step: Sendable {
     case sane
     /// Stage F has nothing against it: what the fragment is of its datagram.
     case fragment(FragmentPlace)
-    /// The connection that the packet may be of: its stage and the direction of its opening; nil: none is known.
-    case lookedUp(ConnectionStage?, opening: Direction)
+    /// The connection that the packet may be of: its stage, the direction of its opening, and what the rules say of that (nil of
+    /// the agent's own); without a stage: none is known.
+    case lookedUp(ConnectionStage?, opening: Direction, RuleDecision?)
     /// No such look-up: what has no state here.
     case stateless
     /// What the rules said of the packet seen so. `isKept`: they said so of an earlier packet of its connection.

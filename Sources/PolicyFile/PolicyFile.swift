@@ -105,13 +105,13 @@ package enum PolicyFile {
     }
 }
 
-private func dropInDirectory(of path: String) -> String {
+func dropInDirectory(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "policy.d" }
     return path[...slash] + "policy.d"
 }
 
 /// The drop-in files of a directory; a file that looks like one and is none is worth a warning.
-private func dropIns(in directory: String, _ diagnostics: inout [Diagnostic]) throws(FileFault) -> [String] {
+func dropIns(in directory: String, _ diagnostics: inout [Diagnostic]) throws(FileFault) -> [String] {
     let names = try namesInDirectory(directory) ?? []
     for name in names where name.hasSuffix(".yml") {
         diagnostics.append(

@@ -25,6 +25,8 @@ struct ExitStatus: Sendable {
         code: 2, meaning: "it would shut out an administrator who is connected")
     static let isDropped = ExitStatus(code: 2, meaning: "the packet is dropped")
     static let waits = ExitStatus(code: 3, meaning: "the packet waits for others that are still to come")
+    static let untraced = ExitStatus(
+        code: 4, meaning: "what the kernel does cannot be watched: tracing is not allowed or not there")
     static let differs = ExitStatus(code: 2, meaning: "the policies differ, or what is demanded does not hold")
     static let inconclusive = ExitStatus(code: 2, meaning: "inconclusive, or no answer from the reflector")
     static let cannotScan = ExitStatus(code: 3, meaning: "this host lacks something that the scan needs")

@@ -92,8 +92,9 @@ struct DiffCommand: DescribedCommand {
         guard let path = status.policy.files.first else {
             throw fail("the agent does not say which policy it has in force")
         }
-        let known = KnownPolicy.copyInForce(path, control, epoch: status.policy.epoch)
-        guard let document = known, let policy = try? Policy(document, epoch: status.policy.epoch) else {
+        let copy = control.copyInForce(of: path, epoch: status.policy.epoch)
+        guard let document = copy?.read().document, let policy = try? Policy(document, epoch: status.policy.epoch)
+        else {
             throw fail(
                 "the agent's copy of its policy in force (epoch \(status.policy.epoch)) cannot be read: run this as root"
             )

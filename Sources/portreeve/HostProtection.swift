@@ -96,7 +96,8 @@ struct HostProtection {
         guard let directory = report.policy.copy?.split(separator: "/").dropLast().joined(separator: "/") else {
             return nil
         }
-        return PolicyKeeper(directory: "/" + directory, policyPath: policyPath).copy(ofEpoch: report.policy.epoch)
+        return PolicyKeeper(directory: "/" + directory, policyPath: policyPath).copy(
+            ofEpoch: report.policy.epoch)?.read().document
     }
 
     /// One sentence for the screen.

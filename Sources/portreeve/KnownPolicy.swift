@@ -26,8 +26,10 @@ struct KnownPolicy {
                 troubles.append("note: the policy on disk is not in force:\n\(fallback)")
             }
             // One of another policy file is asked about the one that is named.
-            if report.policy.files.first == policy.path, let copy = keeper.copy(ofEpoch: report.policy.epoch) {
-                return KnownPolicy(document: copy, troubles: troubles)
+            if report.policy.files.first == policy.path,
+                let document = keeper.copy(ofEpoch: report.policy.epoch)?.read().document
+            {
+                return KnownPolicy(document: document, troubles: troubles)
             }
         } catch let error as ControlError {
             troubles.append("note: \(control.explaining(error))")
@@ -38,12 +40,6 @@ struct KnownPolicy {
             return KnownPolicy(document: document, troubles: troubles)
         }
         return KnownPolicy(document: onDisk.attempt, troubles: troubles)
-    }
-
-    /// The policy of this epoch, as the agent that has it in force has kept it; nil where that cannot be read.
-    static func copyInForce(_ path: String, _ control: ControlOptions, epoch: UInt32) -> PolicyDocument? {
-        PolicyKeeper(directory: ControlProtocol.stateDirectory(control: control.path), policyPath: path).copy(
-            ofEpoch: epoch)
     }
 
     /// The first of what is wrong with a policy.
@@ -58,8 +54,8 @@ struct KnownPolicy {
 
 extension PolicyKeeper {
     /// A policy that is in force, with its epoch: for good or on trial.
-    func copy(ofEpoch epoch: UInt32) -> PolicyDocument? {
-        [kept, unconfirmed].lazy.compactMap { $0 }.first { $0.epoch == epoch }?.read().document
+    func copy(ofEpoch epoch: UInt32) -> PolicyCopy? {
+        [kept, unconfirmed].lazy.compactMap { $0 }.first { $0.epoch == epoch }
     }
 }
 

@@ -47,6 +47,9 @@ struct PacketOptions: ParsableArguments {
     @Option(help: ArgumentHelp("ICMP: the code.", valueName: "number"))
     var code: UInt8?
 
+    @Option(help: ArgumentHelp("ICMP: the identifier of a query and its reply.", valueName: "number"))
+    var identifier: UInt16?
+
     @Option(name: .customLong("protocol"), help: "With --ip: a name or a number.", completion: Completions.protocols)
     var protocolName: String?
 
@@ -92,11 +95,17 @@ struct PacketOptions: ParsableArguments {
         words.interface = interface
         words.sequence = sequence ?? 0
         words.acknowledgement = acknowledgement ?? 0
+        words.identifier = identifier ?? words.identifier
         words.payload = Int(payload ?? 0)
         words.sourceMAC = try sourceMac.map(mac)
         words.destinationMAC = try destinationMac.map(mac)
-        words.unixTime = try at.map(time)
+        words.unixTime = try moment
         return words
+    }
+
+    /// When it comes, in seconds since 1970; nil: that is not said.
+    var moment: Int64? {
+        get throws { try at.map(time) }
     }
 
     private func setEndpoints(_ texts: [String], in words: inout PacketWords) throws {

@@ -22,6 +22,7 @@ struct ControlServerTests {
         case .ping: .pong(Samples.identity)
         case .status: .status(Samples.status)
         case .connections: .connections(ConnectionPage(rows: [Samples.connection()], next: nil))
+        case .scene: .scene(Samples.scene)
         case .settings: .settings(SettingsReport(policyEpoch: 1, values: [:]))
         case .reload, .keep: .failure(ControlFailure(.unavailable, "starting"))
         case .coldStart: .coldStarted

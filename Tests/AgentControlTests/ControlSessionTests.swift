@@ -10,7 +10,7 @@ import Testing
 struct ControlSessionTests {
     /// A channel whose writes are complete at once, as for a client that reads as fast as the agent writes.
     private func connected() throws -> EmbeddedChannel {
-        let session = ControlSession(sessions: SessionRegister(limit: 1), limits: ControlLimits()) { _ in .reopened }
+        let session = ControlSession(sessions: SessionRegister(limit: 1), limits: ControlLimits()) { _, _ in .reopened }
         let channel = EmbeddedChannel(handler: session)
         try channel.connect(to: SocketAddress(unixDomainSocketPath: "/client")).wait()
         return channel

@@ -15,7 +15,8 @@ struct MessageTests {
         arguments: [
             .ping, .status, .connections(ConnectionQuery()), .connections(Samples.query), .reload(ReloadRequest()),
             .reload(Samples.reload), .keep(KeepRequest()), .keep(Samples.keep), .reopen,
-            .settings, .coldStart,
+            .settings, .coldStart, .scene(Samples.sceneQuery),
+            .scene(SceneQuery(packet: Samples.sceneQuery.packet, interface: nil)),
         ] as [ControlRequest])
     func requests(request: ControlRequest) throws {
         #expect(try ControlRequest(message: request.message) == request)
@@ -31,7 +32,7 @@ struct MessageTests {
             .reloaded(ReloadReport(accepted: false, epoch: 3, files: ["a.yaml"], diagnostics: ["a.yaml:1:1: x\n ^"])),
             .reloaded(Samples.trial), .coldStarted, .reopened,
             .settings(SettingsReport(policyEpoch: 7, values: ["engine.timeouts.closed": "10s", "a.b": "\"x\""])),
-            .failure(ControlFailure(.busy, "too many")),
+            .scene(Samples.scene), .failure(ControlFailure(.busy, "too many")),
         ] as [ControlReply])
     func replies(reply: ControlReply) throws {
         #expect(try ControlReply(message: reply.message) == reply)
@@ -65,6 +66,44 @@ struct MessageTests {
         let failure = #expect(throws: ControlFailure.self) { try ControlRequest(message: Array(text.utf8)) }
         #expect(failure?.code == code)
         #expect(failure?.message.contains(part) == true, "\(failure?.message ?? "")")
+    }
+
+    @Test("What is told of the present comes back whole, and hostile answers are refused")
+    func scenes() throws {
+        let told = try Samples.scene.circumstances()
+        let again = SceneReport(policyEpoch: 4, policyPath: Samples.scene.policyPath, told)
+        var same = Samples.scene
+        same.interfaces = []
+        #expect(again == same)
+
+        let query = String(decoding: ControlRequest.scene(Samples.sceneQuery).message, as: UTF8.self)
+        let list = try #require(query.ranges(of: "\"keys\":[").first)
+        let key = String(query[list.upperBound...].prefix { $0 != "}" }) + "}"
+        for count in [3, 200] {
+            let keys = Array(repeating: key, count: count).joined(separator: ",")
+            let text = query.replacing("[\(key)]", with: "[\(keys)]")
+            let failure = #expect(throws: ControlFailure.self) { try ControlRequest(message: Array(text.utf8)) }
+            #expect(failure?.code == .malformed)
+        }
+        let changes: [(inout SceneReport) -> Void] = [
+            { $0.now = -1 }, { $0.now = .max }, { $0.started = $0.now + 1 }, { $0.booted = .min }, { $0.unseenAt = -5 },
+            { $0.connections[0].removeLast() }, { $0.connections[0].append(0) }, { $0.forgotten = [[]] },
+            { $0.connections = [Array(repeating: 0xff, count: 1 << 20)] }, { $0.now = 3_700_000_000_000 },
+        ]
+        for change in changes {
+            var hostile = Samples.scene
+            change(&hostile)
+            guard case .scene(let read) = try ControlReply(message: ControlReply.scene(hostile).message) else { return }
+            #expect(throws: ControlFailure.self) { try read.circumstances() }
+        }
+        let reply = String(decoding: ControlReply.scene(Samples.scene).message, as: UTF8.self)
+        for (part, other) in [
+            ("\"schedules\":\"f", "\"schedules\":\"x"), ("[\"udp\"]", "[\"sctp\"]"), ("[443]", "[65536]"),
+        ] {
+            let text = reply.replacing(part, with: other)
+            #expect(text != reply)
+            #expect(throws: ControlFailure.self) { try ControlReply(message: Array(text.utf8)) }
+        }
     }
 
     @Test(

@@ -109,6 +109,58 @@ enum Samples {
         return report
     }()
 
+    static let key = ConnectionKey(
+        lowAddress: IPAddress(v4: 0xc000_020a), highAddress: IPAddress(v4: 0xc633_6409), lowPortOrIdentifier: 443,
+        highPortOrIdentifier: 40112, protocolNumber: 6, version: 4, queryType: 0)
+
+    static let sceneQuery: SceneQuery = {
+        let packet = PacketIdentity(
+            version: 4, source: IPAddress(v4: 0xc633_6409), destination: IPAddress(v4: 0xc000_020a), sourcePort: 40112,
+            destinationPort: 443, keys: [key])
+        return SceneQuery(packet: packet, interface: "eth0")
+    }()
+
+    /// Of an agent that began an hour ago.
+    static let circumstances: Circumstances = {
+        let now = Instant(nanoseconds: 7_200_000_000_000)
+        let clock = EngineClock(
+            agentStarted: Instant(nanoseconds: 3_600_000_000_000), kernelBooted: Instant(nanoseconds: 0))
+        var told = Circumstances(now: now, clock: clock)
+        var connection = Connection(
+            key: key, opener: .high, openingDirection: .incoming, at: Instant(nanoseconds: 7_000_000_000_000),
+            openingInterface: 2)
+        connection.tcp.phase = .closed
+        connection.generation = 9
+        connection.decisionOfHigh.rule = 3
+        told.connections = [connection]
+        told.forgotten = [connection]
+        told.unseenAt = Instant(nanoseconds: 5_000_000_000_000)
+        told.generation = 9
+        told.activeSchedules = .max
+        told.full = [.udp]
+        told.computers = [
+            ComputerStanding(
+                address: IPAddress(v4: 0xc633_6409), version: 4, incoming: 1, outgoing: 2, halfOpen: UInt32.max)
+        ]
+        told.announced = [.outgoing]
+        told.own = [IPAddress(v4: 0xc000_020a)]
+        told.linkLocal = [LinkAddress(IPAddress(high: 0xfe80 << 48, low: 1), on: 2)]
+        told.broadcasts = [IPAddress(v4: 0xc000_02ff)]
+        told.listeningTCP = [443]
+        told.listeningUDP = [53, 123]
+        told.knowsListeningTCP = true
+        told.routes = [
+            ReversePaths.Route(table: 254, first: IPAddress(v4: 0), last: IPAddress(v4: .max), interface: 2)
+        ]
+        return told
+    }()
+
+    static let scene: SceneReport = {
+        var report = SceneReport(policyEpoch: 4, policyPath: "/etc/portreeve/policy.yaml", circumstances)
+        report.interfaces = [SceneReport.Interface(index: 2, name: "eth0", isLoopback: false)]
+        return report
+    }()
+
     static let reload: ReloadRequest = {
         var request = ReloadRequest()
         request.isForced = true

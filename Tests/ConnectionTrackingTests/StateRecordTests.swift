@@ -104,6 +104,49 @@ struct StateRecordTests {
         #expect(MemoryLayout<TCPState>.size == TCPState.recordBytes)
     }
 
+    @Test("a whole record brings what the rules have said too, and nothing that no record can be")
+    func whole() {
+        var c = connection()
+        c.generation = 7
+        c.isOwnTraffic = true
+        c.isAnnounced = true
+        c.refusal = Refusal(reason: 3, rule: 5)
+        (c.refusal.firstCause, c.refusal.secondCause, c.refusal.thirdCause) = (1, 2, 3)
+        c.decisionOfLow.flagsSeen = 1 << 63 | 5
+        c.decisionOfLow.generation = 7
+        c.decisionOfHigh.rule = 12
+        c.decisionOfHigh.logOnlyRule = 13
+        c.decisionOfHigh.interface = 3
+        c.decisionOfHigh.outcome = 2
+        c.decisionOfHigh.direction = .outgoing
+        let bytes = ConnectionRecord.whole(c)
+        #expect(bytes.count == ConnectionRecord.wholeBytes)
+        let back = unsafe ConnectionRecord.decodeWhole(bytes.span.bytes, now: Self.now)
+        #expect(back.map { ConnectionRecord.whole($0) } == bytes)
+        #expect(back?.tcp == c.tcp && back?.refusal == c.refusal && back?.isOwnTraffic == true)
+        for length in 0..<bytes.count {
+            let cut = Array(bytes.prefix(length))
+            #expect(unsafe ConnectionRecord.decodeWhole(cut.span.bytes, now: Self.now) == nil)
+        }
+        var random = SeededRandom(seed: 12)
+        for _ in 0..<20_000 {
+            var changed = bytes
+            for _ in 0..<Int.random(in: 1...6, using: &random) {
+                changed[Int.random(in: 0..<changed.count, using: &random)] = .random(in: 0...255, using: &random)
+            }
+            guard let c = unsafe ConnectionRecord.decodeWhole(changed.span.bytes, now: Self.now) else { continue }
+            let again = ConnectionRecord.whole(c)
+            #expect(
+                unsafe ConnectionRecord.decodeWhole(again.span.bytes, now: Self.now).map { ConnectionRecord.whole($0) }
+                    == again)
+        }
+    }
+
+    @Test("a field that is added to what the rules decide has to be added to its record too")
+    func decisionSizes() {
+        #expect(MemoryLayout<CachedRuleDecision>.size == 26 && MemoryLayout<Refusal>.size == 8)
+    }
+
     @Test("whatever is accepted is written again as it was", arguments: ConnectionRecord.Form.allCases)
     func hostile(form: ConnectionRecord.Form) {
         var random = SeededRandom(seed: 11)

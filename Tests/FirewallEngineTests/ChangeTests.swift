@@ -34,6 +34,10 @@ struct ChangeTests {
         let change = Self.search(reasonCase).toPass(explanation)
         if Self.isBeyondOneChange(reasonCase) {
             #expect(change == nil)
+            let said = try #require(ChangeSearch.absence(explanation))
+            let settings = refusal.remedy.causes.compactMap(\.setting)
+            #expect(said.hasPrefix(settings.isEmpty ? "No setting and no rule" : "No change of a setting"), "\(said)")
+            #expect(settings.allSatisfy { said.contains($0) }, "\(said)")
             return
         }
         // Of what the copy range cut off nothing can be tried.
@@ -46,13 +50,9 @@ struct ChangeTests {
         #expect(fate == .pass || fate == .hold, "\(proposed.file)")
     }
 
-    /// Where no one setting, rule or criterion lets the packet pass: a fragment whose first one never came, an opening that no rule admits and whose data a posture refuses.
+    /// A fragment whose first one never came: nothing lets it pass, and that is said.
     private static func isBeyondOneChange(_ reasonCase: ReasonCase) -> Bool {
-        switch reasonCase.reason {
-        case .incompleteDatagram: !reasonCase.what.contains("gave way")
-        case .outOfAllowedPolicy: reasonCase.what.hasPrefix("a SYN with data")
-        default: false
-        }
+        reasonCase.reason == .incompleteDatagram && !reasonCase.what.contains("gave way")
     }
 
     private static func search(_ reasonCase: ReasonCase) -> ChangeSearch {

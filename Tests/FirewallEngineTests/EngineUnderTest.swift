@@ -46,6 +46,8 @@ final class EngineUnderTest {
     private(set) var lastDecision = Decision.pass
     /// Asked before the engine, as the rule before the queue's does.
     var program: FastPathLab?
+    /// Judges each packet too, told of the present alone.
+    var mirror: Mirror?
     private var sent: UInt64 = 0
     private var settled: UInt64 = 0
     private var written = [UInt64](repeating: 0, count: DropReason.count)
@@ -186,11 +188,14 @@ extension EngineUnderTest {
             return .pass
         }
         defer { program?.carryOut(&engine, at: now) }
+        let foretold = isFrame || relation != .notAsked ? nil : mirror?.foretell(bytes, metadata, by: self)
+        if mirror != nil { engine.steps = [] }
         lastDecision =
             isFrame
             ? unsafe engine.inspectFrame(bytes.span.bytes, metadata, at: now)
             : unsafe engine.inspect(bytes.span.bytes, metadata, at: now, relation: relation)
         let fate = Fate(lastDecision)
+        if let foretold, fate != .ask { mirror?.compare(foretold, with: self, engine.steps?.lastRefusal) }
         sent += 1
         if fate != .hold, fate != .ask { settled += 1 }
         if fate == .ask { sent -= 1 }

@@ -72,7 +72,7 @@ extension EngineUnderTest {
             case .decoded: "decoded"
             case .sane: "sane"
             case .fragment: "fragment"
-            case .lookedUp(let stage, _): "lookedUp \(stage.map { "\($0)" } ?? "-")"
+            case .lookedUp(let stage, _, _): "lookedUp \(stage.map { "\($0)" } ?? "-")"
             case .stateless: "stateless"
             case .ruled(_, let decision, let isKept): "ruled \(decision.rule)\(isKept ? " kept" : "")"
             case .ownTraffic: "own"

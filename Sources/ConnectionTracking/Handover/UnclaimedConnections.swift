@@ -37,6 +37,11 @@ public final class UnclaimedConnections: Sendable {
         }
     }
 
+    /// The connection, which stays where it is.
+    public func find(_ key: ConnectionKey, at now: Instant) -> Connection? {
+        table.withLock { table in table.find(key, at: now).map { table[$0] } }
+    }
+
     /// Whether an ICMP error may be about one of them.
     public func isQuoted(_ quoted: QuotedPacket, at now: Instant) -> Bool {
         table.withLock { $0.isQuoted(quoted, at: now) }

@@ -89,6 +89,23 @@ struct ComputerCounts: Sendable {
         return kinds
     }
 
+    func standing(of computer: HashedComputer) -> ComputerStanding? {
+        find(computer).map { index in
+            let record = records[index]
+            return ComputerStanding(
+                address: record.computer.address, version: record.computer.version, incoming: record.incoming,
+                outgoing: record.outgoing, halfOpen: record.halfOpen)
+        }
+    }
+
+    /// Sets what is counted for a computer, where there is room for it.
+    mutating func assume(_ standing: ComputerStanding, of computer: HashedComputer) {
+        guard let index = find(computer) ?? make(computer) else { return }
+        records[index].incoming = standing.incoming
+        records[index].outgoing = standing.outgoing
+        records[index].halfOpen = standing.halfOpen
+    }
+
     /// How many computers have something counted.
     var computers: Int { inUse }
 }

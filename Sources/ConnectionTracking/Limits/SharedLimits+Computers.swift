@@ -65,6 +65,14 @@ extension SharedLimits {
         return limits
     }
 
+    /// Has the counts of the part that a computer is in, under their lock.
+    func shard<Result>(
+        of computer: RemoteComputer, _ body: (inout ComputerCounts, HashedComputer) -> Result
+    ) -> Result {
+        let computer = hashed(computer)
+        return shards[Self.shard(of: computer)].withLock { body(&$0, computer) }
+    }
+
     private func hashed(_ computer: RemoteComputer) -> HashedComputer { HashedComputer(computer, seed: seed) }
 
     private static func shard(of computer: HashedComputer) -> Int { Int(computer.hash >> 28) }

@@ -26,8 +26,12 @@ extension ConnectionTable {
             if exhausted.contains(.halfOpen) { shortage.insert(.halfOpen) }
         }
         let kind = connection.key.trackedProtocol
-        let hasRoom = hasVacancy && shared.hasRoom(kind, holding: held[Int(kind.rawValue)])
-        if !replaces, !hasRoom, !canMakeRoom(for: kind) { shortage.insert(.room) }
+        if !replaces, !hasRoom(for: kind) { shortage.insert(.room) }
         return shortage
+    }
+
+    /// Whether a new connection of this protocol finds a place, be it that of one that can be given up.
+    public mutating func hasRoom(for kind: TrackedProtocol) -> Bool {
+        hasVacancy && shared.hasRoom(kind, holding: held[Int(kind.rawValue)]) || canMakeRoom(for: kind)
     }
 }

@@ -31,6 +31,11 @@ extension ConnectionTable {
         forgottenConnections.find(key, hash: key.hash(seed: seed))
     }
 
+    /// Takes one for a connection whose time is over, which another table has forgotten.
+    public mutating func assumeForgotten(_ connection: Connection) {
+        forgottenConnections.keep(connection, hash: connection.key.hash(seed: seed))
+    }
+
     /// Removes a connection whose time is over.
     mutating func forget(_ index: ConnectionIndex) {
         if entries[Int(index)].stage != .refused {

@@ -77,10 +77,15 @@ extension Engine {
 
     private mutating func lookUp(_ p: inout Inspection, _ key: ConnectionKey) -> ConnectionIndex? {
         let i = connection(key, at: p.now)
-        if records(&p) {
-            record(.lookedUp(i.map { table[$0].stage }, opening: i.map { table[$0].openingDirection } ?? p.direction))
-        }
+        if records(&p) { recordLookUp(&p, i) }
         return i
+    }
+
+    private mutating func recordLookUp(_ p: inout Inspection, _ i: ConnectionIndex?) {
+        guard let i else { return record(.lookedUp(nil, opening: p.direction, nil)) }
+        let c = table[i]
+        let opening = c.isOwnTraffic ? nil : ruling(on: openingSubject(c))
+        record(.lookedUp(c.stage, opening: c.openingDirection, opening))
     }
 
     /// The connection of a key: in the table, or among those that are claimed by the worker to which their packets come.

@@ -78,6 +78,9 @@ package struct ChangeSearch {
         self.judge = judge
     }
 
+    /// Of a policy that is only tried: none that was in force has it.
+    private static let epoch = UInt32.max
+
     /// nil where nothing helps, or where what could help cannot be tried.
     package func toPass(_ explanation: Explanation) -> Change? {
         guard let refusal = explanation.refusal, !refusal.remedy.isEmpty else { return nil }
@@ -93,28 +96,42 @@ package struct ChangeSearch {
         return smallest(of: [rules]) { $0.refusal != nil }
     }
 
-    /// Of each row one choice, the first that serves with the last of the others; the last is the surest.
+    /// More combinations are not tried.
+    private static let mostTried = 400
+
+    /// Of each row one choice, all of which together serve: the combination that comes first where choices that stand further
+    /// behind come later, so that the smallest changes are tried before others.
     private func smallest(of rows: [[[Addition.Part]]], _ serves: (Explanation) -> Bool) -> Change? {
-        var chosen = rows.compactMap(\.last)
-        func isServed(_ parts: [[Addition.Part]]) -> Bool { outcome(of: parts).map(serves) ?? false }
-        if rows.count > 1, !isServed(chosen) { return nil }
-        for (index, row) in rows.enumerated() {
-            guard
-                let first = row.first(where: { choice in
-                    var parts = chosen
-                    parts[index] = choice
-                    return isServed(parts)
-                })
-            else { return nil }
-            chosen[index] = first
+        var combinations: [[Int]] = [[]]
+        for row in rows {
+            combinations = combinations.flatMap { chosen in row.indices.map { chosen + [$0] } }
+            guard combinations.count <= Self.mostTried else { return nil }
         }
-        let addition = Addition(parts: chosen.flatMap { $0 }.uniqued)
-        return Change(what: addition.what, file: addition.file)
+        let ordered = combinations.enumerated().sorted {
+            ($0.element.reduce(0, +), $0.offset) < ($1.element.reduce(0, +), $1.offset)
+        }
+        for (_, chosen) in ordered {
+            let parts = zip(rows, chosen).map { $0[$1] }
+            guard let explanation = outcome(of: parts), serves(explanation) else { continue }
+            let addition = Addition(parts: parts.flatMap { $0 }.uniqued)
+            return Change(what: addition.what, file: addition.file)
+        }
+        return nil
+    }
+
+    /// What there is to say where no change was found.
+    package static func absence(_ explanation: Explanation) -> String? {
+        guard let refusal = explanation.refusal else { return nil }
+        if refusal.remedy.isEmpty { return "No setting and no rule lets it pass." }
+        let causes = refusal.remedy.causes.map { $0.setting ?? $0.row.sentence }
+        return
+            "No change of a setting, of a rule's criterion, or by a rule was found that lets it pass, by trying. What refuses it: "
+            + "\(causes.joined(separator: "; "))."
     }
 
     private func outcome(of parts: [[Addition.Part]]) -> Explanation? {
         guard let document = reread(Addition(parts: parts.flatMap { $0 }.uniqued).file),
-            let policy = try? Policy(document, epoch: 1)
+            let policy = try? Policy(document, epoch: Self.epoch)
         else { return nil }
         return judge(policy)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import AgentControl
-import ConnectionTracking
+package import ConnectionTracking
 package import FirewallEngine
 package import FirewallPolicy
 import PacketWire
@@ -12,6 +12,9 @@ package struct Explanation: Sendable {
     package let steps: [Step]
     /// Names of interfaces by their index.
     private let interfaces: [UInt32: String]
+
+    /// Where the policy sets the setting that decided; nil where it has its default.
+    package var settingPlace: SourcePosition?
 
     /// A line, and how far it is indented.
     package struct Line: Hashable, Sendable {
@@ -71,9 +74,10 @@ extension Explanation {
         case .fragment(.first): return one("fragments: the first of its datagram, which speaks for the others")
         case .fragment(.later): return one("fragments: a later one, which shares the fate of its datagram's first")
         case .fragment(.early): return one("fragments: its datagram's first fragment has not come")
-        case .lookedUp(let stage, let opening):
+        case .lookedUp(let stage, let opening, let ruling):
             guard let stage else { return one("connection: none is known that this packet is of") }
             return one("connection: known, \(stage.name), opened by an \(opening.word) packet")
+                + (ruling.map { [Line(depth: 1, text: text(ofOpening: $0))] } ?? [])
         case .stateless: return one("connection: rules are all there is for this packet")
         case .ruled(let subject, let decision, let isKept): return lines(of: subject, decision, isKept: isKept)
         case .ownTraffic: return one("rules: the agent's own traffic needs none")
@@ -91,6 +95,27 @@ extension Explanation {
         }
     }
 
+    /// What the rules say of the packet that opened a known connection.
+    private func text(ofOpening ruling: RuleDecision) -> String {
+        let rule = ruling.rule >= 0 ? " by \(place(of: ruling.rule))" : ""
+        return switch ruling.outcome {
+        case .allow, .forceAllow, .bypass: "its opening is admitted\(rule)"
+        case .deny: "its opening is denied\(rule)"
+        case .implicitDeny: "no rule admits its opening"
+        case .noMatch, .undetermined: "its opening needed no rule"
+        }
+    }
+
+    /// The known connection that the packet was found to be of: its stage, and the rule that decides its opening, or -1.
+    package var connection: (stage: ConnectionStage, opening: Direction, rule: Int32)? {
+        steps.lazy.compactMap { step in
+            if case .lookedUp(let stage?, let opening, let ruling) = step {
+                return (stage, opening, ruling?.rule ?? -1)
+            }
+            return nil
+        }.last
+    }
+
     private func one(_ text: String) -> [Line] { [Line(depth: 0, text: text)] }
 
     private func lines(of refused: Step.Refused) -> [Line] {
@@ -99,7 +124,8 @@ extension Explanation {
         let verdict = refused.passes ? "would be dropped, and passes by tap mode or a failure setting" : "drop"
         var lines = [Line(depth: 0, text: "verdict: \(verdict): \(row.slug) (\(row.number), \(row.name))\(rule)")]
         if refused.cause != .none {
-            let setting = refused.cause.setting.map { " (\($0))" } ?? ""
+            let place = settingPlace.map { "\($0.file):\($0.line):\($0.column)" } ?? "by its default"
+            let setting = refused.cause.setting.map { " (\($0), \(place))" } ?? ""
             lines.append(Line(depth: 1, text: "because \(refused.cause.row.sentence)\(setting)"))
         }
         return lines

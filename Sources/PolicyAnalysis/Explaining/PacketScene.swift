@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import ConnectionTracking
+import AgentControl
+import ConnectionTracking
 package import FirewallEngine
 package import FirewallPolicy
 package import PacketWire
@@ -15,18 +16,20 @@ package struct PacketScene: Sendable {
     package var interface: String?
     /// Seconds since 1970.
     package var unixTime: Int64
+    /// That is the time at which schedules are looked at, also where the agent tells of the present.
+    package var isAtSaidTime = false
+    /// Fragments of the same datagram that came before.
+    package var earlierFragments: [[UInt8]] = []
     /// Addresses of this host.
     package var localAddresses: Set<IPAddress> = []
-    /// The connection as the agent knows it, with its times on the clock of `now`.
-    package var record: Connection?
-    /// Connections older than the agent are still admitted.
-    package var isInColdStart = false
+    /// What the running agent has told of the present; nil: nothing is known but the packet.
+    package var present: Present?
 
     /// The present on the engine's clock: a day after the agent began, so that its cold start is over.
-    package static let now = Instant(nanoseconds: 10 * 86_400 * 1_000_000_000)
+    private static let now = Instant(nanoseconds: 10 * 86_400 * 1_000_000_000)
     private static let dayBefore = Instant(nanoseconds: 9 * 86_400 * 1_000_000_000)
-    /// The index that stands for the interface.
-    package static let index: UInt32 = 2
+    /// The index that stands for the interface where the agent tells none.
+    private static let index: UInt32 = 2
 
     package init(bytes: [UInt8], metadata: PacketMetadata, interface: String?, unixTime: Int64) {
         self.bytes = bytes
@@ -39,6 +42,19 @@ package struct PacketScene: Sendable {
         self.init(
             bytes: words.bytes, metadata: words.metadata(interface: words.interface == nil ? 0 : Self.index),
             interface: words.interface, unixTime: words.unixTime ?? now)
+        isAtSaidTime = words.unixTime != nil
+    }
+
+    /// Who it is from and to; nil for what is no IP packet.
+    package var identity: PacketIdentity? {
+        unsafe bytes.withUnsafeBytes { unsafe PacketIdentity($0.bytes, metadata) }
+    }
+
+    /// Has the packet come at this moment, by the interface of its name.
+    package mutating func put(_ present: Present) {
+        self.present = present
+        let index = present.interfaces.first { $0.name == interface }?.index ?? 0
+        if metadata.direction == .incoming { metadata.inInterface = index } else { metadata.outInterface = index }
     }
 
     /// Judges the packet by a policy, and gives the steps that the engine took.
@@ -50,17 +66,33 @@ package struct PacketScene: Sendable {
         document.engine.limits.icmp = min(document.engine.limits.icmp, 64)
         document.engine.limits.fragmentedDatagrams = min(document.engine.limits.fragmentedDatagrams, 64)
         let shared = SharedLimits(tables: document.engine.limits, computers: document.stateful.limits, seed: (1, 2))
-        let clock = EngineClock(
-            agentStarted: isInColdStart ? Self.now : Self.dayBefore, kernelBooted: Instant(nanoseconds: 0))
+        let clock = EngineClock(agentStarted: Self.dayBefore, kernelBooted: Instant(nanoseconds: 0))
         let judging = (try? Policy(document, epoch: policy.epoch)) ?? policy
         var engine = Engine(policy: judging, clock: clock, seed: (3, 4), shared: shared, workers: 1)
-        engine.hostAddresses = HostAddresses(local: localAddresses)
-        engine.setActiveSchedules(
-            judging.scheduleActivity(SystemTimeZones.zones(of: document), unixTime: unixTime), at: Self.now)
-        if let interface { engine.learnInterface(Self.index, name: interface, isLoopback: interface == "lo") }
-        if let record { _ = engine.restore(record, at: Self.now) }
+        let schedules = judging.scheduleActivity(SystemTimeZones.zones(of: document), unixTime: unixTime)
+        engine.setActiveSchedules(schedules, at: Self.now)
+        for known in interfaces { engine.learnInterface(known.index, name: known.name, isLoopback: known.isLoopback) }
+        if let present {
+            let told = present.circumstances(schedules: isAtSaidTime ? schedules : nil)
+            engine.assume(told, of: present.packet, isInForce: present.policyEpoch == policy.epoch)
+        } else {
+            engine.hostAddresses = HostAddresses(local: localAddresses)
+        }
         engine.steps = []
-        _ = unsafe bytes.withUnsafeBytes { bytes in engine.inspect(unsafe bytes.bytes, metadata, at: Self.now) }
-        return Explanation(judging, engine.steps ?? [], interfaces: interface.map { [Self.index: $0] } ?? [:])
+        let now = present?.circumstances.now ?? Self.now
+        for earlier in earlierFragments {
+            _ = unsafe earlier.withUnsafeBytes { engine.inspect(unsafe $0.bytes, metadata, at: now) }
+        }
+        engine.steps = []
+        _ = unsafe bytes.withUnsafeBytes { engine.inspect(unsafe $0.bytes, metadata, at: now) }
+        let names = Dictionary(interfaces.map { ($0.index, $0.name) }) { first, _ in first }
+        return Explanation(judging, engine.steps ?? [], interfaces: names)
+    }
+
+    /// Those that the engine has to know.
+    private var interfaces: [SceneReport.Interface] {
+        if let present { return present.interfaces }
+        guard let interface else { return [] }
+        return [SceneReport.Interface(index: Self.index, name: interface, isLoopback: interface == "lo")]
     }
 }

@@ -56,7 +56,7 @@ extension PacketWords {
                 + [0x50, flags.rawValue, 0xfa, 0xf0, 0, 0, 0, 0]
         case .udp(let source, let destination):
             source.inOrder + destination.inOrder + UInt16(truncatingIfNeeded: 8 + payload).inOrder + [0, 0]
-        case .icmp(let type, let code): [type, code, 0, 0, 0, 1, 0, 1]
+        case .icmp(let type, let code): [type, code, 0, 0] + identifier.inOrder + [0, 1]
         // What follows an IP header is never nothing.
         case .other: [0, 0, 0, 0, 0, 0, 0, 0]
         case .frame: []

@@ -26,6 +26,8 @@ package struct PacketWords: Hashable, Sendable {
     package var transport: Transport
     package var sequence: UInt32 = 0
     package var acknowledgement: UInt32 = 0
+    /// ICMP: of a query and its reply.
+    package var identifier: UInt16 = 1
     /// Bytes after the transport header.
     package var payload = 0
     package var sourceMAC: MACAddress?
@@ -84,6 +86,7 @@ extension PacketWords {
         }
         if sequence != 0 { words.append("--sequence \(sequence)") }
         if acknowledgement != 0 { words.append("--acknowledgement \(acknowledgement)") }
+        if identifier != 1 { words.append("--identifier \(identifier)") }
         if payload != 0 { words.append("--payload \(payload)") }
         if let sourceMAC { words.append("--source-mac \(sourceMAC)") }
         if let destinationMAC { words.append("--destination-mac \(destinationMAC)") }

@@ -3,7 +3,7 @@
 import ConnectionTracking
 import FirewallEngine
 import FirewallPolicy
-import PacketWire
+package import PacketWire
 import PolicyFile
 
 /// What can be done about each cause for which a packet is refused, the smallest first. Whether it helps is tried afterwards.
@@ -71,7 +71,7 @@ struct Remedies {
 
 extension Explanation {
     /// As they were read; nil where they could not be.
-    var headers: PacketHeaders? {
+    package var headers: PacketHeaders? {
         steps.lazy.compactMap { step in
             if case .decoded(let headers) = step { return headers }
             return nil

@@ -65,11 +65,6 @@ package struct PolicyCopy: Sendable {
     package func read(
         for use: PolicyUse = .queue, adding additions: [(name: String, text: [UInt8])] = []
     ) -> PolicyFile.Outcome {
-        var sources: [(name: String, text: [UInt8])] = []
-        for section in sections where section.kind == .file {
-            guard let text = try? text(of: section) else { continue }
-            sources.append((section.name, text))
-        }
         var surroundings = Surroundings.host
         surroundings.read = { [self] name throws(FileFault) in
             guard let section = sections.first(where: { $0.kind == .list && $0.name == name }) else {
@@ -77,7 +72,14 @@ package struct PolicyCopy: Sendable {
             }
             return try text(of: section)
         }
-        return PolicyFile.parse(sources + additions, for: use, in: surroundings)
+        return PolicyFile.parse(texts + additions, for: use, in: surroundings)
+    }
+
+    /// Of the policy's files, in their order.
+    package var texts: [(name: String, text: [UInt8])] {
+        sections.filter { $0.kind == .file }.compactMap { section in
+            (try? text(of: section)).map { (section.name, $0) }
+        }
     }
 
     private func text(of section: Section) throws(FileFault) -> [UInt8] {

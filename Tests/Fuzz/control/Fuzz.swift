@@ -18,6 +18,8 @@ func fuzzControl(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         let reply = try ControlReply(message: message)
         let copy = try ControlReply(message: reply.message)
         if copy != reply { fatalError("\(reply)\n\(copy)") }
+        // Records of connections, for an engine of the tool's own.
+        if case .scene(let report) = reply { _ = try report.circumstances() }
     } catch {
         if error.message.isEmpty { fatalError("refused without a reason") }
     }
