@@ -25,6 +25,8 @@ package struct CaptureReplay: ~Copyable {
     private var schedulesCheckedAt = Int64.min
     /// The packet whose steps are wanted; 0: none.
     private var recorded: UInt64 = 0
+    /// Told of each packet that was judged.
+    private var witness: ((JudgedPacket) -> Void)?
     package private(set) var summary = ReplaySummary()
 
     /// - Parameters:
@@ -80,6 +82,15 @@ package struct CaptureReplay: ~Copyable {
         return engine?.steps ?? []
     }
 
+    /// Judges every packet of a file, and says what became of each that is from or to this host, in the order of the file.
+    package mutating func judge(
+        _ path: String, _ body: @escaping (JudgedPacket) -> Void
+    ) throws(CaptureError) {
+        witness = body
+        defer { witness = nil }
+        try run(path) { _ in }
+    }
+
     /// Lets go of what is still held or folded, when no file is left.
     package mutating func finish(write: ([UInt8]) -> Void) {
         now = now + policy.document.engine.timeouts.fragmentHold + .seconds(1)
@@ -116,15 +127,18 @@ package struct CaptureReplay: ~Copyable {
         let packet = bytes.extracting(header.length..<bytes.byteCount)
         metadata.isSegmentationOffload = SegmentationOffload.shows(
             in: packet, fullLength: metadata.fullLength, etherType: link == .ethernet ? nil : metadata.etherType)
-        guard place(packet, link, &metadata) else {
+        var headers = PacketHeaders()
+        guard place(packet, link, &metadata, &headers) else {
             summary.ofOthers += 1
             return
         }
+        if witness != nil { engine?.steps = [] }
         if link == .ethernet {
             _ = engine?.inspectFrame(packet, metadata, at: now)
         } else {
             _ = engine?.inspect(packet, metadata, at: now)
         }
+        witness?(JudgedPacket(headers: headers, direction: metadata.direction, steps: engine?.steps ?? []))
         release()
     }
 
@@ -132,8 +146,9 @@ package struct CaptureReplay: ~Copyable {
     private static let loopback: UInt32 = 1
 
     /// The direction of the packet, and what a capturing kernel leaves unfinished; false for other hosts' packets.
-    private mutating func place(_ packet: RawSpan, _ link: LinkType, _ m: inout PacketMetadata) -> Bool {
-        var headers = PacketHeaders()
+    private mutating func place(
+        _ packet: RawSpan, _ link: LinkType, _ m: inout PacketMetadata, _ headers: inout PacketHeaders
+    ) -> Bool {
         let traits = PacketTraits(
             fullLength: m.fullLength, isSegmentationOffload: m.isSegmentationOffload, isCapture: true)
         if link == .ethernet {

@@ -15,6 +15,9 @@ struct DiffCommand: DescribedCommand {
             git repository. With --running the agent's policy in force is the old one. Rules are compared by what they do, not by their text: \
             what is printed are the packets that fare otherwise, which rule decides before and after, and one packet of each kind, in the words \
             that "portreeve explain" takes. Settings that differ are listed after them, uninterpreted.
+
+            With --over, traffic that there was is judged by either policy: captures packet by packet, so that settings count too, and \
+            event records. Each connection is told once that would have fared otherwise.
             """))
 
     static let examples = [
@@ -25,6 +28,9 @@ struct DiffCommand: DescribedCommand {
         Example(
             "portreeve diff old.yaml new.yaml --forbid never.yaml",
             "Whether anything is admitted that rules of a third policy match."),
+        Example(
+            "portreeve diff --running new.yaml --over monday.pcap /var/log/portreeve/events.jsonl",
+            "Which connections of a capture, and of what was dropped lately, would have fared otherwise."),
     ]
 
     static let ends: [ExitStatus] = [
@@ -47,6 +53,19 @@ struct DiffCommand: DescribedCommand {
         completion: Completions.policy)
     var forbid: String?
 
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Say what would have changed for the traffic of captures and of events files.", valueName: "file"),
+        completion: Completions.captures)
+    var over: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "With --over: an address or network that is this host; found out from the capture unless it is said.",
+            valueName: "address[/length]"))
+    var local: [AddressRangeArgument] = []
+
     @Option(name: .shortAndLong, help: "Print at most so many differences.")
     var limit = 50
 
@@ -60,6 +79,7 @@ struct DiffCommand: DescribedCommand {
             throw ValidationError(
                 running ? "with --running name the new policy alone" : "name the old policy and the new one")
         }
+        if !local.isEmpty && over.isEmpty { throw ValidationError("--local is for --over") }
         guard limit > 0 else { throw ValidationError("--limit must be at least 1") }
     }
 
@@ -71,7 +91,12 @@ struct DiffCommand: DescribedCommand {
             from: WallTime.now.microseconds / 1_000_000)
         let difference = PolicyDifference(from: old, to: new, moments: moments)
         let forbidden = try forbid.map { try ForbiddenAccess(new, forbidding: PolicySource($0).policy()) }
-        let report = DifferenceReport(old: old, new: new, difference: difference, forbidden: forbidden, limit: limit)
+        var report = DifferenceReport(old: old, new: new, difference: difference, forbidden: forbidden, limit: limit)
+        if !over.isEmpty {
+            let traffic = TrafficDifference(from: old, to: new)
+            for path in over { try traffic.add(path, local: local.map(\.range)) }
+            report.traffic = traffic
+        }
         if json { print(report.json.printed) } else { for line in report.lines { print(line.harmless) } }
         if difference.isIncomplete || forbidden?.isIncomplete == true {
             throw fail("the comparison was given up: it takes too much work, and there may be more differences")

@@ -94,6 +94,15 @@ func readAll(_ file: CInt) -> [UInt8] {
     }
 }
 
+/// The first byte of a file; nil where it cannot be read, or has none.
+func firstByte(of path: String) -> UInt8? {
+    let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var byte: UInt8 = 0
+    return unsafe read(file, &byte, 1) == 1 ? byte : nil
+}
+
 /// A small file as text; nil where it cannot be read.
 func readText(_ path: String) -> String? {
     let file = unsafe open(path, O_RDONLY | O_CLOEXEC)

@@ -27,8 +27,8 @@ rules:
 """
 
 
-class FilesTests(unittest.TestCase):
-    """Without an agent."""
+class FolderTests(unittest.TestCase):
+    """Files in a folder of its own, and the tool."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="portreeve-words.")
@@ -47,6 +47,10 @@ class FilesTests(unittest.TestCase):
         result = subprocess.run([TOOL, *words], capture_output=True, text=True, timeout=60, input=input)
         self.assertEqual(result.returncode, status, result.stdout + result.stderr)
         return result.stdout
+
+
+class FilesTests(FolderTests):
+    """Without an agent."""
 
     def explain(self, *words, status=0, policy=None):
         return self.tool("explain", "--policy", policy or self.policy, *words, status=status)
@@ -99,6 +103,12 @@ class FilesTests(unittest.TestCase):
         answer = json.loads(self.explain(*flags, "--json", status=2))
         self.assertEqual((answer["reason"], answer["setting"]), ("invalid-flags", "engine.anti-evasion.syn-fin"))
         self.assertIn("set engine.anti-evasion.syn-fin: allow", answer["change"]["what"])
+        self.assertNotIn("setting_line", answer)
+        self.assertIn("(engine.anti-evasion.syn-fin, by its default)", self.explain(*flags, status=2))
+        strict = self.write("strict.yaml", POLICY + "engine:\n  anti-evasion:\n    syn-fin: deny-silent\n")
+        self.assertIn(f"(engine.anti-evasion.syn-fin, {strict}:10:5)", self.explain(*flags, policy=strict, status=2))
+        answer = json.loads(self.explain(*flags, "--json", policy=strict, status=2))
+        self.assertEqual((answer["setting_file"], answer["setting_line"], answer["setting_column"]), (strict, 10, 5))
         loopback = ("--direction", "incoming", "--tcp", "127.0.0.1:40000", "192.0.2.10:80")
         self.assertIn("No setting and no rule lets it pass.", self.explain(*loopback, status=2))
         self.tool("explain", "--direction", "incoming", status=64)
@@ -142,6 +152,8 @@ class FilesTests(unittest.TestCase):
     def test_diff_says_what_differs_and_its_packets_are_decided_so(self):
         new = self.write("new.yaml", POLICY.replace("[80, 443]", "[80, 8080]"))
         self.assertIn("rules: equivalent", self.tool("diff", self.policy, self.policy))
+        # A folder is its policy.yaml.
+        self.assertIn("rules: equivalent", self.tool("diff", self.folder, self.policy))
         answer = json.loads(self.tool("diff", self.policy, new, "--json", status=2))
         self.assertEqual(answer["verdict"], "more permissive and more restrictive")
         changes = set()
@@ -171,6 +183,72 @@ class FilesTests(unittest.TestCase):
             [TOOL, "diff", "HEAD:policy.yaml", "policy.yaml"], cwd=self.folder, capture_output=True, text=True, timeout=60)
         self.assertEqual(result.returncode, 2, result.stderr)
         self.assertIn("rules: more restrictive", result.stdout)
+
+
+class TrafficTests(FolderTests):
+    """`diff --over`: what another policy would have done to a capture of real hosts, and to the events of it."""
+
+    CAPTURE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Fixtures", "captures", "host.pcap")
+    LOCAL = ("--local", "198.18.2.2", "--local", "fd00:2::2")
+    OLD = """version: 1
+interfaces: { ignore: [lo] }
+rules:
+  - { name: Echo, action: allow, direction: incoming, protocol: tcp, destination: { ports: 7 } }
+  - { name: Questions, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 7 } }
+  - { name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: { type: echo-request } }
+"""
+    # Echo over IPv6 alone, and SSH.
+    NEW = OLD.replace("direction: incoming, protocol: tcp, destination: { ports: 7 }",
+                      "direction: incoming, protocol: tcp, source: { addresses: [fd00:1::/64] }, destination: { ports: 7 }") + (
+        "  - { name: SSH, action: allow, direction: incoming, protocol: tcp, destination: { ports: 22 } }\n")
+    ECHO = "incoming tcp 198.18.1.10:60954 > 198.18.2.2:7 [syn]"
+    SSH = "incoming tcp 198.18.1.10:59650 > 198.18.2.2:22 [syn]"
+
+    def setUp(self):
+        super().setUp()
+        self.old, self.new = self.write("was.yaml", self.OLD), self.write("is.yaml", self.NEW)
+
+    def traffic(self, *words):
+        answer = json.loads(self.tool("diff", *words, "--json", status=2))
+        self.assertEqual(answer["verdict"], "more permissive and more restrictive")
+        traffic = answer["traffic"]
+        self.assertEqual(traffic["changed"], len(traffic["differences"]))
+        return traffic, {entry["connection"]: entry for entry in traffic["differences"]}
+
+    def test_each_connection_of_a_capture_once(self):
+        traffic, changed = self.traffic(self.old, self.new, "--over", self.CAPTURE, *self.LOCAL)
+        self.assertEqual((traffic["connections"], traffic["packets"]), (5, 28))
+        self.assertEqual(set(changed), {self.ECHO, self.SSH})
+        echo, ssh = changed[self.ECHO], changed[self.SSH]
+        self.assertEqual((echo["packets"], ssh["packets"]), (10, 2))
+        self.assertEqual(echo["old"], {"verdict": "pass", "dropped": 0, "reason": None, "rule": f'allow by {self.old}:4:5 "Echo"'})
+        self.assertEqual((echo["new"]["verdict"], echo["new"]["reason"]), ("drop", "out-of-allowed-policy"), echo)
+        self.assertEqual((ssh["old"]["verdict"], ssh["old"]["reason"]), ("drop", "out-of-allowed-policy"))
+        self.assertEqual(ssh["new"], {"verdict": "pass", "dropped": 0, "reason": None, "rule": f'allow by {self.new}:7:5 "SSH"'})
+        text = self.tool("diff", self.old, self.new, "--over", self.CAPTURE, *self.LOCAL, status=2)
+        self.assertIn("traffic: 2 of 5 connections, 28 packets in all, would have fared otherwise", text)
+        self.assertIn("new: dropped from its first packet on: out-of-allowed-policy (123)", text)
+        # Nothing differs for it between a policy and itself.
+        same = self.tool("diff", self.old, self.old, "--over", self.CAPTURE, *self.LOCAL)
+        self.assertIn("traffic: 0 of 5 connections", same)
+
+    def test_settings_count_for_captured_traffic(self):
+        strict = self.write("strict.yaml", self.OLD + "engine: { sanity: { verify-tcp-checksum: true, minimum-fragment-size: 120 } }\n"
+                            "stateful: { tcp: { enabled: true }, icmp: { enabled: true } }\ndefault: { outgoing: deny }\n")
+        answer = json.loads(self.tool("diff", self.old, strict, "--over", self.CAPTURE, *self.LOCAL, "--json", status=2))
+        self.assertIn("default.outgoing", [entry["path"] for entry in answer["settings"]])
+        self.assertEqual(answer["traffic"]["connections"], 5)
+
+    def test_the_records_of_an_events_file(self):
+        events = self.write("events.jsonl", self.tool("replay", "--policy", self.old, *self.LOCAL, self.CAPTURE))
+        traffic, changed = self.traffic(self.old, self.new, "--over", events)
+        self.assertIn(self.SSH, changed)
+        entry = changed[self.SSH]
+        self.assertEqual((entry["packets"], entry["old"]["verdict"], entry["new"]["verdict"]), (1, "drop", "pass"))
+        # Both kinds at once; a connection is told once.
+        traffic, changed = self.traffic(self.old, self.new, "--over", self.CAPTURE, events, *self.LOCAL)
+        self.assertEqual((traffic["connections"], changed[self.SSH]["packets"]), (5, 3))
+        self.tool("diff", self.old, self.new, "--over", self.write("nothing.jsonl", ""), status=1)
 
 
 class AgentTests(unittest.TestCase):

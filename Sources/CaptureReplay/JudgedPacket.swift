@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import ConnectionTracking
+package import FirewallEngine
+package import PacketWire
+
+/// A packet of a capture, and the steps that the engine took with it.
+package struct JudgedPacket: Sendable {
+    package let headers: PacketHeaders
+    package let direction: Direction
+    package let steps: [Step]
+}
