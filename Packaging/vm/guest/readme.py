@@ -8,7 +8,7 @@ for root's shell, in the directory where the package lies; each other line is on
 import os
 import re
 
-from step import check, contains, run
+from step import check, contains, status
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BLOCK = re.compile(r"<!-- vm: (\S+) -->\n```\w*\n(.*?)\n```", re.DOTALL)
@@ -37,11 +37,12 @@ def inline(program):
     return found[1]
 
 
-def follow(name):
-    """Runs the commands of a block one by one, answering "y"; returns what they print."""
+def follow(name, statuses=(0,)):
+    """Runs the commands of a block one by one, answering "y"; returns what they print. Each has to end with one of the statuses."""
     pages = []
     for command, lines in commands(name):
-        page = run("sh", "-c", command, input="y\n", seconds=200, cwd=HERE)
+        code, page = status("sh", "-c", command, input="y\n", seconds=200, cwd=HERE)
+        check(code in statuses, f"{command}: status {code}\n{page}")
         for line in lines:
             contains(page, line, f"README's output of {command}")
         pages.append(page)

@@ -2,10 +2,11 @@
 """Drops with their reasons, and policies that change."""
 
 import json
+import os
 import socket
 
 import readme
-from step import check, contains, equal, refused, run, step
+from step import check, contains, equal, refused, run, step, wait_until
 from system import POLICY, UNIT, Since, policy, protect, write_policy
 from wire import FAR4, NEAR4, NEAR6, far, opens
 
@@ -57,6 +58,31 @@ def drops():
     equal(dropped() - before, sum(events.reasons().values()), "packets dropped by the queues, and in the events")
     equal(events.reasons()["invalid-flags"], 2, "segments that are nonsense by themselves")
     return ", ".join(f"{reason} {count}" for reason, count in sorted(events.reasons().items()))
+
+
+@step("README: from a dropped packet to the rule that admits it, diff and reload")
+def lets_in():
+    protect()
+    change = os.path.join(os.path.dirname(POLICY), "policy.d", "50-let.yaml")
+    server = socket.create_server(("", 8081))
+    try:
+        events = Since()
+        # Until the agent knows that somebody listens there, which takes it a second.
+        wait_until(lambda: not opens(8081, patience=1) and "out-of-allowed-policy-open-port" in events.reasons(), "8081 is refused", 30)
+        contains(readme.follow("dropped", (2,)), "8081", "what explain says of the last drop")
+        page = readme.follow("change", (0, 2))
+        contains(page, "ports: 8081", "the rule that explain proposes")
+        check(opens(8081), "the rule that explain proposes does not let in")
+        told = events.wait_for("policy-changed")["portreeve"]["note"]
+        contains(told, "more permissive", "the event of the reload")
+        contains(told, "root (user 0", "the event of the reload")
+        journal = run("journalctl", "-b", "--no-pager", "-n", "30", "-u", UNIT)
+        contains(journal, told, "the journal")
+    finally:
+        server.close()
+        if os.path.exists(change):
+            os.remove(change)
+        run("systemctl", "reload", UNIT)
 
 
 BAD = "version: 1\nrules:\n  - { name: Broken, action: permit, direction: incoming }\n"
