@@ -40,10 +40,10 @@ TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb 
 
 .PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
         test-model test-live test-deb test-vm check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour \
-        evasion strict fuzz deb deb-reproducible install clean
+        evasion attack-stack model-bulk strict fuzz deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour evasion strict fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour evasion attack-stack model-bulk strict fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -112,6 +112,11 @@ model: deps-build
 	    TCP_MODEL_RANDOM=1 $(SWIFT) test --skip-build --disable-xctest --filter TCPModelTests >.build/model.log || \
 	    { cat .build/model.log; exit 1; }; done
 
+# A million segments of two ends through a whole engine.
+model-bulk: deps-build
+	$(SWIFT) build --build-tests
+	PORTREEVE_BULK_SEGMENTS=1000000 $(SWIFT) test --skip-build --disable-xctest --filter BulkModelTests
+
 # 100,000 policies over few packets, each of which is asked: what check and diff say of them is so.
 prove-analysis: deps-build
 	$(SWIFT) build -c release --build-tests -Xswiftc -enable-testing
@@ -156,9 +161,13 @@ RATE    ?= 30000
 flood-hour: build deps-lab
 	$(PYTHON) Tests/Live/flood_hour.py --bin $(BIN) --seconds $(SECONDS) --rate $(RATE) --results Tests/Live/FLOOD-HOUR.md
 
-# A million segments of two kernels over a bad path, judged strictly. In RESULTS.md.
+# A million segments of two kernels over a bad path, judged strictly.
 strict: build deps-lab
 	PORTREEVE_SEGMENTS=1000000 $(PYTHON) Tests/Live/run.py --bin $(BIN) --jobs 1 test_strict.StrictTests
+
+# 100,000 sequences of hostile segments beside a real stack. Kept too.
+attack-stack: build deps-lab
+	$(PYTHON) Tests/Live/attack_stack.py --bin $(BIN) --results Tests/Live/STACK.md
 
 # Every row of the checklist of evasions, wherever the agent may stand, with offloads and without. Kept too.
 evasion: build deps-lab

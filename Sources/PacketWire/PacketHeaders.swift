@@ -153,6 +153,9 @@ public struct TCPAuthentication: OptionSet, Hashable, Sendable, BitwiseCopyable 
     @inlinable public static var md5: TCPAuthentication { TCPAuthentication(rawValue: 2) }
     /// The authentication option (RFC 5925).
     @inlinable public static var ao: TCPAuthentication { TCPAuthentication(rawValue: 4) }
+    /// What the segment has of these cannot be told: there are two, or an option with an impossible length stands before where one
+    /// could be. Linux discards such a segment since its version 6.7.
+    @inlinable public static var unreadable: TCPAuthentication { TCPAuthentication(rawValue: 8) }
 }
 
 /// The control bits of a TCP header, in their wire positions.

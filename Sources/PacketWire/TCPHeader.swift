@@ -43,6 +43,8 @@ extension PacketHeaders {
         tcp.decodeOptions(bytes, from: start + TCPField.minimumLength, to: min(data, packet.present))
         guard data > packet.present else { return }
         isCut = true
+        // What was cut away is not what is wrong with an option.
+        tcp.authentication.remove(.unreadable)
         if tcp.flags.contains(.syn) { tcp.assumeOptions() }
     }
 

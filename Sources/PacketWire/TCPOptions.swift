@@ -55,7 +55,10 @@ extension TCPFields {
             }
             guard kind != Option.endOfList, offset + Option.headLength <= end else { return }
             let length = Int(bytes.byte(at: offset + 1))
-            guard length >= Option.headLength, offset + length <= end else { return }
+            guard length >= Option.headLength, offset + length <= end else {
+                if end - offset > Option.authenticationHeadLength { authentication.insert(.unreadable) }
+                return
+            }
             decodeOption(kind, bytes, at: offset, length)
             offset += length
         }
@@ -82,8 +85,8 @@ extension TCPFields {
             sackPermitted = true
         case (Option.sack, _):
             decodeSACK(bytes, from: value, to: offset + length)
-        case (Option.md5Signature, Option.md5SignatureLength): authentication.insert(.md5)
-        case (Option.authentication, Option.authenticationHeadLength...): authentication.insert(.ao)
+        case (Option.md5Signature, Option.md5SignatureLength): noteAuthentication(.md5)
+        case (Option.authentication, Option.authenticationHeadLength...): noteAuthentication(.ao)
         case (Option.fastOpen, _):
             if isCookieLength(length - Option.headLength) { fastOpen = true }
         case (Option.experimental, Option.experimentHeadLength...):
@@ -94,6 +97,10 @@ extension TCPFields {
             }
         default: break
         }
+    }
+
+    private mutating func noteAuthentication(_ kind: TCPAuthentication) {
+        authentication.insert(authentication.isEmpty ? kind : .unreadable)
     }
 
     private mutating func decodeTimestamps(_ bytes: RawSpan, at value: Int) {

@@ -95,4 +95,13 @@ struct TCPAuthenticationTests {
             #expect(TCPTracker.step(&state, s, from: .high, at: now, .strict).row == nil)
         }
     }
+
+    @Test("Where it cannot be told what a segment has, nothing changes either", arguments: kinds)
+    func unreadable(_ kind: TCPAuthentication) {
+        var state = opened(kind)
+        let before = state
+        let step = TCPTracker.step(
+            &state, segment(.rst, seq: 1_010, kind.union(.unreadable)), from: .low, at: now, .normal)
+        #expect(step.refusal == .invalidFlags && step.row == .tcpAuthOption && state == before)
+    }
 }

@@ -77,17 +77,16 @@ struct TCPClosingTests {
         let hole = talk.segment(.client, data: 1_000)
         let fin = talk.segment(.client, [.fin, .ack], data: 500, by: 1_000)
         talk.pass(fin, from: .client)
-        #expect(talk.phase == .finWait1)
-        talk.refuse(talk.segment(.client, data: 1, by: 1_500), from: .client, as: .invalidSequence)
-        talk.refuse(talk.segment(.client, by: 1_502), from: .client, as: .invalidSequence)
-        talk.refuse(talk.segment(.client, [.fin, .ack], by: 1_501), from: .client, as: .invalidSequence)
         talk.passInVain(hole, from: .client)
         talk.passInVain(fin, from: .client)
         talk.passInVain(talk.segment(.client, by: 1_501), from: .client)
         talk.pass(talk.segment(.server, acknowledging: 1_000), from: .server)
-        #expect(talk.phase == .finWait1)
+        #expect(talk.phase == .established)
         talk.pass(talk.segment(.server, acknowledging: 1_501), from: .server)
         #expect(talk.phase == .finWait2)
+        talk.refuse(talk.segment(.client, data: 1, by: 1_500), from: .client, as: .invalidSequence)
+        talk.refuse(talk.segment(.client, by: 1_502), from: .client, as: .invalidSequence)
+        talk.refuse(talk.segment(.client, [.fin, .ack], by: 1_501), from: .client, as: .invalidSequence)
     }
 
     @Test("a FIN before data that was already sent closes nothing", arguments: Party.allCases)
@@ -129,5 +128,116 @@ struct TCPClosingTests {
             talk.segment(sender, [.syn, .ack], by: 5_000_000),
         ]
         for stranger in strangers { talk.refuse(stranger, from: sender, as: .packetOnClosedConnection) }
+    }
+
+    /// Data that are lost behind us come again; what was forged beyond them is overrun by what is genuine.
+    @Test("a FIN beyond a gap counts when the gap is closed, and is none where data come in its place")
+    func beyondGap() {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 100)
+        talk.send(.server)
+        talk.pass(talk.segment(.client, [.fin, .ack], by: 50), from: .client)
+        #expect(talk.phase == .established)
+        // What the receiver has of it is no sign that the gap is closed.
+        talk.pass(
+            talk.segment(.server).with {
+                $0.sackBlockCount = 1
+                $0.sackLowest = talk.client.next &+ 50
+                $0.sackHighest = talk.client.next &+ 51
+            }, from: .server)
+        #expect(talk.phase == .established)
+        var genuine = talk
+        talk.send(.client, data: 50)
+        talk.client.next &+= 1
+        talk.server.expected = talk.client.next
+        talk.send(.server)
+        #expect(talk.phase == .finWait2)
+        talk.refuse(talk.segment(.client, data: 1), from: .client, as: .invalidSequence)
+
+        genuine.send(.client, data: 500)
+        genuine.send(.server)
+        #expect(genuine.phase == .established)
+        genuine.send(.client, data: 500)
+        genuine.close(first: .client)
+        #expect(genuine.phase == .timeWait)
+    }
+
+    @Test("a FIN in the place of data that was seen is none")
+    func inPlaceOfData() {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 1)
+        talk.pass(talk.segment(.client, [.fin, .ack], by: -1), from: .client)
+        talk.send(.server)
+        #expect(talk.phase == .established)
+        talk.send(.client, data: 10)
+    }
+
+    @Test("a FIN before what was seen beyond a gap is one when just that is acknowledged", arguments: [false, true])
+    func beforeForgery(isGenuine: Bool) {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 100)
+        talk.send(.server)
+        talk.pass(talk.segment(.client, data: 1, by: 1_000), from: .client)
+        talk.pass(talk.segment(.client, [.fin, .ack], data: 10), from: .client)
+        #expect(talk.phase == .established)
+        talk.client.next &+= isGenuine ? 11 : 1_001
+        talk.server.expected = talk.client.next
+        talk.send(.server)
+        #expect(talk.phase == (isGenuine ? .finWait2 : .established))
+        if !isGenuine { talk.send(.client, data: 10) }
+    }
+
+    @Test("of two FINs beyond a gap the one that is acknowledged counts")
+    func twoFINs() {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 100)
+        talk.send(.server)
+        talk.pass(talk.segment(.client, [.fin, .ack], data: 10, by: 1), from: .client)
+        talk.send(.client, [.fin, .ack])
+        #expect(talk.phase == .established)
+        talk.send(.server)
+        #expect(talk.phase == .finWait2)
+    }
+
+    @Test("a SYN that is forged just before what is expected does not take the RST for itself")
+    func resetBehindForgedSYN() {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 100)
+        talk.pass(talk.segment(.client, .syn, by: -1), from: .client)
+        talk.pass(talk.segment(.client, [.rst, .ack]), from: .client)
+        #expect(talk.phase == .closed)
+    }
+
+    @Test("an acknowledgement ahead of what was sent says nothing of it")
+    func emptyAhead() {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 100)
+        talk.passInVain(talk.segment(.client, by: 1_000), from: .client)
+        talk.refuse(talk.segment(.server, acknowledging: 1), from: .server, as: .invalidACK)
+        talk.close(first: .client)
+        #expect(talk.phase == .timeWait)
+    }
+
+    @Test("a FIN that was lost before us is one when it comes again, although its sender has gone on")
+    func lostBefore() {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 10)
+        talk.send(.server)
+        talk.pass(talk.segment(.client, by: 1), from: .client)
+        talk.send(.client, [.fin, .ack])
+        talk.send(.server)
+        #expect(talk.phase == .finWait2)
+    }
+
+    /// Linux takes it for the next number in CLOSE-WAIT, LAST-ACK and CLOSING.
+    @Test("a RST with the number of the FIN ends the connection", arguments: [false, true])
+    func resetWithNumberOfFIN(isAcknowledged: Bool) {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 100)
+        talk.send(.client, [.fin, .ack])
+        if isAcknowledged { talk.send(.server) }
+        talk.passInVain(talk.segment(.client, .rst, by: -2), from: .client)
+        talk.pass(talk.segment(.client, .rst, by: -1), from: .client)
+        #expect(talk.phase == .closed)
     }
 }

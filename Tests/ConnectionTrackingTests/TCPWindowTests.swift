@@ -235,4 +235,27 @@ struct TCPWindowTests {
         opening.refuse(opening.segment(.server, data: length), from: .server, as: .invalidSequence)
         opening.refuse(opening.segment(.client, data: length), from: .client, as: .invalidSequence)
     }
+
+    /// Whether windows are scaled is for the SYN+ACK to say: it has the option only if its sender took a SYN that had it (RFC 7323
+    /// section 2.2). Linux' answers go by the first SYN that it has taken, and its openers by the answer.
+    @Test("a SYN repeated without a scale turns it off for both, unless its answer has one", arguments: [false, true])
+    func scaleOfRepeatedSYN(isAnsweredWithScale: Bool) {
+        var talk = TCPConversation()
+        (talk.client.window, talk.server.window) = (65_535, 65_535)
+        let first = talk.segment(.client, .syn)
+        talk.pass(first, from: .client)
+        talk.client.scale = TCPFields.noWindowScale
+        talk.send(.client, .syn)
+        if !isAnsweredWithScale { talk.server.scale = TCPFields.noWindowScale }
+        talk.send(.server, [.syn, .ack])
+        talk.send(.client)
+        talk.send(.server)
+        let window: UInt32 = isAnsweredWithScale ? 65_535 << 7 : 65_535
+        for party in Party.allCases {
+            talk.refuse(talk.segment(party, data: 1, by: Int64(window)), from: party, as: .invalidSequence)
+            var last = talk
+            last.pass(last.segment(party, data: 1, by: Int64(window) - 1), from: party)
+            last.refuse(last.segment(party, data: 2, by: Int64(window) - 1), from: party, as: .invalidSequence)
+        }
+    }
 }

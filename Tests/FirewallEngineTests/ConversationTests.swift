@@ -131,7 +131,7 @@ struct ConversationTests {
             #expect(engine.receives(.toHost.udp(53, 5_000).payload(count: 400)) == .pass)
             engine.receives(.toHost.echoRequest(id: 1, seq: 1))
             #expect(engine.sends(.fromHost.echoReply(id: 1, seq: 1)) == .pass)
-            let probes = (UInt16(0)..<5).flatMap { hop in
+            let probes = (UInt16(0)..<5).flatMap { (hop: UInt16) -> [PacketBuilder] in
                 [
                     PacketBuilder.fromHost.timeToLive(UInt8(hop) + 1).udp(6_000, 33_434 + hop).payload(count: 32),
                     .fromHost.timeToLive(UInt8(hop) + 1).echoRequest(id: 9, seq: hop),

@@ -174,4 +174,20 @@ struct TCPDecodeTests {
         let later = try PacketHeaders(decoding: Array(bytes.prefix(47)), fullLength: bytes.count)
         #expect(later.tcp.windowScale == 7 && later.tcp.fastOpen && later.isCut)
     }
+
+    /// Linux discards a segment in which it cannot look for these options to the end (`tcp_parse_auth_options`).
+    @Test("authentication options are found, and where they cannot be told that is known")
+    func authentication() {
+        let md5: [UInt8] = [19, 18] + [UInt8](repeating: 7, count: 16)
+        #expect(options(.bytes(md5)).authentication == .md5)
+        #expect(options(.bytes([29, 4, 1, 1])).authentication == .ao)
+        #expect(options(.mss(1_400), .bytes(md5 + md5)).authentication.contains(.unreadable))
+        #expect(options(.bytes([29, 4, 1, 1] + md5)).authentication.contains(.unreadable))
+        for length: UInt8 in [0, 1, 9] {
+            #expect(options(.bytes([200, length, 1, 1, 1, 1, 1, 1])).authentication == .unreadable)
+        }
+        #expect(options(.bytes([200, 8, 1, 1, 1, 1, 1, 1])).authentication.isEmpty)
+        #expect(options(.bytes([1, 1, 1, 1, 200, 9, 1, 1])).authentication.isEmpty, "no room for one behind it")
+        #expect(options(.bytes([0, 0, 0, 0, 200, 0, 1, 1])).authentication.isEmpty, "behind the end of the list")
+    }
 }

@@ -184,7 +184,7 @@ ALWAYS_INLINE uint32_t judge_segment(
     }
     // What a packet teaches is there before it can reach its receiver, and so before the answer to it. The order does not matter,
     // nor does it if the queue decides after some of it: each bound is one that the tracker would have set.
-    if (is_after(sequence, own_end)) {
+    if (length > 0 && is_after(sequence, own_end)) {
         if (!side->has_gap)
             side->gap = sequence;
         side->has_gap = 1;
@@ -192,10 +192,10 @@ ALWAYS_INLINE uint32_t judge_segment(
             return FASTPATH_CONTENTION;
     }
     const uint32_t window = (uint32_t)IN_NETWORK_ORDER16(header->window) << (side->scale & 15);
-    if (!raise(&side->end, end) || !raise(&side->edge, acknowledgement + window) ||
+    if ((length > 0 && !raise(&side->end, end)) || !raise(&side->edge, acknowledgement + window) ||
         !raise(&side->acknowledged, acknowledgement) || !raise_size(&side->window, window))
         return FASTPATH_CONTENTION;
-    if (side->is_young && is_after(end, own_end) && end - side->start > FASTPATH_YOUTH)
+    if (side->is_young && length > 0 && is_after(end, own_end) && end - side->start > FASTPATH_YOUTH)
         side->is_young = 0;
     if (options.has_timestamp && (!is_stamped || is_after(options.timestamp, timestamp))) {
         if (!is_stamped)

@@ -39,7 +39,7 @@ extension TCPEndpoint {
     /// After its FIN a side sends nothing new (RFC 9293 section 3.6); data ends before the FIN, and an empty segment may
     /// stand after it.
     private func isBeyondFIN(_ s: TCPFields, _ dataEnd: UInt32) -> Bool {
-        guard marks.contains(.fin) else { return false }
+        guard hasFinished else { return false }
         let takesSpace = s.dataLength > 0 || s.flags.contains(.fin)
         return dataEnd.isAfter(takesSpace ? end &- 1 : end)
     }
@@ -63,20 +63,33 @@ extension TCPEndpoint {
 
 /// What a segment that passes teaches.
 extension TCPEndpoint {
-    /// Takes note of what this side sends.
-    mutating func send(_ s: TCPFields, unseenBytes: UInt32) {
+    /// Takes note of what this side sends; `acknowledged` is what the peer has of it.
+    ///
+    /// What takes no sequence number says nothing of what was sent before it: what is lost between cannot be acknowledged, and who
+    /// does not see it can forge it. Only of a connection that was taken over it may tell what has gone before.
+    mutating func send(_ s: TCPFields, unseenBytes: UInt32, acknowledged: UInt32) {
+        let isEmpty = s.dataLength == 0 && !s.flags.contains(.fin)
+        if isEmpty, s.sequence.isAfter(end), !marks.contains(.unsettled) { return }
         let dataEnd = s.sequence &+ s.dataLength
+        if marks.contains(.fin), !hasFinished { doubtFIN(before: s) }
         if s.sequence.isAfter(end) { noteGap(before: s.sequence) }
         advance(to: dataEnd)
         // Where the FIN of a fragmented segment stands is not known before it is acknowledged or sent again.
-        if s.flags.contains(.fin), unseenBytes == 0 { finish(at: dataEnd &+ 1) }
+        if s.flags.contains(.fin), unseenBytes == 0 { finish(at: dataEnd &+ 1, acknowledged) }
         let ahead = dataEnd &+ min(unseenBytes, 65_535)
         if ahead.isAfter(end) { unseen = max(unseen, UInt16(clamping: ahead &- end)) }
     }
 
-    /// A FIN is the last that a side sends: one before data that was seen is none.
-    private mutating func finish(at sequence: UInt32) {
-        guard !marks.contains(.fin), !sequence.isBefore(end) else { return }
+    /// A FIN is the last that a side sends: one before data that was seen, or in the place of some, is none. But where these lie
+    /// beyond a gap they may be what is forged: then it is one when the peer acknowledges just that.
+    private mutating func finish(at sequence: UInt32, _ acknowledged: UInt32) {
+        guard !hasFinished, !marks.contains(.fin) || sequence != end else { return }
+        if !sequence.isAfter(end) {
+            let beyond = end &- sequence &+ UInt32(unseen)
+            guard marks.contains(.gapped), sequence.isAfter(acknowledged), beyond <= UInt32(UInt16.max) else { return }
+            unseen = UInt16(beyond)
+            end = sequence
+        }
         advance(to: sequence)
         marks.insert(.fin)
     }
@@ -104,6 +117,7 @@ extension TCPEndpoint {
         windowUnits = max(windowUnits, s.window)
         sender.ceiling = sender.ceiling.later(s.acknowledgement &+ window)
         acknowledged = acknowledged.later(s.acknowledgement)
+        if sender.marks.contains(.fin), s.acknowledgement.isAfter(sender.end) { sender.marks.remove(.fin) }
         if sender.marks.contains(.gapped) { sender.closeGap(s) }
         sender.hear(s.acknowledgement, at: now)
     }
@@ -111,7 +125,9 @@ extension TCPEndpoint {
     /// Takes note of an acknowledgement that the peer sent.
     private mutating func hear(_ acknowledgement: UInt32, at now: Instant) {
         if marks.contains(.unsettled) { settle(acknowledgement, at: now) }
-        if marks.contains(.fin), !acknowledgement.isBefore(end) { marks.insert(.finAcknowledged) }
+        guard marks.contains(.fin), !acknowledgement.isBefore(end) else { return }
+        marks.insert(.finAcknowledged)
+        unseen = 0
     }
 
     private mutating func settle(_ acknowledgement: UInt32, at now: Instant) {

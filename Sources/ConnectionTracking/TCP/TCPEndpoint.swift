@@ -28,7 +28,8 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
     var timestampSecond: UInt32 = 0
     /// The largest window this side has offered, in units of `scale`, rounded up.
     var windowUnits: UInt16 = 0
-    /// With `.gapped`, where what was seen without a gap up to `end` begins, in units of 16 KiB modulo 2^30, rounded up.
+    /// With `.gapped`, where what was seen without a gap up to `end` begins, in units of 32 KiB modulo 2^30, rounded up; the
+    /// highest bit says that the peer has what was seen last.
     var gapUnits: UInt16 = 0
     /// Bytes after `end` that later fragments of a segment may bring: the peer may acknowledge them.
     var unseen: UInt16 = 0
@@ -38,7 +39,7 @@ struct TCPEndpoint: Equatable, Sendable, BitwiseCopyable {
 
     struct Marks: OptionSet, Equatable, Sendable, BitwiseCopyable {
         var rawValue: UInt8
-        /// Its FIN was seen; it is the last before `end`.
+        /// Its FIN was seen; it is the last before `end`. Beyond a gap it may be forged: see `hasFinished`.
         static let fin = Marks(rawValue: 1 << 0)
         /// The peer has acknowledged its FIN.
         static let finAcknowledged = Marks(rawValue: 1 << 1)

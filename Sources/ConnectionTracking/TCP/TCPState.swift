@@ -143,17 +143,18 @@ extension TCPState {
     mutating func advancePhase() {
         let opened = self[opener].marks
         let responded = self[opener.opposite].marks
+        let (openerHasFinished, responderHasFinished) = (self[opener].hasFinished, self[opener.opposite].hasFinished)
         switch phase {
-        case .established where opened.contains(.fin):
-            phase = responded.contains(.fin) ? .closing : opened.contains(.finAcknowledged) ? .finWait2 : .finWait1
-        case .established where responded.contains(.fin): phase = .closeWait
+        case .established where openerHasFinished:
+            phase = responderHasFinished ? .closing : opened.contains(.finAcknowledged) ? .finWait2 : .finWait1
+        case .established where responderHasFinished: phase = .closeWait
         case .finWait1, .finWait2:
-            if responded.contains(.fin) {
+            if responderHasFinished {
                 phase = .closing
             } else if opened.contains(.finAcknowledged) {
                 phase = .finWait2
             }
-        case .closeWait where opened.contains(.fin): phase = .lastACK
+        case .closeWait where openerHasFinished: phase = .lastACK
         default: break
         }
         guard opened.contains(.finAcknowledged), responded.contains(.finAcknowledged) else { return }

@@ -99,7 +99,7 @@ extension TCPEndpoint {
         if !continuesClaim(s) { beginClaim(at: s.sequence) }
         if s.sequence.isBefore(ceiling) { ceiling = s.sequence }
         if (s.sequence &+ s.dataLength).isAfter(end) { marks.remove(.fin) }
-        send(s, unseenBytes: 0)
+        send(s, unseenBytes: 0, acknowledged: end)
         if s.flags.contains(.syn) { advance(to: s.sequence &+ 1 &+ s.dataLength) }
         if end &- ceiling > Self.longestClaim { ceiling = end &- Self.longestClaim }
         acknowledged = s.acknowledgement

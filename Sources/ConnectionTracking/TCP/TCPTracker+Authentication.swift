@@ -22,6 +22,7 @@ struct TCPAuthenticationSeen: Equatable, Sendable, BitwiseCopyable {
     mutating func complete() { rawValue = rawValue >> 4 | rawValue & 0xf0 }
 
     func allows(_ s: TCPFields, byOpening: Bool, byWindows: Bool) -> Bool {
+        if s.authentication.contains(.unreadable) { return false }
         let allowed = (byOpening ? rawValue >> 4 : 0) | (byWindows ? rawValue & 0x0f : 0)
         return allowed == 0 || Self.bits(s) & ~allowed == 0
     }
@@ -33,11 +34,12 @@ struct TCPAuthenticationSeen: Equatable, Sendable, BitwiseCopyable {
 extension TCPTracker {
     /// The step of a segment that its receiver ignores for that; nil: it does not. It changes nothing, whatever the row says.
     ///
-    /// Of a connection that was taken over it is not known.
-    static func ignored(_ state: TCPState, _ s: TCPFields, _ posture: AntiEvasion) -> TCPStep? {
-        guard !isOpening(s), state.windows == .none || state.windows == .known,
-            !state.authentication.allows(
-                s, byOpening: state.handshake.isUnderWay, byWindows: state.windows == .known)
+    /// Of a connection that was taken over it is not known, unless nobody can read what the segment has.
+    static func ignored(_ state: TCPState, _ s: TCPFields, from side: Side, _ posture: AntiEvasion) -> TCPStep? {
+        let isKnown = state.windows == .none || state.windows == .known
+        let mayBeOfOpening = state.handshake.isUnderWay && !endsWindows(state, s, from: side)
+        guard !isOpening(s), isKnown || s.authentication.contains(.unreadable),
+            !state.authentication.allows(s, byOpening: mayBeOfOpening, byWindows: state.windows == .known)
         else { return nil }
         var step = TCPStep.judged(.tcpAuthOption, as: .invalidFlags, by: posture)
         step.isLate = true

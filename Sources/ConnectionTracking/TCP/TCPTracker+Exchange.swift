@@ -21,13 +21,8 @@ extension TCPTracker {
             step = .judged(row, as: .invalidSequence, by: posture)
             if step.refusal != nil { return step }
         }
-        var ahead = unseenBytes
-        if state.windows == .learnt {
-            if isFarFetched(s, from: sender, to: receiver) { return step }
-            // A FIN beyond a gap may be forged: its number may be acknowledged, and then there is time to believe it.
-            if s.flags.contains(.fin), s.sequence.isAfter(sender.end) { ahead = max(ahead, 1) }
-        }
-        sender.send(s, unseenBytes: ahead)
+        if state.windows == .learnt, isFarFetched(s, from: sender, to: receiver) { return step }
+        sender.send(s, unseenBytes: unseenBytes, acknowledged: receiver.acknowledged)
         sender.acknowledge(s, to: &receiver, at: now)
         sender.noteTimestamp(of: s, at: now)
         state[side] = sender

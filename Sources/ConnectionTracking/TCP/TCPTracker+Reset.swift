@@ -16,7 +16,8 @@ extension TCPTracker {
             let isPassed =
                 side == state.handshake.opener
                 ? resetByOpener(&state, s, at: now) : resetByResponder(&state, s, at: now)
-            if isPassed { return .passed }
+            // A SYN that was forged just before what is expected must not take for itself the RST that ends the connection.
+            if isPassed { return endsWindows(state, s, from: side) ? resetInWindow(&state, s, from: side) : .passed }
         }
         if state.isHalfOpen, state.windows != .none, side == state.handshake.opener {
             return answersChallenge(state, s, from: side) ? .passed : .refused(.packetOnClosedConnection, .closed)
@@ -27,6 +28,12 @@ extension TCPTracker {
             return .refused(isAnswer && state.phase == .synSent ? .invalidACK : .invalidSequence, .outsideOpening)
         }
         return resetInWindow(&state, s, from: side)
+    }
+
+    /// Whether this RST ends a connection beside which another opening is under way.
+    static func endsWindows(_ state: TCPState, _ s: TCPFields, from side: Side) -> Bool {
+        s.flags.contains(.rst) && !state.isHalfOpen && !state.phase.isOver && state.hasWindows
+            && state[side].isNext(s.sequence, for: state[side.opposite])
     }
 
     /// The side that opens anew what is over has nothing to reset of it, unless the other has not forgotten it: this one

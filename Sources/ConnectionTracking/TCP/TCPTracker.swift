@@ -24,7 +24,7 @@ public enum TCPTracker {
         _ posture: AntiEvasion, unseenBytes: UInt32 = 0, idle: Instant.Span = .zero
     ) -> TCPStep {
         guard state.isConsistent else { return .refused(.internalStatesError, .inconsistent) }
-        if !state.authentication.isPlain(s), let step = ignored(state, s, posture) { return step }
+        if !state.authentication.isPlain(s), let step = ignored(state, s, from: side, posture) { return step }
         return state.phase.isOver
             ? judgeOver(&state, s, from: side, at: now, posture, unseenBytes, idle)
             : judge(&state, s, from: side, at: now, posture, unseenBytes, idle)

@@ -132,7 +132,7 @@ extension CauseRow {
             "it repeats bytes that were others when they were first seen"),
         CauseRow(
             .tcpAuthOptionRow, "tcp-auth-option-row", "engine.anti-evasion.tcp-auth-option",
-            "it has an MD5 or authentication option that its SYN had not, or lacks it"),
+            "it has an MD5 or authentication option that its SYN had not, or lacks it, or hides whether it has one"),
         CauseRow(.synSentTimeout, timeout: "syn-sent"),
         CauseRow(.synReceivedTimeout, timeout: "syn-received"),
         CauseRow(.establishedTimeout, timeout: "established"),

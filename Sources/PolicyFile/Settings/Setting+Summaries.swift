@@ -147,7 +147,8 @@ extension Setting {
         "fin-out-of-connection": "A FIN of no known connection.",
         "outgoing-out-of-connection": "Another outgoing packet of no known connection.",
         "evasive-retransmit": "A retransmission whose data differ from what was sent first.",
-        "tcp-auth-option": "An MD5 or authentication option on a segment whose SYN had none, or the reverse.",
+        "tcp-auth-option":
+            "An MD5 or authentication option on a segment whose SYN had none, or the reverse, or options in which it cannot be found.",
         "checksum": "TCP with a wrong checksum.",
         "paws-window": "How far back a time stamp may go and still be taken for reordering.",
     ].named(under: "engine.anti-evasion")
