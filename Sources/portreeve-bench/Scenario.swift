@@ -132,11 +132,14 @@ final class Scenario {
         following.stateful.ftp.admitsIncomingPassive = true
         var followed = following
         followed.stateful.ftp.controlPorts = [80]
+        var allowing = PolicyDocument()
+        allowing.engine.antiEvasion.tcpAuthOption = .allow
         var scenarios: [Scenario] = []
         for payload in [1_448, 65_000] {
             let reference = first + scenarios.count
             for (what, document) in [
-                ("nothing read", PolicyDocument()), ("retransmissions compared", comparing),
+                ("nothing read", PolicyDocument()), ("authentication options allowed", allowing),
+                ("retransmissions compared", comparing),
                 ("FTP on, another port", following), ("FTP on, a control connection", followed),
             ] {
                 scenarios.append(

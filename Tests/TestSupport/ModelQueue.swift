@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// Events in the order of their times, and of their arrival where those are equal.
-struct ModelQueue<Event> {
+package struct ModelQueue<Event> {
     private var heap: [(time: Int64, order: Int, event: Event)] = []
     private var count = 0
 
-    mutating func add(_ event: Event, at time: Int64) {
+    package init() {}
+
+    package mutating func add(_ event: Event, at time: Int64) {
         heap.append((time, count, event))
         count += 1
         var child = heap.count - 1
@@ -15,7 +17,7 @@ struct ModelQueue<Event> {
         }
     }
 
-    mutating func next() -> (Int64, Event)? {
+    package mutating func next() -> (Int64, Event)? {
         guard let first = heap.first else { return nil }
         heap.swapAt(0, heap.count - 1)
         heap.removeLast()
