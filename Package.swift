@@ -66,8 +66,15 @@ let targets: [Target] =
     + core(
         "PolicyAnalysis",
         ["AgentControl", "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
-        testing: ["AgentControl", "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
+        testing: [
+            "AnalysisProof", "AgentControl", "PolicyFile", "FirewallEngine", "FirewallPolicy", "ConnectionTracking",
+            "PacketWire",
+        ])
     + [
+        .target(
+            name: "AnalysisProof",
+            dependencies: ["TestSupport", "PolicyAnalysis", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+            path: "Tests/AnalysisProof", swiftSettings: house),
         // Its tests are those of the engine's flows, which it decides beside the engine.
         .target(
             name: "FastPath", dependencies: ["CFastPath", "ConnectionTracking", "PacketWire"], swiftSettings: house)
@@ -117,7 +124,7 @@ let targets: [Target] =
             name: "portreeve-bench",
             dependencies: [
                 "PolicyAnalysis", "PolicyFile", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking",
-                "PacketWire", "TestSupport", "AllocationCounter", argumentParser,
+                "PacketWire", "AnalysisProof", "TestSupport", "AllocationCounter", argumentParser,
             ], swiftSettings: house),
         .target(name: "CSpawnShim"),
         .executableTarget(

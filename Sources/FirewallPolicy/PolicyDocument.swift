@@ -28,6 +28,9 @@ public struct PolicyDocument: Sendable {
 }
 
 extension PolicyDocument {
+    /// Whether fragments are refused, by either of the settings that can say so.
+    public var refusesFragments: Bool { stateful.fragmentsDenied || engine.antiEvasion.fragments.drops }
+
     /// The directions in which a rule offloads flows to the kernel.
     public var offloadedDirections: Set<Direction> {
         Set(rules.filter { $0.offload && $0.isEnabled }.map(\.direction))

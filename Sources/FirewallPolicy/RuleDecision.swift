@@ -28,7 +28,8 @@ public struct RuleDecision: Hashable, Sendable, BitwiseCopyable {
 }
 
 extension RuleOutcome {
-    init(_ action: RuleAction) {
+    /// What a rule of this action says of a packet that it decides about.
+    public init(_ action: RuleAction) {
         switch action {
         case .bypass: self = .bypass
         case .forceAllow: self = .forceAllow

@@ -113,10 +113,10 @@ extension RulesInspection {
     }
 
     /// Stage F needs packets that nobody has reassembled.
-    var fragmentChecks: [Finding] {
+    package var fragmentChecks: [Finding] {
         let blind = feeds.filter { $0.isIncoming && isReassembled($0) }
         guard let first = blind.first else { return [] }
-        let isDenied = policy.stateful.fragmentsDenied || policy.engine.antiEvasion.fragments.drops
+        let isDenied = policy.refusesFragments
         let evidence = trackingEvidence.map { ["connection tracking is switched on by \($0)"] } ?? []
         return [
             Finding(

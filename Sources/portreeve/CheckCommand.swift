@@ -4,8 +4,6 @@ import AdministrativeSessions
 import AgentControl
 import ArgumentParser
 import FirewallPolicy
-import KernelRules
-import PacketFilterRules
 import PolicyAnalysis
 import PolicyFile
 
@@ -30,9 +28,14 @@ struct CheckCommand: DescribedCommand {
             "portreeve check --print --complete",
             "The policy as it is understood, with every setting that has its default."),
         Example(
+            "portreeve check --profile cc --strict policy.yaml",
+            "Whether it also meets what a document demands of packet filters, as far as a policy can."),
+        Example(
             "portreeve check --sarif policy.yaml > policy.sarif",
             "The same for a tool that reviews changes of a repository."),
     ]
+
+    private static let profiles = PolicyProfile.allCases.map(\.rawValue).joined(separator: ", ")
 
     static let ends: [ExitStatus] = [.done.when("clean"), .failed.when("errors"), .onlyWarnings]
 
@@ -61,7 +64,16 @@ struct CheckCommand: DescribedCommand {
     @Flag(help: "Print what is found in the Static Analysis Results Interchange Format (SARIF 2.1.0).")
     var sarif = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Also say which clauses of a document the policy does not meet, as recalled: \(profiles).",
+            valueName: "name"))
+    var profile: String?
+
     func validate() throws {
+        if let profile, PolicyProfile(rawValue: profile) == nil {
+            throw ValidationError("--profile is one of \(Self.profiles), not \(profile.harmless)")
+        }
         if [json, sarif, prints].filter({ $0 }).count > 1 {
             throw ValidationError("--print, --json and --sarif each say what is printed")
         }
@@ -80,7 +92,9 @@ struct CheckCommand: DescribedCommand {
             throw ExitStatus.failed.exit
         }
         let remarks = document.remarks(sshPorts: SSHServers.here().ports)
-        let lints = try lints(document, sparing: Set(remarks.compactMap(\.position)))
+        let lints =
+            try lints(document, sparing: Set(remarks.filter(\.coversRule).compactMap(\.position)))
+            + HostLints.all(document)
         let warnings = outcome.diagnostics.count + remarks.count + lints.count { $0.level == .warning }
         if json || sarif {
             let said = outcome.diagnostics.map(CheckReport.entry) + remarks.map { CheckReport.entry($0, file) }
@@ -88,11 +102,8 @@ struct CheckCommand: DescribedCommand {
         } else {
             for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
             for remark in remarks { complain(Self.line(remark, file)) }
+            if let profile = profile.flatMap(PolicyProfile.init) { complain(profile.preface) }
             for lint in lints { complain(Self.line(CheckReport.entry(lint, file))) }
-            // Of the host where it is read, so it is no fault of the policy's.
-            if let gap = RulesInspection.Host.here.forwardingGap(document) {
-                complain("note: \(gap.text): \(gap.cure)")
-            }
             summarise(document, file, warnings)
         }
         if strict && warnings > 0 { throw ExitStatus.onlyWarnings.exit }
@@ -118,7 +129,8 @@ struct CheckCommand: DescribedCommand {
             let moments = PacketUniverse.moments(
                 [(policy, SystemTimeZones.zones(of: document))], from: WallTime.now.microseconds / 1_000_000)
             let interfaces = Set(LocalAddress.all().map(\.interface)).sorted()
-            return PolicyLints.all(policy, interfaces: interfaces, moments: moments, sparing: spared)
+            let lints = PolicyLints.all(policy, interfaces: interfaces, moments: moments, sparing: spared)
+            return lints + (profile.flatMap(PolicyProfile.init)?.lints(policy) ?? [])
         } catch {
             throw fail("\(error)")
         }

@@ -90,7 +90,7 @@ struct DiffCommand: DescribedCommand {
             [(old, SystemTimeZones.zones(of: old.document)), (new, SystemTimeZones.zones(of: new.document))],
             from: WallTime.now.microseconds / 1_000_000)
         let difference = PolicyDifference(from: old, to: new, moments: moments)
-        let forbidden = try forbid.map { try ForbiddenAccess(new, forbidding: PolicySource($0).policy()) }
+        let forbidden = try forbid.map { try forbiddenAccess(new, PolicySource($0).policy()) }
         var report = DifferenceReport(old: old, new: new, difference: difference, forbidden: forbidden, limit: limit)
         if !over.isEmpty {
             let traffic = TrafficDifference(from: old, to: new)
@@ -102,6 +102,13 @@ struct DiffCommand: DescribedCommand {
             throw fail("the comparison was given up: it takes too much work, and there may be more differences")
         }
         if isRefused(difference, forbidden, report) { throw ExitStatus.differs.exit }
+    }
+
+    private func forbiddenAccess(_ policy: Policy, _ forbidding: Policy) -> ForbiddenAccess {
+        let moments = PacketUniverse.moments(
+            [policy, forbidding].map { ($0, SystemTimeZones.zones(of: $0.document)) },
+            from: WallTime.now.microseconds / 1_000_000)
+        return ForbiddenAccess(policy, forbidding: forbidding, moments: moments)
     }
 
     private func isRefused(

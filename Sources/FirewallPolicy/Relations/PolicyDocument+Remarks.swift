@@ -57,7 +57,7 @@ extension PolicyDocument {
 
     private func dead(_ rule: Rule, _ what: String, _ setting: String) -> PolicyRemark {
         PolicyRemark(
-            .dead, at: rule.position,
+            .dead, at: rule.position, coversRule: what == "nothing",
             "rule \"\(rule.name)\" admits \(what), because datagrams that answer nothing take a force-allow rule",
             cure: "make it action: force-allow, or set stateful.\(setting).admit: allow")
     }

@@ -14,14 +14,19 @@ public struct PolicyRemark: Hashable, Sendable {
     }
 
     public let kind: Kind
+    /// Of a rule: it is about everything that the rule is there for.
+    public let coversRule: Bool
     /// The rule that it is about; nil where it is about the whole policy.
     public let position: SourcePosition?
     /// One sentence, without its full stop.
     public let text: String
     public let cure: String
 
-    init(_ kind: Kind, at position: SourcePosition? = nil, _ text: String, cure: String) {
+    init(
+        _ kind: Kind, at position: SourcePosition? = nil, coversRule: Bool = true, _ text: String, cure: String
+    ) {
         self.kind = kind
+        self.coversRule = coversRule
         self.position = position
         self.text = text
         self.cure = cure

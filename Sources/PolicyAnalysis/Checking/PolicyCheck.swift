@@ -51,18 +51,30 @@ package struct PolicyCheck {
     private func verdict(on index: Int32, _ ranked: RankedRegions, _ universe: PacketUniverse) -> RuleVerdict {
         let rule = policy.rules[Int(index)]
         let own = universe.kinds.compactMap { ranked.position(of: index, in: $0) }
-        if own.isEmpty { return .matchesNothing(emptiness(of: rule)) }
+        if own.isEmpty { return .matchesNothing(emptiness(of: rule, universe)) }
         if let interfaces, !matchesInterface(rule, interfaces) { return .inert }
         let purpose = Purpose(rule, policy)
         let useful = own.compactMap { place in purpose.narrowed(place.region).map { (place, $0) } }
         guard !useful.isEmpty else { return .admitsNothing(purpose.futility) }
-        if let witness = sample(useful.map(\.1), index, universe) { return .effective(witness) }
-        return cover(useful, index, ranked, universe)
+        // What is settled by one packet, or by one other rule, is most; then luck is tried, and last what is sure.
+        let regions = useful.map(\.1)
+        if let witness = sample(0..<3, regions, index, universe) { return .effective(witness) }
+        let cover = RuleCover(useful, ranked, universe, budget: budget)
+        if let one = cover.single { return covered(index, by: [one], ranked) }
+        if let witness = sample(3..<Self.samples, regions, index, universe) { return .effective(witness) }
+        return verdict(on: index, cover, ranked, universe)
     }
 
-    /// A packet near the edges of the rule about which it decides.
-    private func sample(_ regions: [Region], _ rule: Int32, _ universe: PacketUniverse) -> Witness? {
-        for variant in 0..<3 {
+    /// So many packets are tried before regions are held against one another.
+    private static let samples = 32
+
+    /// A packet about which the rule decides, if one is found easily.
+    private func sample(
+        _ variants: Range<Int>, _ regions: [Region], _ rule: Int32, _ universe: PacketUniverse
+    )
+        -> Witness?
+    {
+        for variant in variants {
             for region in regions {
                 if let witness = region.witness(in: universe, variant: variant), decides(rule, witness) {
                     return witness
@@ -76,26 +88,23 @@ package struct PolicyCheck {
         policy.classify(witness.subject(of: policy)).rule == rule
     }
 
-    private func cover(
-        _ regions: [(RankedRegions.Place, Region)], _ rule: Int32, _ ranked: RankedRegions, _ universe: PacketUniverse
+    private func verdict(
+        on rule: Int32, _ cover: RuleCover, _ ranked: RankedRegions, _ universe: PacketUniverse
     ) -> RuleVerdict {
-        var others: Set<Int32> = []
-        for (place, region) in regions {
-            let before = ranked.before(place, meeting: region)
-            var coverage = Coverage(regions: before.map(\.region), universe: universe, budget: budget)
-            coverage.isVoid = { $0.goesToItself(in: universe) }
-            switch coverage.leastCover(region, by: Array(before.indices)) {
-            case .covered(let used): others.formUnion(used.map { before[$0].rule })
-            case .undecided: return .undecided
-            case .open(let part):
-                for variant in 0..<3 {
-                    if let witness = part.witness(in: universe, variant: variant), decides(rule, witness) {
-                        return .effective(witness)
-                    }
+        switch cover.answer() {
+        case .undecided: return .undecided
+        case .covered(let others): return covered(rule, by: others, ranked)
+        case .open(let part):
+            for variant in 0..<3 {
+                if let witness = part.witness(in: universe, variant: variant), decides(rule, witness) {
+                    return .effective(witness)
                 }
-                return .undecided
             }
+            return .undecided
         }
+    }
+
+    private func covered(_ rule: Int32, by others: Set<Int32>, _ ranked: RankedRegions) -> RuleVerdict {
         let action = policy.rules[Int(rule)].action
         let agrees = others.allSatisfy { policy.rules[Int($0)].action == action }
         return .covered(by: others.sorted { (ranked.ranks[$0] ?? 0) < (ranked.ranks[$1] ?? 0) }, agrees: agrees)
@@ -103,32 +112,40 @@ package struct PolicyCheck {
 }
 
 extension PolicyCheck {
-    private func emptiness(of rule: Rule) -> RuleVerdict.Emptiness {
+    /// Why a rule matches nothing: the criterion that does so alone, if one does.
+    private func emptiness(of rule: Rule, _ universe: PacketUniverse) -> RuleVerdict.Emptiness {
         let document = policy.document
-        func isVoid(_ list: Criterion<Int>?, _ isEmpty: (Int) -> Bool) -> Bool {
-            list.map { !$0.isInverted && isEmpty($0.value) } ?? false
-        }
-        for (key, side) in [("source", rule.source), ("destination", rule.destination)] {
-            if isVoid(side.addresses, { document.addressLists[$0].values.isEmpty }) {
-                return .criterion("\(key): addresses")
+        var lists = ListSets(policy)
+        func isVoid(_ copy: (inout Rule) -> Void) -> Bool {
+            var alone = Rule(
+                name: rule.name, action: rule.action, priority: rule.priority, direction: rule.direction,
+                position: rule.position)
+            (alone.frame, alone.protocols) = (rule.frame, rule.protocols)
+            copy(&alone)
+            return !universe.kinds.contains {
+                Region(alone, of: $0, in: universe, place: 0, &lists, policy) != nil
             }
-            if isVoid(side.ports, { document.portLists[$0].values.isEmpty }) { return .criterion("\(key): ports") }
-            if isVoid(side.macs, { document.macLists[$0].values.isEmpty }) { return .criterion("\(key): macs") }
         }
+        if isVoid({ _ in }) { return document.engine.sanity.blockIPv6 ? .family : .criteria }
+        for (key, end) in [("source", \Rule.source), ("destination", \Rule.destination)] {
+            let side = rule[keyPath: end]
+            if let list = side.addresses, isVoid({ $0[keyPath: end].addresses = list }) {
+                if list.isInverted { return .excluded("\(key): addresses") }
+                let isEmpty = document.addressLists[list.value].values.isEmpty
+                return isEmpty ? .criterion("\(key): addresses") : .refused("\(key): addresses")
+            }
+            if let list = side.ports, isVoid({ $0[keyPath: end].ports = list }) {
+                return list.isInverted ? .excluded("\(key): ports") : .criterion("\(key): ports")
+            }
+            if let list = side.macs, document.macLists[list.value].values.isEmpty, !list.isInverted {
+                return .criterion("\(key): macs")
+            }
+        }
+        if let interfaces = rule.interfaces, isVoid({ $0.interfaces = interfaces }) { return .ignored }
         if let schedule = rule.schedule, moments.allSatisfy({ $0.activity[0] >> UInt64(schedule) & 1 == 0 }) {
             return .schedule
         }
-        guard rule.source.addresses != nil else { return .criteria }
-        var anywhere = rule
-        anywhere.source.addresses = nil
-        var document2 = document
-        document2.rules = [anywhere]
-        guard let other = try? Policy(document2, epoch: 1),
-            let universe = PacketUniverse([other], rule.direction, moments: moments)
-        else { return .criteria }
-        var lists = ListSets(other)
-        let matches = universe.kinds.contains { Region(anywhere, of: $0, in: universe, place: 0, &lists, other) != nil }
-        return matches ? .source : .criteria
+        return .criteria
     }
 
     private func matchesInterface(_ rule: Rule, _ names: [String]) -> Bool {
@@ -157,13 +174,5 @@ extension RankedRegions {
         }
         guard low < entries.count, entries[low].rule == rule else { return nil }
         return Place(kind: kind, index: low, region: entries[low].region)
-    }
-
-    /// The rules asked before one that match any packet of a part of it.
-    func before(_ place: Place, meeting region: Region) -> [Entry] {
-        let bounds = Bounds(region)
-        return entries(of: place.kind)[..<place.index].filter {
-            $0.bounds.overlap(bounds) && $0.region.intersects(region)
-        }
     }
 }

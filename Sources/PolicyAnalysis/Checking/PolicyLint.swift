@@ -56,6 +56,11 @@ extension PolicyLint {
                 "admits-nothing", at: rule.position,
                 "\(name) admits nothing, because it matches no segment that opens a connection, and others need no allow rule",
                 cure: "leave its flags out, or remove it")
+        case .admitsNothing(.exempt):
+            self.init(
+                "admits-nothing", at: rule.position,
+                "\(name) admits nothing, because ICMPv6 and IGMP need no allow rule: they pass unless a deny rule names them",
+                cure: Self.cure(rule, policy, agrees: true))
         case .admitsNothing(.datagrams(let setting)):
             self.init(
                 "admits-nothing", at: rule.position,
@@ -93,8 +98,11 @@ extension RuleVerdict.Emptiness {
     fileprivate var text: String {
         switch self {
         case .criterion(let key): "the list of its \(key) is empty"
-        case .criteria: "its criteria exclude each other, or exclude everything"
-        case .source: "packets from its source addresses are refused before any rule is asked"
+        case .excluded(let key): "\"not\" in its \(key) leaves nothing that gets as far as the rules"
+        case .refused(let key): "packets with its \(key) are refused before any rule is asked"
+        case .ignored: "no rule is asked on the interfaces that it names (interfaces.ignore)"
+        case .family: "IPv6 packets are refused before any rule is asked (engine.sanity.block-ipv6)"
+        case .criteria: "its criteria exclude each other"
         case .schedule: "its schedule never holds in the year to come"
         }
     }
@@ -102,8 +110,10 @@ extension RuleVerdict.Emptiness {
     fileprivate var cure: String {
         switch self {
         case .criterion: "fill the list, or remove the rule"
+        case .excluded: "remove the rule, or shorten the list"
+        case .refused, .family: "remove the rule"
+        case .ignored: "take the interface out of interfaces.ignore, or remove the rule"
         case .criteria: "remove the rule, or the criterion that is one too many"
-        case .source: "remove the rule"
         case .schedule: "give the schedule hours, or remove the rule"
         }
     }

@@ -6,7 +6,11 @@ package import FirewallPolicy
 import PacketWire
 
 /// All lints of a policy, in the order of the files.
-package enum PolicyLints {
+package struct PolicyLints {
+    let policy: Policy
+    /// By direction; of one whose rules name interfaces by too many patterns there is none.
+    let ranked: [Direction: RankedRegions]
+
     /// - Parameters:
     ///   - policy: what to look at.
     ///   - interfaces: the names of this host's interfaces; nil where the policy is for another host.
@@ -20,50 +24,36 @@ package enum PolicyLints {
         let findings = PolicyCheck(policy, interfaces: interfaces, moments: moments).findings()
         let ofRules = findings.filter { !spared.contains(policy.rules[Int($0.rule)].position) }
             .compactMap { PolicyLint($0, policy) }
-        let witnesses = findings.compactMap { finding -> (Rule, Witness)? in
+        let witnesses = findings.compactMap { finding -> (rule: Int32, witness: Witness)? in
             guard case .effective(let witness) = finding.verdict else { return nil }
-            return (policy.rules[Int(finding.rule)], witness)
+            return (finding.rule, witness)
         }
-        return ofRules + lists(policy) + witnesses.compactMap { oneSided($0, $1, policy) }
-            + [names(policy)].compactMap { $0 }
+        let effective = witnesses.map(\.rule).filter { !policy.rules[Int($0)].isBuiltIn }
+        let lints = PolicyLints(policy, moments)
+        return ofRules + lints.lists + witnesses.compactMap { lints.oneSided($0.rule, $0.witness) }
+            + lints.entriesWithoutEffect(effective) + lints.outrankedByBuiltIn(effective) + lints.mergeable(effective)
+            + lints.exchanges
     }
 
-    /// Lists that are empty, or that nothing uses.
-    private static func lists(_ policy: Policy) -> [PolicyLint] {
-        let document = policy.document
-        let ends = document.rules.flatMap { [$0.source, $0.destination] }
-        func look<Values: Collection>(
-            _ lists: [NamedList<Values>], _ used: Set<Int>, _ excluded: Set<Int>
-        ) -> [PolicyLint] {
-            let written = Set(lists.flatMap { $0.written?.names ?? [] })
-            return lists.enumerated().compactMap { index, list in
-                guard let name = list.name else { return nil }
-                if list.values.isEmpty {
-                    let file = list.file.map { " (\($0))" } ?? ""
-                    let effect =
-                        excluded.contains(index)
-                        ? "and what \"not\" is said of is everybody" : "and rules that name it match nothing"
-                    return PolicyLint(
-                        "empty-list", at: list.position, "the list \"\(name)\" is empty\(file), \(effect)",
-                        cure: "fill it, or remove it and the rules that name it")
-                }
-                guard !used.contains(index), !written.contains(name) else { return nil }
-                return PolicyLint(
-                    "unused-list", at: list.position, "no rule uses the list \"\(name)\"",
-                    cure: "remove it, or name it in a rule")
-            }
+    init(_ policy: Policy, _ moments: [PacketUniverse.Moment]) {
+        self.policy = policy
+        ranked = Direction.allCases.reduce(into: [:]) { ranked, direction in
+            guard let universe = PacketUniverse([policy], direction, moments: moments) else { return }
+            ranked[direction] = RankedRegions(policy, in: universe)
         }
-        func indices(_ field: (EndpointCriteria) -> Criterion<Int>?) -> (all: Set<Int>, inverted: Set<Int>) {
-            let criteria = ends.compactMap(field)
-            return (Set(criteria.map(\.value)), Set(criteria.filter(\.isInverted).map(\.value)))
-        }
-        let (addresses, ports, macs) = (indices(\.addresses), indices(\.ports), indices(\.macs))
-        return look(document.addressLists, addresses.all, addresses.inverted)
-            + look(document.portLists, ports.all, ports.inverted) + look(document.macLists, macs.all, macs.inverted)
+    }
+
+    func rule(_ index: Int32) -> Rule { policy.rules[Int(index)] }
+
+    /// What a rule matches of each kind of packets, and where it stands among the rules of that kind.
+    func places(of index: Int32) -> [RankedRegions.Place] {
+        guard let ranked = ranked[rule(index).direction] else { return [] }
+        return ranked.universe.kinds.compactMap { ranked.position(of: index, in: $0) }
     }
 
     /// A Bypass rule whose packets' answers go to the stateful checks, which know of no connection: shown by one packet.
-    private static func oneSided(_ rule: Rule, _ witness: Witness, _ policy: Policy) -> PolicyLint? {
+    private func oneSided(_ index: Int32, _ witness: Witness) -> PolicyLint? {
+        let rule = rule(index)
         guard rule.action == .bypass, witness.kind.isTCP, policy.document.stateful.tcpEnabled else { return nil }
         var answer = witness.subject(of: policy)
         answer.direction = answer.direction.opposite
@@ -79,21 +69,5 @@ package enum PolicyLints {
             "the bypass rule \"\(rule.name)\" has no counterpart: the answer to \(PacketWords(witness).sentence) is "
                 + "\(answer.direction.word) and not bypassed, and no connection of it is known",
             cure: "add a bypass rule for the other direction, with source and destination exchanged")
-    }
-
-    /// No rule lets this host ask for names, where one is needed.
-    private static func names(_ policy: Policy) -> PolicyLint? {
-        guard policy.document.engine.dhcpAndDNS == .off, policy.isRestrictive(.outgoing) else { return nil }
-        guard let universe = PacketUniverse([policy], .outgoing, moments: []) else { return nil }
-        let ranked = RankedRegions(policy, in: universe)
-        for kind in [PacketKind.udp4, .udp6, .tcp4, .tcp6] {
-            let isLetOut = ranked.entries(of: kind).contains { entry in
-                policy.rules[Int(entry.rule)].action != .deny && entry.region[.destinationPort]?.contains(53) ?? true
-            }
-            if isLetOut { return nil }
-        }
-        return PolicyLint(
-            "no-names", .note, at: nil, "no rule lets DNS queries out, and engine.built-in-rules.dhcp-dns is off",
-            cure: "set dhcp-dns: dns-only, or add an outgoing allow rule for udp and tcp to port 53")
     }
 }

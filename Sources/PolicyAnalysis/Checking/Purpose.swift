@@ -2,10 +2,11 @@
 
 import ConnectionTracking
 import FirewallPolicy
+import PacketWire
 
 /// For which of its packets a rule is there. A Deny, Bypass or Force Allow applies to each packet; an Allow admits a connection by the
-/// packet that opens it, where connections are tracked, and unsolicited datagrams only where a setting says so (POLICY, rule
-/// semantics).
+/// packet that opens it, where connections are tracked, and unsolicited datagrams only where a setting says so; ICMPv6 and IGMP need none
+/// (POLICY, rule semantics).
 struct Purpose {
     private let rule: Rule
     private let stateful: StatefulSettings
@@ -18,13 +19,17 @@ struct Purpose {
     /// SYN without ACK, RST and FIN.
     static let openings = NumberSet(members: (0..<64).filter { $0 & 0b01_0111 == 0b00_0010 })
 
+    /// What the implicit deny covers of the protocols over IPv4 without a kind of their own.
+    private static let notExempt = NumberSet(0...255).subtracting(
+        NumberSet(members: [IPProtocol.icmp, IPProtocol.igmp, IPProtocol.tcp, IPProtocol.udp].map { Int($0) }))
+
     /// The part of a region for which the rule is there; nil where there is none.
     func narrowed(_ region: Region) -> Region? {
         guard rule.action == .allow else { return region }
-        if isUnsolicited(region.kind) { return nil }
-        guard region.kind.isTCP, stateful.tcpEnabled else { return region }
+        if isUnsolicited(region.kind) || region.kind == .icmp6 || region.kind == .discovery6 { return nil }
         var narrowed = region
-        narrowed.narrow(.flags, to: Self.openings)
+        if region.kind.isTCP, stateful.tcpEnabled { narrowed.narrow(.flags, to: Self.openings) }
+        if region.kind == .other4 { narrowed.narrow(.protocolNumber, to: Self.notExempt) }
         return narrowed.isEmpty ? nil : narrowed
     }
 
@@ -39,6 +44,7 @@ struct Purpose {
         guard let protocols = rule.protocols, !protocols.isInverted else { return .noOpening }
         switch protocols.value {
         case .number(1): return .datagrams("stateful.icmp.admit")
+        case .number(IPProtocol.igmp), .number(IPProtocol.icmpv6): return .exempt
         case .number(17): return .datagrams("stateful.udp.admit")
         default: return .noOpening
         }

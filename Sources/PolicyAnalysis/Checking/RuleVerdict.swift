@@ -20,17 +20,25 @@ package enum RuleVerdict: Hashable, Sendable {
     case undecided
 
     package enum Emptiness: Hashable, Sendable {
-        /// One of its lists is empty, or `not` excludes everything: the criterion's key.
+        /// One of its lists is empty: the criterion's key.
         case criterion(String)
+        /// `not` excludes everything.
+        case excluded(String)
+        /// All packets with such addresses are refused before any rule is asked.
+        case refused(String)
+        /// All interfaces that it names are ignored.
+        case ignored
+        /// It is about IPv6 alone, of which no packet gets as far.
+        case family
         /// Its criteria exclude each other.
         case criteria
-        /// All that it matches is refused before any rule is asked, for its source address.
-        case source
         /// Its schedule never holds in the year to come.
         case schedule
     }
 
     package enum Futility: Hashable, Sendable {
+        /// What it matches passes without an Allow rule: ICMPv6 and IGMP.
+        case exempt
         /// No segment that it matches is a SYN.
         case noOpening
         /// Datagrams that answer nothing take a Force Allow rule: the setting that says so.

@@ -34,6 +34,7 @@ extension Region {
         case .tcp6: "tcp over IPv6"
         case .udp6: "udp over IPv6"
         case .icmp6: "icmpv6"
+        case .discovery6: "neighbour discovery and MLD"
         case .other4:
             "protocol " + (self[.protocolNumber].map { Self.list($0) { "\($0)" } } ?? "other than tcp, udp, icmp")
         case .other6:
@@ -78,7 +79,7 @@ extension Region {
     }
 
     /// Members and ranges; of many, the first ones and how many more there are.
-    private static func list(_ set: NumberSet, prefixes bits: Int = 0, _ text: (UInt128) -> String) -> String {
+    fileprivate static func list(_ set: NumberSet, prefixes bits: Int = 0, _ text: (UInt128) -> String) -> String {
         var parts = set.intervals.prefix(mostIntervals).map { interval -> String in
             if interval.first == interval.last { return text(interval.first) }
             if bits > 0, let length = interval.prefixLength(of: bits) { return "\(text(interval.first))/\(length)" }
@@ -86,6 +87,16 @@ extension Region {
         }
         if set.intervals.count > mostIntervals { parts.append("\(set.intervals.count - mostIntervals) more") }
         return parts.joined(separator: ", ")
+    }
+}
+
+extension NumberSet {
+    /// As an entry of a list is written.
+    func addressText(isIPv4: Bool) -> String {
+        let kind = isIPv4 ? PacketKind.other4 : .other6
+        return Region.list(self, prefixes: isIPv4 ? 32 : 128) {
+            IPAddress(number: $0, of: kind).description(isIPv6: !isIPv4)
+        }
     }
 }
 

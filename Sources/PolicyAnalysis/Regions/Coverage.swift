@@ -5,62 +5,61 @@
 /// answer.
 struct Coverage {
     enum Answer {
-        /// By those with these indices, of which each was needed on the way.
+        /// By those with these indices, of which each was needed on the way; another set may do too.
         case covered(by: Set<Int>)
         /// A part that none of them meets.
         case open(Region)
         case undecided
     }
 
-    let regions: [Region]
+    let entries: [RankedRegions.Entry]
+    /// Of the entries.
+    let bounds: [Bounds]
     let universe: PacketUniverse
     /// How many parts are looked at.
     var budget: Int
-    /// Parts that are known to have no packet of which rules are asked.
-    var isVoid: (Region) -> Bool = { _ in false }
 
-    /// `indices`: of the regions that count.
+    /// `indices`: of the entries that count.
     mutating func covers(_ region: Region, by indices: [Int]) -> Answer {
         var stack = [(region, indices)]
         var used: Set<Int> = []
         while let (part, candidates) = stack.popLast() {
             budget -= 1
             if budget < 0 { return .undecided }
-            let meeting = candidates.filter { regions[$0].intersects(part) }
-            if let whole = meeting.first(where: { part.isSubset(of: regions[$0]) }) {
+            let wanted = Bounds(part)
+            let meeting = candidates.filter { bounds[$0].overlap(wanted) && entries[$0].region.intersects(part) }
+            if let whole = meeting.first(where: { part.isSubset(of: entries[$0].region) }) {
                 used.insert(whole)
                 continue
             }
-            guard let best = largest(of: meeting, within: part) else {
-                if isVoid(part) { continue }
+            guard let best = largest(of: meeting, within: wanted) else {
+                if part.isVoid(in: universe) { continue }
                 return .open(part)
             }
             used.insert(best)
             let others = meeting.filter { $0 != best }
-            for rest in part.subtracting(regions[best], in: universe) { stack.append((rest, others)) }
+            for rest in part.subtracting(entries[best].region, in: universe) { stack.append((rest, others)) }
         }
         return .covered(by: used)
     }
 
-    /// As `covers`, by a set of which none can be left out.
-    mutating func leastCover(_ region: Region, by indices: [Int]) -> Answer {
-        if let whole = indices.first(where: { region.isSubset(of: regions[$0]) }) { return .covered(by: [whole]) }
-        let answer = covers(region, by: indices)
-        guard case .covered(var needed) = answer else { return answer }
-        let shares = needed.map { ($0, regions[$0].intersection(region).share(in: universe)) }
-        for (index, _) in shares.sorted(by: { ($0.1, $1.0) < ($1.1, $0.0) }) where needed.count > 1 {
-            let others = needed.subtracting([index]).sorted()
-            switch covers(region, by: others) {
-            case .covered: needed.remove(index)
-            case .open: break
-            case .undecided: return .undecided
-            }
+    /// The one that seems to leave least of a part, by its bounds: which one is taken first decides how much work there is, not what comes
+    /// of it.
+    private func largest(of candidates: [Int], within part: Bounds) -> Int? {
+        var best: (index: Int, size: Double)?
+        for index in candidates {
+            let size = bounds[index].commonSize(part)
+            if size > best?.size ?? -1 { best = (index, size) }
         }
-        return .covered(by: needed)
+        return best?.index
     }
+}
 
-    private func largest(of candidates: [Int], within part: Region) -> Int? {
-        if candidates.count < 2 { return candidates.first }
-        return candidates.map { ($0, regions[$0].intersection(part).share(in: universe)) }.max { $0.1 < $1.1 }?.0
+extension Coverage {
+    /// By the rules of a policy that match packets of a kind.
+    init(_ ranked: RankedRegions, _ kind: PacketKind, budget: Int) {
+        self.init(
+            entries: ranked.entries(of: kind), bounds: ranked.bounds[kind.rawValue], universe: ranked.universe,
+            budget: budget)
     }
 }

@@ -23,8 +23,12 @@ enum InterfaceNames {
         }
         let patterns = Set(texts).sorted().map(InterfacePattern.init)
         guard let names = walk(patterns) else { return nil }
-        let judged = names.filter { name in isForwarding || !documents.contains { $0.interfaces.ignores(name) } }
-        return judged.isEmpty ? names : judged
+        let isIgnored = { (name: String) in documents.contains { $0.interfaces.ignores(name) } }
+        // Nothing is forwarded from or to the loopback interface.
+        let judged = names.filter { isForwarding && $0 != "lo" || !isIgnored($0) }
+        // What stage V refuses elsewhere may be there.
+        let hasLoopback = !judged.contains("lo") && !isIgnored("lo")
+        return (judged.isEmpty ? names : judged) + (hasLoopback ? ["lo"] : [])
     }
 
     private static func walk(_ patterns: [InterfacePattern]) -> [String]? {

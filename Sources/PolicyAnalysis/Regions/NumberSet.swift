@@ -6,6 +6,13 @@ struct NumberSet: Hashable, Sendable {
     struct Interval: Hashable, Sendable {
         var first: UInt128
         var last: UInt128
+
+        /// How many members it has, as far as a floating-point number says. The conversion of the whole number is slow.
+        var size: Double {
+            let steps = last - first
+            return Double(UInt64(truncatingIfNeeded: steps >> 64)) * 0x1p64
+                + Double(UInt64(truncatingIfNeeded: steps)) + 1
+        }
     }
 
     private(set) var intervals: [Interval]
@@ -41,7 +48,7 @@ struct NumberSet: Hashable, Sendable {
     var last: UInt128? { intervals.last?.last }
 
     /// How many members it has, as far as a floating-point number says.
-    var size: Double { intervals.reduce(0) { $0 + Double($1.last - $1.first) + 1 } }
+    var size: Double { intervals.reduce(0) { $0 + $1.size } }
 
     func contains(_ number: UInt128) -> Bool {
         let index = firstInterval(endingFrom: number)
@@ -61,6 +68,9 @@ struct NumberSet: Hashable, Sendable {
 
 extension NumberSet {
     func intersects(_ other: NumberSet) -> Bool {
+        if intervals.count == 1, other.intervals.count == 1 {
+            return intervals[0].first <= other.intervals[0].last && other.intervals[0].first <= intervals[0].last
+        }
         if intervals.count > other.intervals.count { return other.intersects(self) }
         return intervals.contains { mine in
             let index = other.firstInterval(endingFrom: mine.first)
@@ -88,6 +98,21 @@ extension NumberSet {
             }
         }
         return NumberSet(sorted: result)
+    }
+
+    /// The size of what both have in common.
+    func commonSize(_ other: NumberSet) -> Double {
+        if intervals.count > other.intervals.count { return other.commonSize(self) }
+        var size = 0.0
+        for mine in intervals {
+            var index = other.firstInterval(endingFrom: mine.first)
+            while index < other.intervals.count, other.intervals[index].first <= mine.last {
+                let theirs = other.intervals[index]
+                size += Interval(first: max(mine.first, theirs.first), last: min(mine.last, theirs.last)).size
+                index += 1
+            }
+        }
+        return size
     }
 
     func subtracting(_ other: NumberSet) -> NumberSet {

@@ -5,15 +5,16 @@ import PacketWire
 /// Packets that have the same fields: rules can tell two of one kind apart only by the numbers in these.
 package enum PacketKind: Int, CaseIterable, Sendable {
     case tcp4, udp4, icmp4, other4
-    case tcp6, udp6, icmp6, other6
+    /// Neighbour discovery and MLD are a kind of their own: what is said of others does not hold of them.
+    case tcp6, udp6, icmp6, discovery6, other6
     case arp, otherFrame
 
     var isIPv4: Bool { rawValue < 4 }
-    var isIPv6: Bool { rawValue >= 4 && rawValue < 8 }
-    var isIP: Bool { rawValue < 8 }
+    var isIPv6: Bool { rawValue >= 4 && rawValue < 9 }
+    var isIP: Bool { rawValue < 9 }
     var isTCP: Bool { self == .tcp4 || self == .tcp6 }
     var isUDP: Bool { self == .udp4 || self == .udp6 }
-    var isICMP: Bool { self == .icmp4 || self == .icmp6 }
+    var isICMP: Bool { self == .icmp4 || self == .icmp6 || self == .discovery6 }
 
     /// The one protocol of the kind; nil where it has several or none.
     var protocolNumber: UInt8? {
@@ -21,7 +22,7 @@ package enum PacketKind: Int, CaseIterable, Sendable {
         case .tcp4, .tcp6: IPProtocol.tcp
         case .udp4, .udp6: IPProtocol.udp
         case .icmp4: IPProtocol.icmp
-        case .icmp6: IPProtocol.icmpv6
+        case .icmp6, .discovery6: IPProtocol.icmpv6
         case .other4, .other6, .arp, .otherFrame: nil
         }
     }
@@ -31,7 +32,8 @@ package enum PacketKind: Int, CaseIterable, Sendable {
         var dimensions: [Dimension] = isIP ? [.source, .destination] : []
         if isTCP || isUDP { dimensions += [.destinationPort, .sourcePort] }
         if isTCP { dimensions.append(.flags) }
-        if isICMP { dimensions += [.icmp, .quote] }
+        if isICMP { dimensions.append(.icmp) }
+        if isICMP, self != .discovery6 { dimensions.append(.quote) }
         if self == .other4 || self == .other6 { dimensions.append(.protocolNumber) }
         if self == .otherFrame { dimensions.append(.etherType) }
         return dimensions + [.interface, .sourceMAC, .destinationMAC, .hour]

@@ -19,6 +19,12 @@ package struct PacketUniverse: Sendable {
     private(set) var destinationMACs: [MACAddress?] = [nil]
     package let moments: [Moment]
     let kinds: [PacketKind]
+    /// The place of the loopback interface, where it is judged.
+    let loopback: UInt128?
+    /// By `PacketKind`, of those of IP.
+    private var addresses: [AddressDomain] = []
+    /// By `PacketKind` and `Dimension`, with their sizes and with what is outside of them.
+    private var domains: [[(set: NumberSet, size: Double, outside: NumberSet)]] = []
 
     /// A time at which schedules hold, by policy.
     package struct Moment: Hashable, Sendable {
@@ -38,12 +44,20 @@ package struct PacketUniverse: Sendable {
         self.moments = moments.isEmpty ? [Moment(unixTime: 0, activity: policies.map { _ in 0 })] : moments
         let documents = policies.map(\.document)
         let isBridge = documents.contains { $0.queue.family == .bridge }
-        kinds = PacketKind.allCases.filter { isBridge || $0.isIP }
+        let hasIPv6 = !documents.contains { $0.engine.sanity.blockIPv6 }
+        kinds = PacketKind.allCases.filter { (isBridge || $0.isIP) && (hasIPv6 || !$0.isIPv6) }
         guard let names = InterfaceNames.all(documents) else { return nil }
         interfaces = names
+        loopback = names.firstIndex(of: "lo").map { UInt128($0) }
+        addresses = PacketKind.allCases.filter(\.isIP).map { AddressDomain($0, direction, documents) }
         let lists = documents.flatMap { $0.macLists.map(\.values) }
         if direction == .incoming || isBridge { sourceMACs += Self.distinct(lists) }
         if isBridge { destinationMACs += Self.distinct(lists) }
+        for kind in PacketKind.allCases {
+            let sets = Dimension.allCases.map { kind.dimensions.contains($0) ? makeDomain($0, of: kind) : .empty }
+            let everything = NumberSet(0...UInt128.max)
+            domains.append(sets.map { ($0, $0.size, everything.subtracting($0)) })
+        }
     }
 
     /// An address for each combination of lists, and one that is in none.
@@ -68,10 +82,28 @@ package struct PacketUniverse: Sendable {
 
     /// All that a field can be.
     func domain(_ dimension: Dimension, of kind: PacketKind) -> NumberSet {
+        domains[kind.rawValue][dimension.rawValue].set
+    }
+
+    /// Whether any of these is no value of a field.
+    func isOutside(_ set: NumberSet, _ dimension: Dimension, of kind: PacketKind) -> Bool {
+        domains[kind.rawValue][dimension.rawValue].outside.intersects(set)
+    }
+
+    func domainSize(_ dimension: Dimension, of kind: PacketKind) -> Double {
+        domains[kind.rawValue][dimension.rawValue].size
+    }
+
+    private func makeDomain(_ dimension: Dimension, of kind: PacketKind) -> NumberSet {
         switch dimension {
-        case .source: kind.isIPv4 ? Self.sources4 : NumberSet(0...UInt128.max)
-        case .destination: NumberSet(0...(kind.isIPv4 ? UInt128(UInt32.max) : UInt128.max))
-        case .sourcePort, .destinationPort, .icmp: NumberSet(0...0xffff)
+        case .source, .destination: addressDomain(dimension, of: kind)
+        case .sourcePort, .destinationPort: NumberSet(0...0xffff)
+        case .icmp:
+            switch kind {
+            case .icmp4: NumberSet(0...0xffff)
+            case .discovery6: Self.discovery
+            default: NumberSet(0...0xffff).subtracting(Self.discovery)
+            }
         case .flags: NumberSet(0...63)
         case .quote: NumberSet(0...1)
         case .protocolNumber: kind == .other4 ? Self.otherProtocols4 : Self.otherProtocols6
@@ -83,11 +115,21 @@ package struct PacketUniverse: Sendable {
         }
     }
 
-    /// No packet from 127.0.0.0/8, from 224.0.0.0/4 or from 255.255.255.255 gets as far as the rules, whatever the settings
-    /// (Invalid IP).
-    private static let sources4 = NumberSet([
-        .init(first: 0, last: 0x7eff_ffff), .init(first: 0x8000_0000, last: 0xdfff_ffff),
-        .init(first: 0xf000_0000, last: 0xffff_fffe),
+    private func addressDomain(_ dimension: Dimension, of kind: PacketKind) -> NumberSet {
+        let domain = addresses[kind.rawValue]
+        let whole = dimension == .source ? domain.source : domain.destination
+        return loopback == nil ? whole.subtracting(refused(dimension, of: kind)) : whole
+    }
+
+    /// The addresses that are refused before any rule is asked, but on a loopback interface.
+    func refused(_ dimension: Dimension, of kind: PacketKind) -> NumberSet {
+        let domain = addresses[kind.rawValue]
+        return dimension == .source ? domain.refusedSource : domain.refusedDestination
+    }
+
+    /// Types 130 to 136 and 143 (RFC 2710, RFC 3810, RFC 4861).
+    private static let discovery = NumberSet([
+        .init(first: 130 << 8, last: 136 << 8 | 255), .init(first: 143 << 8, last: 143 << 8 | 255),
     ])
     private static let otherProtocols4 = NumberSet(0...255).subtracting(NumberSet(members: [1, 6, 17]))
     /// Extension headers are no protocol of a packet (RFC 8200 section 4).

@@ -8,13 +8,15 @@ package struct RankedRegions {
         /// Index in `Policy.rules`.
         let rule: Int32
         let region: Region
-        let bounds: Bounds
     }
 
     package let policy: Policy
     package let universe: PacketUniverse
     /// By `PacketKind`.
     private(set) var entries: [[Entry]]
+    /// Of the entries, by `PacketKind`.
+    private(set) var bounds: [[Bounds]]
+    private var indices: [RegionIndex] = []
     /// Where a rule stands in the order, by its index in `Policy.rules`; nil for those that decide nothing.
     private(set) var ranks: [Int32: Int] = [:]
 
@@ -23,44 +25,46 @@ package struct RankedRegions {
         self.policy = policy
         self.universe = universe
         var lists = ListSets(policy)
+        bounds = []
         entries = PacketKind.allCases.map { _ in [] }
         for (rank, rule) in policy.order(universe.direction).enumerated() {
             ranks[rule] = rank
             for kind in universe.kinds {
                 guard
                     let region = Region(
-                        policy.rules[Int(rule)], of: kind, in: universe, place: place, &lists, policy)
+                        policy.rules[Int(rule)], of: kind, in: universe, place: place, &lists, policy),
+                    !region.isVoid(in: universe)
                 else { continue }
-                entries[kind.rawValue].append(Entry(rule: rule, region: region, bounds: Bounds(region)))
+                entries[kind.rawValue].append(Entry(rule: rule, region: region))
             }
         }
+        bounds = entries.map { $0.map { Bounds($0.region) } }
+        indices = bounds.map { RegionIndex($0) }
     }
 
     func entries(of kind: PacketKind) -> [Entry] { entries[kind.rawValue] }
-}
 
-/// The least and greatest numbers of a region's most telling fields: most pairs of rules are told apart by these alone.
-struct Bounds {
-    private var source: (UInt128, UInt128)
-    private var destination: (UInt128, UInt128)
-    private var destinationPort: (UInt128, UInt128)
-    private var sourcePort: (UInt128, UInt128)
-
-    init(_ region: Region) {
-        func ends(_ dimension: Dimension) -> (UInt128, UInt128) {
-            guard let set = region[dimension] else { return (0, .max) }
-            return (set.first ?? 1, set.last ?? 0)
+    /// The rules that match any packet of a region, in no order: their places among the entries of its kind; of the first `limit` of these.
+    func meeting(_ region: Region, before limit: Int = .max) -> [Int] {
+        let entries = entries[region.kind.rawValue]
+        let bounds = Bounds(region)
+        var found: [Int] = []
+        indices[region.kind.rawValue].search(before: limit, bounds.overlap) { place in
+            if entries[place].region.intersects(region) { found.append(place) }
+            return false
         }
-        source = ends(.source)
-        destination = ends(.destination)
-        destinationPort = ends(.destinationPort)
-        sourcePort = ends(.sourcePort)
+        return found
     }
 
-    func overlap(_ other: Bounds) -> Bool {
-        destinationPort.0 <= other.destinationPort.1 && other.destinationPort.0 <= destinationPort.1
-            && destination.0 <= other.destination.1 && other.destination.0 <= destination.1
-            && source.0 <= other.source.1 && other.source.0 <= source.1
-            && sourcePort.0 <= other.sourcePort.1 && other.sourcePort.0 <= sourcePort.1
+    /// The place of a rule that matches every packet of a region, of the first `limit` of the kind, and of which `isGood` is true.
+    func container(of region: Region, before limit: Int = .max, where isGood: (Int) -> Bool = { _ in true }) -> Int? {
+        let entries = entries[region.kind.rawValue]
+        let bounds = Bounds(region)
+        var found: Int?
+        indices[region.kind.rawValue].search(before: limit, { $0.contain(bounds) }) { place in
+            if region.isSubset(of: entries[place].region), isGood(place) { found = place }
+            return found != nil
+        }
+        return found
     }
 }

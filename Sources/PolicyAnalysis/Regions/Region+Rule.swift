@@ -61,7 +61,9 @@ extension Region {
         _ policy: Policy
     ) {
         self.init(kind)
-        guard rule.isEnabled, accepts(frameOf: rule), accepts(protocolOf: rule, universe) else { return nil }
+        guard rule.isEnabled, accepts(frameOf: rule), accepts(protocolOf: rule, universe), !isSpared(by: rule) else {
+            return nil
+        }
         guard narrow(.source, by: rule.source.addresses, universe, { lists.addresses($0, of: kind) }),
             narrow(.destination, by: rule.destination.addresses, universe, { lists.addresses($0, of: kind) }),
             narrow(.sourcePort, by: rule.source.ports, universe, { lists.ports($0) }),
@@ -70,7 +72,7 @@ extension Region {
             narrow(.icmp, by: rule.icmp, universe, { $0.numbers })
         else { return nil }
         if rule.needsKnownQuote { narrow(.quote, to: NumberSet(1...1)) }
-        spare(by: rule, universe)
+        spareGroups(by: rule, universe)
         narrowToPlaces(rule, universe, place, policy)
         if isEmpty { return nil }
     }
@@ -118,22 +120,28 @@ extension Region {
         guard kind.dimensions.contains(dimension) else { return false }
         let domain = universe.domain(dimension, of: kind)
         let named = set(criterion.value)
-        narrow(dimension, to: criterion.isInverted ? domain.subtracting(named) : domain.intersection(named))
+        if criterion.isInverted {
+            narrow(dimension, to: domain.subtracting(named))
+        } else {
+            // Long lists are shared, where they are all within what there can be.
+            let isWithin = !universe.isOutside(named, dimension, of: kind)
+            narrow(dimension, to: isWithin ? named : domain.intersection(named))
+        }
         return true
     }
 
     /// What a Deny rule stops only where it names the protocol.
-    private mutating func spare(by rule: Rule, _ universe: PacketUniverse) {
-        guard rule.action == .deny else { return }
-        if kind == .icmp6, rule.protocols != Criterion(.number(IPProtocol.icmpv6)) {
-            let spared = NumberSet(UInt128(130 << 8)...UInt128(136 << 8 | 255))
-            let reports = NumberSet(UInt128(143 << 8)...UInt128(143 << 8 | 255))
-            narrow(.icmp, to: NumberSet(0...0xffff).subtracting(spared).subtracting(reports))
+    private func isSpared(by rule: Rule) -> Bool {
+        kind == .discovery6 && rule.action == .deny && rule.protocols != Criterion(.number(IPProtocol.icmpv6))
+    }
+
+    /// The same of IGMP.
+    private mutating func spareGroups(by rule: Rule, _ universe: PacketUniverse) {
+        guard kind == .other4, rule.action == .deny, rule.protocols != Criterion(.number(IPProtocol.igmp)) else {
+            return
         }
-        if kind == .other4, rule.protocols != Criterion(.number(IPProtocol.igmp)) {
-            let igmp = NumberSet(members: [Int(IPProtocol.igmp)])
-            narrow(.protocolNumber, to: universe.domain(.protocolNumber, of: kind).subtracting(igmp))
-        }
+        let igmp = NumberSet(members: [Int(IPProtocol.igmp)])
+        narrow(.protocolNumber, to: universe.domain(.protocolNumber, of: kind).subtracting(igmp))
     }
 
     private mutating func narrowToPlaces(_ rule: Rule, _ universe: PacketUniverse, _ place: Int, _ policy: Policy) {

@@ -4,17 +4,21 @@
 /// the number of regions greater.
 package struct Region: Hashable, Sendable {
     package let kind: PacketKind
-    /// By `Dimension`; nil: the whole of it.
-    var sets: [NumberSet?]
+    /// Of which fields it has less than everything, as bits by `Dimension`.
+    private var limited: UInt16 = 0
+    /// By `Dimension`; of those that are limited.
+    private var sets = [NumberSet](repeating: .empty, count: Dimension.allCases.count)
 
-    init(_ kind: PacketKind) {
-        self.kind = kind
-        sets = Array(repeating: nil, count: Dimension.allCases.count)
-    }
+    init(_ kind: PacketKind) { self.kind = kind }
 
+    /// nil: the whole of it.
     subscript(dimension: Dimension) -> NumberSet? {
-        get { sets[dimension.rawValue] }
-        set { sets[dimension.rawValue] = newValue }
+        get { limited >> UInt16(dimension.rawValue) & 1 == 1 ? sets[dimension.rawValue] : nil }
+        set {
+            let bit: UInt16 = 1 << UInt16(dimension.rawValue)
+            limited = newValue == nil ? limited & ~bit : limited | bit
+            sets[dimension.rawValue] = newValue ?? .empty
+        }
     }
 
     /// Leaves what is in this set too.
@@ -22,29 +26,34 @@ package struct Region: Hashable, Sendable {
         self[dimension] = self[dimension]?.intersection(set) ?? set
     }
 
-    var isEmpty: Bool { sets.contains { $0?.isEmpty == true } }
+    var isEmpty: Bool { sets.indices.contains { limited >> UInt16($0) & 1 == 1 && sets[$0].isEmpty } }
 
     func intersects(_ other: Region) -> Bool {
-        for index in sets.indices {
-            if let mine = sets[index], let theirs = other.sets[index], !mine.intersects(theirs) { return false }
+        var common = limited & other.limited
+        while common != 0 {
+            let index = common.trailingZeroBitCount
+            if !sets[index].intersects(other.sets[index]) { return false }
+            common &= common - 1
         }
         return true
     }
 
     /// Both must be of one kind, and neither empty.
     func isSubset(of other: Region) -> Bool {
-        for index in sets.indices {
-            guard let theirs = other.sets[index] else { continue }
-            guard let mine = sets[index], mine.isSubset(of: theirs) else { return false }
+        var rest = other.limited
+        if rest & ~limited != 0 { return false }
+        while rest != 0 {
+            let index = rest.trailingZeroBitCount
+            if !sets[index].isSubset(of: other.sets[index]) { return false }
+            rest &= rest - 1
         }
         return true
     }
 
     func intersection(_ other: Region) -> Region {
         var result = self
-        for index in sets.indices {
-            guard let theirs = other.sets[index] else { continue }
-            result.sets[index] = sets[index]?.intersection(theirs) ?? theirs
+        for dimension in Dimension.allCases {
+            if let theirs = other[dimension] { result.narrow(dimension, to: theirs) }
         }
         return result
     }
@@ -66,11 +75,17 @@ package struct Region: Hashable, Sendable {
         return parts
     }
 
-    /// Which part of the kind's packets it is, for choosing the larger of two.
-    func share(in universe: PacketUniverse) -> Double {
-        kind.dimensions.reduce(1) { share, dimension in
-            guard let set = self[dimension] else { return share }
-            return share * set.size / universe.domain(dimension, of: kind).size
+    /// Which part of its packets another region has too, for choosing the larger of two.
+    func share(_ other: Region, in universe: PacketUniverse) -> Double {
+        var share = 1.0
+        for dimension in Dimension.allCases {
+            guard let theirs = other[dimension] else { continue }
+            if let mine = self[dimension] {
+                share *= mine.commonSize(theirs) / mine.size
+            } else {
+                share *= theirs.size / universe.domainSize(dimension, of: kind)
+            }
         }
+        return share
     }
 }

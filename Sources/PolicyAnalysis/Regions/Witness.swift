@@ -30,6 +30,15 @@ package struct Witness: Hashable, Sendable {
             ? EtherType.ipv4 : kind.isIPv6 ? EtherType.ipv6 : kind == .arp ? EtherType.arp : UInt16(self[.etherType])
     }
 
+    /// An ICMP error that quotes a packet of a known exchange.
+    package var isOfKnownExchange: Bool { kind.isICMP && self[.quote] == 1 }
+
+    /// Whether it opens a connection or an exchange, or needs none, as plain packets do.
+    package var opensSomething: Bool {
+        if kind.isTCP { return flags == .syn }
+        return !kind.isICMP || self[.icmp] == (kind.isIPv4 ? 8 : 128) << 8
+    }
+
     /// The packet as rules of a policy see it; `place` is that of the policy in the universe.
     package func subject(of policy: Policy, place: Int = 0) -> RuleSubject {
         var subject = RuleSubject()
@@ -60,18 +69,17 @@ package struct Witness: Hashable, Sendable {
 extension Region {
     /// A packet of the region: the one that people would think of first, where it is in it, else one at its edge.
     ///
-    /// `variant` chooses among edges. nil: all packets tried go from an address to itself, which are refused before any rule is asked.
+    /// `variant` chooses: 0 what is usual, 1 and 2 the edges, others somewhere, the same each time. nil: the region is void.
     func witness(in universe: PacketUniverse, variant: Int = 0) -> Witness? {
         var numbers = [UInt128](repeating: 0, count: Dimension.allCases.count)
         for dimension in kind.dimensions {
             let set = self[dimension] ?? universe.domain(dimension, of: kind)
-            guard let number = set.member(preferring: Self.usual(dimension, kind), variant) else { return nil }
+            guard let number = set.member(preferring: Self.usual(dimension, kind), variant, dimension.rawValue) else {
+                return nil
+            }
             numbers[dimension.rawValue] = number
         }
-        if kind.isIP, numbers[Dimension.source.rawValue] == numbers[Dimension.destination.rawValue] {
-            guard let other = otherAddress(than: numbers[Dimension.source.rawValue], universe) else { return nil }
-            numbers[other.0.rawValue] = other.1
-        }
+        if kind.isIP, !makeSane(&numbers, universe) { return nil }
         return Witness(
             direction: universe.direction, kind: kind, numbers: numbers,
             interface: universe.interfaces[Int(numbers[Dimension.interface.rawValue])],
@@ -80,18 +88,56 @@ extension Region {
             moment: universe.moments[Int(numbers[Dimension.hour.rawValue])])
     }
 
-    /// Whether all its packets go from an address to itself.
-    func goesToItself(in universe: PacketUniverse) -> Bool {
-        guard kind.isIP, let source = self[.source], let destination = self[.destination] else { return false }
-        return source.first == source.last && destination.first == destination.last && source.first == destination.first
+    /// Whether all its packets are refused before any rule is asked: they go from an address to itself, or have others that are refused,
+    /// and not on a loopback interface.
+    func isVoid(in universe: PacketUniverse) -> Bool {
+        guard kind.isIP, !meetsLoopback(universe) else { return false }
+        if universe.loopback == nil, self[.source] == nil || self[.destination] == nil { return false }
+        let (source, destination) = (usable(.source, universe), usable(.destination, universe))
+        guard let from = source.first, let to = destination.first else { return true }
+        return from == source.last && to == destination.last && from == to
     }
 
-    private func otherAddress(than number: UInt128, _ universe: PacketUniverse) -> (Dimension, UInt128)? {
-        for dimension in [Dimension.source, .destination] {
-            let set = self[dimension] ?? universe.domain(dimension, of: kind)
-            if let other = set.subtracting(NumberSet(number...number)).first { return (dimension, other) }
+    private func meetsLoopback(_ universe: PacketUniverse) -> Bool {
+        guard let loopback = universe.loopback else { return false }
+        return self[.interface]?.contains(loopback) ?? true
+    }
+
+    /// The addresses with which packets pass stage V elsewhere than on a loopback interface.
+    private func usable(_ dimension: Dimension, _ universe: PacketUniverse) -> NumberSet {
+        let set = self[dimension] ?? universe.domain(dimension, of: kind)
+        return universe.loopback == nil ? set : set.subtracting(universe.refused(dimension, of: kind))
+    }
+
+    /// Chooses other addresses where a packet with these would be refused before any rule is asked, or the loopback interface.
+    private func makeSane(_ numbers: inout [UInt128], _ universe: PacketUniverse) -> Bool {
+        let place = Dimension.interface.rawValue
+        if numbers[place] == universe.loopback { return true }
+        if isVoid(in: universe) {
+            guard meetsLoopback(universe), let loopback = universe.loopback else { return false }
+            numbers[place] = loopback
+            return true
         }
-        return nil
+        let (from, to) = (Dimension.source.rawValue, Dimension.destination.rawValue)
+        let isRefused =
+            universe.loopback != nil
+            && [Dimension.source, .destination].contains {
+                universe.refused($0, of: kind).contains(numbers[$0.rawValue])
+            }
+        if numbers[from] != numbers[to], !isRefused { return true }
+        for dimension in [Dimension.source, .destination] {
+            let set = usable(dimension, universe)
+            if !set.contains(numbers[dimension.rawValue]) { numbers[dimension.rawValue] = set.first ?? 0 }
+        }
+        if numbers[from] != numbers[to] { return true }
+        for dimension in [Dimension.source, .destination] {
+            let same = numbers[from]
+            if let other = usable(dimension, universe).subtracting(NumberSet(same...same)).first {
+                numbers[dimension.rawValue] = other
+                return true
+            }
+        }
+        return false
     }
 
     private static func usual(_ dimension: Dimension, _ kind: PacketKind) -> [UInt128] {
@@ -101,8 +147,8 @@ extension Region {
         case .sourcePort: [40_000]
         case .destinationPort: [443, 80]
         case .flags: [2, 16, 24]
-        case .icmp: kind == .icmp4 ? [8 << 8] : [128 << 8]
-        case .quote: [1]
+        case .icmp: kind == .icmp4 ? [8 << 8] : [128 << 8, 135 << 8]
+        case .quote: [0]
         case .protocolNumber: [47, 132]
         case .etherType: [0x88cc]
         case .interface, .hour: [0]
@@ -112,8 +158,17 @@ extension Region {
 }
 
 extension NumberSet {
-    fileprivate func member(preferring usual: [UInt128], _ variant: Int) -> UInt128? {
+    fileprivate func member(preferring usual: [UInt128], _ variant: Int, _ salt: Int) -> UInt128? {
         if variant == 0, let preferred = usual.first(where: contains) { return preferred }
-        return variant.isMultiple(of: 2) ? first : last
+        if variant < 3 || isEmpty { return variant == 1 ? last : first }
+        // The steps of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+        var bits = UInt64(variant &* 31 &+ salt) &* 0x9e37_79b9_7f4a_7c15
+        bits = (bits ^ bits >> 30) &* 0xbf58_476d_1ce4_e5b9
+        bits = (bits ^ bits >> 27) &* 0x94d0_49bb_1331_11eb
+        bits ^= bits >> 31
+        let interval = intervals[Int(bits >> 33) % intervals.count]
+        let span = interval.last - interval.first
+        let noise = UInt128(bits) << 64 | UInt128(bits &* 0xd134_2543_de82_ef95)
+        return interval.first + (span == .max ? noise : noise % (span + 1))
     }
 }

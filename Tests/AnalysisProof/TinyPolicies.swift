@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-import ConnectionTracking
-import FirewallPolicy
+package import ConnectionTracking
+package import FirewallPolicy
 import PacketWire
+package import PolicyAnalysis
 import TestSupport
 
 /// Random policies over a universe of so few packets that all of them can be asked: two bits of each field matter.
-struct TinyPolicies {
+package struct TinyPolicies {
     private var random: SeededRandom
 
-    init(seed: UInt64) { random = SeededRandom(seed: seed) }
+    package init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
     private static let nowhere = SourcePosition(file: "tiny.yaml", line: 1, column: 1)
-    static let addresses: [UInt32] = [0x0a00_0000, 0x0a00_0001, 0x0a00_0002, 0x0a00_0003]
-    static let ports: [UInt16] = [0, 22, 23, 80]
-    static let interfaces = ["eth0", "eth1", "wg0"]
-    static let mac = MACAddress(bits: 0x5254_0000_0001)
+    private static let addresses: [UInt32] = [0x0a00_0000, 0x0a00_0001, 0x0a00_0002, 0x0a00_0003]
+    private static let ports: [UInt16] = [0, 22, 23, 80]
+    private static let interfaces = ["eth0", "eth1", "wg0"]
+    private static let mac = MACAddress(bits: 0x5254_0000_0001)
 
-    mutating func document(rules: Int) -> PolicyDocument {
+    /// Before noon of the second day of 1970 the one schedule holds, and after it not; `policies`: how many are asked at once.
+    package static func moments(_ policies: Int = 1) -> [PacketUniverse.Moment] {
+        [
+            PacketUniverse.Moment(unixTime: 86_400, activity: Array(repeating: 1, count: policies)),
+            PacketUniverse.Moment(unixTime: 86_400 + 43_200, activity: Array(repeating: 0, count: policies)),
+        ]
+    }
+
+    package mutating func document(rules: Int) -> PolicyDocument {
         var document = PolicyDocument()
         document.engine.dhcpAndDNS = .off
         document.engine.pathMTU = false
@@ -67,7 +76,7 @@ struct TinyPolicies {
         Criterion(value, isInverted: random.next() % 5 == 0)
     }
 
-    mutating func rule(_ number: Int) -> Rule {
+    package mutating func rule(_ number: Int) -> Rule {
         let action = pick([RuleAction.allow, .allow, .deny, .deny, .forceAllow, .bypass, .logOnly])
         let priority: UInt8 = action == .logOnly ? 4 : action == .allow ? 0 : pick([0, 0, 1, 2])
         var rule = Rule(
@@ -96,16 +105,16 @@ struct TinyPolicies {
     // MARK: - All packets
 
     /// A packet, and the name of the interface that it is on: each policy has bits of its own for that.
-    struct Packet {
-        let interface: String
+    package struct Packet: Sendable {
+        private let interface: String
         private let fields: RuleSubject
 
-        init(_ interface: String, _ fields: RuleSubject) {
+        fileprivate init(_ interface: String, _ fields: RuleSubject) {
             self.interface = interface
             self.fields = fields
         }
 
-        func subject(of policy: Policy) -> RuleSubject {
+        package func subject(of policy: Policy) -> RuleSubject {
             var subject = fields
             subject.interfacePatterns = policy.traits(ofInterface: interface).patterns
             return subject
@@ -114,7 +123,7 @@ struct TinyPolicies {
 
     /// Every packet of one direction that rules of a policy can tell from others: addresses and ports are the ends of the ranges above,
     /// of which its lists are made. Fields that none of its rules asks for have one value.
-    static func packets(_ document: PolicyDocument, _ direction: Direction) -> [Packet] {
+    package static func packets(_ document: PolicyDocument, _ direction: Direction) -> [Packet] {
         let rules = document.rules
         let named = rules.contains { $0.interfaces != nil } ? interfaces + ["eth9", "other"] : ["other"]
         let hours: [UInt64] = rules.contains { $0.schedule != nil } ? [0, 1] : [0]

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AdministrativeSessions
+import FirewallPolicy
+import KernelRules
+import PacketFilterRules
+import PolicyAnalysis
+
+/// What is to be said of a policy because of the host where it is read.
+enum HostLints {
+    static func all(_ document: PolicyDocument) -> [PolicyLint] {
+        sessions(document) + [forwarding(document), fragments(document)].compactMap { $0 }
+    }
+
+    /// Who checks a policy over SSH wants to be there afterwards, and so do others.
+    private static func sessions(_ document: PolicyDocument) -> [PolicyLint] {
+        let present = SessionGuard(present: CallerSession.here.ssh, established: SSHServers.here().sessions)
+        return present.refusals(by: document).map { refusal in
+            PolicyLint(
+                "shut-out", refusal.isPresent ? .warning : .note, at: nil, refusal.sentence, cure: refusal.cure)
+        }
+    }
+
+    private static func forwarding(_ document: PolicyDocument) -> PolicyLint? {
+        RulesInspection.Host.here.forwardingGap(document).map { gap in
+            PolicyLint("not-judged", .note, at: nil, gap.text, cure: gap.cure)
+        }
+    }
+
+    /// Fragments that are refused and never seen. Who may not read the rules is told nothing.
+    private static func fragments(_ document: PolicyDocument) -> PolicyLint? {
+        guard document.refusesFragments, let rules = try? NamespaceRules.read() else { return nil }
+        return rules.inspection(of: document).fragmentChecks.first.map { finding in
+            PolicyLint("unseen-fragments", .note, at: nil, finding.text, cure: finding.cure)
+        }
+    }
+}

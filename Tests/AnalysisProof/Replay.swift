@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package import FirewallPolicy
+package import PolicyAnalysis
+
+/// A witness, judged by an engine as the packet that `portreeve explain` would make of its words.
+package enum Replay {
+    /// What is wrong with a claim; nil: the engine decides as claimed.
+    package static func objection(_ witness: Witness, _ policy: Policy, to claim: RuleDecision) -> String? {
+        // Words have no place for the packet that an error quotes.
+        if witness.isOfKnownExchange { return nil }
+        let explanation = PacketScene(PacketWords(witness), now: 0).judge(policy)
+        guard let decision = explanation.ruling?.decision else {
+            return "\(PacketWords(witness).options): rules are not asked: \(explanation.lines.last?.text ?? "")"
+        }
+        guard decision.rule == claim.rule, decision.outcome == claim.outcome else {
+            return "\(PacketWords(witness).options): \(decision) instead of \(claim)"
+        }
+        return nil
+    }
+
+    /// The same of what becomes of the packet. What rules admit may still open nothing, and no connection of it is known.
+    package static func objection(
+        _ witness: Witness, _ policy: Policy, to claim: RuleDecision, _ effect: Effect
+    )
+        -> String?
+    {
+        if let objection = objection(witness, policy, to: claim) { return objection }
+        if witness.isOfKnownExchange { return nil }
+        let passes = PacketScene(PacketWords(witness), now: 0).judge(policy).passes
+        if effect == .bypass, passes != true { return "\(PacketWords(witness).options): bypassed, and refused" }
+        if effect < .admit, passes != false { return "\(PacketWords(witness).options): refused, and passes" }
+        if effect == .admit, passes != true, witness.opensSomething {
+            return "\(PacketWords(witness).options): admitted, and refused"
+        }
+        return nil
+    }
+}
