@@ -77,7 +77,7 @@ let targets: [Target] =
             path: "Tests/AnalysisProof", swiftSettings: house),
         // Its tests are those of the engine's flows, which it decides beside the engine.
         .target(
-            name: "FastPath", dependencies: ["CFastPath", "ConnectionTracking", "PacketWire"], swiftSettings: house)
+            name: "FastPath", dependencies: ["CFastPath", "ConnectionTracking", "PacketWire"], swiftSettings: house),
     ]
     + core("NetfilterQueue", ["CQueueShim"], testing: ["CQueueShim"])
     + core(
