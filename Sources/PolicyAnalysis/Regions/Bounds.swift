@@ -15,7 +15,6 @@ struct Bounds {
             last = max(last, other.last)
         }
 
-        func commonSize(_ other: Range) -> Double { Double(min(last, other.last) &- max(first, other.first)) + 1 }
         var middle: UInt64 { first + (last - first) / 2 }
     }
 
@@ -54,12 +53,6 @@ struct Bounds {
     func overlap(_ other: Bounds) -> Bool {
         destinationPort.overlaps(other.destinationPort) && destination.overlaps(other.destination)
             && source.overlaps(other.source) && sourcePort.overlaps(other.sourcePort)
-    }
-
-    /// How much two that overlap have in common.
-    func commonSize(_ other: Bounds) -> Double {
-        destinationPort.commonSize(other.destinationPort) * destination.commonSize(other.destination)
-            * source.commonSize(other.source) * sourcePort.commonSize(other.sourcePort)
     }
 
     /// A region that is part of another one has bounds within that one's.

@@ -32,7 +32,7 @@ struct Coverage {
                 used.insert(whole)
                 continue
             }
-            guard let best = largest(of: meeting, within: wanted) else {
+            guard let best = largest(of: meeting, within: part) else {
                 if part.isVoid(in: universe) { continue }
                 return .open(part)
             }
@@ -43,13 +43,12 @@ struct Coverage {
         return .covered(by: used)
     }
 
-    /// The one that seems to leave least of a part, by its bounds: which one is taken first decides how much work there is, not what comes
-    /// of it.
-    private func largest(of candidates: [Int], within part: Bounds) -> Int? {
-        var best: (index: Int, size: Double)?
+    private func largest(of candidates: [Int], within part: Region) -> Int? {
+        if candidates.count < 2 { return candidates.first }
+        var best: (index: Int, share: Double)?
         for index in candidates {
-            let size = bounds[index].commonSize(part)
-            if size > best?.size ?? -1 { best = (index, size) }
+            let share = part.share(entries[index].region, in: universe)
+            if share > best?.share ?? -1 { best = (index, share) }
         }
         return best?.index
     }
