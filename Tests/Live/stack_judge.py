@@ -17,6 +17,7 @@ import json
 import socket
 import struct
 import termios
+import time
 
 import weaving
 from agent import Agent
@@ -179,6 +180,17 @@ class Host:
             found[client] = Picture(STATES[state], waiting, agents.get(client.text))
         return found
 
+    def settled_pictures(self):
+        """Pictures after a host's last delayed acknowledgement, which comes 200 ms later at most: before it the agent cannot know
+        that a FIN was taken."""
+        deadline = time.monotonic() + 0.5
+        while True:
+            found = self.pictures()
+            if time.monotonic() > deadline or all(picture.is_same for picture in found.values()):
+                return found
+            time.sleep(0.05)
+            self.fence()
+
     # A batch
 
     def play(self, seed, numbers):
@@ -203,7 +215,7 @@ class Host:
                         sent[client] = range(first, client.place + 1)
                         client.history.append(client.mutations[step])
                 self.fence()
-                after = self.pictures()
+                after = self.settled_pictures()
                 for client, places in sent.items():
                     self.compare(client, before[client], after[client], places)
                 before = after
