@@ -57,9 +57,10 @@ package enum FastPathPins {
         return FastPathLabel(of: places) == wanted
     }
 
+    /// The directory comes last: an agent that looks meanwhile finds it closed, or all of it open.
     private static func share(_ directory: String, with group: gid_t) throws(FastPathError) {
         let maps = FastPathMaps.Name.allCases.filter { !$0.isProgram }.map { "\(directory)/\($0.rawValue)" }
-        for (path, mode) in [(directory, 0o750)] + maps.map({ ($0, 0o660) }) {
+        for (path, mode) in maps.map({ ($0, 0o660) }) + [(directory, 0o750)] {
             guard unsafe chown(path, .max, group) == 0, unsafe chmod(path, mode_t(mode)) == 0 else {
                 throw FastPathError("\(path): its group cannot be set", errno: errno)
             }

@@ -4,7 +4,7 @@
 import json
 
 import peers
-from step import check, equal, run, step, wait_until
+from step import Failed, check, equal, run, step, wait_until
 from steps_lifecycle import crash, restart, with_setting
 from system import main_process, process_status
 from wire import FAR, NEAR4
@@ -18,11 +18,16 @@ def report():
 
 
 def wait_for_use():
-    """Fails with the agent's own words where it cannot be used."""
+    """Fails with the agent's own words where it cannot be used. It looks again every second: it may have looked before all was there."""
+    last = {}
+
     def used():
-        path = report()["fast_path"]
-        return path["state"] == "active" or check(path["state"] != "unavailable", f"unavailable: {path.get('why')}")
-    wait_until(used, "the fast path is used", 30)
+        last.update(report()["fast_path"])
+        return last["state"] == "active"
+    try:
+        wait_until(used, "the fast path is used", 30)
+    except Failed as error:
+        raise Failed(f"the fast path is {last.get('state')}: {last.get('why')}") from error
 
 
 def judged():
