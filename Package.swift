@@ -117,7 +117,9 @@ let targets: [Target] =
             ], swiftSettings: house),
         .testTarget(
             name: "AgentRuntimeTests",
-            dependencies: ["AgentRuntime", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport"],
+            dependencies: [
+                "AgentRuntime", "AgentControl", "FirewallPolicy", "ConnectionTracking", "PacketWire", "TestSupport",
+            ],
             swiftSettings: house),
         .executableTarget(name: "portreeved", dependencies: ["AgentRuntime", argumentParser], swiftSettings: house),
         .executableTarget(

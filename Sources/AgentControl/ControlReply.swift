@@ -10,6 +10,10 @@ package enum ControlReply: Hashable, Sendable {
     case reloaded(ReloadReport)
     case coldStarted
     case reopened
+    case blocked(BlockReport)
+    /// It was blocked so until now.
+    case unblocked(BlockReport)
+    case blocks([BlockReport])
     case failure(ControlFailure)
 }
 
@@ -43,6 +47,9 @@ extension ControlReply {
         case .reloaded: "reloaded"
         case .coldStarted: "cold-started"
         case .reopened: "reopened"
+        case .blocked: "blocked"
+        case .unblocked: "unblocked"
+        case .blocks: "blocks"
         case .failure: "error"
         }
     }
@@ -57,6 +64,8 @@ extension ControlReply {
         case .settings(let report): report.members
         case .reloaded(let report): report.members
         case .coldStarted, .reopened: []
+        case .blocked(let report), .unblocked(let report): report.members
+        case .blocks(let reports): [.init("blocks", .list(reports.map(\.json)))]
         case .failure(let failure):
             [.init("code", .text(failure.code.rawValue)), .init("message", .text(failure.message))]
         }
@@ -76,6 +85,11 @@ extension ControlReply {
         case "reloaded": self = .reloaded(try ReloadReport(reader))
         case "cold-started": self = .coldStarted
         case "reopened": self = .reopened
+        case "blocked": self = .blocked(try BlockReport(reader))
+        case "unblocked": self = .unblocked(try BlockReport(reader))
+        case "blocks":
+            self = .blocks(
+                try reader.list("blocks") { item throws(ControlFailure) in try BlockReport(item) })
         case "error":
             // A later release may refuse for reasons that this one has no code for.
             let code = ControlFailure.Code(rawValue: try reader.text("code")) ?? .failed

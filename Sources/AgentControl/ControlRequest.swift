@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+package import PacketWire
+
 /// What the tool asks of the agent.
 package enum ControlRequest: Hashable, Sendable {
     /// Who is there; answered even while the agent is starting.
@@ -18,6 +20,11 @@ package enum ControlRequest: Hashable, Sendable {
     case coldStart
     /// Close the events file and open it under its name again, after a rotation.
     case reopen
+    /// Drop everything from a source for a while.
+    case block(BlockRequest)
+    case unblock(IPAddress)
+    /// The sources that are blocked.
+    case blocks
 }
 
 extension ControlRequest {
@@ -29,7 +36,9 @@ extension ControlRequest {
         case .scene(let query): members += query.members
         case .reload(let request): members += request.members
         case .keep(let request): members += request.members
-        case .ping, .status, .settings, .coldStart, .reopen: break
+        case .block(let request): members += request.members
+        case .unblock(let address): members.append(.init("address", .text("\(address)")))
+        case .ping, .status, .settings, .coldStart, .reopen, .blocks: break
         }
         var bytes: [UInt8] = []
         JSONValue.object(members).append(to: &bytes)
@@ -47,6 +56,9 @@ extension ControlRequest {
         case .keep: "keep"
         case .coldStart: "cold-start"
         case .reopen: "reopen"
+        case .block: "block"
+        case .unblock: "unblock"
+        case .blocks: "blocks"
         }
     }
 
@@ -63,11 +75,14 @@ extension ControlRequest {
         case "keep": self = .keep(try KeepRequest(reader))
         case "cold-start": self = .coldStart
         case "reopen": self = .reopen
+        case "block": self = .block(try BlockRequest(reader))
+        case "unblock": self = .unblock(try reader.word("address") { IPAddress(parsing: $0) })
+        case "blocks": self = .blocks
         case let word:
             throw ControlFailure(
                 .unknownRequest,
                 "unknown request \"\(word)\"; known: ping, status, connections, scene, settings, reload, "
-                    + "keep, cold-start, reopen")
+                    + "keep, cold-start, reopen, block, unblock, blocks")
         }
     }
 }

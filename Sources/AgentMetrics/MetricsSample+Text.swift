@@ -130,6 +130,7 @@ extension MetricsSample {
             text.sample(
                 ["reason": row.reason.row.slug], workers.reduce(0) { $0 &+ $1.counters.refusedButPassed[place] })
         }
+        addReconnaissance(&text)
     }
 
     private func addEvents(_ text: inout ExpositionText) {
@@ -163,6 +164,19 @@ extension MetricsSample {
         for output in outputs { text.sample(["output": output.name], value(output)) }
     }
 
+    private func addReconnaissance(_ text: inout ExpositionText) {
+        text.family(
+            "portreeve_scan_notices_total", .counter, "Sources told of as exploring this host, by what they do.")
+        for reason in [DropReason.portScan, .osFingerprint, .nullScan, .synfinScan, .xmasScan] {
+            text.sample(
+                ["reason": reason.row.slug], workers.reduce(0) { $0 &+ $1.counters.noticed[Int(reason.rawValue)] })
+        }
+        text.family("portreeve_scanners_known", .gauge, "Sources told of as exploring this host in the last minutes.")
+        text.sample(UInt64(scannersKnown))
+        text.family("portreeve_blocked_sources", .gauge, "Sources of which every packet is dropped.")
+        text.sample(UInt64(blockedSources))
+    }
+
     private func addConnections(_ text: inout ExpositionText) {
         text.family("portreeve_connections", .gauge, "Connections by protocol and state.")
         for row in connections { text.sample(["protocol": row.proto, "state": row.state], row.connections) }
@@ -170,6 +184,14 @@ extension MetricsSample {
         for row in tables { text.sample(["protocol": row.proto], row.entries) }
         text.family("portreeve_connection_table_limit", .gauge, "Entries that the policy allows (engine.limits).")
         for row in tables { text.sample(["protocol": row.proto], row.limit) }
+        text.family("portreeve_table_memory_bytes", .gauge, "Memory of the tables of all workers.")
+        text.sample(tableMemory)
+        if let tableMemoryLimit {
+            text.family(
+                "portreeve_table_memory_limit_bytes", .gauge,
+                "The most that the tables may take (engine.limits.memory); absent where there is no bound.")
+            text.sample(tableMemoryLimit)
+        }
     }
 
     private func addQueues(_ text: inout ExpositionText) {

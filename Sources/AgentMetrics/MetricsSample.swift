@@ -30,6 +30,11 @@ package struct MetricsSample: Sendable {
     package var reasons: [ReasonCount] = []
     package var connections: [StageCount] = []
     package var fastPath = FastPathStatus()
+    package var tableMemory: UInt64 = 0
+    /// nil is without a bound.
+    package var tableMemoryLimit: UInt64? = 0
+    package var blockedSources = 0
+    package var scannersKnown = 0
     package var tables: [TableFill] = []
     /// The event file is the first.
     package var outputs: [OutputSample] = []

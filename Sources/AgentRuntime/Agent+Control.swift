@@ -41,6 +41,9 @@ extension Agent {
         case .reopen:
             log.reopen()
             return .reopened
+        case .block(let request): return errands.ask { $0.block(request) }
+        case .unblock(let address): return errands.ask { $0.unblock(address) }
+        case .blocks: return .blocks(blocks.withLock { $0 })
         }
     }
 }

@@ -37,6 +37,8 @@ package final class Agent: Sendable {
     /// Connections that the kernel will give to one worker or another; nil while there are none.
     let unclaimed = Guarded<UnclaimedConnections?>(nil)
     let fastPath = Guarded(FastPathStanding.off)
+    /// The sources that are blocked.
+    let blocks = Guarded<[BlockReport]>([])
     /// What the housekeeper complains of, until it is over.
     let complaints = Guarded<[String]>([])
     /// Says what each policy that comes into force changes.
@@ -125,6 +127,9 @@ package final class Agent: Sendable {
         shared = SharedLimits(
             tables: policy.document.engine.limits, computers: policy.document.stateful.limits,
             seed: (random.next(), random.next()), workers: layout.width)
+        shared.setMemory(
+            limit: policy.document.engine.limits.memory,
+            fixed: Engine.fixedMemory(policy.document, workers: layout.width))
         // The last queue is the frame guard's.
         log = EventLog(
             workers: layout.width + 1, settings: policy.document.events, host: HostName.current,
@@ -189,6 +194,12 @@ package final class Agent: Sendable {
         }
         for worker in workers { worker.peers.withLock { $0 = workers } }
         return workers
+    }
+
+    /// What the tables may take by a policy, and what it fixes of that.
+    func setMemory(_ document: PolicyDocument) {
+        shared.setMemory(
+            limit: document.engine.limits.memory, fixed: Engine.fixedMemory(document, workers: layout.width))
     }
 
     /// Of all workers, ascending by worker and kind.

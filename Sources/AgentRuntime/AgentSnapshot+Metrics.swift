@@ -34,6 +34,10 @@ extension MetricsSample {
                 proto: $0.protocolName, state: $0.name.lowercased(), connections: snapshot.connections(in: $0))
         }
         fastPath = FastPathStatus(snapshot)
+        tableMemory = snapshot.tableMemory
+        tableMemoryLimit = snapshot.tableMemoryLimit
+        blockedSources = snapshot.blockedSources
+        scannersKnown = snapshot.scannersKnown
         let limits = document.engine.limits
         tables = [
             TableFill(proto: "tcp", entries: snapshot.entries.tcp, limit: UInt64(limits.tcp)),

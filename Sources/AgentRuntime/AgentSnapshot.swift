@@ -34,6 +34,12 @@ struct AgentSnapshot {
     /// Nil where it is not known.
     let areRulesComplete: Bool?
     let fastPath: FastPathStanding
+    /// Bytes of all tables, and the most that they may be; nil is without a bound.
+    let tableMemory: UInt64
+    let tableMemoryLimit: UInt64?
+    let blockedSources: Int
+    /// Sources that reconnaissance detection has told of lately.
+    let scannersKnown: Int
 
     /// Entries of all workers' tables.
     struct TableEntries {
@@ -53,15 +59,25 @@ struct AgentSnapshot {
         func add(_ census: ConnectionCensus) {
             for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
         }
+        var scanners = 0
+        let now = Clocks.monotonic()
         workers = agent.workers.map { worker in
-            let (counters, census, fastPath, tallies) = worker.engine.withLock {
-                ($0.counters, $0.census, $0.fastPathCounts, worker.queues.map(QueueTally.init))
+            let (counters, census, fastPath, tallies, known) = worker.engine.withLock {
+                (
+                    $0.counters, $0.census, $0.fastPathCounts, worker.queues.map(QueueTally.init),
+                    $0.scannersKnown(at: now)
+                )
             }
+            scanners += known
             add(census)
             return WorkerSnapshot(worker, counters, fastPath, tallies)
         }
         if let unclaimed = agent.unclaimed.withLock({ $0 }) { add(unclaimed.census) }
         self.stages = stages
+        tableMemory = agent.shared.memoryInUse
+        tableMemoryLimit = agent.shared.memoryLimit == .max ? nil : agent.shared.memoryLimit
+        scannersKnown = scanners
+        blockedSources = agent.blocks.withLock { $0.count }
         entries = TableEntries(
             tcp: UInt64(agent.shared.total(of: .tcp)), udp: UInt64(agent.shared.total(of: .udp)),
             icmp: UInt64(agent.shared.total(of: .icmp)))

@@ -48,6 +48,7 @@ final class Housekeeper {
     var framesTellingDue = Instant(nanoseconds: 0)
     var rules = RulesWatch()
     var metrics = MetricsServers()
+    var blocks = BlockBook()
     private var control: ControlServer?
     private var writer: pthread_t?
     private var frameGuard: pthread_t?
@@ -86,6 +87,7 @@ final class Housekeeper {
         reportTakeovers()
         updateKeptSockets()
         restoreConnections()
+        restoreBlocks()
         resumeOffload(policies.current)
         for worker in workers { worker.begin() }
         if let frames = agent.frames { frameGuard = Thread.start(name: "frames") { frames.run() } }
@@ -149,6 +151,7 @@ final class Housekeeper {
         refreshMetrics(policy)
         refreshUnclaimed()
         refreshRemarks(policy)
+        refreshBlocks(policy)
         giveMemoryBack()
         agent.complaints.withLock {
             $0 = warnings + remarks.lines + metrics.complaints + (keepingTrouble.map { [$0] } ?? [])

@@ -97,7 +97,7 @@ extension ConnectionKey {
 
 extension IPAddress {
     @inline(__always)
-    func isSame(as other: IPAddress) -> Bool { high == other.high && low == other.low }
+    public func isSame(as other: IPAddress) -> Bool { high == other.high && low == other.low }
 
     @inline(__always)
     fileprivate func isBefore(_ other: IPAddress) -> Bool { high != other.high ? high < other.high : low < other.low }

@@ -33,6 +33,8 @@ public struct Timeouts: Hashable, Sendable, BitwiseCopyable {
     /// Grace for connections older than the agent, from the kernel's boot and from the agent's start.
     public var bootStart = Instant.Span.seconds(20)
     public var coldStart = Instant.Span.minutes(5)
+    /// Equal acknowledgements that are further apart are not in a row.
+    public var ackStorm = Instant.Span.seconds(1)
 
     /// The most that any of them can be.
     public static let longest = Instant.Span.hours(30 * 24)
@@ -107,6 +109,8 @@ public struct TableLimits: Hashable, Sendable, BitwiseCopyable {
     public var udp: UInt32 = 1_000_000
     public var icmp: UInt32 = 10_000
     public var fragmentedDatagrams: UInt32 = 1_000
+    /// Bytes of all tables of all workers together; nil is without a bound.
+    public var memory: UInt64? = 1 << 30
     public init() {}
 }
 

@@ -99,6 +99,11 @@ extension EventLog {
         orders.withLock { $0.next.interfaces = names }
     }
 
+    /// Replaces what is said of blocked sources.
+    package func setBlocks(_ notes: [(BlockedAddress, String)]) {
+        orders.withLock { $0.next.blocks = Dictionary(notes) { $1 } }
+    }
+
     /// Closes the event files and opens them anew, after they were rotated.
     package func reopen() {
         orders.withLock { $0.next.mustReopen = true }

@@ -34,6 +34,7 @@ struct EventWriter: ~Copyable {
     mutating func adopt(_ orders: LogOrders) -> Bool {
         for names in orders.policies { resolver.register(names) }
         if let interfaces = orders.interfaces { resolver.interfaces = interfaces }
+        if let blocks = orders.blocks { resolver.blocks = blocks }
         if let fold = orders.fold { folder.window = fold }
         let hasChanged = orders.outputs.map { follow($0) } ?? false
         if orders.mustReopen { for feed in feeds { feed.output.reopen() } }
@@ -151,6 +152,7 @@ package struct LogClock: Sendable, BitwiseCopyable {
 struct LogOrders: Sendable {
     var policies: [PolicyNames] = []
     var interfaces: InterfaceNames?
+    var blocks: [BlockedAddress: String]?
     var fold: Instant.Span?
     var outputs: [OutputSettings]?
     var mustReopen = false

@@ -18,6 +18,8 @@ public struct EngineCounters: Sendable {
     public var merged = [UInt64](repeating: 0, count: DropReason.count)
     /// Events of packets that passed, likewise.
     public var mergedOfPassed = [UInt64](repeating: 0, count: DropReason.count)
+    /// Notices, which are no drops.
+    public var noticed = [UInt64](repeating: 0, count: DropReason.count)
     /// Packets by the hook that delivered them (`Hook.rawValue` 0–4).
     public var hooks = [UInt64](repeating: 0, count: 5)
     /// Fragments seen: tells whether the hook in use shows them.

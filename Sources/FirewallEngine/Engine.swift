@@ -37,6 +37,10 @@ public struct Engine: ~Copyable {
     var expectations: Expectations
     /// What connections have sent, to compare with what they send again.
     var sent: SentBytes
+    /// Who explores this host.
+    var scans: ReconnaissanceWatch
+    /// Whose packets are dropped.
+    var blocked = BlockedSources()
     var activeSchedules: UInt64 = 0
     let shared: SharedLimits
     /// Connections of the run before that may be this worker's; nil where there are none.
@@ -85,6 +89,7 @@ public struct Engine: ~Copyable {
         controls = FTPControls(seed: seed)
         expectations = Expectations(seed: seed)
         sent = SentBytes(workers: workers, seed: seed)
+        scans = ReconnaissanceWatch(seed: seed)
         epochs.begin(policy.epoch, at: generation)
         preparePayload()
     }

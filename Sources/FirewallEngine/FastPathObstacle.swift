@@ -31,6 +31,8 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     case origin
     /// Sent to a multicast or broadcast address, where datagrams of more than one sender may claim to be of it.
     case group
+    /// The policy bounds acknowledgements in a row, which the program does not count.
+    case acknowledgements
 
     /// In a few words, for an administrator.
     public var text: String {
@@ -49,6 +51,7 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
         case .payload: "its bytes are read"
         case .origin: "sources are held against routes and own addresses"
         case .group: "sent to a group"
+        case .acknowledgements: "acknowledgements are counted"
         }
     }
 }

@@ -25,6 +25,13 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let posture: AntiEvasion
     let congestionDenied: Bool
     let verifiesChecksum: Bool
+    /// The most equal acknowledgements in a row; `.max` where they are not counted.
+    let ackStormThreshold: UInt32
+    let dropsStormyConnections: Bool
+    /// What is told of who explores this host.
+    let detects: ScanKinds
+    let watchesScans: Bool
+    let blocksScanners: Bool
     let ftp: FTPAdmission
     let comparesRetransmits: Bool
     /// Whether anything reads the data of segments.
@@ -59,6 +66,11 @@ struct HotSettings: Sendable, BitwiseCopyable {
         posture = d.engine.antiEvasion
         congestionDenied = d.stateful.congestionFlagsDenied
         verifiesChecksum = d.engine.sanity.verifyTCPChecksum
+        ackStormThreshold = d.stateful.tcpEnabled ? d.stateful.ackStorm.threshold ?? .max : .max
+        dropsStormyConnections = d.stateful.ackStorm.dropsConnection
+        detects = ScanKinds(d.reconnaissance)
+        watchesScans = !detects.isEmpty
+        blocksScanners = d.reconnaissance.block != nil
         ftp = FTPAdmission(d.stateful.ftp, isTracked: d.stateful.tcpEnabled)
         comparesRetransmits = d.stateful.tcpEnabled && d.engine.antiEvasion.evasiveRetransmit != .allow
         readsPayload = ftp.isOn || comparesRetransmits

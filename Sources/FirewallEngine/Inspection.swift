@@ -30,6 +30,8 @@ struct Inspection: BitwiseCopyable {
             version: 0, queryType: 0), sender: .low)
     /// What the rules said, once they were asked.
     var ruling = RuleDecision(outcome: .noMatch, rule: -1, logOnlyRule: -1)
+    /// It is of no known connection.
+    var isUnknown = false
     /// What is to be told of the packet whether it passes or not: traits whose posture row says `log`.
     var notices = ReasonSet()
     /// How a retransmission differs, where only that is told.
@@ -53,6 +55,8 @@ struct Inspection: BitwiseCopyable {
     var relation = ErrorRelation.notAsked
     /// Bytes of the same TCP segment that may still follow in later fragments.
     var unseenBytes: UInt32 = 0
+    /// How many equal acknowledgements there are with this one, once they were counted.
+    var equalACKs: UInt32?
     /// Of a fragment: what tells it from another in the same place (`FragmentTracker.digest`).
     var fragmentDigest: UInt32 = 0
 

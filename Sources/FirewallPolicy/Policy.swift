@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
+public import PacketWire
 
 /// A policy in force: an immutable snapshot, shared by all workers, that answers what the rules say about a packet.
 ///
@@ -53,6 +54,14 @@ public final class Policy: Sendable {
         interfacePatterns = patterns
         self.incoming = DirectionRules(incoming, lists, unmatched: document.unmatched.incoming)
         self.outgoing = DirectionRules(outgoing, lists, unmatched: document.unmatched.outgoing)
+    }
+}
+
+extension Policy {
+    /// Whether what this source explores is nobody's concern.
+    public func ignoresScans(by source: IPAddress, of network: NetworkProtocol) -> Bool {
+        guard let ignored = document.reconnaissance.ignored else { return false }
+        return lists.contains(source, of: network, inAddresses: Int32(ignored.value)) != ignored.isInverted
     }
 }
 

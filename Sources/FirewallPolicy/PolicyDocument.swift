@@ -126,6 +126,7 @@ public struct StatefulSettings: Hashable, Sendable {
     public var tcpLog = true
     public var congestionFlagsDenied = false
     public var limits = ComputerLimits()
+    public var ackStorm = ACKStormSettings()
     public var udpEnabled = true
     public var udpLog = true
     public var udpAdmit = Admission.forceAllow
@@ -133,6 +134,14 @@ public struct StatefulSettings: Hashable, Sendable {
     public var icmpLog = true
     public var icmpAdmit = Admission.forceAllow
     public var ftp = FTPSettings()
+    public init() {}
+}
+
+/// `stateful.tcp.ack-storm` of the policy file.
+public struct ACKStormSettings: Hashable, Sendable, BitwiseCopyable {
+    /// The most equal acknowledgements of one side in a row; nil is off.
+    public var threshold: UInt32?
+    public var dropsConnection = false
     public init() {}
 }
 
@@ -200,8 +209,17 @@ public struct SanitySettings: Hashable, Sendable, BitwiseCopyable {
     public init() {}
 }
 
-/// `reconnaissance` of the policy file. Only its being off is available in this version.
-public struct ReconnaissanceSettings: Hashable, Sendable, BitwiseCopyable {
+/// `reconnaissance` of the policy file.
+public struct ReconnaissanceSettings: Hashable, Sendable {
+    public var detectsPortScan = true
+    public var detectsOSFingerprint = true
+    public var detectsNullScan = true
+    public var detectsSYNFINScan = true
+    public var detectsXmasScan = true
+    /// Sources of which nothing is told: an address list; nil is nobody.
+    public var ignored: Criterion<Int>?
+    /// How long scanners are blocked; nil is off.
+    public var block: Instant.Span?
     public init() {}
 }
 

@@ -14,7 +14,8 @@ struct MessageTests {
         "A request survives the way",
         arguments: [
             .ping, .status, .connections(ConnectionQuery()), .connections(Samples.query), .reload(ReloadRequest()),
-            .reload(Samples.reload), .keep(KeepRequest()), .keep(Samples.keep), .reopen,
+            .reload(Samples.reload), .keep(KeepRequest()), .keep(Samples.keep), .reopen, .blocks,
+            .block(BlockRequest(address: "198.51.100.7", seconds: 1)), .block(Samples.block), .unblock("2001:db8::7"),
             .settings, .coldStart, .scene(Samples.sceneQuery),
             .scene(SceneQuery(packet: Samples.sceneQuery.packet, interface: nil)),
         ] as [ControlRequest])
@@ -30,7 +31,9 @@ struct MessageTests {
             .connections(ConnectionPage(rows: [], next: nil)),
             .connections(ConnectionPage(rows: [Samples.connection(), Samples.connectionIPv6], next: 1 << 33)),
             .reloaded(ReloadReport(accepted: false, epoch: 3, files: ["a.yaml"], diagnostics: ["a.yaml:1:1: x\n ^"])),
-            .reloaded(Samples.trial), .coldStarted, .reopened,
+            .reloaded(Samples.trial), .coldStarted, .reopened, .blocks([]),
+            .blocks([Samples.blocked, Samples.blocked]),
+            .blocked(Samples.blocked), .unblocked(Samples.blocked),
             .settings(SettingsReport(policyEpoch: 7, values: ["engine.timeouts.closed": "10s", "a.b": "\"x\""])),
             .scene(Samples.scene), .failure(ControlFailure(.busy, "too many")),
         ] as [ControlReply])
@@ -61,6 +64,12 @@ struct MessageTests {
             (#"{"portreeve":1,"request":"reload","confirm":86401}"#, .malformed, "1 to 86400"),
             (#"{"portreeve":1,"request":"reload","sessions":"x"}"#, .malformed, "\"sessions\""),
             (#"{"portreeve":1,"request":"keep","force":1}"#, .malformed, "\"force\""),
+            (#"{"portreeve":1,"request":"block"}"#, .malformed, "\"address\""),
+            (#"{"portreeve":1,"request":"block","address":"198.51.100.0/24","seconds":1}"#, .malformed, "\"address\""),
+            (#"{"portreeve":1,"request":"block","address":"::1","seconds":0}"#, .malformed, "\"seconds\""),
+            (#"{"portreeve":1,"request":"block","address":"::1","seconds":31622401}"#, .malformed, "\"seconds\""),
+            (#"{"portreeve":1,"request":"block","address":"::1","seconds":1,"why":"a\nb"}"#, .malformed, "\"why\""),
+            (#"{"portreeve":1,"request":"unblock","address":7}"#, .malformed, "\"address\""),
         ] as [(String, ControlFailure.Code, String)])
     func refusedRequests(text: String, code: ControlFailure.Code, part: String) {
         let failure = #expect(throws: ControlFailure.self) { try ControlRequest(message: Array(text.utf8)) }

@@ -88,9 +88,13 @@ final class EngineUnderTest {
         engine.reversePaths = ReversePaths(EngineUnderTest.routes)
     }
 
-    /// The policy of a text without its version line; table limits are small unless the text sets them.
+    /// The policy of a text without its version line; table limits are small, and scans nobody's concern, unless the text speaks
+    /// of them.
     static func policy(_ yaml: String, epoch: UInt32) throws -> Policy {
-        let text = Array(("version: 1\n" + yaml).utf8)
+        let quiet =
+            "port-scan: false, os-fingerprint: false, null-scan: false, synfin-scan: false, xmas-scan: false"
+        let more = yaml.contains("reconnaissance") ? "" : "\nreconnaissance: { detect: { \(quiet) } }\n"
+        let text = Array(("version: 1\n" + yaml + more).utf8)
         return try Policy(withSmallTables(PolicyFile.parse([("test.yaml", text)], for: .replay).get()), epoch: epoch)
     }
 
@@ -106,7 +110,11 @@ final class EngineUnderTest {
     }
 
     static func limits(of policy: Policy) -> SharedLimits {
-        SharedLimits(tables: policy.document.engine.limits, computers: policy.document.stateful.limits, seed: (3, 4))
+        let shared = SharedLimits(
+            tables: policy.document.engine.limits, computers: policy.document.stateful.limits, seed: (3, 4))
+        shared.setMemory(
+            limit: policy.document.engine.limits.memory, fixed: Engine.fixedMemory(policy.document, workers: 1))
+        return shared
     }
 
     static func interfaces(_ policy: Policy) -> InterfaceTable {

@@ -29,8 +29,10 @@ enum Turning {
         case "engine.sanity.minimum-fragment-size", "engine.sanity.minimum-fragment-offset": "0"
         case "engine.timeouts.fragment-hold": "60s"
         case _ where path.hasPrefix("engine.timeouts."): "30d"
+        case "engine.limits.memory": "off"
         case _ where path.hasPrefix("engine.limits."): "1000"
         case _ where path.hasPrefix("stateful.tcp.limits."): "unlimited"
+        case "stateful.tcp.ack-storm.threshold": "off"
         default: "allow"
         }
     }

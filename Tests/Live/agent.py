@@ -35,11 +35,18 @@ def hand_written_rules(queues=(0, 0), incoming="PREROUTING", forward=False, bypa
     return texts
 
 
+# Tests send what no honest computer does: what is told of that is no matter of theirs, unless they say so.
+QUIET = (
+    "reconnaissance: { detect: { port-scan: false, os-fingerprint: false, null-scan: false, synfin-scan: false, "
+    "xmas-scan: false } }\n")
+
+
 class Agent:
     """portreeved in a namespace of the lab.
 
     `policy` is the text of the policy file. Where the events go, and that they are not folded, is added as a drop-in;
-    `fold`, `file_settings` (more keys of events.file) and `extra` (more text of a policy file) change that. Tests of folding pass fold="1s". `environment` is added to
+    `fold`, `file_settings` (more keys of events.file) and `extra` (more text of a policy file) change that. Unless one of them speaks of reconnaissance,
+    scans are nobody's concern. Tests of folding pass fold="1s". `environment` is added to
     the one of the process.
     """
 
@@ -54,6 +61,8 @@ class Agent:
         self.write_policy(policy)
         # Lists and dictionaries in it merge with those of the policy file.
         drop_in = f"version: 1\nevents: {{ file: {{ path: {self.events_file}, {file_settings} }}, fold: {fold} }}\n{extra}\n"
+        if "reconnaissance" not in policy + extra:
+            drop_in += QUIET
         self.lab.file(os.path.join(self.directory, "policy.d", "lab.yaml"), drop_in)
         self.environment = [f"{key}={value}" for key, value in (environment or {}).items()]
         self.process = None
@@ -145,6 +154,7 @@ class Agent:
         control, policy = ["--control", self.control], ["--policy", self.policy]
         rules = control + policy + ["--state", f"{self.directory}/rules", "--saved", self.directory]
         options = {"status": control, "connections": control, "reload": control, "reopen": control,
+                   "block": control, "unblock": control, "blocks": control,
                    "check": [self.policy], "events": control + policy,
                    "iptables": rules, "enable": rules, "disable": rules}
         return [os.path.join(binaries(), "portreeve"), *map(str, words), *options.get(words[0], [])]

@@ -47,6 +47,28 @@ AGENT = [
     ("fallback-policy", "the policy on the disk does not load", "none",
      "test_fallback.FallbackTests.test_a_policy_that_does_not_load"),
 ]
+# Packets of a live queue that are provoked by a program, or by the order of many.
+CRAFTED = [
+    ("maximum-ack-retransmit", "a storm of two real stacks, after data forged in the name of both", "ack-storm",
+     "test_ack_storm.AckStormTests.test_it_ends_and_the_connection_goes_on"),
+    ("port-scan", "nmap -sS: SYNs to 200 ports that the rules refuse", "none",
+     "test_reconnaissance.ScanTests.test_syn"),
+    ("port-scan", "nmap -sT: connections to 200 ports", "none", "test_reconnaissance.ScanTests.test_connect"),
+    ("port-scan", "nmap -sF", "none", "test_reconnaissance.ScanTests.test_null_fin_xmas"),
+    ("port-scan", "nmap -sU", "none", "test_reconnaissance.ScanTests.test_udp"),
+    ("port-scan", "nmap -D: a scan among decoys", "none", "test_reconnaissance.ScanTests.test_decoys"),
+    ("os-fingerprint", "nmap -O", "none", "test_reconnaissance.ScanTests.test_fingerprint"),
+    ("null-scan", "nmap -sN", "none", "test_reconnaissance.ScanTests.test_null_fin_xmas"),
+    ("synfin-scan", "a segment with SYN and FIN, among others with the flags of stacks", "none",
+     "test_reconnaissance.ScanTests.test_synfin_and_the_nearest_packets"),
+    ("xmas-scan", "nmap -sX", "none", "test_reconnaissance.ScanTests.test_null_fin_xmas"),
+    ("blocked-source", "what an administrator has blocked: connections and pings", "administrator-block",
+     "test_blocks.BlockTests.test_everything_for_its_time_and_over_reloads_and_restarts"),
+    ("blocked-source", "a scanner that has shown that he has his address", "scanner-block",
+     "test_reconnaissance.ScanTests.test_connect"),
+    ("out-of-memory", "the exchanges that this host begins take all the memory of the tables", "memory-limit",
+     "test_memory.MemoryTests.test_an_opening_beyond_the_memory"),
+]
 REPLAY = [
     ("unreadable-ethernet-header", "a frame of 13 bytes", "malformed",
      "test_replay.ReplayTests.test_frames_that_the_kernel_never_shows"),
@@ -74,7 +96,7 @@ def rows():
     for frame in test_frames.FRAMES:
         found.append(Row(table[frame.reason].id, frame.reason, "guard", frame.name, frame.cause,
                          "test_frames.FrameTests.test_each_is_told_of_and_the_nearest_whole_one_is_not"))
-    for by, group in (("agent", AGENT), ("replay", REPLAY), ("unit", UNIT)):
+    for by, group in (("crafted", CRAFTED), ("agent", AGENT), ("replay", REPLAY), ("unit", UNIT)):
         found += [Row(table[slug].id, slug, by, *rest) for slug, *rest in group]
     return sorted(found), [row.slug for row in table.values() if not row.is_available], table
 

@@ -387,8 +387,13 @@ class AppliedRules(Traffic, unittest.TestCase):
         cls.agent.tool("iptables", "--apply", seconds=60)
 
 
+# What detects attacks, all of it on.
+DEFENCES = {"ack-storm": {"threshold": 100}}
+
+
 class CommonCriteria(Traffic, unittest.TestCase):
-    """With all that the example for common criteria refuses, beside rules that admit this traffic."""
+    """With all that the example for common criteria refuses, the strict posture, FTP read, and all that detects attacks on,
+    beside rules that admit this traffic."""
 
     @classmethod
     def setUpClass(cls):
@@ -396,9 +401,13 @@ class CommonCriteria(Traffic, unittest.TestCase):
             settings = yaml.safe_load(example)
         document = yaml.safe_load(POLICY)
         outgoing = {"name": "Whatever goes out", "action": "allow", "direction": "outgoing"}
+        stateful = settings["stateful"]
+        stateful["tcp"] |= DEFENCES
+        stateful["ftp"] = {f"{way}-{mode}": True for way in ("incoming", "outgoing") for mode in ("active", "passive")}
         cls.policy = yaml.safe_dump({
-            **document, "rules": [*document["rules"], outgoing], "default": settings["default"],
-            "stateful": settings["stateful"], "engine": document["engine"] | settings["engine"]})
+            **document, "rules": [*document["rules"], outgoing], "default": settings["default"], "stateful": stateful,
+            "engine": document["engine"] | settings["engine"] | {"anti-evasion": "strict"},
+            "reconnaissance": {"block": "10m"}})
         super().setUpClass()
 
 

@@ -122,6 +122,7 @@ extension Housekeeper {
         policies.put(inForce: policy, takenBackAt: takenBackAt)
         log.register(PolicyNames(policy), settings: policy.document.events)
         agent.shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
+        agent.setMemory(policy.document)
         let interfaces = network.table(policy)
         let schedules = Housekeeper.activeSchedules(policy)
         agent.unclaimed.withLock { $0 }?.setTimeouts(policy.document.engine.timeouts)

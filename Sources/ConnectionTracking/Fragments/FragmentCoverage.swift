@@ -8,6 +8,7 @@
 struct FragmentCoverage: Sendable {
     private static let wordsPerMap = 128
     private static let wordsPerRecord = 2 * wordsPerMap
+    static var bytesPerRecord: Int { wordsPerRecord * MemoryLayout<UInt64>.stride }
     private static let unitsPerMap = wordsPerMap * 64
 
     private var words: [UInt64] = []

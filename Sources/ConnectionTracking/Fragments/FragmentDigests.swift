@@ -8,6 +8,7 @@
 struct FragmentDigests: Sendable {
     /// 65,535 bytes over the smallest MTU in use, 296 of slow serial lines (RFC 1144 section 5.2), are 241 fragments.
     private static let perRecord = 256
+    static var bytesPerRecord: Int { perRecord * (MemoryLayout<UInt32>.stride + MemoryLayout<UInt16>.stride) }
 
     /// Of bytes that the copy range or the snap length cut off.
     static let unknown: UInt32 = 0

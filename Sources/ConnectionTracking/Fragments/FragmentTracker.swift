@@ -97,6 +97,14 @@ public struct FragmentTracker: ~Copyable, Sendable {
     /// The most records kept.
     let limit: Int
 
+    /// Bytes of a worker with so many records, all of them used.
+    public static func memory(limit: Int) -> Int {
+        let perRecord =
+            MemoryLayout<Record>.stride + FragmentCoverage.bytesPerRecord + FragmentDigests.bytesPerRecord
+            + MemoryLayout<DatagramPairs.Pair>.stride + 2 * MemoryLayout<Int32>.stride
+        return limit * perRecord + heldCapacity * MemoryLayout<Held>.stride
+    }
+
     /// - Parameters:
     ///   - limit: this worker's share of `limits.fragmented-datagrams`.
     ///   - timeouts: see `Timeouts`.

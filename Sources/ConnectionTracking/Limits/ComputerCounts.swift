@@ -50,6 +50,9 @@ struct ComputerCounts: Sendable {
 
     init() {}
 
+    /// A record and its bucket; there are never more than connections.
+    static var bytesPerRecord: Int { MemoryLayout<Record>.stride + MemoryLayout<Int32>.stride }
+
     /// Forgets everything and begins a round of counting with room for `capacity` computers.
     mutating func begin(generation: UInt16, capacity: Int) {
         self = ComputerCounts()

@@ -22,6 +22,9 @@ public final class SharedLimits: Sendable {
     /// The round of counting; 0 while no per-computer limit is set.
     let currentGeneration = Atomic<UInt16>(0)
     /// Guards changes of the limits; holds the last round of counting.
+    let memoryOfPlaces = Atomic<UInt64>(0)
+    let fixedMemory = Atomic<UInt64>(0)
+    let mostMemory = Atomic<UInt64>(.max)
     private let reload = Guarded<UInt16>(0)
     /// Guards the counts of the computers whose hash begins with the shard's number.
     let shards = InlineArray<16, Guarded<ComputerCounts>> { _ in Guarded(ComputerCounts()) }

@@ -24,6 +24,9 @@ public struct FTPControls: Sendable {
 
     public init(seed: (UInt64, UInt64)) { self.seed = seed }
 
+    /// Bytes, where it is used.
+    public static var memory: Int { capacity * MemoryLayout<Place>.stride }
+
     /// Reserves the memory, or gives it back.
     public mutating func prepare(isUsed: Bool) {
         guard isUsed == places.isEmpty else { return }

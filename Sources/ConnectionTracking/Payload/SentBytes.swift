@@ -109,6 +109,13 @@ public struct SentBytes: Sendable {
         self.seed = seed
     }
 
+    /// Bytes of a worker, all of them used.
+    public static func memory(workers: Int) -> Int {
+        let limit = max(256, mostBlocks / max(1, workers))
+        return limit * (MemoryLayout<Block>.stride + blockBytes + MemoryLayout<Stream>.stride)
+            + buckets * MemoryLayout<Int32>.stride
+    }
+
     public var isInUse: Bool { !bucketHeads.isEmpty }
 
     /// Reserves the memory, or gives it back with all that was kept.

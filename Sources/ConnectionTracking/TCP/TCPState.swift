@@ -46,6 +46,13 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     /// Whether the windows follow from an opening that was seen.
     public var isOfSeenOpening: Bool { windows == .known }
 
+    /// Whether a side of an opening that was seen has sent data, as far as that can be known: much of it counts as some.
+    public func hasSentData(_ side: Side) -> Bool {
+        let endpoint = self[side]
+        return !endpoint.marks.contains(.young)
+            || endpoint.end &- endpoint.start > (endpoint.marks.contains(.fin) ? 2 : 1)
+    }
+
     /// Whether the segment only asks whether the other side is still there, with a byte below what that expects: of any value
     /// (RFC 9293 section 3.8.4).
     public func isKeepAlive(_ s: TCPFields, from side: Side) -> Bool {

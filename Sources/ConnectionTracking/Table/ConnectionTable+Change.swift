@@ -3,12 +3,14 @@
 extension ConnectionTable {
     /// To be called after a packet changed a connection: follows it into another stage and to another opener, in lists,
     /// census and counts, and in the wheel when the deadline became earlier. Costs a few comparisons where none of
-    /// that happened.
-    public mutating func recordChange(of index: ConnectionIndex) {
+    /// that happened. Returns whether it has come into another stage.
+    @discardableResult
+    public mutating func recordChange(of index: ConnectionIndex) -> Bool {
         let change = change(of: index)
         if change.isMoved { move(index, to: change.stage) }
         if change.isMoved || change.isTurned { updateCounts(of: index) }
         rescheduleIfEarlier(index)
+        return change.isMoved
     }
 
     /// In what a connection differs from the stage and the opener by which it stands in the lists.

@@ -25,6 +25,7 @@ extension ConnectionTable {
                 unlinkVacant(last)
             }
             entries.removeLast()
+            if countsACKs { acknowledgements.removeLast() }
         }
     }
 
@@ -35,6 +36,7 @@ extension ConnectionTable {
         guard touched - entries.count >= Self.entriesAtOnce else { return }
         let (count, end) = (entries.count, touched)
         touched = count
+        refund(keeping: count)
         unsafe entries.withUnsafeMutableBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
             let rest = unsafe UnsafeMutableRawBufferPointer(
@@ -56,6 +58,7 @@ extension ConnectionTable {
         unlinkVacant(place)
         unlinkFromBucket(from)
         entries[Int(place)] = entries[Int(from)]
+        if countsACKs { acknowledgements[Int(place)] = acknowledgements[Int(from)] }
         linkIntoBucket(place)
         let slot = entries[Int(place)]
         if slot.previousInSlot >= 0 {

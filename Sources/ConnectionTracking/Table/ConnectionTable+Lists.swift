@@ -70,6 +70,14 @@ extension ConnectionTable {
         }
     }
 
+    /// What gives way to a new one of any; -1: nothing.
+    func expendable() -> ConnectionIndex {
+        if over.oldest >= 0 { return over.oldest }
+        if incomingUDP.oldest >= 0 { return incomingUDP.oldest }
+        if incomingICMP.oldest >= 0 { return incomingICMP.oldest }
+        return halfOpen.oldest >= 0 ? halfOpen.oldest : answeredUDP.oldest
+    }
+
     /// Whether a new one of this protocol finds a place here although the total is reached.
     public func canMakeRoom(for kind: TrackedProtocol) -> Bool { expendable(for: kind) >= 0 }
 

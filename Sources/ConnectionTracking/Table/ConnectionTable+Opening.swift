@@ -4,6 +4,8 @@ public import PacketWire
 
 /// Why a connection could not be opened (stage C).
 public enum OpeningRefusal: Error, Hashable, Sendable, BitwiseCopyable {
+    /// The memory of all tables is in use, and nothing in this one can be given up (150).
+    case memoryFull
     /// The table of this protocol is full and nothing in it can be given up (151, 152, 902).
     case tableFull(TrackedProtocol)
     /// The remote computer is at its limit of incoming, of outgoing, of half-open connections (114, 115, 116).
@@ -86,14 +88,27 @@ extension ConnectionTable {
     /// Leaves one vacancy here and one reserved place in the total of this protocol.
     private mutating func makeRoom(for kind: TrackedProtocol, at now: Instant) throws(OpeningRefusal) {
         if kind == .tcp, shared.isNearlyFull(holding: held[0]) { _ = reclaim(for: kind) }
-        if hasVacancy, shared.reserve(kind, holding: held[Int(kind.rawValue)]) { return }
+        if takePlace(for: kind) { return }
         collectDue(at: now)
-        if hasVacancy, shared.reserve(kind, holding: held[Int(kind.rawValue)]) { return }
+        if takePlace(for: kind) { return }
         for _ in 0..<Self.mostReclaimed {
-            guard reclaim(for: kind) else { break }
-            if hasVacancy, shared.reserve(kind, holding: held[Int(kind.rawValue)]) { return }
+            guard reclaim(for: kind) || (lacksMemory && reclaimOfAnyKind()) else { break }
+            if takePlace(for: kind) { return }
         }
-        throw .tableFull(kind)
+        throw lacksMemory ? .memoryFull : .tableFull(kind)
+    }
+
+    private mutating func takePlace(for kind: TrackedProtocol) -> Bool {
+        payForPlaces() && hasPlace && shared.reserve(kind, holding: held[Int(kind.rawValue)])
+    }
+
+    /// Where memory is short, what one protocol can spare makes room for another: datagrams that came in before TCP's half-open
+    /// connections.
+    private mutating func reclaimOfAnyKind() -> Bool {
+        let victim = expendable()
+        guard victim >= 0 else { return false }
+        remove(victim)
+        return true
     }
 
     /// Gives up what this worker holds beyond its share where others have no room, a bounded number at a time.
@@ -134,12 +149,14 @@ extension ConnectionTable {
     private mutating func store(_ entry: Entry) -> ConnectionIndex {
         guard vacant >= 0 else {
             entries.append(entry)
+            if countsACKs { acknowledgements.append(ConnectionACKs()) }
             return Int32(truncatingIfNeeded: entries.count - 1)
         }
         let index = vacant
         vacant = entries[Int(index)].nextInBucket
         if vacant >= 0 { entries[Int(vacant)].previousInSlot = -1 }
         entries[Int(index)] = entry
+        if countsACKs { acknowledgements[Int(index)] = ConnectionACKs() }
         return index
     }
 }

@@ -60,13 +60,14 @@ extension ConnectionTable {
     }
 
     /// Notes a packet that passed: the connection lives on from now, and what the tracker made of it is followed
-    /// (`recordChange`). For TCP the opener is the one that its state names; `direction` is this packet's.
+    /// (`recordChange`). For TCP the opener is the one that its state names; `direction` is this packet's. Returns whether it has
+    /// come into another stage.
     public mutating func noteSeen(
         _ index: ConnectionIndex, from side: Side, direction: Direction, bytes: UInt32, at now: Instant
-    ) {
+    ) -> Bool {
         var entries = entries.mutableSpan
         entries[Int(index)].connection.noteSeen(from: side, direction: direction, bytes: bytes, at: now)
-        recordChange(of: index)
+        return recordChange(of: index)
     }
 }
 

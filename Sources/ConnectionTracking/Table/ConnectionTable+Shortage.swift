@@ -10,6 +10,8 @@ public struct OpeningShortage: OptionSet, Sendable, BitwiseCopyable {
     public static let halfOpen = OpeningShortage(rawValue: 4)
     /// The table of its protocol is full.
     public static let room = OpeningShortage(rawValue: 8)
+    /// The memory of all tables is in use.
+    public static let memory = OpeningShortage(rawValue: 16)
 }
 
 extension ConnectionTable {
@@ -26,12 +28,15 @@ extension ConnectionTable {
             if exhausted.contains(.halfOpen) { shortage.insert(.halfOpen) }
         }
         let kind = connection.key.trackedProtocol
-        if !replaces, !hasRoom(for: kind) { shortage.insert(.room) }
+        if replaces { return shortage }
+        if !hasRoom(for: kind) { shortage.insert(.room) }
+        if lacksMemory, expendable() < 0 { shortage.insert(.memory) }
         return shortage
     }
 
     /// Whether a new connection of this protocol finds a place, be it that of one that can be given up.
     public mutating func hasRoom(for kind: TrackedProtocol) -> Bool {
-        hasVacancy && shared.hasRoom(kind, holding: held[Int(kind.rawValue)]) || canMakeRoom(for: kind)
+        (vacant >= 0 || entries.count < capacity) && shared.hasRoom(kind, holding: held[Int(kind.rawValue)])
+            || canMakeRoom(for: kind)
     }
 }

@@ -52,6 +52,9 @@ public struct ConnectionTable: ~Copyable, Sendable {
     var vacant: Int32 = -1
     /// Places whose memory was ever used and not given back.
     var touched = 0
+    /// Places whose memory is counted in `shared`, and what was counted for them.
+    var paidPlaces = 0
+    var paidBytes: UInt64 = 0
     var halfOpen = EntryList()
     var over = EntryList()
     var incomingUDP = EntryList()
@@ -59,6 +62,9 @@ public struct ConnectionTable: ~Copyable, Sendable {
     var answeredUDP = EntryList()
     var incomingICMP = EntryList()
     var forgottenConnections = ForgottenConnections()
+    /// The pure acknowledgements of each entry's connection, by its index; empty while nobody asks for them.
+    var acknowledgements: [ConnectionACKs] = []
+    var countsACKs = false
     /// How many entries of each protocol there are here.
     var held = InlineArray<3, UInt32>(repeating: 0)
     /// How many connections are in which stage.
@@ -115,5 +121,5 @@ public struct ConnectionTable: ~Copyable, Sendable {
     /// Memory for one connection in a table that has grown: its entry and two buckets.
     public static var bytesPerConnection: Int { MemoryLayout<Entry>.stride + 2 * MemoryLayout<Int32>.stride }
 
-    var hasVacancy: Bool { vacant >= 0 || entries.count < capacity }
+    deinit { shared.giveMemory(paidBytes) }
 }

@@ -48,6 +48,9 @@ public struct Expectations: Sendable {
 
     public init(seed: (UInt64, UInt64)) { self.seed = seed }
 
+    /// Bytes, where it is used.
+    public static var memory: Int { ways * sets * MemoryLayout<Place>.stride }
+
     /// Reserves the memory, or gives it back with all that is expected.
     public mutating func prepare(isUsed: Bool) {
         guard isUsed == places.isEmpty else { return }

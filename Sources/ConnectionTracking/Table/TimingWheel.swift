@@ -13,6 +13,8 @@ struct TimingWheel {
     private static let tickShift: Int64 = 28
     private static let slotCount: Int64 = 4096
 
+    static var memory: Int { Int(slotCount) * MemoryLayout<Int32>.stride }
+
     /// The first entry of each slot, or -1; the links of the lists live in the owner's entries.
     private(set) var heads = [Int32](repeating: -1, count: Int(slotCount))
     /// The last tick whose slot was emptied.

@@ -88,6 +88,13 @@ package struct CalendarTime: Hashable, Sendable, BitwiseCopyable {
         return text
     }
 
+    /// `2026-11-21T09:15:02+0000`.
+    package var textOfSeconds: String {
+        var bytes: [UInt8] = []
+        appendText(to: &bytes)
+        return String(decoding: bytes[..<19] + bytes[26...], as: UTF8.self)
+    }
+
     package func appendText(to text: inout [UInt8]) {
         let new = self.text
         for place in new.indices { text.append(new[place]) }

@@ -98,6 +98,8 @@ package struct RecordResolver: Sendable {
     /// Name of this host; left out where `nil`.
     package var host: String?
     package var interfaces = InterfaceNames()
+    /// What is said of blocked sources.
+    package var blocks: [BlockedAddress: String] = [:]
     private var policies = PolicyHistory()
     private var explanations: [ExplanationKey: [String]] = [:]
     private let flowSeed: (UInt64, UInt64)
@@ -132,7 +134,7 @@ package struct RecordResolver: Sendable {
             inInterface: interfaces[ofAll.inInterface], outInterface: interfaces[ofAll.outInterface],
             physicalInInterface: interfaces[ofOne.physicalInInterface],
             physicalOutInterface: interfaces[ofOne.physicalOutInterface],
-            rule: rule, mode: names?.mode, note: RecordResolver.note(record),
+            rule: rule, mode: names?.mode, note: noteOfBlock(record) ?? RecordResolver.note(record),
             cause: isOneCause && event.cause != .none ? event.cause.row : nil,
             explain: isOneCause && event.action.isRefusal ? explanation(of: event, names) : nil,
             flowID: FlowID.make(headers, seed: flowSeed), communityID: CommunityID(headers))
@@ -154,6 +156,13 @@ package struct RecordResolver: Sendable {
         let epoch: UInt32?
         let rule: Int32
         let remedy: CauseSet
+    }
+
+    /// Until when a source is blocked, by whom and why.
+    private func noteOfBlock(_ record: EventRecord) -> String? {
+        let event = record.summary.event
+        guard event.reason == .blockedSource, record.summary.shared.contains(.source) else { return nil }
+        return blocks[BlockedAddress(event.headers.source, version: event.headers.network == .ipv6 ? 6 : 4)]
     }
 
     private static let mostExplanations = 256

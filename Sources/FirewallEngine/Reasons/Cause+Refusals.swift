@@ -77,6 +77,7 @@ extension Cause {
     init(_ refusal: OpeningRefusal) {
         switch refusal {
         case .tableFull(let kind): self.init(tableOf: kind)
+        case .memoryFull: self = .memoryLimit
         case .incomingPerComputer: self = .incomingPerComputer
         case .outgoingPerComputer: self = .outgoingPerComputer
         case .halfOpenPerComputer: self = .halfOpenPerComputer

@@ -58,6 +58,10 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case fragmentedDatagrams
 
     // Stage R
+    /// An administrator has blocked the source.
+    case administratorBlock
+    /// Reconnaissance detection has blocked it.
+    case scannerBlock
     /// A Deny rule: the one that the finding names.
     case denyRule
     /// No Allow or Force Allow rule matches where one is needed.
@@ -104,6 +108,7 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case ftpOutgoingPassive
     case evasiveRetransmitRow
     case tcpAuthOptionRow
+    case ackStorm
 
     // Timeouts: the connection was known, and forgotten.
     case synSentTimeout
@@ -131,6 +136,7 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case tcpTable
     case udpTable
     case icmpTable
+    case memoryLimit
 }
 
 /// A set of causes, one bit each. Fixed size, no references.

@@ -70,6 +70,12 @@ extension CauseRow {
         CauseRow(
             .fragmentedDatagrams, "fragmented-datagrams", "engine.limits.fragmented-datagrams",
             "no more fragmented datagrams are followed"),
+        CauseRow(
+            .administratorBlock, "administrator-block", .nothing,
+            "an administrator has blocked the source (portreeve unblock)"),
+        CauseRow(
+            .scannerBlock, "scanner-block", .nothing,
+            "the source has scanned this host, and is blocked for a while (portreeve unblock)"),
         CauseRow(.denyRule, "deny-rule", .rule, "a Deny rule matches"),
         CauseRow(.noAllowRule, "no-allow-rule", .rules, "no Allow or Force Allow rule matches"),
         CauseRow(.zeroFlagsRow, "zero-flags-row", "engine.anti-evasion.zero-flags", "no flag is set"),
@@ -133,6 +139,9 @@ extension CauseRow {
         CauseRow(
             .tcpAuthOptionRow, "tcp-auth-option-row", "engine.anti-evasion.tcp-auth-option",
             "it has an MD5 or authentication option that its SYN had not, or lacks it, or hides whether it has one"),
+        CauseRow(
+            .ackStorm, "ack-storm", "stateful.tcp.ack-storm.threshold",
+            "its sender repeats an acknowledgement that answers nothing"),
         CauseRow(.synSentTimeout, timeout: "syn-sent"),
         CauseRow(.synReceivedTimeout, timeout: "syn-received"),
         CauseRow(.establishedTimeout, timeout: "established"),
@@ -160,5 +169,7 @@ extension CauseRow {
         CauseRow(.tcpTable, "tcp-table", "engine.limits.tcp", "the TCP table is full"),
         CauseRow(.udpTable, "udp-table", "engine.limits.udp", "the UDP table is full"),
         CauseRow(.icmpTable, "icmp-table", "engine.limits.icmp", "the ICMP table is full"),
+        CauseRow(
+            .memoryLimit, "memory-limit", "engine.limits.memory", "the tables have all the memory that they may have"),
     ]
 }

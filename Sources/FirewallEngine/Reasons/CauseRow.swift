@@ -51,7 +51,8 @@ extension Cause {
             .fragmentBeyondDatagram, .fragmentOverlap, .fragmentsHeld, .datagramSuperseded, .noConnection,
             .noAcknowledgement, .belowReach,
             .aboveCeiling, .pastFIN, .acknowledgesUnsent, .acknowledgesTooOld, .selectivelyAcknowledgesUnsent,
-            .resetOutsideWindow, .outsideOpening, .closedConnection, .inconsistentEntry:
+            .resetOutsideWindow, .outsideOpening, .closedConnection, .inconsistentEntry, .administratorBlock,
+            .scannerBlock:
             false
         default: true
         }

@@ -24,6 +24,7 @@ extension DropReason {
         case .packetOnClosedConnection: [.closedConnection]
         case .invalidPortCommand:
             [.ftpIncomingActive, .ftpOutgoingActive, .ftpIncomingPassive, .ftpOutgoingPassive]
+        case .maximumACKRetransmit: [.ackStorm]
         case .droppedRetransmit: [.evasiveRetransmitRow]
         case .fragmented: [.fragmentsSetting, .fragmentsRow]
         case .invalidFragmentOffset: [.fragmentFlags, .fragmentLength]
@@ -40,11 +41,13 @@ extension DropReason {
         case .maxTCPConnections: [.tcpTable]
         case .maxUDPConnections: [.udpTable]
         case .maxICMPConnections: [.icmpTable]
+        case .outOfMemory: [.memoryLimit]
         case .unsolicitedUDP: [.udpTimeout, .udpStreamTimeout, .udpAdmit]
         case .unsolicitedICMP: [.icmpTimeout, .icmpAdmit]
         case .outOfAllowedPolicy: DropReason.outOfAllowedPolicyOpenPort.causes + [.icmpTimeout]
         case .outOfAllowedPolicyOpenPort:
             [.noAllowRule, .coldStart] + Cause.timeoutsOfTCP + [.udpTimeout, .udpStreamTimeout]
+        case .blockedSource: [.administratorBlock, .scannerBlock]
         case .invalidPacketInfo: [.copyRange, .malformed]
         default: causesOfSanity
         }

@@ -29,6 +29,7 @@ extension DropReason {
         case .tableFull(.tcp): self = .maxTCPConnections
         case .tableFull(.udp): self = .maxUDPConnections
         case .tableFull(.icmp): self = .maxICMPConnections
+        case .memoryFull: self = .outOfMemory
         case .incomingPerComputer: self = .maxIncomingConnections
         case .outgoingPerComputer: self = .maxOutgoingConnections
         case .halfOpenPerComputer: self = .maxSYNSent

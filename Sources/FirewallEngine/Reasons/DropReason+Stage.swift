@@ -4,7 +4,7 @@ extension DropReason {
     /// The stage that raises it. A switch of its own: the packet path reads it for every drop, and the table has strings.
     public var stage: Stage {
         switch self {
-        case .logOnly, .deny, .outOfAllowedPolicy, .outOfAllowedPolicyOpenPort, .blockedScanner: .rules
+        case .logOnly, .deny, .outOfAllowedPolicy, .outOfAllowedPolicyOpenPort, .blockedSource: .rules
         case .outOfConnection, .invalidFlags, .invalidSequence, .invalidACK, .internalStatesError, .ceFlags,
             .invalidPortCommand, .synCookieError, .maximumACKRetransmit, .packetOnClosedConnection, .droppedRetransmit:
             .tracking

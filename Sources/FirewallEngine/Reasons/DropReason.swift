@@ -69,7 +69,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case nullScan
     case synfinScan
     case xmasScan
-    case blockedScanner
+    case blockedSource
     case linkLocalAddress
     case reversePath
     case broadcastSource

@@ -188,10 +188,9 @@ extension ReasonRow {
         ReasonRow(
             .maximumACKRetransmit, 137, "maximum-ack-retransmit", "Maximum ACK Retransmit", .tracking,
             raisedWhen: "more equal pure ACKs (same sequence, acknowledgement, window, SACK blocks) in a row than "
-                + "the threshold, each within ack-storm time, while the other side has no unacknowledged "
-                + "data; optionally the connection is closed",
-            seen: "queue", advice: "raise the threshold if the peer is legitimate",
-            isAvailable: false),
+                + "the threshold, each within ack-storm time, while the other side has no unacknowledged data and has sent "
+                + "nothing that they answer; optionally the connection is closed",
+            seen: "queue", advice: "raise the threshold if the peer is legitimate"),
         ReasonRow(
             .packetOnClosedConnection, 138, "packet-on-closed-connection", "Packet on Closed Connection", .tracking,
             raisedWhen: "packet for a connection that is closed but still remembered, other than a pure SYN "
@@ -249,9 +248,10 @@ extension ReasonRow {
             seen: "queue", advice: ""),
         ReasonRow(
             .outOfMemory, 150, "out-of-memory", "Out of Memory", .agent,
-            raisedWhen: "an allocation or the memory limit refused",
-            seen: "queue", advice: "",
-            isAvailable: false),
+            raisedWhen:
+                "an opening that finds no place because the tables have all the memory that they may have, and nothing "
+                + "in its worker's can be given up",
+            seen: "queue", advice: "raise engine.limits.memory, or lower the limits of the tables"),
         ReasonRow(
             .maxTCPConnections, 151, "max-tcp-connections", "Max TCP Connections", .connections,
             raisedWhen: "TCP table full, nothing reclaimable",
@@ -307,36 +307,34 @@ extension ReasonRow {
             seen: "queue", advice: "spoofed, or another computer has the address too: find the sender"),
         ReasonRow(
             .portScan, 910, "port-scan", "Network or Port Scan", .notice,
-            raisedWhen: "reconnaissance; see reference 6.4",
+            raisedWhen:
+                "a source tries many ports or addresses that it has not tried before, and most of that fails: four "
+                + "times as many suspicious bins as harmless ones (docs/design.md, reconnaissance). Of one source once in five "
+                + "minutes, as 911 to 914",
             seen: "queue",
-            advice: "block the source or put it on the ignore list",
-            isAvailable: false),
+            advice: "block the source (portreeve block), or put it on reconnaissance.ignore"),
         ReasonRow(
             .osFingerprint, 911, "os-fingerprint", "Computer OS Fingerprint Probe", .notice,
-            raisedWhen: "two different probes of the kind nmap uses, from one source within seconds (reference "
-                + "6.4)",
-            seen: "queue", advice: "as 910",
-            isAvailable: false),
+            raisedWhen: "two different probes of the kind nmap uses, from one source within ten seconds",
+            seen: "queue", advice: "as 910"),
         ReasonRow(
             .nullScan, 912, "null-scan", "TCP Null Scan", .notice,
             raisedWhen: "TCP without any flag (the packet itself is Invalid Flags)",
-            seen: "queue", advice: "as 910",
-            isAvailable: false),
+            seen: "queue", advice: "as 910"),
         ReasonRow(
             .synfinScan, 913, "synfin-scan", "TCP SYNFIN Scan", .notice,
-            raisedWhen: "SYN and FIN only",
-            seen: "queue", advice: "as 910",
-            isAvailable: false),
+            raisedWhen: "SYN and FIN only (the packet itself is Invalid Flags)",
+            seen: "queue", advice: "as 910"),
         ReasonRow(
             .xmasScan, 914, "xmas-scan", "TCP Xmas Scan", .notice,
-            raisedWhen: "FIN, URG, PSH, or all flags",
-            seen: "queue", advice: "as 910",
-            isAvailable: false),
+            raisedWhen: "FIN, URG and PSH only, or all flags",
+            seen: "queue", advice: "as 910"),
         ReasonRow(
-            .blockedScanner, 915, "blocked-scanner", "Blocked Scanner", .rules,
-            raisedWhen: "traffic of a source under a reconnaissance block; before every rule, not to be bypassed",
-            seen: "queue", advice: "wait, or portreeve unblock ADDRESS",
-            isAvailable: false),
+            .blockedSource, 915, "blocked-source", "Blocked Source", .rules,
+            raisedWhen:
+                "a packet of a source that an administrator or reconnaissance has blocked, before every rule and not "
+                + "to be bypassed. Note: until when, by whom, and why",
+            seen: "queue", advice: "wait, or portreeve unblock ADDRESS"),
         ReasonRow(
             .linkLocalAddress, 918, "link-local-address", "Link-Local Address", .sanity,
             raisedWhen: "source or destination in 169.254/16 or fe80::/10, while refused (neighbour discovery, MLD, "

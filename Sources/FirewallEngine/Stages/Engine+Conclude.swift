@@ -8,6 +8,7 @@ extension Engine {
     /// The one exit: counts, writes the events, gives the verdict.
     mutating func conclude(_ p: inout Inspection, _ finding: Finding?, _ bytes: RawSpan) -> Decision {
         counters.inspected &+= 1
+        if hot.watchesScans, p.isUnknown || finding != nil { watchForScans(&p, finding, bytes) }
         if p.ruling.logOnlyRule >= 0 || !p.notices.isEmpty { writeNotices(&p, passes: finding == nil, bytes) }
         guard let finding else {
             if records(&p) { record(.passed) }
@@ -61,6 +62,12 @@ extension Engine {
             let note = reason == .droppedRetransmit ? p.retransmitNote : .posture
             log(&p, Finding(reason, .none, note: note), bytes)
         }
+    }
+
+    /// Tells of a packet beside its verdict what is no drop.
+    mutating func notify(_ p: inout Inspection, _ finding: Finding, _ bytes: RawSpan) {
+        counters.noticed[Int(finding.reason.rawValue)] &+= 1
+        if !isSilenced(finding) { emit(&p, finding, .notice, bytes) }
     }
 
     private mutating func log(_ p: inout Inspection, _ finding: Finding, _ bytes: RawSpan) {

@@ -40,6 +40,7 @@ extension Engine {
         if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if hot.examinesOrigin, let finding = findingOfOrigin(&p) { return conclude(&p, finding, bytes) }
         if records(&p) { record(.sane) }
+        if p.now < blocked.lastEnd, let finding = blockOfSource(&p) { return conclude(&p, finding, bytes) }
         if p.headers.fragment.isFragment { return inspectFragment(&p, bytes) }
         let finding = judgeWhatIsThere(&p, bytes)
         if p.mustAsk { return Decision(verdict: .askOtherWorkers) }

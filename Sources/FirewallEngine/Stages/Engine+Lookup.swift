@@ -61,6 +61,7 @@ extension Engine {
 
     mutating func judgeUnknown(_ p: inout Inspection, _ exchange: Exchange) -> Finding? {
         p.exchange = exchange
+        p.isUnknown = true
         if records(&p), exchange == .none { record(.stateless) }
         ask(&p)
         if p.ruling.outcome == .bypass { return nil }

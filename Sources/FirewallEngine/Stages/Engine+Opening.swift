@@ -62,6 +62,7 @@ extension Engine {
         if shortage.contains(.incoming), p.isSubject(to: .incomingPerComputer) { return Finding(.incomingPerComputer) }
         if shortage.contains(.outgoing), p.isSubject(to: .outgoingPerComputer) { return Finding(.outgoingPerComputer) }
         if shortage.contains(.halfOpen), p.isSubject(to: .halfOpenPerComputer) { return Finding(.halfOpenPerComputer) }
+        if shortage.contains(.memory), p.isSubject(to: .memoryLimit) { return Finding(.memoryFull) }
         let kind = opening.key.trackedProtocol
         return shortage.contains(.room) && p.isSubject(to: Cause(tableOf: kind)) ? Finding(.tableFull(kind)) : nil
     }
@@ -70,6 +71,9 @@ extension Engine {
     /// room: it is refused for that, and passes. Not where every new one would find room in the place of an older one:
     /// otherwise a flood to an open port would open the others.
     mutating func lackOfRoom(_ p: inout Inspection, _ kind: TrackedProtocol) -> Finding? {
+        if hot.engineFailsOpen, table.lacksMemory, table.isWithoutSpare, p.isSubject(to: .memoryLimit) {
+            return Finding(.memoryFull)
+        }
         guard hot.engineFailsOpen, shared.total(of: kind) >= shared.limit(of: kind), !table.canMakeRoom(for: kind),
             p.isSubject(to: Cause(tableOf: kind))
         else { return nil }

@@ -7,11 +7,13 @@ import PacketWire
 /// Stage T on what a segment carries. All of it is asked of a segment whose step would pass, before that step is made, and only
 /// where the policy has something read (`HotSettings.readsPayload`).
 extension Engine {
-    /// Reserves what reading needs, or gives it back: when a policy comes into force, never for a packet.
+    /// Reserves what reading and counting need, or gives it back: when a policy comes into force, never for a packet.
     mutating func preparePayload() {
         controls.prepare(isUsed: hot.ftp.isOn)
         expectations.prepare(isUsed: hot.ftp.isOn)
         sent.prepare(isUsed: hot.comparesRetransmits)
+        scans.prepare(isUsed: hot.watchesScans)
+        table.countACKs(hot.ackStormThreshold != .max)
     }
 
     /// What speaks against the data of a segment that the tracker would let pass.

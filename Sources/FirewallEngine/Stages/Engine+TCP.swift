@@ -92,6 +92,10 @@ extension Engine {
         _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ bytes: RawSpan
     ) -> Finding? {
         if isMisdirected(&p, i, side), !p.headers.tcp.flags.contains(.syn), table[i].tcp.isClaimed { return nil }
+        if hot.ackStormThreshold != .max, let finding = ackStorm(&p, i, side, bytes) {
+            follow(&p, i, side, finding, bytes)
+            return finding
+        }
         if hot.readsPayload, let finding = objection(&p, i, side, bytes) {
             follow(&p, i, side, finding, bytes)
             return finding
@@ -142,7 +146,8 @@ extension Engine {
 
     mutating func seen(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
         if p.leavesNoTrace { return }
-        table.noteSeen(i, from: side, direction: p.direction, bytes: p.headers.length, at: p.now)
+        let isMoved = table.noteSeen(i, from: side, direction: p.direction, bytes: p.headers.length, at: p.now)
+        if isMoved, hot.watchesScans { noteStage(&p, i) }
     }
 
     /// What is no opening may still belong to a connection, which needs no Allow rule; a Deny rule is for each packet.

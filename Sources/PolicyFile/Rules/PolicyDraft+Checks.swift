@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
+import FirewallEngine
 import FirewallPolicy
 
 /// Settings that cannot both be meant.
@@ -12,6 +13,7 @@ extension PolicyDraft {
         checkScheduleCount(&sink)
         checkBridge(&sink)
         checkReversePath(&sink)
+        checkMemory(&sink)
     }
 
     /// All that passes through a bridge is forwarded; without an inside neither direction would be known.
@@ -62,6 +64,22 @@ extension PolicyDraft {
         }
         sink.error(
             at: place, found: "a part of each packet beside \(check)", expected: "full: the check needs all bytes")
+    }
+
+    /// What is reserved whole must leave room for connections: a thousand of them.
+    private func checkMemory(_ sink: inout DiagnosticSink) {
+        let place = places["engine.limits.memory"] ?? places["engine.limits.fragmented-datagrams"]
+        guard let limit = document.engine.limits.memory, let place else { return }
+        let needed =
+            Engine.fixedMemory(document, workers: document.queue.numbers.count)
+            + UInt64(1_000 * ConnectionTable.bytesPerConnection)
+        guard limit < needed else { return }
+        sink.error(
+            at: place, found: "a memory of \(limit >> 20) MiB for all tables",
+            expected:
+                "at least \((needed >> 20) + 1) MiB: fragments, retransmissions and scanners take most of it, before the "
+                + "first connection",
+            suggestion: "raise engine.limits.memory, or lower engine.limits.fragmented-datagrams")
     }
 
     private func checkScheduleCount(_ sink: inout DiagnosticSink) {

@@ -29,7 +29,7 @@ extension PolicyDraft {
     }
 
     /// A list by name, a value, or a sequence of both. What is not one named list becomes an unnamed one.
-    private mutating func listCriterion<Value>(
+    mutating func listCriterion<Value>(
         _ node: YAMLNode, _ form: ListForm<Value>, _ sink: inout DiagnosticSink
     ) -> Criterion<Int>? {
         guard let operand = operand(node, &sink) else { return nil }

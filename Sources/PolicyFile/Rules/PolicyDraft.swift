@@ -14,6 +14,8 @@ struct PolicyDraft {
     var places: [String: SourcePlace] = [:]
     var antiEvasion = AntiEvasionDraft()
     var schedules: [ScheduleDraft] = []
+    /// `reconnaissance.ignore`, of the last file that has it.
+    var ignoredScanners: YAMLNode?
     var lists: [String: ListEntry] = [:]
     /// The host's names for ports.
     private let services: HostServices
@@ -89,6 +91,7 @@ struct PolicyDraft {
     mutating func finish(_ sink: inout DiagnosticSink) {
         document.schedules = schedules.map { $0.schedule }
         settleLists(&sink)
+        settleIgnoredScanners(&sink)
         for node in rules where sink.hasRoom { readRule(node, &sink) }
         finishAntiEvasion()
         checkSettings(&sink)

@@ -68,6 +68,9 @@ enum RuleSchema {
         return SchemaText.anyOf(any, mapping)
     }()
 
+    /// What `addresses` of an endpoint may be.
+    static let addressCriterion = list(addresses)
+
     private static func list(_ item: String) -> String {
         SchemaText.criterion(SchemaText.oneOrSeveral(item, atLeast: 1))
     }

@@ -27,11 +27,15 @@ extension Setting {
             [
                 .section(
                     "detect",
-                    ["port-scan", "os-fingerprint", "null-scan", "synfin-scan", "xmas-scan"].map {
-                        .unavailable($0, "reconnaissance detection is", off: "false")
-                    }),
-                .unavailable("ignore", "reconnaissance detection is", off: "[]"),
-                .unavailable("block", "blocking scanners is", off: "off"),
+                    [
+                        Setting("port-scan", \.reconnaissance.detectsPortScan, .flag),
+                        Setting("os-fingerprint", \.reconnaissance.detectsOSFingerprint, .flag),
+                        Setting("null-scan", \.reconnaissance.detectsNullScan, .flag),
+                        Setting("synfin-scan", \.reconnaissance.detectsSYNFINScan, .flag),
+                        Setting("xmas-scan", \.reconnaissance.detectsXmasScan, .flag),
+                    ]),
+                .ignoredScanners,
+                Setting("block", \.reconnaissance.block, .time(.seconds(1) ... .hours(30 * 24), or: "off")),
             ]),
         .section(
             "default",
@@ -69,8 +73,10 @@ extension Setting {
                 .section(
                     "ack-storm",
                     [
-                        .unavailable("threshold", "ACK storm protection is", off: "off"),
-                        .unavailable("drop-connection", "ACK storm protection is", off: "false"),
+                        Setting(
+                            "threshold", \.stateful.ackStorm.threshold,
+                            .number(3...1_000_000, of: "acknowledgements", or: "off")),
+                        Setting("drop-connection", \.stateful.ackStorm.dropsConnection, .flag),
                     ]),
             ]),
         .section(
@@ -116,7 +122,7 @@ extension Setting {
                 Setting(
                     "fragmented-datagrams", \.engine.limits.fragmentedDatagrams,
                     .number(1...1_000_000, of: "datagrams")),
-                .unavailable("memory", "the memory limit is", off: "off"),
+                Setting("memory", \.engine.limits.memory, .size((4 << 20)...(1 << 44), or: "off")),
             ]),
         .section("sanity", sanity),
         .antiEvasion,
@@ -142,7 +148,7 @@ extension Setting {
         Setting("fragment-hold", \.engine.timeouts.fragmentHold, .time(.zero ... .seconds(60))),
         Setting("boot-start", \.engine.timeouts.bootStart, .timeoutOrNone),
         Setting("cold-start", \.engine.timeouts.coldStart, .timeoutOrNone),
-        .unavailable("ack-storm", "ACK storm protection is", off: "1s"),
+        Setting("ack-storm", \.engine.timeouts.ackStorm, .time(.milliseconds(1) ... .seconds(60))),
     ]
 
     private static let sanity: [Setting] = [

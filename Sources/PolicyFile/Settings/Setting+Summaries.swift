@@ -30,7 +30,9 @@ extension Setting {
         "stateful.tcp.limits.half-open-per-computer": "Unfinished handshakes with one other computer.",
         "stateful.tcp.syn-flood.cookies": "Answer SYNs above the threshold with cookies instead of state.",
         "stateful.tcp.syn-flood.threshold": "Unfinished handshakes from which on SYNs are answered with cookies.",
-        "stateful.tcp.ack-storm.threshold": "Repeated ACKs within timeouts.ack-storm that are an ACK storm.",
+        "stateful.tcp.ack-storm.threshold": """
+        The most equal ACKs of one side in a row that answer nothing; more are an ACK storm (Maximum ACK Retransmit).
+        """,
         "stateful.tcp.ack-storm.drop-connection": "Drop the connection of an ACK storm, not only the ACKs.",
         "stateful.udp.enabled": "Check datagrams against what this host has sent.",
         "stateful.udp.log": "Write events of this check; false counts its drops only.",
@@ -70,7 +72,7 @@ extension Setting {
         After the agent began, or began to track what a policy or a rule's schedule left untracked: so long TCP connections \
         older than that are admitted.
         """,
-        "ack-storm": "The window in which repeated ACKs are counted.",
+        "ack-storm": "Equal ACKs that are further apart are not in a row.",
     ].named(under: "engine.timeouts")
 
     private static let engine = [
@@ -89,7 +91,10 @@ extension Setting {
         "limits.fragmented-datagrams": """
         Fragmented datagrams at one time; each queue has an equal share, at least one. A change needs a restart.
         """,
-        "limits.memory": "Memory of the tables together.",
+        "limits.memory": """
+        The most memory that the tables of all workers take together. Beyond it the oldest of what can be spared gives way, and \
+        an opening that finds no place is Out of Memory.
+        """,
         "sanity.allow-null-ip":
             "Pass packets from or to the address 0.0.0.0 or ::, as DHCP and address detection need it.",
         "sanity.block-ipv6": "Drop all IPv6.",
@@ -154,13 +159,18 @@ extension Setting {
     ].named(under: "engine.anti-evasion")
 
     private static let surroundings = [
-        "reconnaissance.detect.port-scan": "Report many ports tried by one address.",
+        "reconnaissance.detect.port-scan":
+            "Report an address that tries many ports or addresses of which most refuse it.",
         "reconnaissance.detect.os-fingerprint": "Report packets by which an operating system is told from others.",
         "reconnaissance.detect.null-scan": "Report TCP packets without a flag.",
-        "reconnaissance.detect.synfin-scan": "Report TCP packets with SYN and FIN.",
-        "reconnaissance.detect.xmas-scan": "Report TCP packets with FIN, PSH and URG.",
-        "reconnaissance.ignore": "Lists or addresses of which no scan is reported.",
-        "reconnaissance.block": "How long everything from a scanner is dropped.",
+        "reconnaissance.detect.synfin-scan": "Report TCP packets with SYN and FIN only.",
+        "reconnaissance.detect.xmas-scan": "Report TCP packets with FIN, PSH and URG only, or with all flags.",
+        "reconnaissance.ignore":
+            "Lists or addresses of which no scan is reported, such as the monitoring; { not: ... } reports of these alone.",
+        "reconnaissance.block": """
+        How long everything from a scanner is dropped. Only of one that has proved that it has its address: whose connections \
+        to three ports or more were established and brought no data.
+        """,
         "default.incoming": """
         What becomes of incoming packets that no rule decides about: by-rules refuses them once an Allow rule of the direction \
         exists (Out Of Allowed Policy); deny, as if one existed; allow passes them also beside Allow rules. The checks of \

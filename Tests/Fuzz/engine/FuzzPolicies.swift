@@ -30,6 +30,9 @@ enum FuzzPolicies {
         d.engine.antiEvasion.urgentFlags = .denySilent
         d.engine.antiEvasion.synFin = variant == 0 ? .allow : .log
         d.engine.antiEvasion.zeroFlags = variant == 0 ? .allow : .deny
+        d.stateful.ackStorm.threshold = variant == 0 ? 3 : nil
+        d.stateful.ackStorm.dropsConnection = true
+        d.reconnaissance.block = variant == 0 ? .minutes(1) : nil
         d.failure.sanity = variant == 0 ? .closed : .open
         d.failure.engine = variant == 0 ? .closed : .open
         d.addressLists.append(list([AddressRange(first: "198.18.0.0", last: "198.18.255.255")]))

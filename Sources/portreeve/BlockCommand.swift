@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import AdministrativeSessions
+import AgentControl
+import ArgumentParser
+import PacketWire
+
+struct BlockCommand: DescribedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "block", abstract: "Drop everything from an address for a while.",
+        discussion: discussion(
+            """
+            The block comes before every rule, Bypass rules included, and holds for the connections that are open too. It \
+            lasts its time: over reloads, restarts, upgrades and boots. It is refused for an address of this host, and for \
+            one from which an administrator is connected over SSH. Blocking an address again replaces its time and reason.
+            """))
+
+    static let examples = [
+        Example("portreeve block 198.51.100.7", "For an hour."),
+        Example("portreeve block 2001:db8::7 --for 7d --why \"ticket 1234\"", "For a week, and why."),
+    ]
+
+    @OptionGroup var control: ControlOptions
+
+    @Argument(help: "An IPv4 or IPv6 address.") var address: String
+
+    @Option(
+        name: .customLong("for"),
+        help: ArgumentHelp("How long: a number with s, m, h or d, to 366d.", valueName: "time"))
+    var time = "1h"
+
+    @Option(help: ArgumentHelp("Why, for who looks at it later.", valueName: "text"))
+    var why = ""
+
+    func validate() throws { _ = try request() }
+
+    private func request() throws -> BlockRequest {
+        var request = BlockRequest(address: try parseAddress(address), seconds: try seconds())
+        guard BlockRequest.isReason(why) else {
+            throw ValidationError("--why takes at most \(BlockRequest.whyLimit) bytes without control characters")
+        }
+        request.why = why
+        return request
+    }
+
+    private func seconds() throws -> Int64 {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
+        let product = time.last.flatMap { units[$0] }.flatMap { unit in
+            UInt32(time.dropLast()).map { Int64($0) * unit }
+        }
+        guard let product, BlockRequest.secondsRange.contains(product) else {
+            throw ValidationError("--for takes a number with its unit, 1s to 366d, such as 30m")
+        }
+        return product
+    }
+
+    func run() throws {
+        var request = try request()
+        request.sessions = SSHServers.here().sessions.prefix(ReloadRequest.sessionLimit).map(\.text)
+        guard case .blocked(let block) = try control.ask(.block(request)) else { throw control.unexpected() }
+        print("\(block.address) is blocked until \(WallTime(seconds: block.until).text)")
+    }
+}
+
+struct UnblockCommand: DescribedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unblock", abstract: "Let an address in again that was blocked.",
+        discussion: discussion("By whomever: an administrator, or reconnaissance detection."))
+
+    static let examples = [
+        Example("portreeve unblock 198.51.100.7", "Before its time is over.")
+    ]
+
+    @OptionGroup var control: ControlOptions
+
+    @Argument(help: "An IPv4 or IPv6 address.") var address: String
+
+    func validate() throws { _ = try parseAddress(address) }
+
+    func run() throws {
+        guard case .unblocked(let block) = try control.ask(.unblock(try parseAddress(address))) else {
+            throw control.unexpected()
+        }
+        print("\(block.address) is not blocked any more")
+    }
+}
+
+struct BlocksCommand: DescribedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "blocks", abstract: "List the addresses that are blocked.",
+        discussion: discussion(
+            "BY is an administrator (portreeve block), or reconnaissance: a scanner (reconnaissance.block of the policy)."
+        ))
+
+    static let examples = [
+        Example("portreeve blocks", "Who is blocked, by whom, for how long, and why."),
+        Example("portreeve blocks --json", "One line of JSON for each of them."),
+    ]
+
+    @OptionGroup var control: ControlOptions
+
+    @Flag(help: "Print JSON lines.")
+    var json = false
+
+    func run() throws {
+        guard case .blocks(let blocks) = try control.ask(.blocks) else { throw control.unexpected() }
+        if json { return blocks.forEach { print($0.json.printed) } }
+        var table = TextTable([.text("ADDRESS"), .text("BY"), .number("LEFT"), .text("UNTIL"), .text("WHY", cutTo: 8)])
+        let now = WallTime.now.microseconds / 1_000_000
+        for block in blocks {
+            table.add([
+                "\(block.address)", block.author.rawValue, max(0, block.until - now).lengthText,
+                WallTime(seconds: block.until).text, block.why.harmless,
+            ])
+        }
+        for line in table.lines(width: terminalWidth) { print(line) }
+    }
+}
+
+private func parseAddress(_ text: String) throws -> IPAddress {
+    guard let address = IPAddress(parsing: text) else {
+        throw ValidationError("'\(text)' is no address such as 198.51.100.7 or 2001:db8::7")
+    }
+    return address
+}
