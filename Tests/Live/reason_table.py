@@ -50,7 +50,7 @@ AGENT = [
 # Packets of a live queue that are provoked by a program, or by the order of many.
 CRAFTED = [
     ("maximum-ack-retransmit", "a storm of two real stacks, after data forged in the name of both", "ack-storm",
-     "test_ack_storm.AckStormTests.test_it_ends_and_the_connection_goes_on"),
+     "test_ack_storm.AckStormTests.test_it_ends_and_the_connection_lives"),
     ("port-scan", "nmap -sS: SYNs to 200 ports that the rules refuse", "none",
      "test_reconnaissance.ScanTests.test_syn"),
     ("port-scan", "nmap -sT: connections to 200 ports", "none", "test_reconnaissance.ScanTests.test_connect"),
