@@ -15,7 +15,7 @@ struct ConnectionPacketTests {
         bench.table[index].tcp.opener = connection.opener
         bench.clock.advance(by: .seconds(5))
         bench.table[index].tcp.phase = .established
-        _ = bench.table.noteSeen(
+        bench.table.noteSeen(
             index, from: connection.opener.opposite, direction: .outgoing, bytes: 60, at: bench.clock.now)
         #expect(bench.table[index].lastSeen == bench.clock.now)
         #expect(bench.table.census[.established] == 1)
@@ -37,7 +37,7 @@ struct ConnectionPacketTests {
             let index = try bench.opened(connection)
             bench.table[index].tcp.opener = connection.opener.opposite
             let side = sender == 0 ? connection.opener.opposite : connection.opener
-            _ = bench.table.noteSeen(index, from: side, direction: direction, bytes: 60, at: bench.clock.now)
+            bench.table.noteSeen(index, from: side, direction: direction, bytes: 60, at: bench.clock.now)
             #expect(bench.table[index].opener == connection.opener.opposite)
             #expect(bench.table[index].openingDirection == .outgoing)
             #expect(bench.refusal(bench.syn(port: 2)) == nil)
@@ -52,7 +52,7 @@ struct ConnectionPacketTests {
         let index = try bench.opened(connection)
         for side in Side.allCases {
             UDPTracker.step(&bench.table[index], sender: side, at: bench.clock.now)
-            _ = bench.table.noteSeen(
+            bench.table.noteSeen(
                 index, from: side, direction: connection.direction(of: side), bytes: 1, at: bench.clock.now)
         }
         #expect(bench.table[index].opener == connection.opener)

@@ -62,6 +62,7 @@ extension ConnectionTable {
     /// Notes a packet that passed: the connection lives on from now, and what the tracker made of it is followed
     /// (`recordChange`). For TCP the opener is the one that its state names; `direction` is this packet's. Returns whether it has
     /// come into another stage.
+    @discardableResult
     public mutating func noteSeen(
         _ index: ConnectionIndex, from side: Side, direction: Direction, bytes: UInt32, at now: Instant
     ) -> Bool {

@@ -13,7 +13,9 @@ extension Setting {
             let text = list.name.map { "[\(yamlText($0))]" } ?? flowSequence(list.items(\.texts))
             return ignored.isInverted ? "{ not: \(text) }" : text
         },
-        schema: SchemaText.anyOf(#"{"type":"array","maxItems":0}"#, RuleSchema.addressCriterion))
+        schema: SchemaText.explained(
+            SchemaText.anyOf(#"{"type":"array","maxItems":0}"#, RuleSchema.addressCriterion),
+            "addresses and names of lists; { not: ... } for all but these"))
 }
 
 extension PolicyDraft {
