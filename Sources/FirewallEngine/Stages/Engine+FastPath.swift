@@ -112,7 +112,7 @@ extension Engine {
             return .group
         }
         if hot.examinesOrigin { return .origin }
-        if hot.ackStormThreshold != .max { return .acknowledgements }
+        if isSegment, hot.ackStormThreshold != .max { return .acknowledgements }
         if hot.hidesFromProgram[p.direction] { return .unseenByProgram }
         let decision = table.decision(of: i, for: side)
         guard decision.generation == generation, decision.direction == p.direction,
