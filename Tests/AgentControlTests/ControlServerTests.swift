@@ -27,6 +27,8 @@ struct ControlServerTests {
         case .reload, .keep: .failure(ControlFailure(.unavailable, "starting"))
         case .coldStart: .coldStarted
         case .reopen: .reopened
+        case .block, .unblock: .blocked(Samples.blocked)
+        case .blocks: .blocks([Samples.blocked])
         }
     }
 

@@ -15,8 +15,8 @@ struct MessageTests {
         arguments: [
             .ping, .status, .connections(ConnectionQuery()), .connections(Samples.query), .reload(ReloadRequest()),
             .reload(Samples.reload), .keep(KeepRequest()), .keep(Samples.keep), .reopen, .blocks,
-            .block(BlockRequest(address: "198.51.100.7", seconds: 1)), .block(Samples.block), .unblock("2001:db8::7"),
-            .settings, .coldStart, .scene(Samples.sceneQuery),
+            .block(BlockRequest(address: IPAddress(v4: 0xc633_6407), seconds: 1)), .block(Samples.block),
+            .unblock(Samples.block.address), .settings, .coldStart, .scene(Samples.sceneQuery),
             .scene(SceneQuery(packet: Samples.sceneQuery.packet, interface: nil)),
         ] as [ControlRequest])
     func requests(request: ControlRequest) throws {

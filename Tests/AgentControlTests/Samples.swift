@@ -12,14 +12,15 @@ enum Samples {
     static let identity = AgentIdentity(version: "1.2.3", processIdentifier: 4711)
 
     static let block: BlockRequest = {
-        var block = BlockRequest(address: "2001:db8::7", seconds: 3_600)
+        var block = BlockRequest(address: IPAddress(high: 0x2001_0db8 << 32, low: 7), seconds: 3_600)
         block.why = "tries passwords; \"ticket\" 12, ünicode"
         block.sessions = ["198.51.100.7 40112 192.0.2.10 22"]
         return block
     }()
 
     static let blocked = BlockReport(
-        address: "198.51.100.9", author: .reconnaissance, since: 1_795_000_000, until: 1_795_000_600, why: "port scan")
+        address: IPAddress(v4: 0xc633_6409), author: .reconnaissance, since: 1_795_000_000, until: 1_795_000_600,
+        why: "port scan")
 
     static let status: StatusReport = {
         var report = StatusReport(agent: identity)
