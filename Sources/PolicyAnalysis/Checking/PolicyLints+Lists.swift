@@ -12,9 +12,10 @@ extension PolicyLints {
         let document = policy.document
         let ends = document.rules.flatMap { [$0.source, $0.destination] }
         func look<Values: Collection>(
-            _ lists: [NamedList<Values>], _ criterion: (EndpointCriteria) -> Criterion<Int>?
+            _ lists: [NamedList<Values>], _ criterion: (EndpointCriteria) -> Criterion<Int>?,
+            alsoUsed: Criterion<Int>? = nil
         ) -> [PolicyLint] {
-            let uses = ends.compactMap(criterion)
+            let uses = ends.compactMap(criterion) + (alsoUsed.map { [$0] } ?? [])
             let excluded = Set(uses.filter(\.isInverted).map(\.value))
             let used = Set(uses.map(\.value))
             let written = Set(lists.flatMap { $0.written?.names ?? [] })
@@ -27,7 +28,8 @@ extension PolicyLints {
                     cure: "remove it, or name it in a rule")
             }
         }
-        return look(document.addressLists, \.addresses) + look(document.portLists, \.ports)
+        return look(document.addressLists, \.addresses, alsoUsed: document.reconnaissance.ignored)
+            + look(document.portLists, \.ports)
             + look(document.macLists, \.macs)
     }
 
