@@ -13,8 +13,11 @@ extension SceneReport {
             .init("unseen_at", unseenAt.map { .integer($0) } ?? .null),
             .init("generation", .count(generation)), .init("schedules", .text(String(schedules, radix: 16))),
             .init("connections", .texts(connections.map(\.hexText))),
+            .init("acknowledgements", .texts(acknowledgements.map(\.text))),
             .init("forgotten", .texts(forgotten.map(\.hexText))),
-            .init("full", .texts(full.map(\.word))),
+            .init("full", .texts(full.map(\.word))), .init("lacks_memory", .bool(lacksMemory)),
+            .init("memory_limit", memoryLimit.map { .count($0) } ?? .null),
+            .init("block", block.map(\.json) ?? .null),
             .init("computers", .list(computers.map(\.json))), .init("announced", .texts(announced.map(\.word))),
             .init("own", .texts(own.map(\.description))), .init("link_local", .list(linkLocal.map(\.json))),
             .init("broadcasts", .texts(broadcasts.map(\.description))),
@@ -36,8 +39,12 @@ extension SceneReport {
         generation = try reader.integer("generation")
         schedules = try reader.word("schedules") { UInt64($0, radix: 16) }
         connections = try reader.words("connections") { [UInt8](hexText: $0) }
+        acknowledgements = try reader.words("acknowledgements", [UInt32].init(text:))
         forgotten = try reader.words("forgotten") { [UInt8](hexText: $0) }
         full = try reader.words("full", TrackedProtocol.init(word:))
+        lacksMemory = try reader.bool("lacks_memory")
+        memoryLimit = try reader.optional("memory_limit") { name throws(ControlFailure) in try reader.integer(name) }
+        block = try reader.optional("block") { name throws(ControlFailure) in try Block(reader.object(name)) }
         computers = try reader.list("computers", ComputerStanding.init)
         announced = try reader.words("announced", Direction.init(word:))
         own = try reader.words("own") { IPAddress(parsing: $0) }
@@ -47,6 +54,21 @@ extension SceneReport {
         listeningUDP = try reader.integers("listening_udp")
         knowsListeningTCP = try reader.bool("knows_listening_tcp")
         routes = try reader.list("routes", ReversePaths.Route.init)
+    }
+}
+
+extension SceneReport.Block {
+    fileprivate var json: JSONValue {
+        [
+            "address": .text(source.address.description), "version": .count(source.version), "until": .integer(until),
+            "scanner": .bool(isOfScanner),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        self.init(
+            source: BlockedAddress(try reader.address("address"), version: try reader.integer("version")),
+            until: try reader.integer("until"), isOfScanner: try reader.bool("scanner"))
     }
 }
 
@@ -137,6 +159,16 @@ extension MessageReader {
             numbers.append(number)
         }
         return numbers
+    }
+}
+
+extension [UInt32] {
+    fileprivate var text: String { map { String($0) }.joined(separator: " ") }
+
+    fileprivate init?(text: String) {
+        let numbers = text.split(separator: " ").map { UInt32($0) }
+        self = numbers.compactMap { $0 }
+        guard count == numbers.count else { return nil }
     }
 }
 

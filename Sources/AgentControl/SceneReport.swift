@@ -21,8 +21,13 @@ package struct SceneReport: Hashable, Sendable {
     package var schedules: UInt64
     /// Whole records (`ConnectionRecord.whole`).
     package var connections: [[UInt8]]
+    /// The numbers of each of them (`ConnectionACKs.numbers`).
+    package var acknowledgements: [[UInt32]]
     package var forgotten: [[UInt8]]
     package var full: [TrackedProtocol]
+    package var lacksMemory: Bool
+    package var memoryLimit: UInt64?
+    package var block: Block?
     package var computers: [ComputerStanding]
     package var announced: [Direction]
     package var own: [IPAddress]
@@ -32,6 +37,27 @@ package struct SceneReport: Hashable, Sendable {
     package var listeningUDP: [UInt16]
     package var knowsListeningTCP: Bool
     package var routes: [ReversePaths.Route]
+
+    /// Of the packet's source.
+    package struct Block: Hashable, Sendable {
+        package var source: BlockedAddress
+        package var until: Int64
+        package var isOfScanner: Bool
+
+        init(source: BlockedAddress, until: Int64, isOfScanner: Bool) {
+            self.source = source
+            self.until = until
+            self.isOfScanner = isOfScanner
+        }
+
+        init(_ block: SourceBlock) {
+            self.init(source: block.source, until: block.until.nanoseconds, isOfScanner: block.isOfScanner)
+        }
+
+        var block: SourceBlock {
+            SourceBlock(source, until: Instant(nanoseconds: until), isOfScanner: isOfScanner)
+        }
+    }
 
     package struct Interface: Hashable, Sendable {
         package var index: UInt32
@@ -55,8 +81,12 @@ package struct SceneReport: Hashable, Sendable {
         generation = told.generation
         schedules = told.activeSchedules
         connections = told.connections.map { ConnectionRecord.whole($0) }
+        acknowledgements = told.acknowledgements.map(\.numbers)
         forgotten = told.forgotten.map { ConnectionRecord.whole($0) }
         full = told.full
+        lacksMemory = told.lacksMemory
+        memoryLimit = told.memoryLimit
+        block = told.block.map { Block($0) }
         computers = told.computers
         announced = told.announced
         own = told.own
@@ -77,7 +107,7 @@ extension SceneReport {
     ///
     /// - Throws: where records or times are none that an agent can have.
     package func circumstances() throws(ControlFailure) -> Circumstances {
-        let instants = [now, started, booted, unseenAt ?? 0]
+        let instants = [now, started, booted, unseenAt ?? 0, block?.until ?? 0]
         guard instants.allSatisfy({ Self.times.contains($0) }), started <= now else {
             throw ControlFailure(.malformed, "times that no clock shows")
         }
@@ -91,7 +121,16 @@ extension SceneReport {
         told.activeSchedules = schedules
         told.connections = try Self.decoded(connections, at: present)
         told.forgotten = try Self.decoded(forgotten, at: present)
+        told.acknowledgements = try acknowledgements.map { numbers throws(ControlFailure) in
+            guard let counted = ConnectionACKs(numbers: numbers) else {
+                throw ControlFailure(.malformed, "acknowledgements that nobody has counted")
+            }
+            return counted
+        }
         told.full = full
+        told.lacksMemory = lacksMemory
+        told.memoryLimit = memoryLimit
+        told.block = block?.block
         told.computers = computers
         told.announced = announced
         told.own = own

@@ -18,10 +18,18 @@ public struct Circumstances: Sendable {
     public var activeSchedules: UInt64 = 0
     /// Of the packet's keys, those that are known.
     public var connections: [Connection] = []
+    /// The acknowledgements of each of these, in their order, where they are counted.
+    public var acknowledgements: [ConnectionACKs] = []
     /// Of the packet's keys, those whose time was over.
     public var forgotten: [Connection] = []
     /// Protocols of which no worker has room for one more connection.
     public var full: [TrackedProtocol] = []
+    /// Whether no worker has the memory for one more connection.
+    public var lacksMemory = false
+    /// The bound of that memory in the policy in force; nil: none.
+    public var memoryLimit: UInt64?
+    /// The block of the packet's source.
+    public var block: SourceBlock?
     /// What is counted for the packet's two computers.
     public var computers: [ComputerStanding] = []
     /// The directions in which a control connection has announced the packet's opening.
@@ -65,6 +73,9 @@ extension Engine {
         told.knowsListeningTCP = listeningPorts.knowsTCP
         told.routes = reversePaths.excerpt(for: packet.source, on: interface)
         told.full = TrackedProtocol.allCases
+        told.lacksMemory = true
+        told.memoryLimit = policy.document.engine.limits.memory
+        told.block = blocked.find(packet.source, version: packet.version, at: now)
         told.computers = addresses.compactMap { shared.standing(of: $0, version: packet.version) }
         return told
     }
@@ -75,12 +86,14 @@ extension Engine {
         for key in packet.keys where !told.connections.contains(where: { $0.key == key }) {
             if let i = table.find(key, at: told.now) {
                 told.connections.append(table[i])
+                told.acknowledgements.append(table.acknowledgements(of: i))
                 isKnown = true
             } else if let forgotten = table.forgotten(key) {
                 told.forgotten.append(forgotten)
             }
         }
         told.full.removeAll { table.hasRoom(for: $0) }
+        told.lacksMemory = told.lacksMemory && table.lacksMemory && table.isWithoutSpare
         if isKnown {
             told.unseenAt = unseenAt
         } else if told.connections.isEmpty {
@@ -109,8 +122,16 @@ extension Engine {
             local: Set(told.own), broadcast: Set(told.broadcasts), linkLocal: Set(told.linkLocal))
         listeningPorts = ListeningPorts(told)
         reversePaths = ReversePaths(told.routes)
-        for connection in told.connections {
-            _ = try? table.insert(connection.withRules(below: isInForce ? policy.rules.count : 0), at: told.now)
+        for (place, connection) in told.connections.enumerated() {
+            let connection = connection.withRules(below: isInForce ? policy.rules.count : 0)
+            guard let i = try? table.insert(connection, at: told.now), told.acknowledgements.indices.contains(place)
+            else { continue }
+            table.assumeACKs(told.acknowledgements[place], of: i)
+        }
+        if let block = told.block { blocked = BlockedSources([block], seed: (0, 0)) }
+        // A larger bound, or none, has room.
+        if told.lacksMemory, let bound = policy.document.engine.limits.memory, bound <= told.memoryLimit ?? .max {
+            table.assumeNoMemory()
         }
         for connection in told.forgotten { table.assumeForgotten(connection) }
         for kind in told.full { shared.fill(kind) }

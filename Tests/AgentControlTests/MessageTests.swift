@@ -98,6 +98,7 @@ struct MessageTests {
             { $0.now = -1 }, { $0.now = .max }, { $0.started = $0.now + 1 }, { $0.booted = .min }, { $0.unseenAt = -5 },
             { $0.connections[0].removeLast() }, { $0.connections[0].append(0) }, { $0.forgotten = [[]] },
             { $0.connections = [Array(repeating: 0xff, count: 1 << 20)] }, { $0.now = 3_700_000_000_000 },
+            { $0.acknowledgements[0].removeLast() }, { $0.acknowledgements[0][6] = 65_536 }, { $0.block?.until = -1 },
         ]
         for change in changes {
             var hostile = Samples.scene
@@ -108,6 +109,7 @@ struct MessageTests {
         let reply = String(decoding: ControlReply.scene(Samples.scene).message, as: UTF8.self)
         for (part, other) in [
             ("\"schedules\":\"f", "\"schedules\":\"x"), ("[\"udp\"]", "[\"sctp\"]"), ("[443]", "[65536]"),
+            ("[\"1 2 3 ", "[\"1 -2 3 "), ("[\"1 2 3 ", "[\"1 4294967296 3 "),
         ] {
             let text = reply.replacing(part, with: other)
             #expect(text != reply)

@@ -144,11 +144,17 @@ enum Samples {
         connection.generation = 9
         connection.decisionOfHigh.rule = 3
         told.connections = [connection]
+        told.acknowledgements = [ConnectionACKs(numbers: Array(1...18))].compactMap { $0 }
         told.forgotten = [connection]
         told.unseenAt = Instant(nanoseconds: 5_000_000_000_000)
         told.generation = 9
         told.activeSchedules = .max
         told.full = [.udp]
+        told.lacksMemory = true
+        told.memoryLimit = 1 << 30
+        told.block = SourceBlock(
+            BlockedAddress(IPAddress(v4: 0xc633_6409), version: 4), until: Instant(nanoseconds: 7_300_000_000_000),
+            isOfScanner: true)
         told.computers = [
             ComputerStanding(
                 address: IPAddress(v4: 0xc633_6409), version: 4, incoming: 1, outgoing: 2, halfOpen: UInt32.max)

@@ -70,6 +70,24 @@ struct ACKRun: BitwiseCopyable {
     /// What comes next begins another row.
     mutating func end() { length = 0 }
 
+    static var numberCount: Int { 9 }
+
+    var numbers: [UInt32] {
+        [
+            sequence, acknowledgement, sackDigest, length, lastSeen, lastAsked, UInt32(window), UInt32(sackBlockCount),
+            UInt32(answersOwed),
+        ]
+    }
+
+    init?(_ numbers: ArraySlice<UInt32>) {
+        let n = Array(numbers)
+        guard n.count == Self.numberCount, let window = UInt16(exactly: n[6]), let blocks = UInt8(exactly: n[7]),
+            let owed = UInt16(exactly: n[8])
+        else { return nil }
+        (sequence, acknowledgement, sackDigest, length, lastSeen, lastAsked) = (n[0], n[1], n[2], n[3], n[4], n[5])
+        (self.window, sackBlockCount, answersOwed) = (window, blocks, owed)
+    }
+
     private mutating func begin(_ s: TCPFields) {
         sequence = s.sequence
         acknowledgement = s.acknowledgement
@@ -90,7 +108,7 @@ public struct ConnectionACKs: BitwiseCopyable, Sendable {
     private var low = ACKRun()
     private var high = ACKRun()
 
-    init() {}
+    public init() {}
 
     /// Takes in a segment of one side, before its step, and says how many equal ones there are with it of those that are
     /// of no use; 0 where it is not one.
@@ -112,6 +130,17 @@ public struct ConnectionACKs: BitwiseCopyable, Sendable {
             s, isProbe: isProbe, at: milliseconds, within: UInt32(clamping: span.nanoseconds / 1_000_000))
         if asks { self[side.opposite].ask(bytes: 0, at: milliseconds) }
         return self[side].length
+    }
+
+    /// As numbers, for another process: those of the lower side, then those of the higher.
+    public var numbers: [UInt32] { low.numbers + high.numbers }
+
+    /// What `numbers` gave; nil for anything that it cannot give.
+    public init?(numbers: [UInt32]) {
+        guard numbers.count == 2 * ACKRun.numberCount, let low = ACKRun(numbers[..<ACKRun.numberCount]),
+            let high = ACKRun(numbers[ACKRun.numberCount...])
+        else { return nil }
+        (self.low, self.high) = (low, high)
     }
 
     private subscript(side: Side) -> ACKRun {

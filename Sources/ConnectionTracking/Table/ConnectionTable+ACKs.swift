@@ -15,6 +15,16 @@ extension ConnectionTable {
         acknowledgements.append(contentsOf: repeatElement(ConnectionACKs(), count: entries.count))
     }
 
+    /// What was counted of a connection; of none where nothing is counted.
+    public func acknowledgements(of index: ConnectionIndex) -> ConnectionACKs {
+        countsACKs ? acknowledgements[Int(index)] : ConnectionACKs()
+    }
+
+    /// Goes on from what another table has counted.
+    public mutating func assumeACKs(_ counted: ConnectionACKs, of index: ConnectionIndex) {
+        if countsACKs { acknowledgements[Int(index)] = counted }
+    }
+
     /// Takes in a segment that `side` sent, before its step.
     ///
     /// - Returns: how many equal pure acknowledgements there are with it in a row that answer nothing, each within `span` of

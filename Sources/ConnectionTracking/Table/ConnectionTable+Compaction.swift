@@ -16,6 +16,7 @@ extension ConnectionTable {
     package mutating func compact(atMost limit: Int, keeping kept: Int) {
         // The walk after a change of limits must not miss one that moves behind it.
         guard sweepPosition < 0 else { return }
+        touched = max(touched, entries.count)
         for _ in 0..<limit {
             guard entries.count > kept + 2 * census.total else { return }
             let last = Int32(truncatingIfNeeded: entries.count - 1)

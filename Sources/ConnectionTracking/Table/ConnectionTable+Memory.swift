@@ -38,6 +38,12 @@ extension ConnectionTable {
     /// Whether nothing here can be given up.
     public var isWithoutSpare: Bool { expendable() < 0 }
 
+    /// Leaves no memory for one more connection.
+    public mutating func assumeNoMemory() {
+        shared.setMemory(limit: 0, fixed: 0)
+        refund(keeping: entries.count)
+    }
+
     /// Pays for what is kept for each place, where a policy has changed that.
     mutating func repay() {
         let due = UInt64(paidPlaces) * bytesPerPlace

@@ -57,15 +57,21 @@ struct Remedies {
                 ?? ["0"]
         case "engine.timeouts.fragment-hold": return ["2s", "5s", "30s", "60s"]
         case "queue.copy-bytes": return ["full"]
+        case "stateful.tcp.ack-storm.threshold": return more(than: setting) + ["off"]
+        case "engine.limits.memory": return ["2GiB", "4GiB", "8GiB", "16GiB", "off"]
         case _ where setting.hasPrefix("stateful.ftp."): return ["false"]
         case _ where setting.hasPrefix("engine.timeouts."):
             return ["1m", "2m", "5m", "10m", "30m", "1h", "2h", "4h", "8h", "1d", "2d", "7d", "30d"]
         case _ where setting.hasPrefix("engine.limits."), _ where setting.hasPrefix("stateful.tcp.limits."):
-            let present = PolicyFile.values(of: explanation.policy.document)[setting].flatMap { Int($0) }
-            let more = present.map { ["\($0 + 1)", "\($0 * 2)", "\($0 * 10)"] } ?? []
-            return more + (setting.hasPrefix("stateful.") ? ["unlimited"] : ["1000000"])
+            return more(than: setting) + (setting.hasPrefix("stateful.") ? ["unlimited"] : ["1000000"])
         default: return ["allow"]
         }
+    }
+
+    /// Numbers beyond the present one.
+    private func more(than setting: String) -> [String] {
+        let present = PolicyFile.values(of: explanation.policy.document)[setting].flatMap { Int($0) }
+        return present.map { ["\($0 + 1)", "\($0 * 2)", "\($0 * 10)"] } ?? []
     }
 }
 
