@@ -71,6 +71,7 @@ CAUSES = {
     "max-syn-sent": "half-open-per-computer",
     "max-tcp-connections": "tcp-table",
     "max-udp-connections": "udp-table",
+    "maximum-ack-retransmit": "ack-storm",
     "null-ip": "null-address",
     "out-of-allowed-policy": "no-allow-rule",
     "out-of-allowed-policy-open-port": "no-allow-rule",
