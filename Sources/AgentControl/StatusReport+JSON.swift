@@ -12,7 +12,8 @@ extension StatusReport {
             "failure": ["engine": .text(failure.engine.word), "sanity": .text(failure.sanity.word)],
             "policy": policy.json, "queues": .list(queues.map(\.json)), "reasons": .list(reasons.map(\.json)),
             "outputs": .list(outputs.map(\.json)),
-            "connections": connections.json, "fast_path": fastPath.json, "hooks": .list(hooks.map(\.json)),
+            "connections": connections.json, "fast_path": fastPath.json, "floods": floods.json,
+            "hooks": .list(hooks.map(\.json)),
             "fragments_visible": fragmentsVisible.map { .bool($0) } ?? .null, "warnings": .texts(warnings),
         ]
     }
@@ -30,6 +31,7 @@ extension StatusReport {
         outputs = try reader.list("outputs", OutputStatus.init)
         connections = try ConnectionCounts(reader.object("connections"))
         fastPath = try FastPathStatus(reader.object("fast_path"))
+        floods = try FloodStatus(reader.object("floods"))
         hooks = try reader.list("hooks", HookCount.init)
         fragmentsVisible = try reader.optional("fragments_visible", reader.bool)
         warnings = try reader.texts("warnings")
@@ -52,6 +54,34 @@ extension FastPathStatus {
         full = try reader.integer("full")
         packets = try reader.integer("packets")
         bytes = try reader.integer("bytes")
+    }
+}
+
+extension FloodStatus {
+    fileprivate var json: JSONValue {
+        [
+            "listeners": .list(listeners.map(\.json)), "admitted_stateless": .count(admittedStateless),
+            "opened": .count(opened), "in_kernel": .count(inKernel),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        listeners = try reader.list("listeners", FloodedListenerStatus.init)
+        admittedStateless = try reader.integer("admitted_stateless")
+        opened = try reader.integer("opened")
+        inKernel = try reader.integer("in_kernel")
+    }
+}
+
+extension FloodedListenerStatus {
+    fileprivate var json: JSONValue {
+        ["listener": .text(listener), "half_open": .count(halfOpen), "passed": .count(passed)]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        listener = try reader.text("listener")
+        halfOpen = try reader.integer("half_open")
+        passed = try reader.integer("passed")
     }
 }
 

@@ -18,6 +18,7 @@ package struct StatusReport: Hashable, Sendable {
     package var outputs: [OutputStatus] = []
     package var connections = ConnectionCounts()
     package var fastPath = FastPathStatus()
+    package var floods = FloodStatus()
     /// Only hooks that delivered packets.
     package var hooks: [HookCount] = []
     /// Whether incoming packets arrive before reassembly, so that stage F can work; nil while nothing says so yet.
@@ -47,6 +48,34 @@ package struct FastPathStatus: Hashable, Sendable {
     package var bytes: UInt64 = 0
 
     package init() {}
+}
+
+/// What passes without an entry because its listener is flooded.
+package struct FloodStatus: Hashable, Sendable {
+    /// Those in cookie mode now.
+    package var listeners: [FloodedListenerStatus] = []
+    /// SYNs, and what answers or follows them, that ever passed so.
+    package var admittedStateless: UInt64 = 0
+    /// Connections that were opened so.
+    package var opened: UInt64 = 0
+    /// SYNs that ever passed before the queue, beside those.
+    package var inKernel: UInt64 = 0
+
+    package init() {}
+}
+
+package struct FloodedListenerStatus: Hashable, Sendable {
+    /// Address and port: "192.0.2.10:443".
+    package var listener: String
+    /// Half-open connections that have an entry, and SYNs of late that have none and opened nothing yet.
+    package var halfOpen: UInt64
+    package var passed: UInt64
+
+    package init(listener: String, halfOpen: UInt64, passed: UInt64) {
+        self.listener = listener
+        self.halfOpen = halfOpen
+        self.passed = passed
+    }
 }
 
 /// The policy in force.

@@ -12,6 +12,7 @@ extension MetricsSample {
         addPolicy(&text)
         addPackets(&text)
         addFastPath(&text)
+        addFloods(&text)
         addReasons(&text)
         addEvents(&text)
         addConnections(&text)
@@ -84,6 +85,22 @@ extension MetricsSample {
             text.sample(
                 ["hook": hook.word], workers.reduce(0) { $0 &+ $1.counters.hooks[Int(hook.rawValue)] })
         }
+    }
+
+    private func addFloods(_ text: inout ExpositionText) {
+        text.family("portreeve_flooded_listeners", .gauge, "Listeners to which SYNs get no entry now.")
+        text.sample(UInt64(floods.listeners.count))
+        text.family(
+            "portreeve_admitted_stateless_total", .counter,
+            "Packets to and from flooded listeners that were accepted without an entry.")
+        text.sample(floods.admittedStateless)
+        text.family(
+            "portreeve_opened_by_cookies_total", .counter, "Connections to flooded listeners that this host opened.")
+        text.sample(floods.opened)
+        text.family(
+            "portreeve_openings_in_kernel_total", .counter,
+            "SYNs to flooded listeners that passed before the queue, beside the packets judged.")
+        text.sample(floods.inKernel)
     }
 
     /// Beside the packets judged.

@@ -35,6 +35,7 @@ package struct MetricsSample: Sendable {
     package var tableMemoryLimit: UInt64? = 0
     package var blockedSources = 0
     package var scannersKnown = 0
+    package var floods = FloodStatus()
     package var tables: [TableFill] = []
     /// The event file is the first.
     package var outputs: [OutputSample] = []

@@ -39,6 +39,8 @@ package final class Agent: Sendable {
     let fastPath = Guarded(FastPathStanding.off)
     /// The sources that are blocked.
     let blocks = Guarded<[BlockReport]>([])
+    /// SYNs to flooded listeners that passed before the queue, ever.
+    let openingsInKernel = Atomic<UInt64>(0)
     /// What the housekeeper complains of, until it is over.
     let complaints = Guarded<[String]>([])
     /// Says what each policy that comes into force changes.

@@ -38,6 +38,7 @@ extension MetricsSample {
         tableMemoryLimit = snapshot.tableMemoryLimit
         blockedSources = snapshot.blockedSources
         scannersKnown = snapshot.scannersKnown
+        floods = FloodStatus(snapshot)
         let limits = document.engine.limits
         tables = [
             TableFill(proto: "tcp", entries: snapshot.entries.tcp, limit: UInt64(limits.tcp)),

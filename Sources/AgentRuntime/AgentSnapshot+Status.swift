@@ -23,6 +23,7 @@ extension StatusReport {
         outputs = snapshot.outputs.map(OutputStatus.init)
         connections = ConnectionCounts(snapshot)
         fastPath = FastPathStatus(snapshot)
+        floods = FloodStatus(snapshot)
         hooks = HookCount.all(of: snapshot.workers)
         if snapshot.workers.contains(where: { $0.counters.fragments > 0 }) {
             fragmentsVisible = true
@@ -49,6 +50,22 @@ extension FastPathStatus {
             full &+= worker.fastPath.full
             packets &+= worker.fastPath.packets
             bytes &+= worker.fastPath.bytes
+        }
+    }
+}
+
+extension FloodStatus {
+    init(_ snapshot: AgentSnapshot) {
+        self.init()
+        listeners = snapshot.flooded.map {
+            FloodedListenerStatus(
+                listener: $0.version == 6 ? "[\($0.address)]:\($0.port)" : "\($0.address):\($0.port)",
+                halfOpen: UInt64($0.halfOpen), passed: UInt64($0.passed))
+        }
+        inKernel = snapshot.openingsInKernel
+        for worker in snapshot.workers {
+            admittedStateless &+= worker.counters.admittedStateless
+            opened &+= worker.counters.openedByCookies
         }
     }
 }

@@ -40,6 +40,10 @@ struct AgentSnapshot {
     let blockedSources: Int
     /// Sources that reconnaissance detection has told of lately.
     let scannersKnown: Int
+    /// Listeners in cookie mode, all workers together.
+    let flooded: [FloodedListener]
+    /// SYNs to such that passed before the queue.
+    let openingsInKernel: UInt64
 
     /// Entries of all workers' tables.
     struct TableEntries {
@@ -60,16 +64,18 @@ struct AgentSnapshot {
             for stage in ConnectionStage.allCases { stages[Int(stage.rawValue)] &+= UInt64(census[stage]) }
         }
         var scanners = 0
+        var flooded: [FloodedListener] = []
         let now = Clocks.monotonic()
         workers = agent.workers.map { worker in
-            let (counters, census, fastPath, tallies, known) = worker.engine.withLock {
+            let (counters, census, fastPath, tallies, known, listeners) = worker.engine.withLock {
                 (
                     $0.counters, $0.census, $0.fastPathCounts, worker.queues.map(QueueTally.init),
-                    $0.scannersKnown(at: now)
+                    $0.scannersKnown(at: now), $0.floodedListeners
                 )
             }
             scanners += known
             add(census)
+            for listener in listeners { flooded.add(listener) }
             return WorkerSnapshot(worker, counters, fastPath, tallies)
         }
         if let unclaimed = agent.unclaimed.withLock({ $0 }) { add(unclaimed.census) }
@@ -78,6 +84,8 @@ struct AgentSnapshot {
         tableMemoryLimit = agent.shared.memoryLimit == .max ? nil : agent.shared.memoryLimit
         scannersKnown = scanners
         blockedSources = agent.blocks.withLock { $0.count }
+        self.flooded = flooded
+        openingsInKernel = agent.openingsInKernel.load(ordering: .relaxed)
         entries = TableEntries(
             tcp: UInt64(agent.shared.total(of: .tcp)), udp: UInt64(agent.shared.total(of: .udp)),
             icmp: UInt64(agent.shared.total(of: .icmp)))
@@ -110,6 +118,18 @@ struct AgentSnapshot {
             count.pending = count.dropped &- min(count.dropped, count.silenced &+ count.written &+ count.lost)
             return count
         }
+    }
+}
+
+extension [FloodedListener] {
+    /// Workers count apart what comes to one listener.
+    fileprivate mutating func add(_ listener: FloodedListener) {
+        let same = firstIndex {
+            $0.address == listener.address && $0.port == listener.port && $0.version == listener.version
+        }
+        guard let same else { return append(listener) }
+        self[same].halfOpen &+= listener.halfOpen
+        self[same].passed &+= listener.passed
     }
 }
 

@@ -4,6 +4,7 @@ import ConnectionTracking
 import EventLog
 import FirewallEngine
 import FirewallPolicy
+import KernelRules
 import Locking
 import NetfilterQueue
 import PacketWire
@@ -43,6 +44,15 @@ extension Housekeeper {
     func refreshListeningPorts() {
         let ports = ListeningSockets.read()
         for worker in workers { worker.engine.withLock { $0.listeningPorts = ports } }
+    }
+
+    /// Whether the kernel answers SYNs by cookies, where the policy counts on it. It may be changed at any time.
+    func refreshSYNCookies(_ policy: Policy) {
+        let cookies = policy.document.stateful.synFlood.usesCookies ? SYNCookies.here : .off
+        cookieComplaint = cookies.complaint(policy.document).map { "\($0.text): \($0.cure)" }
+        for worker in workers {
+            worker.engine.withLock { if $0.hasSYNCookies != (cookies == .on) { $0.hasSYNCookies = cookies == .on } }
+        }
     }
 
     /// A worker that ended though nobody asked it to: the agent ends too, with the failure setting in force, rather than

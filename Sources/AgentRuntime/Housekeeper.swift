@@ -38,9 +38,12 @@ final class Housekeeper {
     var outputTroubles: [String: String] = [:]
     var offload = Offload()
     var fastPath = FastPathUse()
+    var openListeners = OpenListeners()
     /// Complaints that `status` repeats until they are over.
     var warnings: [String] = []
     var remarks = Remarks()
+    /// Why SYN cookies are not used although the policy says so.
+    var cookieComplaint: String?
     var routes = RouteWatch()
     /// Discarded frames that found no room, ever, and of how many the log tells.
     var framesLost: UInt64 = 0
@@ -140,9 +143,11 @@ final class Housekeeper {
         let policy = policies.current
         refreshSchedules(policy)
         refreshListeningPorts()
+        refreshSYNCookies(policy)
         refreshRoutes(policy)
         refreshOffload()
         refreshFastPath(policy)
+        refreshOpenListeners(policy)
         reportLosses()
         reportLostFrames()
         reportOutputs()

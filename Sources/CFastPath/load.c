@@ -32,12 +32,13 @@ struct object {
     const char *licence;
 };
 
-static const char *const map_names[] = {"flows4", "flows6", "places", "cells", "outcomes"};
+static const char *const map_names[] = {"flows4", "flows6", "places", "cells", "outcomes", "listeners"};
 enum { MAP_COUNT = sizeof map_names / sizeof *map_names };
 
 static int *map_of(struct cfastpath *loaded, int index) {
     int *const all[MAP_COUNT] = {
-        &loaded->flows4, &loaded->flows6, &loaded->places, &loaded->cells, &loaded->outcomes};
+        &loaded->flows4, &loaded->flows6,   &loaded->places,
+        &loaded->cells,  &loaded->outcomes, &loaded->listeners};
     return all[index];
 }
 
@@ -274,7 +275,7 @@ static int load_program(
 int cfastpath_load(
     const char *path, const struct cfastpath_sizes *sizes, struct cfastpath *loaded, char *message, size_t capacity
 ) {
-    *loaded = (struct cfastpath){-1, -1, -1, -1, -1, -1, -1};
+    *loaded = (struct cfastpath){-1, -1, -1, -1, -1, -1, -1, -1};
     struct object object;
     memset(&object, 0, sizeof object);
     int error = read_whole(path, &object);
@@ -296,7 +297,7 @@ int cfastpath_load(
 
 void cfastpath_close(struct cfastpath *loaded) {
     int *const all[] = {&loaded->flows4,   &loaded->flows6,   &loaded->places,  &loaded->cells,
-                        &loaded->outcomes, &loaded->program4, &loaded->program6};
+                        &loaded->outcomes, &loaded->listeners, &loaded->program4, &loaded->program6};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (*all[i] >= 0)
             close(*all[i]);

@@ -110,6 +110,7 @@ void cfastpath_remove(int map, const void *keys, size_t key_size, uint32_t count
 
 int cfastpath_empty(int map, size_t key_size) {
     char key[sizeof(struct fastpath_key6)];
+    _Static_assert(sizeof(struct fastpath_listener_key) <= sizeof key, "the largest key");
     if (key_size > sizeof key)
         return EINVAL;
     for (;;) {
@@ -152,6 +153,30 @@ int cfastpath_outcomes(int map, uint64_t counts[FASTPATH_OUTCOMES]) {
     }
     free(copies);
     return error;
+}
+
+int cfastpath_open_listener(int map, const struct fastpath_listener_key *key, uint32_t epoch) {
+    const struct fastpath_listener listener = {epoch, 0, 0};
+    union bpf_attr a;
+    memset(&a, 0, sizeof a);
+    a.map_fd = (uint32_t)map;
+    a.key = address(key);
+    a.value = address(&listener);
+    a.flags = BPF_ANY;
+    return cfastpath_bpf(BPF_MAP_UPDATE_ELEM, &a) == 0 ? 0 : errno;
+}
+
+int cfastpath_openings(int map, const struct fastpath_listener_key *key, uint64_t *passed) {
+    struct fastpath_listener listener;
+    union bpf_attr a;
+    memset(&a, 0, sizeof a);
+    a.map_fd = (uint32_t)map;
+    a.key = address(key);
+    a.value = address(&listener);
+    if (cfastpath_bpf(BPF_MAP_LOOKUP_ELEM, &a) != 0)
+        return errno;
+    *passed = listener.passed;
+    return 0;
 }
 
 int cfastpath_try(int program, const void *frame, size_t length, uint32_t interface, uint32_t *verdict) {

@@ -76,6 +76,9 @@ extension Timeouts {
 }
 
 extension Connection {
+    /// Whether it counts as half-open in the total: opened to this side, and not answered in full.
+    var countsHalfOpen: Bool { openingDirection == .incoming && stage.isHalfOpen }
+
     /// What a connection counts as for its computer in this stage. Half-open counts against the computer that opens,
     /// hence only for incoming connections.
     func counted(in stage: ConnectionStage?) -> ComputerCounts.Kinds {

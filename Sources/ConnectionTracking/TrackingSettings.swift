@@ -94,12 +94,15 @@ public struct AntiEvasion: Hashable, Sendable, BitwiseCopyable {
     }()
 }
 
-/// Per-computer limits of `stateful.tcp.limits`; `nil` is unlimited.
+/// The limits of `stateful.tcp.limits`, of each computer and of all; `nil` is unlimited.
 public struct ComputerLimits: Hashable, Sendable, BitwiseCopyable {
     public var incoming: UInt32?
     public var outgoing: UInt32?
     public var halfOpen: UInt32?
+    /// Of all computers together.
+    public var halfOpenInAll: UInt32?
     public init() {}
+    /// Whether nothing is to be counted for each computer.
     public var areUnlimited: Bool { incoming == nil && outgoing == nil && halfOpen == nil }
 }
 

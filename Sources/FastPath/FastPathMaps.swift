@@ -10,7 +10,7 @@ import Glibc
 package final class FastPathMaps: @unchecked Sendable {
     /// The names that each has in its directory.
     enum Name: String, CaseIterable {
-        case flows4, flows6, places, cells, outcomes, fast4, fast6
+        case flows4, flows6, places, cells, outcomes, listeners, fast4, fast6
 
         /// Whether it is one of the programs: the rules name them, and the agent has no need of them.
         var isProgram: Bool { self == .fast4 || self == .fast6 }
@@ -43,10 +43,10 @@ package final class FastPathMaps: @unchecked Sendable {
         func open(_ name: Name) -> Int32 { unsafe cfastpath_open("\(directory)/\(name.rawValue)") }
         var opened = cfastpath(
             flows4: open(.flows4), flows6: open(.flows6), places: open(.places), cells: open(.cells),
-            outcomes: open(.outcomes), program4: -1, program6: -1)
+            outcomes: open(.outcomes), listeners: open(.listeners), program4: -1, program6: -1)
         for (name, descriptor) in [
             (Name.flows4, opened.flows4), (.flows6, opened.flows6), (.places, opened.places), (.cells, opened.cells),
-            (.outcomes, opened.outcomes),
+            (.outcomes, opened.outcomes), (.listeners, opened.listeners),
         ] where descriptor < 0 {
             unsafe cfastpath_close(&opened)
             throw FastPathError("\(directory)/\(name.rawValue)", errno: -descriptor)
@@ -63,7 +63,7 @@ package final class FastPathMaps: @unchecked Sendable {
         var descriptors = descriptors
         let places = Int(cfastpath_entries(descriptors.places))
         let flows = unsafe cfastpath_memory(descriptors.places, places * FastPathMemory.bytesPerFlow)
-        let cells = unsafe cfastpath_memory(descriptors.cells, Self.cellCount * FastPathMemory.bytesPerCell)
+        let cells = unsafe cfastpath_memory(descriptors.cells, Self.cells * FastPathMemory.bytesPerCell)
         guard places > 0, let flows = unsafe flows, let cells = unsafe cells else {
             let error = FastPathError("the memory of the fast path's flows cannot be mapped", errno: errno)
             unsafe cfastpath_close(&descriptors)
@@ -77,19 +77,21 @@ package final class FastPathMaps: @unchecked Sendable {
 
     deinit {
         unsafe cfastpath_release(flows, places * FastPathMemory.bytesPerFlow)
-        unsafe cfastpath_release(cells, Self.cellCount * FastPathMemory.bytesPerCell)
+        unsafe cfastpath_release(cells, Self.cells * FastPathMemory.bytesPerCell)
         var descriptors = descriptors
         unsafe cfastpath_close(&descriptors)
     }
 
     /// The most workers.
     package static var cellCount: Int { Int(FASTPATH_OWNERS) }
+    private static var cells: Int { Int(FASTPATH_CELLS) }
 
     /// Gives all of them names in a directory of a file system of the type bpf.
     package func pin(in directory: String) throws(FastPathError) {
         for (name, descriptor) in [
             (Name.flows4, descriptors.flows4), (.flows6, descriptors.flows6), (.places, descriptors.places),
-            (.cells, descriptors.cells), (.outcomes, descriptors.outcomes), (.fast4, descriptors.program4),
+            (.cells, descriptors.cells), (.outcomes, descriptors.outcomes), (.listeners, descriptors.listeners),
+            (.fast4, descriptors.program4),
             (.fast6, descriptors.program6),
         ] {
             let status = unsafe cfastpath_pin(descriptor, "\(directory)/\(name.rawValue)")
@@ -113,7 +115,7 @@ package final class FastPathMaps: @unchecked Sendable {
 
     /// Nothing passes, and no flow is known: what a run before has left is gone.
     package func clear() throws(FastPathError) {
-        for cell in 0..<Self.cellCount {
+        for cell in 0..<Self.cells {
             let cell = unsafe cells.assumingMemoryBound(to: fastpath_cell.self) + cell
             unsafe cfastpath_set_lease(cell, 0)
         }
@@ -123,6 +125,7 @@ package final class FastPathMaps: @unchecked Sendable {
         for (map, bytes) in [
             (descriptors.flows4, MemoryLayout<fastpath_key4>.size),
             (descriptors.flows6, MemoryLayout<fastpath_key6>.size),
+            (descriptors.listeners, MemoryLayout<fastpath_listener_key>.size),
         ] {
             let status = cfastpath_empty(map, bytes)
             guard status == 0 else { throw FastPathError("the fast path's flows cannot be cleared", errno: status) }
@@ -145,6 +148,12 @@ package final class FastPathMaps: @unchecked Sendable {
         let status = unsafe cfastpath_try(program, frame, frame.count, interface, &verdict)
         guard status == 0 else { throw FastPathError("the program cannot be tried", errno: status) }
         return verdict != 0
+    }
+
+    // What the extension for listeners needs.
+    var listeners: Int32 { descriptors.listeners }
+    func withCellOfListeners(_ body: (UnsafeMutablePointer<fastpath_cell>) -> Void) {
+        unsafe body(cells.assumingMemoryBound(to: fastpath_cell.self) + Int(FASTPATH_CELL_OF_LISTENERS))
     }
 
     func put(_ batch: FastPathBatch.Puts4) -> Int { put(descriptors.flows4, batch.keys, batch.places) }

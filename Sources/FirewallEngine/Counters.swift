@@ -8,6 +8,11 @@ public struct EngineCounters: Sendable {
     public var inspected: UInt64 = 0
     public var untouched: UInt64 = 0
     public var passed: UInt64 = 0
+    /// Of those passed: SYNs of which no entry is kept, because their listener is flooded, and what answers or follows them
+    /// before this host has said whether they opened a connection.
+    public var admittedStateless: UInt64 = 0
+    /// Connections that were opened so.
+    public var openedByCookies: UInt64 = 0
     /// By `DropReason.rawValue`: packets dropped.
     public var dropped = [UInt64](repeating: 0, count: DropReason.count)
     /// Packets that a reason refused and that passed all the same: tap mode or failure open.

@@ -23,6 +23,7 @@ extension Engine {
         fragments.forgetRules()
         held.forgetRules()
         preparePayload()
+        prepareCookies()
         generation &+= 1
         epochs.begin(new.epoch, at: generation)
     }

@@ -24,6 +24,7 @@ extension Engine {
         table.compact(atMost: Self.mostMoved)
         fragments.expire(at: now)
         tidySent(at: now)
+        tidyCookies(at: now)
     }
 
     /// How many connections are in which stage.

@@ -35,6 +35,14 @@ public struct Engine: ~Copyable {
     /// The FTP control connections that are read, and the connections that they have announced.
     var controls: FTPControls
     var expectations: Expectations
+    /// ACKs to flooded listeners that wait for this host's word.
+    var pendingACKs: PendingACKs
+    /// SYNs that passed without an entry, by computer.
+    var unansweredSYNs: UnansweredSYNs
+    /// Whether this host answers SYNs by cookies when its own queue of them is full.
+    public var hasSYNCookies = false {
+        didSet { prepareCookies() }
+    }
     /// What connections have sent, to compare with what they send again.
     var sent: SentBytes
     /// Who explores this host.
@@ -88,10 +96,13 @@ public struct Engine: ~Copyable {
         ownGroupPackets = OwnGroupPackets(seed: seed)
         controls = FTPControls(seed: seed)
         expectations = Expectations(seed: seed)
+        pendingACKs = PendingACKs(seed: seed)
+        unansweredSYNs = UnansweredSYNs(seed: seed)
         sent = SentBytes(workers: workers, seed: seed)
         scans = ReconnaissanceWatch(seed: seed)
         epochs.begin(policy.epoch, at: generation)
         preparePayload()
+        prepareCookies()
     }
 
     /// The connections that one worker can hold: all of them, for nothing says that they spread evenly. Memory is

@@ -16,6 +16,7 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let udpAdmitsAllowed: Bool
     let icmpAdmitsAllowed: Bool
     let limits: ComputerLimits
+    let synFlood: SYNFloodSettings
     let timeouts: Timeouts
     let sanity: SanitySettings
     let fragments: FragmentSettings
@@ -60,6 +61,7 @@ struct HotSettings: Sendable, BitwiseCopyable {
         udpAdmitsAllowed = d.stateful.udpAdmit == .allow
         icmpAdmitsAllowed = d.stateful.icmpAdmit == .allow
         limits = d.stateful.limits
+        synFlood = d.stateful.tcpEnabled ? d.stateful.synFlood : SYNFloodSettings()
         timeouts = d.engine.timeouts
         sanity = d.engine.sanity
         examinesOrigin = sanity.denyOwnSource || sanity.denyReversePath || sanity.denyBroadcastSource

@@ -34,6 +34,8 @@ public enum Step: Sendable {
     case tracked(ConnectionStage, ConnectionStage)
     /// It opens a connection.
     case opened
+    /// The listener is flooded, and no entry is kept before this host has said whether a connection is open.
+    case byCookies(Cookies)
     /// It is the last step: refused.
     case refused(Refused)
     /// It is the last step: passed.
@@ -48,6 +50,15 @@ public enum Step: Sendable {
         case ownGroupPacket
         /// The datagram by which the tool tries the rules.
         case rulesTrial
+    }
+
+    public enum Cookies: Sendable, BitwiseCopyable {
+        /// A SYN, which has no entry.
+        case opening
+        /// What answers one, or ends what it opened.
+        case answer
+        /// An ACK, which waits for what this host makes of it.
+        case acknowledgement
     }
 
     public enum FragmentPlace: Sendable, BitwiseCopyable {

@@ -127,6 +127,7 @@ public struct StatefulSettings: Hashable, Sendable {
     public var congestionFlagsDenied = false
     public var limits = ComputerLimits()
     public var ackStorm = ACKStormSettings()
+    public var synFlood = SYNFloodSettings()
     public var udpEnabled = true
     public var udpLog = true
     public var udpAdmit = Admission.forceAllow
@@ -142,6 +143,15 @@ public struct ACKStormSettings: Hashable, Sendable, BitwiseCopyable {
     /// The most equal acknowledgements of one side in a row; nil is off.
     public var threshold: UInt32?
     public var dropsConnection = false
+    public init() {}
+}
+
+/// `stateful.tcp.syn-flood` of the policy file.
+public struct SYNFloodSettings: Hashable, Sendable, BitwiseCopyable {
+    /// Above the threshold no entry is kept for a SYN, and this host's own SYN cookies answer.
+    public var usesCookies = false
+    /// Half-open connections to one listener that have an entry, of each worker.
+    public var threshold: UInt32 = 1000
     public init() {}
 }
 

@@ -9,7 +9,7 @@ import TestSupport
 extension AllocationPath {
     /// Every way through the engine that a remote computer can make a packet take.
     static let all: [AllocationPath] =
-        tcp + dataRead + datagrams + refused + fragments
+        tcp + flooded + dataRead + datagrams + refused + fragments
 
     /// 10,000 rules that pass everything but Telnet, whose drops keep packet data; a small table, and per-computer limits,
     /// so that every count is kept.
@@ -53,6 +53,29 @@ extension AllocationPath {
                 "TCP from SYN to TIME-WAIT", (0..<125).flatMap { conversation(v4, back, 2000 + $0) }, .pass),
             AllocationPath(
                 "TCP over IPv6 from SYN to TIME-WAIT", (0..<125).flatMap { conversation(v6, back6, 2000 + $0) }, .pass),
+        ]
+    }
+
+    /// To a listener that answers by cookies.
+    private static var flooded: [AllocationPath] {
+        var cookies = document
+        cookies.stateful.synFlood.usesCookies = true
+        cookies.stateful.synFlood.threshold = 1
+        let refused = (0..<100).flatMap { number in
+            let port = UInt16(5000 + number)
+            return [
+                packet(.prerouting, v4.tcp(port, 80, .syn, seq: 1)),
+                packet(.prerouting, v4.tcp(port, 80, .ack, seq: 2, ack: 77)),
+                packet(.output, back.tcp(80, port, .rst, seq: 77, ack: 0)),
+            ]
+        }
+        return [
+            AllocationPath(
+                "TCP from SYN to TIME-WAIT, opened by a SYN cookie", under: cookies, after: syns(3000),
+                (0..<125).flatMap { conversation(v4, back, 5000 + $0) }, .pass),
+            AllocationPath(
+                "SYN without an entry, and an ACK with a wrong cookie", under: cookies, after: syns(3000), refused,
+                .pass),
         ]
     }
 

@@ -25,6 +25,11 @@ struct Host: ~Copyable {
                 agentStarted: Instant(nanoseconds: .min / 4), kernelBooted: Instant(nanoseconds: .min / 4)),
             seed: (7, 8), shared: shared, workers: 1)
         engine.hostAddresses = HostAddresses(local: ["198.19.0.1", "fd00::2"], broadcast: ["198.19.0.255"])
+        guard document.stateful.synFlood.usesCookies else { return }
+        var ports = ListeningPorts()
+        ports.insert(tcp: 80)
+        engine.listeningPorts = ports
+        engine.hasSYNCookies = true
     }
 
     /// Judges one packet of the given direction.

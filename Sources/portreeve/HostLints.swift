@@ -9,7 +9,7 @@ import PolicyAnalysis
 /// What is to be said of a policy because of the host where it is read.
 enum HostLints {
     static func all(_ document: PolicyDocument) -> [PolicyLint] {
-        sessions(document) + [forwarding(document), fragments(document)].compactMap { $0 }
+        sessions(document) + [forwarding(document), fragments(document), cookies(document)].compactMap { $0 }
     }
 
     /// Who checks a policy over SSH wants to be there afterwards, and so do others.
@@ -32,6 +32,13 @@ enum HostLints {
         guard document.refusesFragments, let rules = try? NamespaceRules.read() else { return nil }
         return rules.inspection(of: document).fragmentChecks.first.map { finding in
             PolicyLint("unseen-fragments", .note, at: nil, finding.text, cure: finding.cure)
+        }
+    }
+
+    /// Cookies that the policy asks for and this host does not send.
+    private static func cookies(_ document: PolicyDocument) -> PolicyLint? {
+        SYNCookies.here.complaint(document).map { complaint in
+            PolicyLint("no-syn-cookies", .note, at: nil, complaint.text, cure: complaint.cure)
         }
     }
 }

@@ -19,7 +19,7 @@ struct StatusText {
     }
 
     var lines: [String] {
-        let facts = standing + head + policy + [hooks, connections] + fastPath + [losses] + outputs
+        let facts = standing + head + policy + [hooks, connections] + floods + fastPath + [losses] + outputs
         return facts.flatMap { $0.wrapped(to: width, indent: StatusText.margin) } + [""] + queues + [""] + reasons
             + warnings
     }
@@ -117,6 +117,18 @@ struct StatusText {
                 + "\(counts.refused.grouped), datagrams \(counts.fragmentedDatagrams.grouped); at most tcp "
                 + "\(counts.tcpLimit.grouped), udp \(counts.udpLimit.grouped), icmp \(counts.icmpLimit.grouped), "
                 + "datagrams \(counts.fragmentedDatagramsLimit.grouped)")
+    }
+
+    /// Listeners that answer by cookies; nothing where none does.
+    private var floods: [String] {
+        let inKernel = report.floods.inKernel
+        let before = inKernel > 0 ? "; before the queue, ever and to all: \(inKernel.grouped)" : ""
+        return report.floods.listeners.enumerated().map { place, flooded in
+            line(
+                place == 0 ? "flooded" : "",
+                "\(flooded.listener): SYNs get no entry, this host's SYN cookies answer; \(flooded.halfOpen.grouped) "
+                    + "half-open, \(flooded.passed.grouped) SYNs of late without an entry\(before)")
+        }
     }
 
     private var fastPath: [String] {

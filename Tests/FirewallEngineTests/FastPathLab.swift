@@ -54,6 +54,25 @@ final class FastPathLab {
         for key in refused { engine.refuseFastPath(key, at: now) }
     }
 
+    /// Has openings to a listener pass, in an epoch of their own.
+    func open(_ address: IPAddress, _ port: UInt16, version: UInt8, epoch: UInt32 = 3) -> ListenerAddress {
+        let listener = ListenerAddress(address: address, port: port, version: version)
+        maps.beginListeners(epoch: epoch)
+        #expect(maps.openListener(listener, epoch: epoch))
+        setListenerLease(.max)
+        return listener
+    }
+    func close(_ listener: ListenerAddress) { maps.closeListener(listener) }
+    func beginListeners(epoch: UInt32) { maps.beginListeners(epoch: epoch) }
+    func setListenerLease(_ nanoseconds: Int64) {
+        maps.setListenerLease(until: Instant(nanoseconds: nanoseconds))
+    }
+    func openings(_ listener: ListenerAddress) -> UInt64? { maps.openings(of: listener) }
+    /// The program's answer alone; `interface` 0: from this host.
+    func passes(_ packet: PacketBuilder, by interface: UInt32) throws -> Bool {
+        try maps.tries(packet.bytes, interface: interface)
+    }
+
     func clear() throws { try maps.clear() }
     var outcomes: [UInt64] { maps.outcomes() }
 }

@@ -120,6 +120,28 @@ extension ReasonCase {
                 TCPTalk($0, peerPort: 2).open()
                 return $0.receives(.toHost.syn(3, 80))
             }),
+        ReasonCase(
+            .maxSYNSent, "one half-open more than all may have", "stateful: { tcp: { limits: { half-open: 2 } } }",
+            scene: { $0.receives(.toHost.syn(1, 80)) },
+            raises: {
+                $0.receives(.ipv4(from: .other, to: .host).syn(2, 80))
+                return $0.receives(.toHost.syn(3, 80))
+            },
+            spares: {
+                TCPTalk($0, peerPort: 2).open()
+                return $0.receives(.toHost.syn(3, 80))
+            }),
+        ReasonCase(
+            .synCookieError, "an ACK that this host refuses",
+            "stateful: { tcp: { syn-flood: { cookies: on, threshold: 1 } } }",
+            scene: {
+                $0.listens(at: 80)
+                $0.flood(3)
+                $0.receives(.toHost.tcp(9, 80, .ack, seq: 1, ack: 777))
+            },
+            raises: { $0.sends(.fromHost.tcp(80, 9, .rst, seq: 777, ack: 0)) },
+            spares: { $0.sends(.fromHost.tcp(80, 9, .ack, seq: 777, ack: 1)) }
+        ).with { $0.action = .notice },
     ]
 
     private static let tables: [ReasonCase] = [

@@ -80,6 +80,7 @@ extension EngineUnderTest {
             case .takenOver: "taken over"
             case .tracked: "tracked"
             case .opened: "opened"
+            case .byCookies(let what): "by cookies: \(what)"
             case .refused: "refused"
             case .passed: "passed"
             }

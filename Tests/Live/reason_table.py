@@ -44,6 +44,10 @@ AGENT = [
      "test_running.PolicyChangeTests.test_a_reload_says_what_it_changes_and_who_asked_for_it"),
     ("policy-changed", "a policy on trial is not confirmed", "none",
      "test_running.PolicyChangeTests.test_a_policy_that_nobody_confirms"),
+    ("syn-cookie-error", "an ACK that this host's RST refuses, to a flooded listener", "none",
+     "test_cookies.FloodTests.test_wrong_ack"),
+    ("max-syn-sent", "one half-open connection more than all may have", "half-open",
+     "test_cookies.FloodTests.test_total"),
     ("fallback-policy", "the policy on the disk does not load", "none",
      "test_fallback.FallbackTests.test_a_policy_that_does_not_load"),
 ]

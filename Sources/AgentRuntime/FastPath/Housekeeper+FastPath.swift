@@ -19,7 +19,7 @@ enum FastPathStanding: Equatable, Sendable {
 
 /// What the main thread knows of it.
 struct FastPathUse {
-    fileprivate var maps: FastPathMaps?
+    fileprivate(set) var maps: FastPathMaps?
     /// What keeps another agent from the same maps.
     fileprivate var lock: FastPathLock?
     /// A failure is told when it begins, not every time.
@@ -78,6 +78,7 @@ extension Housekeeper {
     func endFastPath(_ standing: FastPathStanding) {
         agent.fastPath.withLock { $0 = standing }
         guard let maps = fastPath.maps else { return }
+        closeListeners()
         for worker in workers {
             worker.engine.withLock { $0.detachFastPath(at: Clocks.monotonic()) }
             worker.fastPath.withLock { $0 = nil }

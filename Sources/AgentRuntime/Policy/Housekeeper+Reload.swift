@@ -118,6 +118,7 @@ extension Housekeeper {
     /// The policy that is in force from now on.
     func put(inForce policy: Policy, takenBackAt: Int64? = nil, askedBy asker: ReloadAsker) {
         let before = policies.current
+        closeListeners()
         let tracksMore = policy.tracksMore(than: policies.current)
         policies.put(inForce: policy, takenBackAt: takenBackAt)
         log.register(PolicyNames(policy), settings: policy.document.events)

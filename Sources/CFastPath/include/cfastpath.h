@@ -27,6 +27,7 @@ struct cfastpath {
     int places;
     int cells;
     int outcomes;
+    int listeners;
     int program4;
     int program6;
 };
@@ -77,6 +78,12 @@ int cfastpath_empty(int map, size_t key_size);
 
 /// How often each outcome came, of all processors together. Returns 0 or an `errno` value.
 int cfastpath_outcomes(int map, uint64_t counts[_Nonnull FASTPATH_OUTCOMES]);
+
+/// Has openings to a listener pass in an epoch, of which none has passed yet. Returns 0 or an `errno` value.
+int cfastpath_open_listener(int map, const struct fastpath_listener_key *key, uint32_t epoch);
+
+/// How many openings to a listener have passed. Returns 0 or an `errno` value.
+int cfastpath_openings(int map, const struct fastpath_listener_key *key, uint64_t *passed);
 
 /// Runs a program on one Ethernet frame as if it had come by this interface. Returns 0 or an `errno` value.
 int cfastpath_try(int program, const void *frame, size_t length, uint32_t interface, uint32_t *verdict);

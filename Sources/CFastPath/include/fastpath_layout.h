@@ -89,11 +89,31 @@ struct fastpath_cell {
     uint64_t unused[6];
 };
 
+/// A listener of this host; IPv4 addresses in mapped form. Everything as it stands in the packet, but the version.
+struct fastpath_listener_key {
+    uint32_t address[4];
+    uint16_t port;
+    uint16_t version;
+};
+
+/// What holds for openings to a listener. Written once, by the agent; then only the program changes it.
+struct fastpath_listener {
+    /// What the cell of listeners has to say for them to pass.
+    uint32_t epoch;
+    uint32_t unused;
+    /// SYNs that passed.
+    uint64_t passed;
+};
+
 enum {
     /// Counted up with every change of this file that an agent or a program of before would misread.
     FASTPATH_LAYOUT = 1,
     /// The most workers, one cell each.
     FASTPATH_OWNERS = 64,
+    /// The cell after theirs holds for listeners.
+    FASTPATH_CELL_OF_LISTENERS = FASTPATH_OWNERS,
+    FASTPATH_CELLS = FASTPATH_OWNERS + 1,
+    FASTPATH_LISTENERS = 256,
     /// The least by which a segment may lie behind the highest one: a small window says little about how long a path delays
     /// what it has doubled.
     FASTPATH_LEAST_REACH = 66000,
@@ -103,7 +123,7 @@ enum {
     FASTPATH_LONGEST_SEGMENT = 1 << 24,
 };
 
-/// Why a packet goes on to the queue; `FASTPATH_PASSED` for one that does not. The program counts by these.
+/// Why a packet goes on to the queue; `FASTPATH_PASSED` and `FASTPATH_OPENING` for one that does not. The program counts by these.
 enum fastpath_outcome {
     FASTPATH_PASSED,
     /// Neither TCP nor UDP with data over IP without options, or a length that is not the packet's.
@@ -126,6 +146,8 @@ enum fastpath_outcome {
     FASTPATH_TIMESTAMP,
     /// Too many processors at the same bound at once.
     FASTPATH_CONTENTION,
+    /// It passed: a SYN to a listener that answers by cookies, and is open to everybody, or its SYN+ACK.
+    FASTPATH_OPENING,
     FASTPATH_OUTCOMES,
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The fast path: says of a packet whether the agent's tracker would pass it without a change of anything but the bounds that are
-// kept here. It stands in a rule before the queue's; what it says no to goes on to the queue, so that every drop, and every reason
+// kept here, or is an opening to a flooded listener, of which no entry would be kept. It stands in a rule before the queue's; what it says no to goes on to the queue, so that every drop, and every reason
 // for one, is the agent's.
 //
 // xt_bpf calls it with the packet from its IP header on. It reads no more than headers. A segment whose checksum is wrong may
@@ -16,13 +16,17 @@ struct map_definition flows6 SECTION("maps") = {
 struct map_definition places SECTION("maps") = {
     MAP_ARRAY, sizeof(uint32_t), sizeof(struct fastpath_flow), 1, MAP_IS_MAPPABLE};
 struct map_definition cells SECTION("maps") = {
-    MAP_ARRAY, sizeof(uint32_t), sizeof(struct fastpath_cell), FASTPATH_OWNERS, MAP_IS_MAPPABLE};
+    MAP_ARRAY, sizeof(uint32_t), sizeof(struct fastpath_cell), FASTPATH_CELLS, MAP_IS_MAPPABLE};
+struct map_definition listeners SECTION("maps") = {
+    MAP_HASH, sizeof(struct fastpath_listener_key), sizeof(struct fastpath_listener), FASTPATH_LISTENERS, 0};
 struct map_definition outcomes SECTION("maps") = {
     MAP_PER_CPU_ARRAY, sizeof(uint32_t), sizeof(uint64_t), FASTPATH_OUTCOMES, 0};
 
 enum { PASSES = 1, GOES_ON = 0 };
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
-enum { FLAG_PSH = 8, FLAG_ACK = 16 };
+enum { FLAG_SYN = 2, FLAG_PSH = 8, FLAG_ACK = 16 };
+/// The first of a namespace is its loopback interface.
+enum { LOOPBACK = 1 };
 
 struct tcp_header {
     uint16_t source_port, destination_port;
@@ -45,7 +49,7 @@ ALWAYS_INLINE int conclude(uint32_t outcome) {
     uint64_t *const count = map_lookup(&outcomes, &outcome);
     if (count)
         ++*count;
-    return outcome == FASTPATH_PASSED ? PASSES : GOES_ON;
+    return outcome == FASTPATH_PASSED || outcome == FASTPATH_OPENING ? PASSES : GOES_ON;
 }
 
 ALWAYS_INLINE int is_after(uint32_t a, uint32_t b) { return (int32_t)(a - b) > 0; }
@@ -241,6 +245,54 @@ ALWAYS_INLINE uint32_t judge(
     return FASTPATH_PASSED;
 }
 
+/// SYN alone, or with ACK, and none of the bits that were added later.
+ALWAYS_INLINE int is_opening(const struct tcp_header *header) {
+    return (header->flags & ~FLAG_ACK) == FLAG_SYN && !(header->offset & 15);
+}
+
+/// Whether openings to a listener pass, or what this host answers them: it is flooded, and the policy admits them from any source.
+/// `at` is where the TCP header begins; `is_from_host` tells whether this host sends the packet.
+ALWAYS_INLINE uint32_t judge_opening(
+    struct __sk_buff *packet, const struct fastpath_listener_key *key, const struct tcp_header *header, uint32_t at,
+    int is_from_host
+) {
+    const uint32_t place = FASTPATH_CELL_OF_LISTENERS;
+    const struct fastpath_cell *const cell = map_lookup(&cells, &place);
+    if (!cell || coarse_clock() > *(const volatile uint64_t *)&cell->lease_end)
+        return FASTPATH_FLAGS;
+    struct fastpath_listener *const listener = map_lookup(&listeners, key);
+    if (!listener || listener->epoch != now_of(&cell->epoch))
+        return FASTPATH_FLAGS;
+    // Data in a SYN are for the engine.
+    if (at + (header->offset >> 4) * 4 != packet->len)
+        return FASTPATH_FLAGS;
+    if (!is_from_host)
+        __sync_fetch_and_add(&listener->passed, 1);
+    return FASTPATH_OPENING;
+}
+
+/// Whether a SYN comes from outside and has no ACK, or this host sends a SYN+ACK.
+ALWAYS_INLINE int is_way_of_opening(const struct __sk_buff *packet, const struct tcp_header *header, int *is_from_host) {
+    *is_from_host = packet->ingress_ifindex == 0;
+    if (*is_from_host)
+        return header->flags == (FLAG_SYN | FLAG_ACK);
+    return header->flags == FLAG_SYN && packet->ingress_ifindex != LOOPBACK;
+}
+
+/// Whether no setting of stage V can have anything against a source: unicast, and of no special use.
+ALWAYS_INLINE int is_common4(uint32_t address) {
+    const uint32_t value = IN_NETWORK_ORDER32(address), first = value >> 24;
+    return first >= 1 && first <= 223 && first != 127 && value >> 16 != 0xa9fe;
+}
+
+/// The same of IPv6: global or unique local, and neither documentation, 6to4, nor of the first ranges of 2001::/16.
+ALWAYS_INLINE int is_common6(const uint32_t *address) {
+    const uint32_t value = IN_NETWORK_ORDER32(address[0]), first = value >> 16;
+    if (first >> 9 == 0xfc >> 1)
+        return 1;
+    return first == 0x2001 ? value >= 0x20010200 && value != 0x20010db8 : first >= 0x2003 && first < 0x3ffe;
+}
+
 /// ACK, with PSH or without, and none of the bits that were added later.
 ALWAYS_INLINE int is_plain(const struct tcp_header *header) {
     return (header->flags & ~FLAG_PSH) == FLAG_ACK && !(header->offset & 15);
@@ -270,6 +322,16 @@ SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
     const int is_segment = header.protocol == PROTOCOL_TCP;
     if (!is_segment && (header.protocol != PROTOCOL_UDP || !is_whole(&header.transport.udp, packet->len - 20)))
         return conclude(FASTPATH_OTHER_PROTOCOL);
+    if (is_segment && is_opening(&header.transport.tcp)) {
+        int is_from_host = 0;
+        if (!is_way_of_opening(packet, &header.transport.tcp, &is_from_host) || !is_common4(header.source) ||
+            !is_common4(header.destination) || header.source == header.destination)
+            return conclude(FASTPATH_FLAGS);
+        struct fastpath_listener_key key = {{0, 0, IN_NETWORK_ORDER32(0xffff), 0}, 0, 4};
+        key.address[3] = is_from_host ? header.source : header.destination;
+        key.port = is_from_host ? header.transport.tcp.source_port : header.transport.tcp.destination_port;
+        return conclude(judge_opening(packet, &key, &header.transport.tcp, 20, is_from_host));
+    }
     if (is_segment && !is_plain(&header.transport.tcp))
         return conclude(FASTPATH_FLAGS);
     const uint16_t source_port = header.transport.udp.source_port, destination_port = header.transport.udp.destination_port;
@@ -314,6 +376,23 @@ SECTION("socket/fast6") int fast6(struct __sk_buff *packet) {
     const int is_segment = header.next == PROTOCOL_TCP;
     if (!is_segment && (header.next != PROTOCOL_UDP || !is_whole(&header.transport.udp, packet->len - 40)))
         return conclude(FASTPATH_OTHER_PROTOCOL);
+    if (is_segment && is_opening(&header.transport.tcp)) {
+        int is_from_host = 0;
+        if (!is_way_of_opening(packet, &header.transport.tcp, &is_from_host) || !is_common6(header.source) ||
+            !is_common6(header.destination))
+            return conclude(FASTPATH_FLAGS);
+        struct fastpath_listener_key key = {{0}, 0, 6};
+        uint32_t differences = 0;
+#pragma unroll
+        for (int word = 0; word < 4; word++) {
+            key.address[word] = is_from_host ? header.source[word] : header.destination[word];
+            differences |= header.source[word] ^ header.destination[word];
+        }
+        if (!differences)
+            return conclude(FASTPATH_FLAGS);
+        key.port = is_from_host ? header.transport.tcp.source_port : header.transport.tcp.destination_port;
+        return conclude(judge_opening(packet, &key, &header.transport.tcp, 40, is_from_host));
+    }
     if (is_segment && !is_plain(&header.transport.tcp))
         return conclude(FASTPATH_FLAGS);
     const uint16_t source_port = header.transport.udp.source_port, destination_port = header.transport.udp.destination_port;

@@ -42,6 +42,28 @@ extension SharedLimits {
         totals[Int(kind.rawValue)].wrappingSubtract(1, ordering: .relaxed)
     }
 
+    /// Takes one place of the half-open connections of all workers, or returns false where there is none.
+    func reserveHalfOpen() -> Bool {
+        let limit = halfOpenLimit.load(ordering: .relaxed)
+        var total = halfOpenTotal.load(ordering: .relaxed)
+        while total < limit {
+            let (exchanged, original) = halfOpenTotal.weakCompareExchange(
+                expected: total, desired: total + 1, ordering: .relaxed)
+            if exchanged { return true }
+            total = original
+        }
+        return false
+    }
+
+    func countHalfOpen() { halfOpenTotal.wrappingAdd(1, ordering: .relaxed) }
+
+    func releaseHalfOpen() { halfOpenTotal.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// Whether as many connections are half-open as may be.
+    public var hasNoMoreHalfOpen: Bool {
+        halfOpenTotal.load(ordering: .relaxed) >= halfOpenLimit.load(ordering: .relaxed)
+    }
+
     /// How full the total may become by a worker that holds so many.
     private func bound(of kind: TrackedProtocol, holding held: UInt32) -> UInt32 {
         let limit = limit(of: kind)

@@ -19,6 +19,9 @@ public final class SharedLimits: Sendable {
     let tableLimits: InlineArray<3, Atomic<UInt32>>
     /// Incoming, outgoing, half-open; `UInt32.max` is unlimited.
     let computerLimits = InlineArray<3, Atomic<UInt32>> { _ in Atomic(.max) }
+    /// Connections that are half-open, of all computers, and their limit; `UInt32.max` is unlimited.
+    let halfOpenTotal = Atomic<UInt32>(0)
+    let halfOpenLimit = Atomic<UInt32>(.max)
     /// The round of counting; 0 while no per-computer limit is set.
     let currentGeneration = Atomic<UInt16>(0)
     /// Guards changes of the limits; holds the last round of counting.
@@ -53,6 +56,7 @@ public final class SharedLimits: Sendable {
             computerLimits[0].store(computers.incoming ?? .max, ordering: .relaxed)
             computerLimits[1].store(computers.outgoing ?? .max, ordering: .relaxed)
             computerLimits[2].store(computers.halfOpen ?? .max, ordering: .relaxed)
+            halfOpenLimit.store(computers.halfOpenInAll ?? .max, ordering: .relaxed)
             setCounting(!computers.areUnlimited, last: &last)
         }
     }

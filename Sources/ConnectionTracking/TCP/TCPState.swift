@@ -59,6 +59,9 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
         s.dataLength == 1 && s.sequence &+ 1 == self[side.opposite].acknowledged
     }
 
+    /// Whether what was seen of this side ends there.
+    public func isEnd(_ sequence: UInt32, of side: Side) -> Bool { self[side].end == sequence }
+
     public var isHalfOpen: Bool { phase.isHalfOpen }
 
     /// How long the connection is remembered after its last packet.

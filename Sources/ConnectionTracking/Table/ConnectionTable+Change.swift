@@ -33,6 +33,7 @@ extension ConnectionTable {
         unlinkFromWheel(index)
         unlinkFromList(index, stage)
         releaseCounts(of: index)
+        settle(index)
         shared.release(kind)
         held[Int(kind.rawValue)] -= 1
         census[stage] -= 1
@@ -51,6 +52,24 @@ extension ConnectionTable {
         entries[Int(index)].stage = stage
         census[stage] += 1
         linkIntoList(index, stage)
+        if stage.isHalfOpen != entries[Int(index)].isCountedHalfOpen { followHalfOpen(index) }
+    }
+
+    /// Follows a connection that became half-open, or is so no more, in the total and for its listener.
+    private mutating func followHalfOpen(_ index: Int32) {
+        guard entries[Int(index)].connection.countsHalfOpen else { return settle(index) }
+        guard !entries[Int(index)].isCountedHalfOpen else { return }
+        entries[Int(index)].listener = ListenerLoads.none
+        shared.countHalfOpen()
+    }
+
+    /// It counts as half-open no more.
+    mutating func settle(_ index: Int32) {
+        let listener = entries[Int(index)].listener
+        guard listener != ListenerLoads.settled else { return }
+        entries[Int(index)].listener = ListenerLoads.settled
+        shared.releaseHalfOpen()
+        if listener != ListenerLoads.none { listeners.noteSettled(listener) }
     }
 
     /// Makes the per-computer counts what the connection is now, without asking for limits.

@@ -12,6 +12,8 @@ public enum OpeningRefusal: Error, Hashable, Sendable, BitwiseCopyable {
     case incomingPerComputer
     case outgoingPerComputer
     case halfOpenPerComputer
+    /// As many connections are half-open as may be in all (116).
+    case halfOpenInAll
 }
 
 /// The protocols that have a table limit of their own.
@@ -41,11 +43,35 @@ extension ConnectionTable {
         let generation = shared.generation
         let counts = try admit(connection, generation: generation, at: now)
         let kind = connection.key.trackedProtocol
+        let isHalfOpen = connection.countsHalfOpen
+        do {
+            if isHalfOpen { try reserveHalfOpen(connection, at: now) }
+        } catch {
+            shared.release(counts, of: connection.computer, generation: generation)
+            throw error
+        }
         do { try makeRoom(for: kind, at: now) } catch {
+            if isHalfOpen { shared.releaseHalfOpen() }
             shared.release(counts, of: connection.computer, generation: generation)
             throw error
         }
         return place(connection, counts: counts, generation: generation)
+    }
+
+    /// Counts a half-open connection in the total. One that is further than its opening packet (taken over) is counted and not
+    /// refused.
+    private mutating func reserveHalfOpen(_ connection: Connection, at now: Instant) throws(OpeningRefusal) {
+        guard connection.tcp.phase.isHalfOpen else { return shared.countHalfOpen() }
+        if shared.reserveHalfOpen() { return }
+        collectDue(at: now)
+        if !shared.reserveHalfOpen() { throw .halfOpenInAll }
+    }
+
+    /// Says for which listener a connection that was just inserted is half-open.
+    public mutating func assign(_ index: ConnectionIndex, to listener: ListenerLoads.Index) {
+        guard entries[Int(index)].listener == ListenerLoads.none else { return }
+        entries[Int(index)].listener = listener
+        listeners.noteHalfOpen(listener)
     }
 
     /// Admits a further opening packet on a connection that is over: the per-computer limits are asked as for a new one,
@@ -59,7 +85,17 @@ extension ConnectionTable {
         opening.tcp.phase = .synSent
         let generation = shared.generation
         let counts = try admit(opening, generation: generation, at: now)
+        do {
+            if direction == .incoming { try reserveHalfOpen(opening, at: now) }
+        } catch {
+            shared.release(counts, of: opening.computer, generation: generation)
+            throw error
+        }
         releaseCounts(of: index)
+        if direction == .incoming {
+            settle(index)
+            entries[Int(index)].listener = ListenerLoads.none
+        }
         entries[Int(index)].counts = counts
         entries[Int(index)].countGeneration = generation
         entries[Int(index)].opener = opener
@@ -135,7 +171,8 @@ extension ConnectionTable {
         let stage = connection.stage
         let entry = Entry(
             hash: connection.key.hash(seed: seed), connection: connection, countGeneration: generation, counts: counts,
-            stage: stage, opener: connection.opener)
+            stage: stage, opener: connection.opener,
+            listener: connection.countsHalfOpen ? ListenerLoads.none : ListenerLoads.settled)
         let index = store(entry)
         linkIntoBucket(index)
         linkIntoWheel(index)

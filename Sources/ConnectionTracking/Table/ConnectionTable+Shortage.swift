@@ -8,6 +8,8 @@ public struct OpeningShortage: OptionSet, Sendable, BitwiseCopyable {
     public static let incoming = OpeningShortage(rawValue: 1)
     public static let outgoing = OpeningShortage(rawValue: 2)
     public static let halfOpen = OpeningShortage(rawValue: 4)
+    /// So many connections are half-open as may be in all.
+    public static let halfOpenInAll = OpeningShortage(rawValue: 16)
     /// The table of its protocol is full.
     public static let room = OpeningShortage(rawValue: 8)
     /// The memory of all tables is in use.
@@ -26,6 +28,9 @@ extension ConnectionTable {
             if exhausted.contains(.incoming) { shortage.insert(.incoming) }
             if exhausted.contains(.outgoing) { shortage.insert(.outgoing) }
             if exhausted.contains(.halfOpen) { shortage.insert(.halfOpen) }
+        }
+        if connection.tcp.phase.isHalfOpen, connection.countsHalfOpen, shared.hasNoMoreHalfOpen {
+            shortage.insert(.halfOpenInAll)
         }
         let kind = connection.key.trackedProtocol
         if replaces { return shortage }

@@ -44,6 +44,11 @@ public struct ConnectionTable: ~Copyable, Sendable {
         var stage: ConnectionStage?
         /// The opener by which it is counted.
         var opener: Side
+        /// The listener that it is half-open for; `settled`: it does not count as half-open.
+        var listener = ListenerLoads.settled
+
+        /// Whether it counts as half-open in the total.
+        var isCountedHalfOpen: Bool { listener != ListenerLoads.settled }
     }
 
     var entries: [Entry]
@@ -71,6 +76,8 @@ public struct ConnectionTable: ~Copyable, Sendable {
     public internal(set) var census = ConnectionCensus()
     /// Which of them pass in the kernel.
     public var fastPath = FastPathPlaces()
+    /// Which listeners are flooded.
+    public var listeners: ListenerLoads
     let seed: (UInt64, UInt64)
     public let shared: SharedLimits
     /// The most entries that this table holds, of all protocols together.
@@ -103,6 +110,7 @@ public struct ConnectionTable: ~Copyable, Sendable {
         spans = timeouts.byStage
         self.seed = seed
         self.shared = shared
+        listeners = ListenerLoads(seed: seed)
         entries = []
         entries.reserveCapacity(self.capacity)
         buckets = HashBuckets(limit: self.capacity * 2)

@@ -81,6 +81,7 @@ extension Cause {
         case .incomingPerComputer: self = .incomingPerComputer
         case .outgoingPerComputer: self = .outgoingPerComputer
         case .halfOpenPerComputer: self = .halfOpenPerComputer
+        case .halfOpenInAll: self = .halfOpenInAll
         }
     }
 

@@ -137,6 +137,7 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case udpTable
     case icmpTable
     case memoryLimit
+    case halfOpenInAll
 }
 
 /// A set of causes, one bit each. Fixed size, no references.

@@ -171,5 +171,8 @@ extension CauseRow {
         CauseRow(.icmpTable, "icmp-table", "engine.limits.icmp", "the ICMP table is full"),
         CauseRow(
             .memoryLimit, "memory-limit", "engine.limits.memory", "the tables have all the memory that they may have"),
+        CauseRow(
+            .halfOpenInAll, "half-open", "stateful.tcp.limits.half-open",
+            "as many connections are half-open as may be in all"),
     ]
 }

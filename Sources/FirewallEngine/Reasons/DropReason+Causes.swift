@@ -37,7 +37,7 @@ extension DropReason {
             [.fragmentHold, .fragmentTimeout, .datagramSuperseded, .fragmentsHeld, .fragmentedDatagrams]
         case .maxIncomingConnections: [.incomingPerComputer]
         case .maxOutgoingConnections: [.outgoingPerComputer]
-        case .maxSYNSent: [.halfOpenPerComputer]
+        case .maxSYNSent: [.halfOpenPerComputer, .halfOpenInAll]
         case .maxTCPConnections: [.tcpTable]
         case .maxUDPConnections: [.udpTable]
         case .maxICMPConnections: [.icmpTable]

@@ -32,7 +32,7 @@ extension DropReason {
         case .memoryFull: self = .outOfMemory
         case .incomingPerComputer: self = .maxIncomingConnections
         case .outgoingPerComputer: self = .maxOutgoingConnections
-        case .halfOpenPerComputer: self = .maxSYNSent
+        case .halfOpenPerComputer, .halfOpenInAll: self = .maxSYNSent
         }
     }
 

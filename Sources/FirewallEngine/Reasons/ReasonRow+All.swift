@@ -91,7 +91,7 @@ extension ReasonRow {
             advice: "raise the limit, or look what on this host opens so many"),
         ReasonRow(
             .maxSYNSent, 116, "max-syn-sent", "Max SYN Sent", .connections,
-            raisedWhen: "the SYN that would make limit + 1 half-open connections from one computer",
+            raisedWhen: "the SYN that would make limit + 1 half-open connections from one computer, or in all",
             seen: "queue",
             advice: "raise it with care: it protects against SYN floods"),
         ReasonRow(
@@ -133,10 +133,9 @@ extension ReasonRow {
             seen: "queue", advice: "FTP bounce attempt or broken client: capture the traffic"),
         ReasonRow(
             .synCookieError, 125, "syn-cookie-error", "SYN Cookie Error", .tracking,
-            raisedWhen: "while cookies are on: an ACK that should carry a cookie and carries a wrong or expired "
-                + "one",
-            seen: "queue", advice: "may be ignored; many: still under flood",
-            isAvailable: false),
+            raisedWhen: "while a listener is in cookie mode: an ACK that opened nothing because this host's own "
+                + "check of its cookie refused it, as its RST says; the ACK itself passed",
+            seen: "queue", advice: "may be ignored; many: still under flood"),
         ReasonRow(
             .invalidDataOffset, 126, "invalid-data-offset", "Invalid Data Offset", .sanity,
             raisedWhen: "TCP data offset beyond the bytes present",

@@ -30,6 +30,9 @@ extension Engine {
                 return table.fastPath.isOn
                     ? judgeBesideFastPath(&p, i, packet, bytes) : judgeKnownTCP(&p, i, packet.sender, bytes)
             }
+            if pendingACKs.count > 0, let i = openByAnswer(&p, packet) {
+                return judgeKnownTCP(&p, i, packet.sender, bytes)
+            }
             return judgeUnknown(&p, .tcp, packet)
         case .udp where hot.udpEnabled:
             guard let packet = ConnectionKey.make(p.headers) else { return judgeUnknown(&p, .none) }

@@ -17,11 +17,14 @@ extension Engine {
         return c
     }
 
-    /// Puts an admitted opening into the table, with what the rules said of it.
-    mutating func insert(_ p: inout Inspection, _ opening: Connection) -> Finding? {
+    /// Puts an admitted opening into the table, with what the rules said of it, and counts it for the listener that it is to.
+    mutating func insert(
+        _ p: inout Inspection, _ opening: Connection, to listener: ListenerLoads.Index? = nil
+    ) -> Finding? {
         if p.leavesNoTrace { return shortage(&p, opening, replaces: false) }
         do {
             let i = try table.insert(opening, at: p.now)
+            if let listener { table.assign(i, to: listener) }
             cache(&p, i, opening.opener)
             table[i].count(bytes: p.headers.length, from: opening.opener)
             if records(&p) { record(.opened) }
@@ -57,12 +60,16 @@ extension Engine {
 
     /// The first limit that still keeps an opening out, where others are taken as turned.
     private mutating func shortage(_ p: inout Inspection, _ opening: Connection, replaces: Bool) -> Finding? {
-        let shortage = table.shortage(for: opening, replaces: replaces)
+        finding(&p, of: table.shortage(for: opening, replaces: replaces), opening)
+    }
+
+    mutating func finding(_ p: inout Inspection, of shortage: OpeningShortage, _ opening: Connection) -> Finding? {
         if shortage.isEmpty { return nil }
         if shortage.contains(.incoming), p.isSubject(to: .incomingPerComputer) { return Finding(.incomingPerComputer) }
         if shortage.contains(.outgoing), p.isSubject(to: .outgoingPerComputer) { return Finding(.outgoingPerComputer) }
         if shortage.contains(.halfOpen), p.isSubject(to: .halfOpenPerComputer) { return Finding(.halfOpenPerComputer) }
         if shortage.contains(.memory), p.isSubject(to: .memoryLimit) { return Finding(.memoryFull) }
+        if shortage.contains(.halfOpenInAll), p.isSubject(to: .halfOpenInAll) { return Finding(.halfOpenInAll) }
         let kind = opening.key.trackedProtocol
         return shortage.contains(.room) && p.isSubject(to: Cause(tableOf: kind)) ? Finding(.tableFull(kind)) : nil
     }

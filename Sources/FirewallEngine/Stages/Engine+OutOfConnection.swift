@@ -131,7 +131,7 @@ extension Engine {
 
     /// Whether the rules would admit the SYN of one side, seen where this packet is; through the loopback interface it goes out
     /// and comes in.
-    private mutating func admitsOpening(_ p: inout Inspection, bySender: Bool) -> Bool {
+    mutating func admitsOpening(_ p: inout Inspection, bySender: Bool) -> Bool {
         var s = subject(&p)
         s.flags = .syn
         if !bySender {

@@ -113,6 +113,7 @@ extension Engine {
             count(&p, i, side)
             return nil
         }
+        if table.listeners.isActive, let passage = passageOfUnseenOpening(&p, i, side) { return passage.finding }
         let finding = Finding(DropReason(refusal), Cause(step), posture: step.isSilent ? .denySilent : .deny)
         if !p.leavesNoTrace { table.recordChange(of: i) }
         follow(&p, i, side, finding, bytes)
@@ -157,6 +158,9 @@ extension Engine {
             return finding
         }
         if TCPTracker.isOpening(p.headers.tcp) { return open(&p, packet) }
+        if table.listeners.isActive || pendingACKs.count > 0, let passage = passage(&p, packet) {
+            return passage.finding
+        }
         return judgeOutOfConnection(&p, packet)
     }
 
@@ -167,7 +171,8 @@ extension Engine {
         }
         var opening = newConnection(&p, packet)
         opening.tcp = TCPTracker.open(p.headers.tcp, from: packet.sender, at: p.now)
-        return insert(&p, opening)
+        return hot.synFlood.usesCookies || pendingACKs.count > 0
+            ? insertOrPass(&p, opening, packet) : insert(&p, opening)
     }
 
     mutating func rememberRefusedOpening(

@@ -90,6 +90,7 @@ extension Explanation {
             let change = before == after ? "stays \(after.name)" : "goes from \(before.name) to \(after.name)"
             return one("state: the segment fits; the connection \(change)")
         case .opened: return one("state: it opens a connection")
+        case .byCookies(let what): return one(text(what))
         case .refused(let refused): return lines(of: refused)
         case .passed: return one("verdict: pass")
         }
@@ -138,6 +139,15 @@ extension Explanation {
             "verdict: pass: forwarded packets are judged only where interfaces.inside names something, on a judged interface"
         case .ownGroupPacket: "verdict: pass: the copy of what this host has sent to a group"
         case .rulesTrial: "verdict: pass: the datagram by which the tool tries the rules"
+        }
+    }
+
+    private func text(_ what: Step.Cookies) -> String {
+        switch what {
+        case .opening: "state: its listener is flooded, so that it gets no entry, and this host's SYN cookies answer it"
+        case .answer: "state: its listener is flooded, and no entry is kept of the opening that it belongs to"
+        case .acknowledgement:
+            "state: its listener is flooded; it waits for this host to say whether its cookie is right"
         }
     }
 

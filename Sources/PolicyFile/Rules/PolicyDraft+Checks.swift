@@ -95,6 +95,7 @@ extension PolicyDraft {
             ("incoming-per-computer", document.stateful.limits.incoming),
             ("outgoing-per-computer", document.stateful.limits.outgoing),
             ("half-open-per-computer", document.stateful.limits.halfOpen),
+            ("half-open", document.stateful.limits.halfOpenInAll),
         ]
         for (key, limit) in limits where limit != nil {
             guard let place = places["stateful.tcp.limits.\(key)"] else { continue }

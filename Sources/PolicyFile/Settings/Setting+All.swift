@@ -63,12 +63,15 @@ extension Setting {
                         Setting("incoming-per-computer", \.stateful.limits.incoming, .connections),
                         Setting("outgoing-per-computer", \.stateful.limits.outgoing, .connections),
                         Setting("half-open-per-computer", \.stateful.limits.halfOpen, .connections),
+                        Setting("half-open", \.stateful.limits.halfOpenInAll, .connections),
                     ]),
                 .section(
                     "syn-flood",
                     [
-                        .unavailable("cookies", "SYN cookies are", off: "off"),
-                        .unavailable("threshold", "SYN cookies are", off: "1000"),
+                        Setting("cookies", \.stateful.synFlood.usesCookies, .words(["off": false, "on": true])),
+                        Setting(
+                            "threshold", \.stateful.synFlood.threshold,
+                            .number(1...1_000_000, of: "half-open connections")),
                     ]),
                 .section(
                     "ack-storm",

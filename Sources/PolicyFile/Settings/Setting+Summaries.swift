@@ -28,8 +28,11 @@ extension Setting {
         "stateful.tcp.limits.incoming-per-computer": "Connections that one other computer may have open to this host.",
         "stateful.tcp.limits.outgoing-per-computer": "Connections that this host may have open to one other computer.",
         "stateful.tcp.limits.half-open-per-computer": "Unfinished handshakes with one other computer.",
-        "stateful.tcp.syn-flood.cookies": "Answer SYNs above the threshold with cookies instead of state.",
-        "stateful.tcp.syn-flood.threshold": "Unfinished handshakes from which on SYNs are answered with cookies.",
+        "stateful.tcp.limits.half-open": "Unfinished handshakes that computers began with this host, all together.",
+        "stateful.tcp.syn-flood.cookies":
+            "Keep no entry for SYNs to a flooded listener; this host's own SYN cookies answer them.",
+        "stateful.tcp.syn-flood.threshold":
+            "Unfinished handshakes with a listener, for each worker, from which on it counts as flooded.",
         "stateful.tcp.ack-storm.threshold": """
         The most equal ACKs of one side in a row that answer nothing; more are an ACK storm (Maximum ACK Retransmit).
         """,
