@@ -77,7 +77,7 @@ package struct QueueRulePlan: Hashable, Sendable {
 
     /// The interface as iptables writes it: a "*" at the end is a "+" there, other wildcards have no counterpart. Nil too
     /// for what would not survive as one word of a rule, or is longer than an interface name (IFNAMSIZ).
-    private static func pattern(_ name: String) -> String? {
+    static func pattern(_ name: String) -> String? {
         let isGlob = name.hasSuffix("*")
         let stem = isGlob ? String(name.dropLast()) : name
         let plain = stem.utf8.allSatisfy { byte in

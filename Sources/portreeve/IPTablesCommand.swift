@@ -137,6 +137,7 @@ extension IPTablesCommand {
             let text = plan.rules(for: family).restoreText(replacing: OwnRules())
             print("\(family.command)-restore --noflush <<'END'\n\(text)END")
         }
+        for line in plan.synProxyOffer { print(line) }
     }
 
     /// Printing needs no right to read the rules in place.

@@ -91,6 +91,23 @@ class ApplyTests(IPTablesTests):
         applied = self.machine.saved().replace(":PORTREEVE-MADE-TABLE - [0:0]\n", "")
         self.assertEqual(applied, printed)
 
+    def test_rules_against_syn_floods_of_forwarded_traffic_are_offered(self):
+        """They are comments; without their marks the kernel's own tool takes them."""
+        self.assertNotIn("SYNPROXY", self.iptables("--print"))
+        self.machine.policy(POLICY.replace("ignore:", "inside: [lan0, 'dmz*'], ignore:"))
+        printed = self.iptables("--print")
+        offered = [line[2:] for line in printed.splitlines() if line.startswith("# ")]
+        for command in ("iptables", "ip6tables"):
+            start = offered.index(f"{command}-restore --noflush <<'END'")
+            rules = offered[start + 1:offered.index("END", start)]
+            self.assertEqual(sum("-j SYNPROXY" in rule for rule in rules), 2)
+            self.assertTrue(any("-o dmz+ " in rule for rule in rules))
+            self.machine.run(f"{command}-restore", "--noflush", "--test", input="\n".join([*rules, ""]))
+        self.assertTrue(any(line.strip().startswith("sysctl -w ") and "tcp_syncookies=1" in line for line in offered))
+        # The script as it is does what it did.
+        self.machine.run("sh", "-e", input=printed)
+        self.assertNotIn("SYNPROXY", self.machine.saved())
+
     def test_a_policy_with_errors_changes_nothing(self):
         self.machine.policy("version: 1\nqueue: { numbers: many }\n")
         before = self.machine.saved()
