@@ -147,7 +147,9 @@ bench: deps-build
 
 bench-queue: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN)
+	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN) --rfc3511
 	$(PYTHON) Tests/Benchmarks/bench_floods.py --bin $(BIN)
+	$(PYTHON) Tests/Benchmarks/bench_floods.py --bin $(BIN) --openings
 
 bench-scan: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_scan.py --bin $(BIN)

@@ -11,6 +11,7 @@ inside one run only. `make bench-queue`.
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -22,12 +23,15 @@ import isolation
 FLOODS = ("none", "syn", "fragment", "refused", "admitted", "ack")
 POLICY = """
 version: 1
-queue: { numbers: "%s", flood-numbers: %s }
+%squeue: { numbers: "%s", flood-numbers: %s }
 rules:
   - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: 80 } }
   - { name: Names, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 53 } }
-engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
+engine: { fast-path: %s, timeouts: { cold-start: 0s, boot-start: 0s } }
 """
+COOKIES = "stateful: { tcp: { syn-flood: { cookies: on } } }\n"
+PROGRAM = os.path.abspath(os.environ.get("FASTPATH_OBJECT") or ".build/fastpath.o")
+PINS = "/run/portreeve-fast-path"
 TRACKING = """*filter
 -A INPUT -i lo -j ACCEPT
 -A INPUT -m conntrack --ctstate INVALID -j DROP
@@ -103,13 +107,17 @@ def prefer(process):
 
 
 class Contestant:
-    def __init__(self, name, queues=None, floods="auto"):
-        self.name, self.queues, self.floods = name, queues, floods
+    def __init__(self, name, queues=None, floods="auto", cookies="", program="off", tracks=True):
+        self.name, self.queues, self.floods, self.cookies, self.program, self.tracks = name, queues, floods, cookies, program, tracks
 
 
 CONTESTANTS = (
     Contestant("kernel conntrack"), Contestant("portreeve, 1 worker", 1), Contestant("portreeve, 2 workers", 2),
     Contestant("one queue for all, 1 worker", 1, "off"))
+# RFC 3511 5.5: what is established in a flood of SYNs.
+OPENINGS = (
+    Contestant("no agent", tracks=False), Contestant("kernel conntrack"), Contestant("queue only", 1),
+    Contestant("cookie mode", 1, cookies=COOKIES), Contestant("cookie mode and fast path", 1, cookies=COOKIES, program="on"))
 
 
 class Round:
@@ -121,15 +129,21 @@ class Round:
 
     def play(self):
         from agent import Agent
+        from lab import wait_until
         agent = None
         self.host.flush_rules()
         if self.contestant.queues:
             numbers = "0" if self.contestant.queues == 1 else f"0-{self.contestant.queues - 1}"
-            agent = Agent(self.host, POLICY % (numbers, self.contestant.floods), queues=(0, self.contestant.queues - 1), fold="1s",
+            policy = POLICY % (self.contestant.cookies, numbers, self.contestant.floods, self.contestant.program)
+            agent = Agent(self.host, policy, queues=(0, self.contestant.queues - 1), fold="1s",
                           name=os.path.basename(self.lab.file("agent"))).start()
             prefer(agent.process.pid)
-            agent.feed_as_printed("--hook", "prerouting")
-        else:
+            if self.contestant.program == "on":
+                agent.tool("iptables", "--apply", "--program", PROGRAM, "--hook", "prerouting", seconds=60)
+                wait_until(lambda: agent.report()["fast_path"]["state"] == "active", "the fast path is used")
+            else:
+                agent.feed_as_printed("--hook", "prerouting")
+        elif self.contestant.tracks:
             self.host.rules(TRACKING, [4])
         try:
             row = self.measure()
@@ -180,6 +194,8 @@ class Round:
             judged = sum(row["packets"] for row in rows)
             lost = sum(row["kernel_queue_drops"] + row["kernel_socket_drops"] for row in rows)
             result.update({"arrived": arrived, "judged": judged, "lost": lost})
+            if self.contestant.cookies:
+                result["in kernel"] = agent.report()["floods"]["in_kernel"]
             return arrived == judged + lost
 
         result = {}
@@ -195,6 +211,7 @@ def table(rows):
              "|---|---|---|---|---|---|---|"]
     for row in rows:
         sums = f"{row['arrived']:,} = {row['judged']:,} + {row['lost']:,}" if "arrived" in row else ""
+        sums += f"; before the queue {row['in kernel']:,}" if "in kernel" in row else ""
         lines.append(
             f"| {row['flood']} | {row['contestant']} | {row['pps']:,.0f} | {row['MB/s']:.1f} | {row['answered']} of {row['asked']} | "
             f"{row['downloads']} | {sums}{' **not exact**' if 'inexact' in row else ''} |")
@@ -207,6 +224,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--floods", default=",".join(FLOODS))
     parser.add_argument("--only", default="", help="contestants whose name has this in it")
+    parser.add_argument("--openings", action="store_true", help="establishment under a flood of SYNs, with cookies and the fast path")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     os.environ["PORTREEVE_BIN"] = os.path.abspath(arguments.bin)
@@ -214,6 +232,9 @@ def main():
     import services
     from lab import Lab
     rows = []
+    if arguments.openings:
+        os.makedirs(PINS, exist_ok=True)
+        subprocess.run(["mount", "-t", "bpf", "-o", "mode=0750", "bpf", PINS], check=True)
     with Lab() as lab:
         lab.router.run("ip", "route", "add", "blackhole", "198.18.64.0/18")
         # Sparse: nobody keeps 4 GB.
@@ -222,8 +243,9 @@ def main():
         services.dnsmasq(lab.host, {"lab.test": "198.18.2.9"})
         for process in lab.processes:
             prefer(process.pid)
-        for kind in arguments.floods.split(","):
-            for contestant in CONTESTANTS:
+        kinds = ("none", "syn") if arguments.openings else arguments.floods.split(",")
+        for kind in kinds:
+            for contestant in OPENINGS if arguments.openings else CONTESTANTS:
                 if arguments.only in contestant.name:
                     rows.append(Round(lab, contestant, kind, arguments.seconds).play())
                     print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
@@ -231,6 +253,8 @@ def main():
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump(rows, file, indent=1)
+    if arguments.openings:
+        subprocess.run(["umount", "-l", PINS], check=False)
     sys.exit(1 if any("inexact" in row for row in rows) else 0)
 
 

@@ -17,6 +17,26 @@ def sh(cmd, check=True, inp=None):
     return r.stdout
 
 
+# Opens so many connections, then closes them all and waits for the other side's FIN of each.
+CLOSING = """
+import json, socket, sys, time
+where, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+if where == "server":
+    listener = socket.create_server(("", port), backlog=4096)
+    lines = [listener.accept()[0] for _ in range(count)]
+    for line in lines:
+        line.recv(1)
+        line.close()
+    time.sleep(5)
+else:
+    lines = [socket.create_connection((where, port), 10) for _ in range(count)]
+    begun = time.monotonic()
+    for line in lines: line.shutdown(socket.SHUT_WR)
+    done = sum(line.recv(1) == b"" for line in lines)
+    print(json.dumps({"done": done, "closed_s": done / (time.monotonic() - begun)}))
+"""
+
+
 class Lab:
     """client -- router -- server (hook 'forward'), or client -- server (hook 'host', agent beside the server)."""
 
@@ -102,11 +122,12 @@ class Lab:
             return
         kind, _, n = k.partition(":"); n = int(n or 0)
         if kind == "none": return
-        if kind in ("legacy", "iptables", "ctlegacy"):
+        if kind in ("legacy", "iptables", "ctlegacy", "ctrefusing"):
             ipt = "*mangle\n"
             for c in chains:
-                if kind == "ctlegacy": ipt += f"-A {c} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n-A {c} -m conntrack --ctstate INVALID -j DROP\n"
+                if kind in ("ctlegacy", "ctrefusing"): ipt += f"-A {c} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n-A {c} -m conntrack --ctstate INVALID -j DROP\n"
                 ipt += "".join(f"-A {c} -s 203.0.113.{i % 256}/32 -p {'tcp' if i & 1 else 'udp'} --dport {1 + i % 60000} -j DROP\n" for i in range(n))
+                if kind == "ctrefusing": ipt += f"-A {c} -p udp --dport 9000 -j DROP\n"
                 ipt += f"-A {c} -j ACCEPT\n"
             self.nx(fw, ("iptables-restore" if kind == "iptables" else "iptables-legacy-restore") + " -n", inp=ipt + "COMMIT\n")
         elif kind in ("ipset", "ctipset"):
@@ -311,6 +332,37 @@ class Bench:
         finally:
             srv.kill(); srv.wait()
 
+    def teardown(self, con, count):
+        """RFC 3511 5.4: so many connections are open, and are closed one after the other, by FIN, as fast as it goes; each counts
+        when both sides have seen the other's."""
+        srv = self.cmd(self.lab.s, self.scpu(con), [sys.executable, "-c", CLOSING, "server", "9003", str(count)]); time.sleep(0.3)
+        try:
+            p = self.cmd(self.lab.c, self.a.client_cpu, [sys.executable, "-c", CLOSING, SRV, "9003", str(count)])
+            return json.loads(finish(p, 60))
+        finally:
+            srv.kill(); srv.wait()
+
+    def illegal(self, con, secs, rate):
+        """RFC 3511 5.8: what a download keeps beside packets that are refused, of which so many a second come."""
+        b = self.blast(rate, secs + 1.5); time.sleep(0.3)
+        try: return self.tcp(con, secs, True)
+        finally: b.wait()
+
+    def frag(self, con, secs, size):
+        """RFC 3511 5.9: UDP datagrams of so many bytes, which come in fragments; those that were reassembled count."""
+        srv = self.cmd(self.lab.s, self.scpu(con), ["iperf3", "-s", "-1", "-p", "5202"], out=subprocess.DEVNULL); time.sleep(0.15)
+        try:
+            c0 = con.snap()
+            p = self.cmd(self.lab.c, self.a.client_cpu, ["iperf3", "-u", "-c", SRV, "-p", "5202", "-l", str(size), "-b", "400M", "-t", str(int(secs)), "-J", "--connect-timeout", "3000"])
+            o = json.loads(finish(p, secs + 20)); c1 = con.snap()
+            if "error" in o: return {"mbps": 0.0, "error": o["error"]}
+            e = o["end"]["sum"]
+            r = {"mbps": e["bits_per_second"] / 1e6 * (1 - e["lost_percent"] / 100), "lost": e["lost_percent"]}
+            r.update(diff(c0, c1)); return r
+        finally:
+            if srv.poll() is None: srv.kill()
+            srv.wait()
+
     def lat(self, con, n, bg):
         srv = self.cmd(self.lab.s, self.scpu(con), [f"{self.bin}/udppp", "-s", "-p", "9001", "-t", "30"]); time.sleep(0.1)
         b = self.blast(bg, 3) if bg else None
@@ -336,10 +388,12 @@ def wait_quiet(limit):
     return x
 
 
-PRIMARY = {"sat": "pps", "load": "cpu_us_all", "ndr": "ndr_pps", "drain": "us_pkt", "tcp": "gbps", "tcpmtu": "gbps", "crr": "cps", "lat": "p50", "latload": "p50"}
+PRIMARY = {"sat": "pps", "load": "cpu_us_all", "ndr": "ndr_pps", "drain": "us_pkt", "tcp": "gbps", "tcpmtu": "gbps", "crr": "cps", "lat": "p50", "latload": "p50",
+           "teardown": "closed_s", "illegal": "gbps", "frag": "mbps"}
 SHOW = {"sat": ["offered_pps", "pps", "loss_pct", "cpu_us_pkt", "cpu_us_all", "cpu_pct", "drop_full", "drop_sock"], "load": ["pps", "loss_pct", "cpu_us_pkt", "cpu_us_all", "cpu_pct"],
         "ndr": ["ndr_pps"], "drain": ["us_pkt", "backlog"], "tcp": ["gbps", "cpu_s_per_gb", "retr"], "tcpmtu": ["gbps", "cpu_s_per_gb", "retr"], "crr": ["cps", "p50", "p99", "fail", "cpu_us_conn"],
-        "lat": ["p50", "p99", "lost"], "latload": ["p50", "p99", "lost"]}
+        "lat": ["p50", "p99", "lost"], "latload": ["p50", "p99", "lost"], "teardown": ["closed_s", "done"], "illegal": ["gbps", "cpu_s_per_gb", "retr"],
+        "frag": ["mbps", "lost", "cpu_us_pkt"]}
 
 
 def fmt(x):
@@ -373,7 +427,7 @@ def main():
     ap.add_argument("--hook", choices=["forward", "host"], default="forward")
     ap.add_argument("--queues", type=int, default=1, help="queues per agent (--queue-balance when > 1)")
     ap.add_argument("--rounds", type=int, default=5)
-    ap.add_argument("--tests", default="sat,load@20000,load@100000,tcp,tcpmtu,crr,lat", help="of: sat load@PPS drain@N ndr tcp tcpmtu crr lat latload@PPS")
+    ap.add_argument("--tests", default="sat,load@20000,load@100000,tcp,tcpmtu,crr,lat", help="of: sat load@PPS drain@N ndr tcp tcpmtu crr lat latload@PPS teardown@CONNECTIONS illegal@PPS frag@BYTES")
     ap.add_argument("--secs", type=float, default=1.5, help="seconds per UDP/crr measurement")
     ap.add_argument("--tcp-secs", type=float, default=2)
     ap.add_argument("--flows", type=int, default=64); ap.add_argument("--payload", type=int, default=18)
@@ -418,6 +472,9 @@ def main():
                         elif base == "ndr": r = b.ndr(c, 0.7, float(arg or 400000))
                         elif base in ("tcp", "tcpmtu"): r = b.tcp(c, a.tcp_secs, base == "tcp")
                         elif base == "crr": r = b.crr(c, a.secs)
+                        elif base == "teardown": r = b.teardown(c, int(arg or 500))
+                        elif base == "illegal": r = b.illegal(c, a.tcp_secs, float(arg))
+                        elif base == "frag": r = b.frag(c, a.tcp_secs, int(arg or 8000))
                         elif base in ("lat", "latload"): r = b.lat(c, a.pings, float(arg or 0))
                         else: raise SystemExit(f"unknown test {t}")
                     except (subprocess.TimeoutExpired, ValueError, KeyError) as e:
