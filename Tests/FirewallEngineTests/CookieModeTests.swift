@@ -14,13 +14,12 @@ struct CookieModeTests {
         #expect(engine.flood(100) == 100 && !engine.isFlooded && engine.connections == 100)
         engine.flood(1, from: 100)
         #expect(engine.isFlooded && engine.connections == 100)
-        engine.waits(.seconds(21))
-        #expect(engine.connections == 0)
         // What would be half-open is counted still: 49 in the time that a half-open connection lasts keep it up.
         for round in UInt32(0)..<5 {
             engine.flood(49, from: 1_000 + round * 100)
             engine.idles(10)
             #expect(engine.isFlooded, "round \(round)")
+            if round > 1 { #expect(engine.connections == 0) }
         }
         engine.flood(48, from: 9_000)
         engine.idles(60)
