@@ -213,6 +213,8 @@ class KernelTests(FastPathLab):
         self.host.sysctl(net__ipv4__tcp_syncookies=1)
         services.nginx(self.host)
         self.agent = self.agent(FAST)
+        # It has begun before there were rules.
+        self.agent.events()
         self.flood(rate=3000)
         self.await_cookies()
         wait_until(lambda: self.floods()["in_kernel"] > 3000, "SYNs pass before the queue", 60)
