@@ -18,6 +18,7 @@ extension SceneReport {
             .init("full", .texts(full.map(\.word))), .init("lacks_memory", .bool(lacksMemory)),
             .init("memory_limit", memoryLimit.map { .count($0) } ?? .null),
             .init("block", block.map(\.json) ?? .null),
+            .init("cookies", cookies.json),
             .init("computers", .list(computers.map(\.json))), .init("announced", .texts(announced.map(\.word))),
             .init("own", .texts(own.map(\.description))), .init("link_local", .list(linkLocal.map(\.json))),
             .init("broadcasts", .texts(broadcasts.map(\.description))),
@@ -45,6 +46,7 @@ extension SceneReport {
         lacksMemory = try reader.bool("lacks_memory")
         memoryLimit = try reader.optional("memory_limit") { name throws(ControlFailure) in try reader.integer(name) }
         block = try reader.optional("block") { name throws(ControlFailure) in try Block(reader.object(name)) }
+        cookies = try Cookies(reader.object("cookies"))
         computers = try reader.list("computers", ComputerStanding.init)
         announced = try reader.words("announced", Direction.init(word:))
         own = try reader.words("own") { IPAddress(parsing: $0) }
@@ -176,11 +178,11 @@ extension [UInt8] {
     private static let digits = Array("0123456789abcdef".utf8)
 
     /// Two digits for each byte.
-    fileprivate var hexText: String {
+    var hexText: String {
         String(decoding: flatMap { [Self.digits[Int($0 >> 4)], Self.digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
-    fileprivate init?(hexText: String) {
+    init?(hexText: String) {
         let digits = Array(hexText.utf8)
         guard digits.count.isMultiple(of: 2) else { return nil }
         self = []

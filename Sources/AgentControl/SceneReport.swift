@@ -28,6 +28,7 @@ package struct SceneReport: Hashable, Sendable {
     package var lacksMemory: Bool
     package var memoryLimit: UInt64?
     package var block: Block?
+    package var cookies: Cookies
     package var computers: [ComputerStanding]
     package var announced: [Direction]
     package var own: [IPAddress]
@@ -87,6 +88,7 @@ package struct SceneReport: Hashable, Sendable {
         lacksMemory = told.lacksMemory
         memoryLimit = told.memoryLimit
         block = told.block.map { Block($0) }
+        cookies = Cookies(told.cookies)
         computers = told.computers
         announced = told.announced
         own = told.own
@@ -131,6 +133,7 @@ extension SceneReport {
         told.lacksMemory = lacksMemory
         told.memoryLimit = memoryLimit
         told.block = block?.block
+        told.cookies = try cookies.circumstances(at: present)
         told.computers = computers
         told.announced = announced
         told.own = own
@@ -143,7 +146,7 @@ extension SceneReport {
         return told
     }
 
-    private static func decoded(_ records: [[UInt8]], at now: Instant) throws(ControlFailure) -> [Connection] {
+    static func decoded(_ records: [[UInt8]], at now: Instant) throws(ControlFailure) -> [Connection] {
         var connections: [Connection] = []
         for record in records {
             guard let connection = unsafe ConnectionRecord.decodeWhole(record.span.bytes, now: now) else {

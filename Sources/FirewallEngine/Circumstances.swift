@@ -30,6 +30,8 @@ public struct Circumstances: Sendable {
     public var memoryLimit: UInt64?
     /// The block of the packet's source.
     public var block: SourceBlock?
+    /// Of openings without entries.
+    public var cookies = CookieCircumstances()
     /// What is counted for the packet's two computers.
     public var computers: [ComputerStanding] = []
     /// The directions in which a control connection has announced the packet's opening.
@@ -73,6 +75,8 @@ extension Engine {
         told.knowsListeningTCP = listeningPorts.knowsTCP
         told.routes = reversePaths.excerpt(for: packet.source, on: interface)
         told.full = TrackedProtocol.allCases
+        told.cookies.hasSYNCookies = hasSYNCookies
+        told.cookies.halfOpen = shared.halfOpen
         told.lacksMemory = true
         told.memoryLimit = policy.document.engine.limits.memory
         told.block = blocked.find(packet.source, version: packet.version, at: now)
@@ -92,6 +96,7 @@ extension Engine {
                 told.forgotten.append(forgotten)
             }
         }
+        tell(of: packet, into: &told.cookies, at: told.now)
         told.full.removeAll { table.hasRoom(for: $0) }
         told.lacksMemory = told.lacksMemory && table.lacksMemory && table.isWithoutSpare
         if isKnown {
@@ -133,6 +138,7 @@ extension Engine {
         if told.lacksMemory, let bound = policy.document.engine.limits.memory, bound <= told.memoryLimit ?? .max {
             table.assumeNoMemory()
         }
+        assume(told.cookies, of: packet, at: told.now)
         for connection in told.forgotten { table.assumeForgotten(connection) }
         for kind in told.full { shared.fill(kind) }
         for computer in told.computers { shared.assume(computer) }

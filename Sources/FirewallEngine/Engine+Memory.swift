@@ -20,6 +20,10 @@ extension Engine {
         if FTPAdmission(settings.ftp, isTracked: settings.tcpEnabled).isOn {
             bytes += FTPControls.memory + Expectations.memory
         }
+        if settings.tcpEnabled, settings.synFlood.usesCookies {
+            bytes += ListenerLoads.memory + PendingACKs.memory
+            if settings.limits.halfOpen != nil { bytes += UnansweredSYNs.memory }
+        }
         return UInt64(bytes) * UInt64(max(1, workers)) + UInt64(BlockedSources.memory)
     }
 }

@@ -27,11 +27,16 @@ struct PendingACKs: Sendable {
         var metadata: PacketMetadata
     }
 
+    /// Bytes where it is used.
+    static var memory: Int { ways * sets * (MemoryLayout<Place>.stride + MemoryLayout<UInt32>.stride) }
+
     /// The hash of what stands in each place; 0: nothing.
     private var hashes: [UInt32] = []
     private var places: [Place] = []
     private let seed: (UInt64, UInt64)
     private var position = 0
+    /// Nothing more may wait: for an engine that was told so.
+    private var isClosed = false
     private(set) var count = 0
 
     init(seed: (UInt64, UInt64)) { self.seed = seed }
@@ -69,7 +74,7 @@ struct PendingACKs: Sendable {
 
     /// Where one may wait whose key `find` does not know: a vacant place, or that of one whose time is over; nil: nowhere.
     func room(for key: ConnectionKey, at now: Instant) -> Int? {
-        guard !places.isEmpty else { return nil }
+        guard !places.isEmpty, !isClosed else { return nil }
         let first = Int(hash(of: key)) % Self.sets * Self.ways
         var over: Int?
         for i in first..<first + Self.ways {
@@ -78,6 +83,14 @@ struct PendingACKs: Sendable {
         }
         return over
     }
+
+    /// Whether one would find no place, where any may wait.
+    func lacksRoom(for key: ConnectionKey, at now: Instant) -> Bool {
+        !places.isEmpty && find(key) == nil && room(for: key, at: now) == nil
+    }
+
+    /// Leaves no room.
+    mutating func close() { isClosed = true }
 
     /// Has one wait in a vacant place.
     mutating func put(_ place: Place, at index: Int) {

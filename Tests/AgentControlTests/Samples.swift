@@ -155,6 +155,18 @@ enum Samples {
         told.block = SourceBlock(
             BlockedAddress(IPAddress(v4: 0xc633_6409), version: 4), until: Instant(nanoseconds: 7_300_000_000_000),
             isOfScanner: true)
+        told.cookies.hasSYNCookies = true
+        told.cookies.halfOpen = 7
+        told.cookies.listeners = ListenerLoads.Mode.allCases.map { mode in
+            ListenerStanding(
+                address: IPAddress(v4: 0xc000_020a), port: 443, version: 4, mode: mode, isUnseen: mode == .lingering,
+                halfOpen: 3)
+        }
+        told.cookies.waiting = told.connections.first.map {
+            WaitingACK(connection: $0, acknowledged: .max, lastAcknowledged: 1)
+        }
+        told.cookies.lacksRoomToWait = true
+        told.cookies.unanswered = UnansweredSYNs.Standing(count: 5, isCounted: true)
         told.computers = [
             ComputerStanding(
                 address: IPAddress(v4: 0xc633_6409), version: 4, incoming: 1, outgoing: 2, halfOpen: UInt32.max)

@@ -69,6 +69,54 @@ struct CircumstancesTests {
         }
     }
 
+    @Test(
+        "To a listener in cookie mode, and to one that was",
+        arguments: ["", "half-open-per-computer: 2", "half-open: 4", "half-open-per-computer: 1, half-open: 12"])
+    func cookies(limits: String) throws {
+        let engine = try EngineUnderTest.withCookies(threshold: 10, limits: limits)
+        engine.mirror = Mirror()
+        engine.flood(14)
+        #expect(engine.isFlooded || limits == "half-open: 4")
+        for port in 1...5 as ClosedRange<UInt16> { engine.receives(.toHost.syn(port, 80)) }
+        engine.receives(.toHost.syn(1, 80))
+        let talk = TCPTalk(engine)
+        talk.open()
+        engine.receives(.toHost.tcp(7, 80, .ack, seq: 5, ack: 9))
+        // The same again, more of it, and what its window does not hold.
+        engine.receives(.toHost.tcp(7, 80, .ack, seq: 5, ack: 9))
+        engine.receives(.toHost.tcp(7, 80, .ack, seq: 5, ack: 9).payload("GET"))
+        engine.receives(.toHost.tcp(7, 80, .ack, seq: 1 << 30, ack: 9))
+        engine.receives(.toHost.syn(7, 80))
+        engine.sends(.fromHost.tcp(80, 7, .rst, seq: 9, ack: 0))
+        engine.receives(.toHost.tcp(8, 80, .rst, seq: 9, ack: 0))
+        engine.receives(.toHost.tcp(8, 80, [.fin, .ack], seq: 9, ack: 1))
+        engine.receives(.toHost.tcp(8, 81, .ack, seq: 9, ack: 1))
+        // SYNs that pass before the queue.
+        _ = engine.engine.beginCookies(to: .host, 80, version: 4, passed: 30, at: engine.clock.now)
+        engine.receives(.toHost.tcp(1, 80, .ack, seq: 77, ack: 9))
+        engine.idles(70)
+        engine.receives(.toHost.tcp(9, 80, .ack, seq: 5, ack: 9))
+        engine.idles(600)
+        engine.receives(.toHost.tcp(10, 80, .ack, seq: 5, ack: 9))
+        #expect(engine.mirror?.differences == [])
+        #expect((engine.mirror?.compared ?? 0) > 30)
+    }
+
+    @Test("An ACK for which there is no room to wait")
+    func noRoomToWait() throws {
+        let engine = try EngineUnderTest.withCookies(threshold: 1)
+        engine.flood(2)
+        let refused = try #require(
+            (1...60_000 as ClosedRange<UInt16>).first { port in
+                engine.receives(.toHost.tcp(port, 80, .ack, seq: 5, ack: 9)) != .pass
+            })
+        engine.mirror = Mirror()
+        engine.receives(.toHost.tcp(refused, 80, .ack, seq: 5, ack: 9))
+        #expect(engine.lastEvent?.reason == .outOfConnection)
+        #expect(engine.mirror?.differences == [])
+        #expect(engine.mirror?.compared == 1)
+    }
+
     @Test("Where the policy is another one, the opening is judged again by it")
     func otherPolicy() throws {
         let engine = try EngineUnderTest("rules: [{ name: Web, action: allow, direction: incoming, protocol: tcp }]")

@@ -81,6 +81,7 @@ struct OpennessTests {
             { $0.mode = .tap }, { $0.stateful.tcpEnabled = false }, { $0.stateful.synFlood.usesCookies = false },
             { $0.stateful.limits.incoming = 5 }, { $0.stateful.limits.halfOpen = 5 },
             { $0.engine.sanity.verifyTCPChecksum = true }, { $0.engine.antiEvasion.checksum = .log },
+            { $0.reconnaissance.block = .seconds(60) },
             { $0.engine.sanity.denyReversePath = true }, { $0.engine.sanity.denyOwnSource = true },
             {
                 $0.unmatched.incoming = .deny; $0.rules = []

@@ -226,6 +226,16 @@ class KernelTests(FastPathLab):
         self.assertLess(self.openings() - judged, 200, "and do not come to the queue")
         self.assertGreaterEqual(self.floods()["opened"], 20)
         self.assertEqual(reasons(self.agent.events()), {})
+        # A block is for every packet of its source: while there is one, none passes before the queue.
+        blocked = "198.18.64.7"
+        self.agent.tool("block", blocked, "--for", "1h")
+        passed, judged = self.floods()["in_kernel"], self.openings()
+        self.assertEqual({event["src_ip"] for event in self.agent.wait_for_events(1)}, {blocked})
+        wait_until(lambda: self.openings() - judged > 3000, "SYNs come to the queue again", 60)
+        self.assertLessEqual(self.floods()["in_kernel"] - passed, 1)
+        self.agent.tool("unblock", blocked)
+        wait_until(lambda: self.floods()["in_kernel"] > passed + 1000, "SYNs pass before the queue again", 60)
+        self.agent.events()
         # A policy that admits not everybody ends it at once.
         self.agent.reload(FAST.replace("destination:", f"source: {{ addresses: {{ not: {NETWORK} }} }}, destination:"))
         self.agent.await_epoch(2)

@@ -100,6 +100,7 @@ extension Housekeeper {
 
     /// Tells all who have to know, and writes it down.
     private func publishBlocks() {
+        closeListeners()
         let (now, calendar) = (Clocks.monotonic(), Clocks.calendarSeconds())
         var random = SystemRandomNumberGenerator()
         let table = BlockedSources(

@@ -18,8 +18,8 @@ struct OpenListeners {
 
 // In a flood of SYNs the queue is what is full first. So those to a listener that is in cookie mode pass before it, where the
 // policy admits them from any source, whatever else there may be to know of a packet (`Policy.isOpenToAll`). The ACK that may follow
-// comes to whichever worker, hence all are in cookie mode then. A policy closes all of it before it comes into force, and a lease
-// when the agent hangs or dies.
+// comes to whichever worker, hence all are in cookie mode then. A policy closes all of it before it comes into force, and so does
+// the block of a source, whose SYNs would pass; a lease when the agent hangs or dies.
 
 extension Housekeeper {
     /// The main thread comes by once a second.
@@ -27,7 +27,9 @@ extension Housekeeper {
 
     /// Opens listeners that are flooded, closes those that are so no longer, and tells the workers what has passed.
     func refreshOpenListeners(_ policy: Policy) {
-        guard let maps = fastPath.maps, policy.document.stateful.synFlood.usesCookies, cookieComplaint == nil else {
+        guard let maps = fastPath.maps, policy.document.stateful.synFlood.usesCookies, cookieComplaint == nil,
+            blocks.blocks.isEmpty
+        else {
             return closeListeners()
         }
         let now = Clocks.monotonic()

@@ -25,7 +25,8 @@ public struct ListenerLoads: Sendable {
     /// Places that one look goes over.
     private static let looksAtOnce = 256
 
-    private enum Mode: UInt8, BitwiseCopyable { case ordinary, cookies, lingering }
+    /// How a listener stands: `lingering` for some time after cookie mode.
+    public enum Mode: UInt8, CaseIterable, BitwiseCopyable, Sendable { case ordinary, cookies, lingering }
 
     private struct Place: BitwiseCopyable {
         var address = IPAddress.zero
@@ -45,6 +46,9 @@ public struct ListenerLoads: Sendable {
 
         var load: UInt32 { halfOpen &+ passed &+ passedBefore }
     }
+
+    /// Bytes where it is used.
+    public static var memory: Int { ways * sets * MemoryLayout<Place>.stride }
 
     private var places: [Place] = []
     private let seed: (UInt64, UInt64)
@@ -175,6 +179,24 @@ public struct ListenerLoads: Sendable {
         places[i].end = now + grace
         flooded -= 1
         lingering += 1
+    }
+
+    func standing(at index: Index) -> ListenerStanding {
+        let place = places[Int(index)]
+        return ListenerStanding(
+            address: place.address, port: place.port, version: place.version, mode: place.mode,
+            isUnseen: place.isUnseen, halfOpen: place.halfOpen)
+    }
+
+    mutating func assume(_ standing: ListenerStanding, at index: Index, end: Instant) {
+        let i = Int(index)
+        guard places[i].mode == .ordinary, places[i].halfOpen == 0 else { return }
+        places[i].mode = standing.mode
+        places[i].isUnseen = standing.isUnseen
+        places[i].halfOpen = standing.halfOpen
+        places[i].end = end
+        flooded += standing.mode == .cookies ? 1 : 0
+        lingering += standing.mode == .lingering ? 1 : 0
     }
 
     private func isPlace(_ i: Int, of address: IPAddress, _ port: UInt16, _ version: UInt8) -> Bool {

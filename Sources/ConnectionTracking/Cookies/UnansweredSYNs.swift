@@ -25,6 +25,9 @@ public struct UnansweredSYNs: Sendable {
         var end = Instant(nanoseconds: .min)
     }
 
+    /// Bytes where it is used.
+    public static var memory: Int { ways * sets * (MemoryLayout<Place>.stride + words * MemoryLayout<UInt64>.stride) }
+
     private var places: [Place] = []
     private var bits: [UInt64] = []
     private let seed: (UInt64, UInt64)
@@ -62,6 +65,34 @@ public struct UnansweredSYNs: Sendable {
         guard isSet(bit, of: place) else { return }
         bits[place * Self.words + bit / 64] &= ~(1 << UInt64(bit % 64))
         places[place].count -= 1
+    }
+
+    /// What is counted for a computer, and whether one SYN is among it.
+    public struct Standing: Hashable, Sendable {
+        public var count: UInt32
+        public var isCounted: Bool
+
+        public init(count: UInt32, isCounted: Bool) {
+            self.count = count
+            self.isCounted = isCounted
+        }
+    }
+
+    /// nil where nothing is counted for the computer that sends such a SYN.
+    public func standing(of key: ConnectionKey, opener: Side, at now: Instant) -> Standing? {
+        find(key, opener, at: now).map {
+            Standing(count: places[$0].count, isCounted: isSet(bit(of: key), of: $0))
+        }
+    }
+
+    /// Counts so much for a computer, for counts of one's own.
+    public mutating func assume(
+        _ standing: Standing, of key: ConnectionKey, opener: Side, at now: Instant, lasting span: Instant.Span
+    ) {
+        guard !places.isEmpty else { return }
+        if standing.isCounted { note(key, opener: opener, at: now, lasting: span) }
+        let place = find(key, opener, at: now) ?? make(key, opener, at: now, span)
+        places[place].count = standing.count
     }
 
     private func isSet(_ bit: Int, of place: Int) -> Bool {

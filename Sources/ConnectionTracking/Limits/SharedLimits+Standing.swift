@@ -36,6 +36,12 @@ extension SharedLimits {
         shard(of: RemoteComputer(address: standing.address, version: standing.version)) { $0.assume(standing, of: $1) }
     }
 
+    /// How many connections are half-open in all.
+    public var halfOpen: UInt32 { halfOpenTotal.load(ordering: .relaxed) }
+
+    /// Counts so many as half-open in all, whatever was counted before.
+    public func assume(halfOpen: UInt32) { halfOpenTotal.store(halfOpen, ordering: .relaxed) }
+
     /// Leaves no room in the total of a protocol.
     public func fill(_ kind: TrackedProtocol) {
         totals[Int(kind.rawValue)].store(limit(of: kind), ordering: .relaxed)

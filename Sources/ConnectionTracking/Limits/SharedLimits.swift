@@ -24,10 +24,10 @@ public final class SharedLimits: Sendable {
     let halfOpenLimit = Atomic<UInt32>(.max)
     /// The round of counting; 0 while no per-computer limit is set.
     let currentGeneration = Atomic<UInt16>(0)
-    /// Guards changes of the limits; holds the last round of counting.
     let memoryOfPlaces = Atomic<UInt64>(0)
     let fixedMemory = Atomic<UInt64>(0)
     let mostMemory = Atomic<UInt64>(.max)
+    /// Guards changes of the limits; holds the last round of counting.
     private let reload = Guarded<UInt16>(0)
     /// Guards the counts of the computers whose hash begins with the shard's number.
     let shards = InlineArray<16, Guarded<ComputerCounts>> { _ in Guarded(ComputerCounts()) }

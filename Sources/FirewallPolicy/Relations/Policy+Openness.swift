@@ -16,6 +16,8 @@ extension Policy {
             !document.engine.sanity.verifyTCPChecksum, document.engine.antiEvasion.checksum == .allow,
             !(version == 6 && document.engine.sanity.blockIPv6)
         else { return false }
+        // Of who is to be blocked every packet is looked at.
+        if document.reconnaissance.block != nil { return false }
         let sanity = document.engine.sanity
         if sanity.denyOwnSource || sanity.denyReversePath || sanity.denyBroadcastSource { return false }
         let listener = Listener(address: address, port: port, version: version)
