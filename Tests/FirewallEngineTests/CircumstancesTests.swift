@@ -79,8 +79,12 @@ struct CircumstancesTests {
         #expect(engine.isFlooded || limits == "half-open: 4")
         for port in 1...5 as ClosedRange<UInt16> { engine.receives(.toHost.syn(port, 80)) }
         engine.receives(.toHost.syn(1, 80))
-        let talk = TCPTalk(engine)
-        talk.open()
+        // Whether its computer may have another or not.
+        engine.receives(.toHost.syn(40_000, 80))
+        engine.sends(.fromHost.tcp(80, 40_000, [.syn, .ack], seq: 900, ack: 1_001))
+        engine.receives(.toHost.tcp(40_000, 80, .ack, seq: 1_001, ack: 901))
+        engine.sends(.fromHost.tcp(80, 40_000, .ack, seq: 901, ack: 1_001))
+        engine.receives(.toHost.tcp(40_000, 80, .ack, seq: 1_001, ack: 901).payload("GET"))
         engine.receives(.toHost.tcp(7, 80, .ack, seq: 5, ack: 9))
         // The same again, more of it, and what its window does not hold.
         engine.receives(.toHost.tcp(7, 80, .ack, seq: 5, ack: 9))
