@@ -14,7 +14,7 @@ import services
 from agent import Agent, reasons
 from flooding import Flood
 from forge import Injector
-from lab import Lab, wait_until
+from lab import CommandFailed, Lab, wait_until
 from scapy.layers.inet import IP, TCP
 from test_fast_path import FastPathLab
 
@@ -62,6 +62,30 @@ line = socket.create_connection((sys.argv[1], 80), timeout=30)
 print(line.getsockname()[1], flush=True)
 time.sleep(300)
 """
+
+
+# A router, behind whose out0 the server is. The kernel opens connections to it by SYNs of its own, in the client's name.
+ROUTED = """
+version: 1
+interfaces: { inside: [out0] }
+engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
+rules:
+  - { name: Others, action: allow, direction: incoming, protocol: tcp, destination: { ports: 5300 } }
+  - { name: And back, action: allow, direction: outgoing, protocol: tcp, destination: { ports: 5300 } }
+"""
+FILE = b"behind the router\n" * 60_000
+# What the offered lines begin with that are no words.
+SCRIPT = ("iptables-restore", "ip6tables-restore", "*raw", "*mangle", "*security", "-A", "-I", "COMMIT", "END")
+
+
+class Behind:
+    """A host to which frames go by way of a router."""
+
+    def __init__(self, router, interface, host):
+        self.router, self.interface, self.ip4 = router, interface, host.ip4
+
+    def mac(self, _):
+        return self.router.mac(self.interface)
 
 
 class CookieLab(unittest.TestCase):
@@ -259,3 +283,44 @@ class KernelTests(FastPathLab):
         """SYNs that the host has answered, one way or another."""
         counts = dict(re.findall(r"^(\S+) +(\d+)", self.host.run("nstat", "-azs"), re.M))
         return int(counts["TcpExtSyncookiesSent"]) + int(counts["TcpExtTCPReqQFullDoCookies"])
+
+
+class ForwardTests(unittest.TestCase):
+    """The rules that are offered for computers behind a router, in place beside the agent's own."""
+
+    def test_the_kernel_answers_in_the_place_of_a_server(self):
+        self.lab = self.enterContext(Lab())
+        client, router, host = self.client, self.router, self.host = self.lab.client, self.lab.router, self.lab.host
+        services.nginx(host, {"file": FILE})
+        agent = Agent(router, ROUTED, fold="1s").start()
+        self.addCleanup(agent.stop)
+        router.run("ip", "route", "add", "blackhole", NETWORK)
+        offered = [line[2:] for line in agent.tool("iptables", "--print").splitlines() if line.startswith("# ")]
+        script = "\n".join(line for line in offered if line.split(" ")[0] in SCRIPT).replace("443", "80")
+        settings = next(line for line in offered if line.strip().startswith("sysctl -w ")).split()[2:]
+        try:
+            router.run("sysctl", "-w", *settings)
+            router.run("sh", "-e", input=script)
+        except CommandFailed as failure:
+            self.skipTest(f"no SYNPROXY in this kernel: {failure}")
+        agent.feed_as_printed()
+        self.download()
+        self.generator = Flood(client, "eth0", Behind(router, "in0", host), "in0", ["syn"], rate=5000, seconds=60, sources=NETWORK)
+        self.addCleanup(self.generator.stop)
+        time.sleep(2)
+        for _ in range(20):
+            self.download()
+        self.assertEqual(agent.report()["connections"]["tcp"], 0)
+        self.assertGreater(self.answered(), 5_000)
+        self.assertEqual(reasons(agent.events()), {})
+        # The rest of what is forwarded is judged as ever.
+        self.assertNotEqual(self.client.status("nc", "-z", "-w", 1, self.host.ip4, 81)[0], 0)
+        self.assertEqual(set(reasons(agent.wait_for_events(1))), {"out-of-allowed-policy"})
+
+    def answered(self):
+        """SYNs that SYNPROXY has seen, as the kernel counts them for each processor."""
+        return sum(int(line.split()[1], 16) for line in self.router.run("cat", "/proc/net/stat/synproxy").splitlines()[1:])
+
+    def download(self):
+        for address in (self.host.ip4, f"[{self.host.ip6}]"):
+            self.client.run("curl", "-sSf", "-m", 30, "-o", "/dev/null", f"http://{address}/file")
