@@ -387,8 +387,8 @@ class AppliedRules(Traffic, unittest.TestCase):
         cls.agent.tool("iptables", "--apply", seconds=60)
 
 
-# What detects attacks, all of it on.
-DEFENCES = {"ack-storm": {"threshold": 100}}
+# What detects attacks, all of it on; three connections that open at a time are a flood.
+DEFENCES = {"ack-storm": {"threshold": 100}, "syn-flood": {"cookies": "on", "threshold": 2}}
 
 
 class CommonCriteria(Traffic, unittest.TestCase):
