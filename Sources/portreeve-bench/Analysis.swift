@@ -18,7 +18,9 @@ struct Analysis: ParsableCommand {
             for shape in RuleSetShape.allCases {
                 let policy = try Self.policy(shape, count, seed: 42)
                 let began = Stopwatch.cpuNanoseconds()
-                let findings = PolicyCheck(policy).findings()
+                let check = PolicyCheck(policy)
+                let findings = check.findings()
+                let lints = PolicyLints.all(check, findings)
                 let seconds = Double(Stopwatch.cpuNanoseconds() - began) / 1e9
                 let undecided = findings.count { $0.verdict == .undecided }
                 let covered = findings.count {
@@ -26,7 +28,7 @@ struct Analysis: ParsableCommand {
                     return false
                 }
                 print(
-                    "check of \(count) rules (\(shape)): \(fixed(seconds, 2)) s, \(covered) covered, \(undecided) undecided, "
+                    "check of \(count) rules (\(shape)): \(fixed(seconds, 2)) s, \(covered) covered, \(undecided) undecided, \(lints.count) lints, "
                         + "\(ResidentMemory.bytes >> 20) MiB resident")
             }
         }

@@ -21,6 +21,8 @@ struct CheckReport {
     }
 
     let entries: [Entry]
+    /// What was found out about each rule, where that is asked for.
+    var rules: [JSONValue]?
 
     static func entry(_ diagnostic: Diagnostic) -> Entry {
         Entry(
@@ -44,18 +46,19 @@ struct CheckReport {
     }
 
     var json: JSONValue {
-        .object([
-            .init(
-                "findings",
-                .list(
-                    entries.map { entry in
-                        [
-                            "level": .text(entry.level), "code": .text(entry.code), "file": .text(entry.file),
-                            "line": .count(entry.line), "column": .count(entry.column), "text": .text(entry.text),
-                            "cure": .text(entry.cure),
-                        ]
-                    }))
-        ])
+        .object(
+            [
+                .init(
+                    "findings",
+                    .list(
+                        entries.map { entry in
+                            [
+                                "level": .text(entry.level), "code": .text(entry.code), "file": .text(entry.file),
+                                "line": .count(entry.line), "column": .count(entry.column), "text": .text(entry.text),
+                                "cure": .text(entry.cure),
+                            ]
+                        }))
+            ] + (rules.map { [.init("rules", .list($0))] } ?? []))
     }
 
     /// As OASIS's Static Analysis Results Interchange Format 2.1.0 has it, for code review.

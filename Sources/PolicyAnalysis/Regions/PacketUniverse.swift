@@ -135,6 +135,8 @@ package struct PacketUniverse: Sendable {
     /// Extension headers are no protocol of a packet (RFC 8200 section 4).
     private static let otherProtocols6 = NumberSet(0...255)
         .subtracting(NumberSet(members: [0, 6, 17, 43, 44, 51, 58, 60]))
+    /// Nor is a VLAN tag what a frame carries.
     private static let otherEtherTypes = NumberSet(0x0600...0xffff)
-        .subtracting(NumberSet(members: [0x0800, 0x0806, 0x86dd, 0x8100, 0x88a8]))
+        .subtracting(NumberSet(members: [0x0800, 0x0806, 0x86dd]))
+        .subtracting(NumberSet(members: (0x0600...0xffff).filter { EtherType.isVLAN(UInt16($0)) }))
 }
