@@ -20,7 +20,7 @@ extension RuleCover {
         var used: Set<Int32> = []
         var count = 0
         for part in parts {
-            var stack = [part.region]
+            var stack = universe.judged(part.region)
             while let rest = stack.popLast() {
                 if rest.isVoid(in: universe) { continue }
                 count += 1
@@ -43,9 +43,11 @@ extension RuleCover {
 
     /// A packet of a region about which the rule decides: one that people would think of first, or one at an edge.
     func witness(in region: Region) -> Witness? {
-        for variant in 0..<3 {
-            if let witness = region.witness(in: universe, variant: variant), decider(of: witness) == rule {
-                return witness
+        for part in universe.judged(region) {
+            for variant in 0..<3 {
+                if let witness = part.witness(in: universe, variant: variant), decider(of: witness) == rule {
+                    return witness
+                }
             }
         }
         return nil

@@ -86,8 +86,7 @@ struct RuleCover {
                 guard let place = ranked.position(of: rule, in: part.kind), place.index < part.limit else { continue }
                 let own = part.region.intersection(place.region)
                 if own.isEmpty { continue }
-                let entries = ranked.entries(of: part.kind)
-                let before = ranked.meeting(own, before: part.limit).filter { others.contains(entries[$0].rule) }
+                let before = others.count > Self.few ? meeting(own, others, part) : places(others, before: part)
                 switch covers(own, of: part.kind, by: before) {
                 case .covered: break
                 case .open: isCovered = false
@@ -97,6 +96,14 @@ struct RuleCover {
             if isCovered { needed = others }
         }
         return .covered(by: needed)
+    }
+
+    /// So many rules are sooner looked at one by one than found.
+    private static let few = 500
+
+    private func meeting(_ region: Region, _ rules: Set<Int32>, _ part: Part) -> [Int] {
+        let entries = ranked.entries(of: part.kind)
+        return ranked.meeting(region, before: part.limit).filter { rules.contains(entries[$0].rule) }
     }
 
     /// Where rules stand among those of a part's kind that are asked before.

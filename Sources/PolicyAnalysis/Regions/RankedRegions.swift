@@ -36,7 +36,7 @@ package struct RankedRegions {
                 guard
                     let region = Region(
                         policy.rules[Int(rule)], of: kind, in: universe, place: place, &lists, policy),
-                    !region.isVoid(in: universe)
+                    !universe.judged(region).isEmpty
                 else { continue }
                 entries[kind.rawValue].append(Entry(rule: rule, region: region))
             }
