@@ -270,6 +270,28 @@ class FilesTests(FolderTests):
         self.assertEqual(result.returncode, 2, result.stderr)
         self.assertIn("rules: more restrictive", result.stdout)
 
+    def test_a_revision_has_the_drop_in_files_and_the_lists_of_then(self):
+        def git(*words):
+            subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.net", *words], cwd=self.folder, check=True, capture_output=True)
+
+        self.write("etc/policy.yaml", POLICY.replace("rules:", "  bad: { addresses-file: bad.txt }\nrules:"))
+        self.write("etc/bad.txt", "198.51.100.7\n198.51.100.8\n")
+        self.write("etc/policy.d/10-bad.yaml", "version: 1\nrules:\n  - { name: Bad, action: deny, direction: incoming, source: { addresses: bad } }\n")
+        git("init", "-q")
+        git("add", "etc")
+        git("commit", "-qm", "one")
+        words = [TOOL, "diff", "HEAD:etc/policy.yaml", "etc/policy.yaml", "--json"]
+        same = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual((same.returncode, json.loads(same.stdout)["verdict"]), (0, "equivalent"), same.stderr)
+        self.write("etc/bad.txt", "198.51.100.7\n")
+        less = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual((less.returncode, json.loads(less.stdout)["verdict"]), (2, "more permissive"), less.stderr)
+        for difference in json.loads(less.stdout)["differences"]:
+            self.assertIn("198.51.100.8", difference["packets"])
+        os.remove(os.path.join(self.folder, "etc/policy.d/10-bad.yaml"))
+        gone = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertIn("10-bad.yaml", json.loads(gone.stdout)["differences"][0]["old_by"], gone.stderr)
+
 
 class TrafficTests(FolderTests):
     """`diff --over`: what another policy would have done to a capture of real hosts, and to the events of it."""
