@@ -14,19 +14,23 @@ struct Analysis: ParsableCommand {
     var quick = false
 
     func run() throws {
+        var isDecided = true
         for count in quick ? [10_000] : [10_000, 100_000] {
             for shape in RuleSetShape.allCases {
                 let policy = try Self.policy(shape, count, seed: 42)
                 let began = Stopwatch.cpuNanoseconds()
-                let findings = PolicyCheck(policy).findings()
+                let check = PolicyCheck(policy)
+                let findings = check.findings()
+                let lints = PolicyLints.all(check, findings)
                 let seconds = Double(Stopwatch.cpuNanoseconds() - began) / 1e9
                 let undecided = findings.count { $0.verdict == .undecided }
+                isDecided = isDecided && undecided == 0
                 let covered = findings.count {
                     if case .covered = $0.verdict { return true }
                     return false
                 }
                 print(
-                    "check of \(count) rules (\(shape)): \(fixed(seconds, 2)) s, \(covered) covered, \(undecided) undecided, "
+                    "check of \(count) rules (\(shape)): \(fixed(seconds, 2)) s, \(covered) covered, \(undecided) undecided, \(lints.count) lints, "
                         + "\(ResidentMemory.bytes >> 20) MiB resident")
             }
         }
@@ -38,10 +42,12 @@ struct Analysis: ParsableCommand {
             let began = Stopwatch.cpuNanoseconds()
             let difference = PolicyDifference(from: old, to: new)
             let seconds = Double(Stopwatch.cpuNanoseconds() - began) / 1e9
+            isDecided = isDecided && !difference.isIncomplete
             print(
                 "diff of 10000 rules, 100 of them off (\(shape)): \(fixed(seconds, 2)) s, \(difference.parts.count) regions, "
                     + "\(difference.isIncomplete ? "given up" : "complete"), \(difference.verdict.rawValue)")
         }
+        if !isDecided { throw ExitCode.failure }
     }
 
     private static func policy(_ shape: RuleSetShape, _ count: Int, seed: UInt64) throws -> Policy {

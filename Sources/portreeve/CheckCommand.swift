@@ -16,7 +16,8 @@ struct CheckCommand: DescribedCommand {
             that is wrong is said at once, each with file, line and column; and what its author hardly means, such as a rule that \
             decides nothing because others are asked before it, or no way in for SSH, as a warning with its cure. A rule is said to \
             decide nothing only where that is so of every packet, at any time of the year to come. Notes depend on this host, and are no \
-            warnings.
+            warnings. With --rules each rule has a line of its own, which names a packet that it decides about, in the words that \
+            "portreeve explain" takes, or says why there is none.
             """))
 
     static let examples = [
@@ -24,6 +25,9 @@ struct CheckCommand: DescribedCommand {
         Example(
             "portreeve check --strict --quiet policy.yaml",
             "In a pipeline: nothing is said, and 0 returned, only where nothing is wrong."),
+        Example(
+            "portreeve check --rules policy.yaml",
+            "For each rule a packet about which it decides, or the rules that decide instead."),
         Example(
             "portreeve check --print --complete",
             "The policy as it is understood, with every setting that has its default."),
@@ -58,6 +62,9 @@ struct CheckCommand: DescribedCommand {
     @Flag(help: "With --print: settings that have their default too.")
     var complete = false
 
+    @Flag(help: "Say of each rule what was found out: a packet about which it decides, or why there is none.")
+    var rules = false
+
     @Flag(help: "Print what is found as one JSON object.")
     var json = false
 
@@ -77,6 +84,7 @@ struct CheckCommand: DescribedCommand {
         if [json, sarif, prints].filter({ $0 }).count > 1 {
             throw ValidationError("--print, --json and --sarif each say what is printed")
         }
+        if rules && (sarif || prints) { throw ValidationError("--rules goes with plain text and with --json") }
         if complete && !prints { throw ValidationError("--complete says how much --print prints") }
     }
 
@@ -92,18 +100,25 @@ struct CheckCommand: DescribedCommand {
             throw ExitStatus.failed.exit
         }
         let remarks = document.remarks(sshPorts: SSHServers.here().ports)
+        let policy = try compiled(document)
+        let check = exactly(policy)
+        let findings = check.findings()
         let lints =
-            try lints(document, sparing: Set(remarks.filter(\.coversRule).compactMap(\.position)))
-            + HostLints.all(document)
+            PolicyLints.all(check, findings, sparing: Set(remarks.filter(\.coversRule).compactMap(\.position)))
+            + (profile.flatMap(PolicyProfile.init)?.lints(policy) ?? []) + HostLints.all(document)
         let warnings = outcome.diagnostics.count + remarks.count + lints.count { $0.level == .warning }
         if json || sarif {
             let said = outcome.diagnostics.map(CheckReport.entry) + remarks.map { CheckReport.entry($0, file) }
-            show(CheckReport(entries: said + lints.map { CheckReport.entry($0, file) }))
+            let ofRules = rules ? findings.map { $0.json(policy) } : nil
+            show(CheckReport(entries: said + lints.map { CheckReport.entry($0, file) }, rules: ofRules))
         } else {
             for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
             for remark in remarks { complain(Self.line(remark, file)) }
             if let profile = profile.flatMap(PolicyProfile.init) { complain(profile.preface) }
             for lint in lints { complain(Self.line(CheckReport.entry(lint, file))) }
+            for finding in findings where rules {
+                print("\(policy.rules[Int(finding.rule)].place): \(finding.text(policy))".harmless)
+            }
             summarise(document, file, warnings)
         }
         if strict && warnings > 0 { throw ExitStatus.onlyWarnings.exit }
@@ -123,17 +138,19 @@ struct CheckCommand: DescribedCommand {
         }
     }
 
-    private func lints(_ document: PolicyDocument, sparing spared: Set<SourcePosition>) throws -> [PolicyLint] {
+    private func compiled(_ document: PolicyDocument) throws -> Policy {
         do {
-            let policy = try Policy(document, epoch: 1)
-            let moments = PacketUniverse.moments(
-                [(policy, SystemTimeZones.zones(of: document))], from: WallTime.now.microseconds / 1_000_000)
-            let interfaces = Set(LocalAddress.all().map(\.interface)).sorted()
-            let lints = PolicyLints.all(policy, interfaces: interfaces, moments: moments, sparing: spared)
-            return lints + (profile.flatMap(PolicyProfile.init)?.lints(policy) ?? [])
+            return try Policy(document, epoch: 1)
         } catch {
             throw fail("\(error)")
         }
+    }
+
+    private func exactly(_ policy: Policy) -> PolicyCheck {
+        let moments = PacketUniverse.moments(
+            [(policy, SystemTimeZones.zones(of: policy.document))], from: WallTime.now.microseconds / 1_000_000)
+        return PolicyCheck(
+            policy, interfaces: Set(LocalAddress.all().map(\.interface)).sorted(), moments: moments)
     }
 
     /// As a diagnostic of the file is printed.

@@ -21,6 +21,8 @@ struct CheckReport {
     }
 
     let entries: [Entry]
+    /// What was found out about each rule, where that is asked for.
+    var rules: [JSONValue]?
 
     static func entry(_ diagnostic: Diagnostic) -> Entry {
         Entry(
@@ -44,18 +46,19 @@ struct CheckReport {
     }
 
     var json: JSONValue {
-        .object([
-            .init(
-                "findings",
-                .list(
-                    entries.map { entry in
-                        [
-                            "level": .text(entry.level), "code": .text(entry.code), "file": .text(entry.file),
-                            "line": .count(entry.line), "column": .count(entry.column), "text": .text(entry.text),
-                            "cure": .text(entry.cure),
-                        ]
-                    }))
-        ])
+        .object(
+            [
+                .init(
+                    "findings",
+                    .list(
+                        entries.map { entry in
+                            [
+                                "level": .text(entry.level), "code": .text(entry.code), "file": .text(entry.file),
+                                "line": .count(entry.line), "column": .count(entry.column), "text": .text(entry.text),
+                                "cure": .text(entry.cure),
+                            ]
+                        }))
+            ] + (rules.map { [.init("rules", .list($0))] } ?? []))
     }
 
     /// As OASIS's Static Analysis Results Interchange Format 2.1.0 has it, for code review.
@@ -72,7 +75,7 @@ struct CheckReport {
     }
 
     private static func result(_ entry: Entry) -> JSONValue {
-        var place: [JSONValue.Member] = [.init("artifactLocation", ["uri": .text(entry.file)])]
+        var place: [JSONValue.Member] = [.init("artifactLocation", ["uri": .text(entry.file.asURIReference)])]
         if entry.line > 0 {
             place.append(
                 .init("region", ["startLine": .count(entry.line), "startColumn": .count(max(1, entry.column))]))
@@ -82,5 +85,19 @@ struct CheckReport {
             "message": ["text": .text("\(entry.text): \(entry.cure)")],
             "locations": .list([["physicalLocation": .object(place)]]),
         ]
+    }
+}
+
+extension String {
+    /// A path as a relative reference (RFC 3986 section 4.2): what is not unreserved stands as the numbers of its bytes.
+    fileprivate var asURIReference: String {
+        let plain = Set("-._~/".utf8)
+        return utf8.map { byte in
+            let isPlain =
+                (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+                || plain.contains(byte)
+            let digits = String(byte, radix: 16, uppercase: true)
+            return isPlain ? String(UnicodeScalar(byte)) : "%\(byte < 16 ? "0" : "")\(digits)"
+        }.joined()
     }
 }

@@ -38,12 +38,13 @@ struct DifferenceReport {
         for setting in settings {
             lines.append("setting \(setting.path): \(setting.old ?? "-") -> \(setting.new ?? "-")")
         }
-        lines.append("rules: \(difference.verdict.rawValue)" + (settings.isEmpty ? "" : "; settings differ"))
+        lines.append("rules: \(difference.conclusion)" + (settings.isEmpty ? "" : "; settings differ"))
         for part in forbidden?.parts.prefix(limit) ?? [] {
             lines.append("forbidden by \(part.forbidding): \(part.direction.word) \(part.text)")
             lines.append("  admitted by \(part.decision.deciding(in: new))")
             lines.append("  such as: \(explain) \(PacketWords(part.witness).options)")
         }
+        if forbidden?.isIncomplete == true { lines.append("forbidden: not decided within the budget") }
         return lines + (traffic?.lines(limit: limit) ?? [])
     }
 
@@ -51,8 +52,8 @@ struct DifferenceReport {
         let traffic = traffic.map { [JSONValue.Member("traffic", $0.json(limit: limit))] } ?? []
         return .object(
             [
-                .init("verdict", .text(difference.verdict.rawValue)),
-                .init("complete", .bool(!difference.isIncomplete)),
+                .init("verdict", .text(difference.conclusion)),
+                .init("complete", .bool(!difference.isIncomplete && forbidden?.isIncomplete != true)),
                 .init(
                     "differences",
                     .list(

@@ -21,7 +21,8 @@ struct ExplainCommand: DescribedCommand {
             and addresses, the schedules that hold now, and what it knows of the packet's connection. With --policy FILE it is judged by \
             that file instead, without an agent: a packet of a capture after the packets before it, any other alone. Either way the \
             agent's engine judges, here in the tool, and records each step; what is printed are these steps, with the value that decided \
-            each, and the rules that lack one criterion only. Then the smallest change that turns the outcome, as a file for policy.d: it \
+            each, and the rules that lack one criterion only. Then the smallest change that turns the outcome: a criterion of a rule, \
+            where no other packet passes by it than by the rule that could be added, and a setting or a rule as a file for policy.d. Each \
             was tried, the packet was judged again with it. Nothing is sent, and nothing is changed in the agent.
 
             With --watch, what the kernel does to packets of the flow after they have passed: the tracepoint skb:kfree_skb names no \
@@ -75,7 +76,7 @@ struct ExplainCommand: DescribedCommand {
     @Option(help: ArgumentHelp("Take the packet from an event's record; - is standard input.", valueName: "line"))
     var event: String?
 
-    @Flag(help: "Print only the change that turns the outcome, as a file for policy.d.")
+    @Flag(help: "Print only the setting or the rule that turns the outcome, as a file for policy.d.")
     var change = false
 
     @Option(
@@ -116,6 +117,10 @@ struct ExplainCommand: DescribedCommand {
         let change = isRefused ? search.toPass(explanation) : search.toDrop(explanation)
         var report = ExplanationReport(
             packet: subject.sentence, recorded: subject.recorded, explanation: explanation, change: change)
+        if isRefused {
+            let text = ChangeSearch.Text(basis.texts(), reread: basis.rewritten)
+            report.criterion = search.toPass(explanation, within: text, beside: change)
+        }
         report.gaps = subject.gaps
         if let present = basis.present {
             report.agent = present.lines(basis.policy)
@@ -152,6 +157,8 @@ struct ExplainCommand: DescribedCommand {
         let reread: (_ addition: String) -> PolicyDocument?
         /// Of the policy's files.
         let texts: () -> [(name: String, text: [UInt8])]
+        /// The policy with these texts in the place of its files.
+        let rewritten: (_ texts: [(name: String, text: [UInt8])]) -> PolicyDocument?
         var present: Present?
         /// The packet as it comes to the agent.
         var scene: PacketScene?
@@ -167,7 +174,7 @@ struct ExplainCommand: DescribedCommand {
         let basis = Basis(
             policy: policy,
             reread: { PolicyFile.read(path, for: .replay, adding: [("change.yaml", Array($0.utf8))]).document },
-            texts: { PolicyFile.texts(of: path) })
+            texts: { PolicyFile.texts(of: path) }, rewritten: { PolicyFile.parse($0, for: .replay).document })
         if let capture, let number { return (try .inCapture(capture, number, local: local.map(\.range)), basis) }
         if let event = try recorded() {
             var subject = ExplainedPacket(PacketScene(here: event.words), event.words.sentence)
@@ -217,8 +224,8 @@ struct ExplainCommand: DescribedCommand {
         subject.recorded = event?.fate
         subject.gaps = event?.gaps ?? []
         let basis = Basis(
-            policy: agent.policy, reread: { agent.reread(adding: $0) }, texts: { agent.texts }, present: agent.present,
-            scene: scene)
+            policy: agent.policy, reread: { agent.reread(adding: $0) }, texts: { agent.texts },
+            rewritten: { agent.reread($0) }, present: agent.present, scene: scene)
         return (subject, basis)
     }
 

@@ -5,6 +5,7 @@ import ConnectionTracking
 import FirewallEngine
 import FirewallPolicy
 import PolicyAnalysis
+import PolicyFile
 
 /// What `portreeve explain` prints.
 struct ExplanationReport {
@@ -13,6 +14,8 @@ struct ExplanationReport {
     let recorded: String?
     let explanation: Explanation
     let change: Change?
+    /// The smaller change, where a rule's criterion is one.
+    var criterion: CriterionChange?
     /// What is to be known of the agent that is asked.
     var agent: [String] = []
     /// What the kernel did to packets of the flow, where it was watched.
@@ -26,14 +29,42 @@ struct ExplanationReport {
         lines += agent
         lines += explanation.lines.map { String(repeating: "  ", count: $0.depth + 1) + $0.text }
         lines += gaps.map { "not known here: \($0)" } + kernel
-        guard let change else { return lines + (ChangeSearch.absence(explanation).map { ["", $0] } ?? []) }
-        let outcome = explanation.refusal == nil ? "What would stop it" : "What would let it pass"
+        if let criterion { lines += [""] + Self.lines(of: criterion, isAlone: change == nil) }
+        guard let change else {
+            return lines + (criterion == nil ? ChangeSearch.absence(explanation).map { ["", $0] } ?? [] : [])
+        }
+        let outcome =
+            explanation.refusal == nil
+            ? "What would stop it" : criterion == nil ? "What would let it pass" : "Or, what would let it pass"
         lines += [
             "",
             "\(outcome) (\(change.what.joined(separator: "; "))), as a file in policy.d; tried: judged again with it",
             "",
         ]
         return lines + change.file.split(separator: "\n").map { "    \($0)" }
+    }
+
+    private static func lines(of criterion: CriterionChange, isAlone: Bool) -> [String] {
+        let (edit, place) = (criterion.edit, criterion.edit.position)
+        let less = isAlone ? "" : ", and no other packet that the rule below would not let pass too"
+        let margined = { (text: String) in
+            text.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }
+        }
+        return [
+            "What would let it pass (\(criterion.criterion) of \(criterion.rule))\(less): at "
+                + "\(place.file):\(place.line):\(place.column) "
+                + (edit.new.isEmpty ? "leave this out" : "in the place of")
+        ] + margined(edit.old) + (edit.new.isEmpty ? [] : ["write"] + margined(edit.new))
+            + ["tried: judged again with it"]
+    }
+
+    private static func json(_ criterion: CriterionChange) -> JSONValue {
+        let edit = criterion.edit
+        return [
+            "rule": .text(criterion.rule), "criterion": .text(criterion.criterion), "file": .text(edit.position.file),
+            "line": .count(edit.position.line), "column": .count(edit.position.column), "old": .text(edit.old),
+            "new": .text(edit.new),
+        ]
     }
 
     var json: JSONValue {
@@ -69,6 +100,7 @@ struct ExplanationReport {
         if !gaps.isEmpty { members.append(.init("not_known", .texts(gaps))) }
         let changed: JSONValue = change.map { ["what": .texts($0.what), "file": .text($0.file)] } ?? .null
         members.append(.init("change", changed))
+        members.append(.init("criterion", criterion.map(Self.json) ?? .null))
         return .object(members)
     }
 

@@ -50,6 +50,11 @@ struct PacketOptions: ParsableArguments {
     @Option(help: ArgumentHelp("ICMP: the identifier of a query and its reply.", valueName: "number"))
     var identifier: UInt16?
 
+    @Flag(
+        help:
+            "ICMP: an error about a datagram that its receiver has sent, of a connection that is taken for known.")
+    var quotesKnown = false
+
     @Option(name: .customLong("protocol"), help: "With --ip: a name or a number.", completion: Completions.protocols)
     var protocolName: String?
 
@@ -84,6 +89,7 @@ struct PacketOptions: ParsableArguments {
         guard let direction = direction.flatMap(Direction.init(word:)) else {
             throw ValidationError("--direction is incoming or outgoing")
         }
+        if quotesKnown && icmp.isEmpty { throw ValidationError("--quotes-known is for --icmp") }
         var words = PacketWords(direction, .frame(0))
         if let frame {
             let digits = frame.hasPrefix("0x") ? UInt16(frame.dropFirst(2), radix: 16) : UInt16(frame)
@@ -97,6 +103,7 @@ struct PacketOptions: ParsableArguments {
         words.acknowledgement = acknowledgement ?? 0
         words.identifier = identifier ?? words.identifier
         words.payload = Int(payload ?? 0)
+        words.quotesKnownExchange = quotesKnown
         words.sourceMAC = try sourceMac.map(mac)
         words.destinationMAC = try destinationMac.map(mac)
         words.unixTime = try moment

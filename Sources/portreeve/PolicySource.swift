@@ -35,7 +35,8 @@ struct PolicySource {
         }
     }
 
-    /// The file as it was then, and the drop-in files beside it. Lists in files of their own are those of today.
+    /// The file as it was then, the drop-in files beside it, and the lists that these name by relative paths. Those of other folders are of
+    /// today.
     private func revision(_ name: String, _ path: String) throws -> PolicyDocument {
         var sources = [(name: text, text: Array(try git("show", "--end-of-options", "\(name):\(path)").utf8))]
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
@@ -47,8 +48,19 @@ struct PolicySource {
         for file in dropIns {
             sources.append(("\(name):\(file)", Array(try git("show", "--end-of-options", "\(name):\(file)").utf8)))
         }
+        var surroundings = Surroundings.host
+        let today = surroundings.read
+        surroundings.read = { list throws(FileFault) in
+            if list.hasPrefix("/") { return try today(list) }
+            // A relative path begins at the file that names it, or at the top.
+            let place = list.hasPrefix("\(name):") ? list : "\(name):\(list)"
+            guard let text = try? Program.run("git", ["show", "--end-of-options", place]), text.status == 0 else {
+                throw FileFault("the revision has no such file")
+            }
+            return Array(text.output.utf8)
+        }
         do {
-            return try PolicyFile.parse(sources).get()
+            return try PolicyFile.parse(sources, in: surroundings).get()
         } catch {
             throw fail("\(error)")
         }

@@ -57,6 +57,9 @@ struct RunningAgent {
     func reread(adding text: String) -> PolicyDocument? {
         copy.read(adding: [("change.yaml", Array(text.utf8))]).document
     }
+
+    /// The policy in force with other texts in the place of its files.
+    func reread(_ texts: [(name: String, text: [UInt8])]) -> PolicyDocument? { copy.read(texts).document }
 }
 
 extension ControlOptions {

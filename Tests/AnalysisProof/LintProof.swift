@@ -11,8 +11,8 @@ package enum LintProof {
     package static func proposals(seed: UInt64) throws -> Int {
         var tiny = TinyPolicies(seed: seed)
         let document = tiny.document(rules: 4 + Int(seed % 8))
-        let lints = try PolicyLints.all(
-            Policy(document, epoch: 1), interfaces: nil, moments: TinyPolicies.moments())
+        let check = PolicyCheck(try Policy(document, epoch: 1), moments: TinyPolicies.moments())
+        let lints = PolicyLints.all(check, check.findings())
         var count = 0
         for lint in lints {
             guard let changed = changed(document, as: lint) else { continue }

@@ -7,8 +7,6 @@ package import PolicyAnalysis
 package enum Replay {
     /// What is wrong with a claim; nil: the engine decides as claimed.
     package static func objection(_ witness: Witness, _ policy: Policy, to claim: RuleDecision) -> String? {
-        // Words have no place for the packet that an error quotes.
-        if witness.isOfKnownExchange { return nil }
         let explanation = PacketScene(PacketWords(witness), now: 0).judge(policy)
         guard let decision = explanation.ruling?.decision else {
             return "\(PacketWords(witness).options): rules are not asked: \(explanation.lines.last?.text ?? "")"
@@ -26,6 +24,7 @@ package enum Replay {
         -> String?
     {
         if let objection = objection(witness, policy, to: claim) { return objection }
+        // What a known connection's errors come to depends on that connection too.
         if witness.isOfKnownExchange { return nil }
         let passes = PacketScene(PacketWords(witness), now: 0).judge(policy).passes
         if effect == .bypass, passes != true { return "\(PacketWords(witness).options): bypassed, and refused" }

@@ -6,11 +6,13 @@ import os
 import subprocess
 import tempfile
 import unittest
+import urllib.parse
 
 import isolation
 
 isolation.isolate()
 
+import jsonschema
 from agent import binaries
 
 TOOL = os.path.join(binaries(), "portreeve")
@@ -21,6 +23,27 @@ SSH = "  - { name: SSH, action: allow, direction: incoming, protocol: tcp, sourc
 CLEAN = HEAD + "rules:\n" + SSH
 REDUNDANT = CLEAN + "  - { name: One, action: deny, direction: incoming, protocol: tcp, destination: { ports: 0-100 } }\n" \
     "  - { name: Two, action: deny, direction: incoming, protocol: tcp, destination: { ports: 50-60 } }\n"
+
+
+def exactly(required=(), **properties):
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def many(item):
+    return {"type": "array", "items": item}
+
+
+TEXT, NUMBER = {"type": "string", "minLength": 1}, {"type": "integer", "minimum": 1}
+# Of SARIF 2.1.0 (OASIS) the objects that are used here, with what they must have: sections 3.13, 3.14, 3.18, 3.19, 3.27, 3.29, 3.30, 3.49.
+SARIF = exactly(
+    ["version", "runs"], **{"$schema": TEXT}, version={"const": "2.1.0"}, runs=many(exactly(
+        ["tool"], tool=exactly(["driver"], driver=exactly(
+            ["name"], name=TEXT, version=TEXT, rules={**many(exactly(["id"], id=TEXT)), "uniqueItems": True})),
+        results=many(exactly(
+            ["message"], ruleId=TEXT, level={"enum": ["none", "note", "warning", "error"]}, message=exactly(["text"], text=TEXT),
+            locations=many(exactly(physicalLocation=exactly(
+                artifactLocation=exactly(["uri"], uri=TEXT),
+                region=exactly(["startLine"], startLine=NUMBER, startColumn=NUMBER)))))))))
 
 
 class Files(unittest.TestCase):
@@ -69,6 +92,23 @@ class CheckTests(Files):
         place = result["locations"][0]["physicalLocation"]
         self.assertEqual((place["artifactLocation"]["uri"], place["region"]), (path, {"startLine": 6, "startColumn": 5}))
         self.assertIn(entry["cure"], result["message"]["text"])
+
+    def test_sarif_has_the_form_that_its_specification_asks_for(self):
+        folder = os.path.join(self.folder, "a b%2")
+        os.mkdir(folder)
+        path = self.write(os.path.join(folder, "redundant.yaml"), REDUNDANT)
+        wrong = self.write("wrong.yaml", CLEAN + "  - { name: X }\n")
+        for words, status, least in (((path, "--profile", "cc"), 0, 2), ((wrong,), 1, 1), ((self.write("clean.yaml", CLEAN),), 0, 0)):
+            log = json.loads(self.tool("check", *words, "--sarif", status=status))
+            jsonschema.validate(log, SARIF)
+            (run,) = log["runs"]
+            self.assertGreaterEqual(len(run["results"]), least)
+            known = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+            self.assertEqual(known, {result["ruleId"] for result in run["results"]})
+            for result in run["results"]:
+                uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+                self.assertRegex(uri, r"^(%[0-9A-F]{2}|[A-Za-z0-9._~/-])+$")
+                self.assertEqual(urllib.parse.unquote(uri), words[0])
 
     def test_a_rule_for_an_interface_that_this_host_lacks(self):
         path = self.write("inert.yaml", CLEAN + "  - { name: There, action: deny, direction: incoming, interfaces: [nowhere9] }\n")

@@ -19,6 +19,7 @@ from lab import Lab, wait_until
 from load import IdleConnections
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.utils import wrpcap
+from test_words import HARD
 
 TOOL = os.path.join(binaries(), "portreeve")
 FENCE = 9
@@ -245,6 +246,17 @@ class PolicyChangeTests(unittest.TestCase):
         note = self.changes(3)[2]["portreeve"]["note"]
         self.assertIn("asked for by a signal (SIGHUP): more permissive and more restrictive; ", note)
         self.assertIn("settings: engine.timeouts.cold-start 0 -> 1s", note)
+
+    def test_what_takes_too_much_work_is_not_said_to_change_nothing(self):
+        self.agent.reload(POLICY + HARD[HARD.index("  - "):])
+        self.assertTrue(self.changes(1)[0]["portreeve"]["note"].endswith(
+            ': what it changes was not decided within the budget; "portreeve diff" takes its time'), self.agent.changes)
+        # Lists of more addresses than are compared beside the packets.
+        addresses = self.lab.file("many.txt", "".join(f"10.{n >> 15 & 255}.{n >> 7 & 255}.{n << 1 & 255}\n" for n in range(200_001)))
+        self.agent.reload(POLICY.replace("rules:", f"lists: {{ many: {{ addresses-file: {addresses} }} }}\nrules:"))
+        self.assertIn("not decided within the budget", self.changes(2)[1]["portreeve"]["note"])
+        self.agent.reload(POLICY.replace("ports: 7 ", "ports: 8 "))
+        self.assertIn("not decided within the budget", self.changes(3)[2]["portreeve"]["note"])
 
     def test_a_policy_that_nobody_confirms(self):
         self.agent.write_policy(POLICY.replace("ports: 7 ", "ports: 8 "))

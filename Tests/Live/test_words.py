@@ -27,6 +27,12 @@ rules:
 """
 
 
+# What names of interfaces can match of so many patterns is not found out.
+HARD = "version: 1\nrules:\n" + "".join(
+    f"  - {{ name: R{number}, action: deny, direction: incoming, protocol: tcp, interfaces: [\"*{chr(97 + number)}*{chr(97 + number * 7 % 26)}*\"], "
+    f"destination: {{ ports: {number} }} }}\n" for number in range(14))
+
+
 class FolderTests(unittest.TestCase):
     """Files in a folder of its own, and the tool."""
 
@@ -149,6 +155,86 @@ class FilesTests(FolderTests):
         (entry,) = [entry for entry in found if entry["code"] == "empty-list"]
         self.assertIn("everybody", entry["text"])
 
+    def test_each_rule_has_one_answer_and_its_packet_is_decided_so(self):
+        rules = POLICY.replace("rules:", "  nobody: { addresses: [] }\nrules:") + (
+            "  - { name: Low, action: deny, priority: 1, direction: incoming, protocol: tcp, destination: { ports: 0-21 } }\n"
+            "  - { name: Telnet, action: deny, direction: incoming, protocol: tcp, destination: { ports: 20 } }\n"
+            "  - { name: Acks, action: allow, direction: incoming, protocol: tcp, destination: { ports: 9 }, flags: { set: [ack] } }\n"
+            "  - { name: Nobody, action: deny, direction: incoming, source: { addresses: nobody } }\n"
+            "  - { name: Elsewhere, action: deny, direction: incoming, interfaces: [nowhere0] }\n"
+            "  - { name: Off, action: deny, direction: incoming, enabled: false }\n")
+        path = self.write("answers.yaml", rules)
+        found = json.loads(self.tool("check", path, "--rules", "--json"))["rules"]
+        own = {each["rule"]: each for each in found if not each["built_in"]}
+        self.assertEqual({name: each["answer"] for name, each in own.items()}, {
+            "SSH": "effective", "Web": "effective", "Low": "effective", "Telnet": "covered", "Acks": "admits-nothing",
+            "Nobody": "matches-nothing", "Elsewhere": "inert", "Off": "off"})
+        self.assertEqual((own["Telnet"]["covered_by"], own["Telnet"]["same_action"]), ([f'{path}:9:5 "Low"'], True))
+        self.assertEqual([each["line"] for each in own.values()], list(range(7, 15)))
+        text = self.tool("check", path, "--rules")
+        for each in found:
+            self.assertIn(f'"{each["rule"]}": {each["text"]}\n', text)
+            self.assertEqual("witness" in each, each["answer"] == "effective")
+            if "witness" in each:
+                steps = self.steps(path, each["witness"])
+                self.assertTrue([step for step in steps if step.startswith("decides: ") and f'"{each["rule"]}"' in step], steps)
+        self.assertTrue([each for each in found if "--quotes-known" in each.get("witness", "")])
+        self.tool("check", path, "--rules", "--sarif", status=64)
+
+    def steps(self, policy, words):
+        result = subprocess.run([TOOL, "explain", "--policy", policy, "--json", *shlex.split(words)], capture_output=True, text=True, timeout=60)
+        self.assertIn(result.returncode, (0, 2), result.stderr)
+        return json.loads(result.stdout)["steps"]
+
+    def test_a_rule_s_criterion_is_changed_where_no_more_passes_by_it(self):
+        def taken(policy, *packet):
+            """Makes the change at the place that is named, and no other."""
+            change = json.loads(self.explain(*packet, "--json", status=2, policy=policy))["criterion"]
+            lines = open(change["file"]).read().split("\n")
+            line, column = lines[change["line"] - 1], change["column"] - 1
+            self.assertTrue(line[column:].startswith(change["old"]), (line, change))
+            lines[change["line"] - 1] = line[:column] + change["new"] + line[column + len(change["old"]):]
+            return change, self.write("changed.yaml", "\n".join(lines))
+
+        change, changed = taken(self.policy, *self.SYN, "192.0.2.10:22")
+        self.assertEqual((change["rule"], change["criterion"]), (f'{self.policy}:6:5 "SSH"', "source.addresses"))
+        self.assertEqual((change["old"], change["new"]), ("office", "[office, 198.51.100.7]"))
+        self.explain(*self.SYN, "192.0.2.10:22", policy=changed)
+        self.explain("--direction", "incoming", "--tcp", "198.51.100.8:40000", "192.0.2.10:22", status=2, policy=changed)
+        text = self.explain(*self.SYN, "192.0.2.10:22", status=2)
+        self.assertIn(f'What would let it pass (source.addresses of {self.policy}:6:5 "SSH")', text)
+        self.assertIn("    office\nwrite\n    [office, 198.51.100.7]\ntried: judged again with it", text)
+        # Ports of a rule for everybody would let others pass too.
+        self.assertIsNone(json.loads(self.explain(*self.SYN, "192.0.2.10:81", "--json", status=2))["criterion"])
+        denying = self.write("denying.yaml", "version: 1\nrules:\n  - { name: Them, action: deny, direction: incoming, protocol: tcp, "
+                             "source: { addresses: 198.51.100.0/29 }, destination: { ports: 80 } }\n")
+        change, changed = taken(denying, *self.SYN, "192.0.2.10:80")
+        self.assertEqual(change["new"], "198.51.100.0-198.51.100.6")
+        self.explain(*self.SYN, "192.0.2.10:80", policy=changed)
+
+    def test_errors_of_known_connections_are_packets_too(self):
+        head = "version: 1\nengine: {{ built-in-rules: {{ path-mtu: {} }} }}\nrules:\n  - {{ name: No ICMP, action: deny, direction: incoming, protocol: icmp }}\n"
+        old, new = (self.write(f"{value}.yaml", head.format(value)) for value in ("true", "false"))
+        (difference,) = json.loads(self.tool("diff", old, new, "--json", status=2))["differences"]
+        self.assertIn("of a known exchange", difference["packets"])
+        words = shlex.split(difference["witness"])
+        self.assertIn("--quotes-known", words)
+        self.assertIn('decides: built-in "Built-in: ICMP path MTU"', self.explain(*words, policy=old))
+        self.assertIn('"No ICMP": deny', self.explain(*words, policy=new, status=2))
+        words.remove("--quotes-known")
+        self.explain(*words, policy=old, status=2)
+        self.tool("explain", "--direction", "incoming", "--tcp", "192.0.2.1:1", "192.0.2.2:2", "--quotes-known", status=64)
+
+    def test_what_takes_too_much_work_is_said_and_nothing_is_claimed(self):
+        hard = self.write("hard.yaml", HARD)
+        found = json.loads(self.tool("check", hard, "--rules", "--json", "--strict"))
+        self.assertEqual({each["code"] for each in found["findings"]}, {"undecided"})
+        self.assertEqual({each["answer"] for each in found["rules"] if not each["built_in"]}, {"undecided"})
+        same = self.tool("diff", hard, hard, status=1)
+        self.assertEqual(same, "rules: not decided within the budget\n")
+        answer = json.loads(self.tool("diff", hard, hard, "--no-new-access", "--forbid", hard, "--json", status=1))
+        self.assertEqual((answer["verdict"], answer["complete"]), ("not decided within the budget", False))
+
     def test_diff_says_what_differs_and_its_packets_are_decided_so(self):
         new = self.write("new.yaml", POLICY.replace("[80, 443]", "[80, 8080]"))
         self.assertIn("rules: equivalent", self.tool("diff", self.policy, self.policy))
@@ -183,6 +269,28 @@ class FilesTests(FolderTests):
             [TOOL, "diff", "HEAD:policy.yaml", "policy.yaml"], cwd=self.folder, capture_output=True, text=True, timeout=60)
         self.assertEqual(result.returncode, 2, result.stderr)
         self.assertIn("rules: more restrictive", result.stdout)
+
+    def test_a_revision_has_the_drop_in_files_and_the_lists_of_then(self):
+        def git(*words):
+            subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.net", *words], cwd=self.folder, check=True, capture_output=True)
+
+        self.write("etc/policy.yaml", POLICY.replace("rules:", "  bad: { addresses-file: bad.txt }\nrules:"))
+        self.write("etc/bad.txt", "198.51.100.7\n198.51.100.8\n")
+        self.write("etc/policy.d/10-bad.yaml", "version: 1\nrules:\n  - { name: Bad, action: deny, direction: incoming, source: { addresses: bad } }\n")
+        git("init", "-q")
+        git("add", "etc")
+        git("commit", "-qm", "one")
+        words = [TOOL, "diff", "HEAD:etc/policy.yaml", "etc/policy.yaml", "--json"]
+        same = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual((same.returncode, json.loads(same.stdout)["verdict"]), (0, "equivalent"), same.stderr)
+        self.write("etc/bad.txt", "198.51.100.7\n")
+        less = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual((less.returncode, json.loads(less.stdout)["verdict"]), (2, "more permissive"), less.stderr)
+        for difference in json.loads(less.stdout)["differences"]:
+            self.assertIn("198.51.100.8", difference["packets"])
+        os.remove(os.path.join(self.folder, "etc/policy.d/10-bad.yaml"))
+        gone = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertIn("10-bad.yaml", json.loads(gone.stdout)["differences"][0]["old_by"], gone.stderr)
 
 
 class TrafficTests(FolderTests):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""prove.py [--bin DIRECTORY] [--results FILE]: whether what `check` and `diff` say is so, in four ways that know nothing of each other.
+"""prove.py [--bin DIRECTORY] [--results FILE]: whether what `check` and `diff` say is so, in four ways that know nothing of each other, and lists of
+a million addresses.
 
 `make prove-analysis` asks of 100,000 random policies over few packets, all of which are asked; of diagrams and of a solver; and of the
 kernel, which judges 100,000 packets by the same rules. It takes hours, and its outcome is kept in RESULTS.md.
@@ -20,6 +21,7 @@ import isolation
 isolation.isolate()
 
 import kernel_rules
+import long_lists
 import oracles
 
 
@@ -30,6 +32,7 @@ def main():
     parser.add_argument("--asked", type=int, default=1_000, help="policies, and pairs of them, for each oracle")
     parser.add_argument("--rules", type=int, default=2_000, help="of each generated policy")
     parser.add_argument("--sets", type=int, default=20, help="of rules for the kernel, with 5,000 packets each")
+    parser.add_argument("--addresses", type=int, default=1_000_000, help="of one list")
     parser.add_argument("--results", help="a file for what was found")
     options = parser.parse_args()
     binaries = os.path.abspath(options.bin)
@@ -50,6 +53,9 @@ def main():
         note("the kernel (iptables)", f"{options.sets} sets of 20 rules, {passed + refused + len(disagreements):,} packets, of which {passed:,} "
              f"pass both and {refused:,} pass neither")
         wrong += disagreements
+        faults, memory = long_lists.ask(os.path.join(binaries, "portreeve"), folder, options.addresses)
+        note("lists", f"{options.addresses:,} addresses, of which check, diff and explain tell each from its neighbours; at most {memory} MiB")
+        wrong += faults
     print(f"{len(wrong)} disagreements")
     if options.results:
         with open(options.results, "w") as file:

@@ -17,7 +17,8 @@ struct LintTests {
         let policy = try Policy(document, epoch: 1)
         let moments = PacketUniverse.moments(
             [(policy, SystemTimeZones.zones(of: document))], from: 1_790_000_000)
-        return PolicyLints.all(policy, interfaces: interfaces, moments: moments)
+        let check = PolicyCheck(policy, interfaces: interfaces, moments: moments)
+        return PolicyLints.all(check, check.findings())
     }
 
     /// One lint: its code, a policy that raises it on a line with words in it, and one that does not.
@@ -99,6 +100,17 @@ struct LintTests {
             "matches-nothing", line: 4, "leaves nothing",
             rules(deny("frame: ipv4, source: { addresses: { not: [0.0.0.0-223.255.255.255] } }")),
             but: rules(deny("frame: ipv4, source: { addresses: { not: [0.0.0.0-223.255.255.254] } }"))),
+        Case(
+            "matches-nothing", line: 4, "IPv6 extension headers", rules(deny("frame: ipv6, protocol: 44")),
+            but: rules(deny("frame: ip, protocol: 44"))),
+        Case(
+            "matches-nothing", line: 5, "VLAN tags",
+            rules(
+                deny("frame: 0x8100"), head: "interfaces: { ignore: [lo], inside: [eth1] }\nqueue: { family: bridge }\n"
+            ),
+            but: rules(
+                deny("frame: 0x88cc"), head: "interfaces: { ignore: [lo], inside: [eth1] }\nqueue: { family: bridge }\n"
+            )),
         Case(
             "inert", line: 4, "no interface", rules(ssh + ", interfaces: [eth7]"),
             but: rules(ssh + ", interfaces: [\"eth?\"]")),

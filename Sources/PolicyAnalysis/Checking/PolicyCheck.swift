@@ -6,10 +6,12 @@ package import FirewallPolicy
 /// Finds out for every rule of a policy whether it can decide about any packet.
 ///
 /// A rule is effective if a packet is found about which it decides: the classifier itself is asked, so that no packet is claimed that
-/// it would judge otherwise. Most rules are settled by one or two packets. For the others the regions of the rules before them are
-/// held against theirs (`Coverage`).
+/// it would judge otherwise. Most rules are settled by one or two packets; for the others what is left of theirs is asked about, rule by
+/// rule, or held against the regions of all rules before them (`RuleCover`).
 package struct PolicyCheck {
-    private let policy: Policy
+    package let policy: Policy
+    /// By direction; of one whose rules name interfaces by too many patterns there is none.
+    let ranked: [Direction: RankedRegions]
     /// nil: any name may be that of an interface.
     private let interfaces: [String]?
     private let moments: [PacketUniverse.Moment]
@@ -28,18 +30,19 @@ package struct PolicyCheck {
         self.interfaces = interfaces
         self.moments = moments
         self.budget = budget
+        ranked = Direction.allCases.reduce(into: [:]) { ranked, direction in
+            guard let universe = PacketUniverse([policy], direction, moments: moments) else { return }
+            ranked[direction] = RankedRegions(policy, in: universe)
+        }
     }
 
     /// One finding for each rule that decides, in the order of the files, built-in ones last.
     package func findings() -> [RuleFinding] {
         var verdicts: [Int32: RuleVerdict] = [:]
         for direction in Direction.allCases {
-            guard let universe = PacketUniverse([policy], direction, moments: moments) else {
-                for rule in policy.order(direction) { verdicts[rule] = .undecided }
-                continue
+            for rule in policy.order(direction) {
+                verdicts[rule] = ranked[direction].map { verdict(on: rule, $0, $0.universe) } ?? .undecided
             }
-            let ranked = RankedRegions(policy, in: universe)
-            for rule in policy.order(direction) { verdicts[rule] = verdict(on: rule, ranked, universe) }
         }
         return policy.rules.indices.compactMap { index in
             let rule = policy.rules[index]
@@ -56,51 +59,15 @@ package struct PolicyCheck {
         let purpose = Purpose(rule, policy)
         let useful = own.compactMap { place in purpose.narrowed(place.region).map { (place, $0) } }
         guard !useful.isEmpty else { return .admitsNothing(purpose.futility) }
-        // What is settled by one packet, or by one other rule, is most; then luck is tried, and last what is sure.
-        let regions = useful.map(\.1)
-        if let witness = sample(0..<3, regions, index, universe) { return .effective(witness) }
-        let cover = RuleCover(useful, ranked, universe, budget: budget)
-        if let one = cover.single { return covered(index, by: [one], ranked) }
-        if let witness = sample(3..<Self.samples, regions, index, universe) { return .effective(witness) }
-        return verdict(on: index, cover, ranked, universe)
-    }
-
-    /// So many packets are tried before regions are held against one another.
-    private static let samples = 32
-
-    /// A packet about which the rule decides, if one is found easily.
-    private func sample(
-        _ variants: Range<Int>, _ regions: [Region], _ rule: Int32, _ universe: PacketUniverse
-    )
-        -> Witness?
-    {
-        for variant in variants {
-            for region in regions {
-                if let witness = region.witness(in: universe, variant: variant), decides(rule, witness) {
-                    return witness
-                }
-            }
+        // What is settled by one packet is most.
+        let cover = RuleCover(index, useful, ranked, budget: budget)
+        for (_, region) in useful {
+            if let witness = cover.witness(in: region) { return .effective(witness) }
         }
-        return nil
-    }
-
-    private func decides(_ rule: Int32, _ witness: Witness) -> Bool {
-        policy.classify(witness.subject(of: policy)).rule == rule
-    }
-
-    private func verdict(
-        on rule: Int32, _ cover: RuleCover, _ ranked: RankedRegions, _ universe: PacketUniverse
-    ) -> RuleVerdict {
         switch cover.answer() {
+        case .open(let witness): return .effective(witness)
+        case .covered(let others): return covered(index, by: others, ranked)
         case .undecided: return .undecided
-        case .covered(let others): return covered(rule, by: others, ranked)
-        case .open(let part):
-            for variant in 0..<3 {
-                if let witness = part.witness(in: universe, variant: variant), decides(rule, witness) {
-                    return .effective(witness)
-                }
-            }
-            return .undecided
         }
     }
 
@@ -126,7 +93,8 @@ extension PolicyCheck {
                 Region(alone, of: $0, in: universe, place: 0, &lists, policy) != nil
             }
         }
-        if isVoid({ _ in }) { return document.engine.sanity.blockIPv6 ? .family : .criteria }
+        if isVoid({ $0.protocols = nil }) { return document.engine.sanity.blockIPv6 ? .family : .tag }
+        if isVoid({ _ in }) { return .header }
         for (key, end) in [("source", \Rule.source), ("destination", \Rule.destination)] {
             let side = rule[keyPath: end]
             if let list = side.addresses, isVoid({ $0[keyPath: end].addresses = list }) {

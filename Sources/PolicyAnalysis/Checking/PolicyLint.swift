@@ -95,13 +95,15 @@ extension PolicyLint {
 }
 
 extension RuleVerdict.Emptiness {
-    fileprivate var text: String {
+    var text: String {
         switch self {
         case .criterion(let key): "the list of its \(key) is empty"
         case .excluded(let key): "\"not\" in its \(key) leaves nothing that gets as far as the rules"
         case .refused(let key): "packets with its \(key) are refused before any rule is asked"
         case .ignored: "no rule is asked on the interfaces that it names (interfaces.ignore)"
         case .family: "IPv6 packets are refused before any rule is asked (engine.sanity.block-ipv6)"
+        case .tag: "frames are looked at behind their VLAN tags, by what these carry"
+        case .header: "a packet's protocol is what follows its IPv6 extension headers, none of these themselves"
         case .criteria: "its criteria exclude each other"
         case .schedule: "its schedule never holds in the year to come"
         }
@@ -112,6 +114,8 @@ extension RuleVerdict.Emptiness {
         case .criterion: "fill the list, or remove the rule"
         case .excluded: "remove the rule, or shorten the list"
         case .refused, .family: "remove the rule"
+        case .tag: "name the frame type that the tagged frames carry, or remove the rule"
+        case .header: "name what follows them, or remove the rule"
         case .ignored: "take the interface out of interfaces.ignore, or remove the rule"
         case .criteria: "remove the rule, or the criterion that is one too many"
         case .schedule: "give the schedule hours, or remove the rule"

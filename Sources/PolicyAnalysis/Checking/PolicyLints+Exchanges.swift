@@ -119,7 +119,7 @@ extension PolicyLints {
         for place in places(of: denial) {
             guard let other = ranked.position(of: builtIn, in: place.kind) else { continue }
             let region = place.region.intersection(other.region)
-            guard !region.isEmpty, let witness = region.witness(in: ranked.universe),
+            guard !region.isEmpty, let witness = ranked.universe.judged(region).first?.witness(in: ranked.universe),
                 policy.classify(witness.subject(of: policy)).rule == builtIn
             else { continue }
             let (name, passing) = (rule(denial).name, rule(builtIn).name)

@@ -8,20 +8,17 @@ import PacketWire
 /// All lints of a policy, in the order of the files.
 package struct PolicyLints {
     let policy: Policy
-    /// By direction; of one whose rules name interfaces by too many patterns there is none.
     let ranked: [Direction: RankedRegions]
 
     /// - Parameters:
-    ///   - policy: what to look at.
-    ///   - interfaces: the names of this host's interfaces; nil where the policy is for another host.
-    ///   - moments: when schedules hold.
+    ///   - check: the policy and its rules.
+    ///   - findings: of that check.
     ///   - spared: rules at these places have been spoken of.
     /// - Returns: what is to be said, rules first, in the order of the files.
     package static func all(
-        _ policy: Policy, interfaces: [String]?, moments: [PacketUniverse.Moment],
-        sparing spared: Set<SourcePosition> = []
+        _ check: PolicyCheck, _ findings: [RuleFinding], sparing spared: Set<SourcePosition> = []
     ) -> [PolicyLint] {
-        let findings = PolicyCheck(policy, interfaces: interfaces, moments: moments).findings()
+        let policy = check.policy
         let ofRules = findings.filter { !spared.contains(policy.rules[Int($0.rule)].position) }
             .compactMap { PolicyLint($0, policy) }
         let witnesses = findings.compactMap { finding -> (rule: Int32, witness: Witness)? in
@@ -29,18 +26,10 @@ package struct PolicyLints {
             return (finding.rule, witness)
         }
         let effective = witnesses.map(\.rule).filter { !policy.rules[Int($0)].isBuiltIn }
-        let lints = PolicyLints(policy, moments)
+        let lints = PolicyLints(policy: policy, ranked: check.ranked)
         return ofRules + lints.lists + witnesses.compactMap { lints.oneSided($0.rule, $0.witness) }
             + lints.entriesWithoutEffect(effective) + lints.outrankedByBuiltIn(effective) + lints.mergeable(effective)
             + lints.exchanges
-    }
-
-    init(_ policy: Policy, _ moments: [PacketUniverse.Moment]) {
-        self.policy = policy
-        ranked = Direction.allCases.reduce(into: [:]) { ranked, direction in
-            guard let universe = PacketUniverse([policy], direction, moments: moments) else { return }
-            ranked[direction] = RankedRegions(policy, in: universe)
-        }
     }
 
     func rule(_ index: Int32) -> Rule { policy.rules[Int(index)] }

@@ -30,6 +30,10 @@ package enum RuleVerdict: Hashable, Sendable {
         case ignored
         /// It is about IPv6 alone, of which no packet gets as far.
         case family
+        /// It is about VLAN tags, which are looked behind.
+        case tag
+        /// It is about IPv6 extension headers, which are no protocol of a packet.
+        case header
         /// Its criteria exclude each other.
         case criteria
         /// Its schedule never holds in the year to come.

@@ -40,7 +40,7 @@ extension PolicyDifference {
     /// In one line: the verdict, how many regions of packets fare otherwise, the first of them, and the settings that differ.
     package var summary: String {
         let groups = groups
-        var text = verdict.rawValue
+        var text = conclusion
         if !parts.isEmpty {
             text += "; \(parts.count) region\(parts.count == 1 ? "" : "s") of packets: "
             text += groups.prefix(Self.mostTold).map { line(of: $0.first) }.joined(separator: "; ")

@@ -104,7 +104,14 @@ extension PolicyDifference {
         case both = "more permissive and more restrictive"
     }
 
-    /// Of the rules' decisions.
+    /// The verdict, where there is one: of what was not compared to its end only what was found is said.
+    package var conclusion: String {
+        if !isIncomplete { return verdict.rawValue }
+        return "not decided within the budget"
+            + (parts.isEmpty ? "" : "; as far as it was compared \(verdict.rawValue)")
+    }
+
+    /// Of the rules' decisions, as far as they were compared.
     package var verdict: Verdict {
         let opens = parts.contains { $0.newEffect > $0.oldEffect }
         let closes = parts.contains { $0.newEffect < $0.oldEffect }

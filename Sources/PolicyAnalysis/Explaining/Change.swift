@@ -67,9 +67,9 @@ struct Addition: Hashable, Sendable {
 /// Looks for the smallest change that lets a refused packet pass, or stops one that passes.
 package struct ChangeSearch {
     /// The policy with this text read after its other files; nil where that is no policy.
-    private let reread: (_ file: String) -> PolicyDocument?
+    let reread: (_ file: String) -> PolicyDocument?
     /// What becomes of the packet by a policy.
-    private let judge: (_ policy: Policy) -> Explanation?
+    let judge: (_ policy: Policy) -> Explanation?
 
     package init(
         reread: @escaping (_ file: String) -> PolicyDocument?, judge: @escaping (_ policy: Policy) -> Explanation?
@@ -79,7 +79,7 @@ package struct ChangeSearch {
     }
 
     /// Of a policy that is only tried: none that was in force has it.
-    private static let epoch = UInt32.max
+    static let epoch = UInt32.max
 
     /// nil where nothing helps, or where what could help cannot be tried.
     package func toPass(_ explanation: Explanation) -> Change? {

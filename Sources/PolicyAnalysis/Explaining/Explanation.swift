@@ -53,6 +53,14 @@ package struct Explanation: Sendable {
         }.last
     }
 
+    /// The name of the packet's interface, where it is known.
+    var interfaceName: String? {
+        steps.lazy.compactMap { step in
+            if case .placed(_, let index, _) = step { return interfaces[index] }
+            return nil
+        }.last
+    }
+
     package func name(ofInterface index: UInt32) -> String {
         index == 0 ? "no interface" : interfaces[index] ?? "interface \(index)"
     }

@@ -20,6 +20,8 @@ package struct PacketScene: Sendable {
     package var isAtSaidTime = false
     /// Fragments of the same datagram that came before.
     package var earlierFragments: [[UInt8]] = []
+    /// A packet whose connection is known, whatever the rules say of it.
+    private var supposed: (bytes: [UInt8], metadata: PacketMetadata)?
     /// Addresses of this host.
     package var localAddresses: Set<IPAddress> = []
     /// What the running agent has told of the present; nil: nothing is known but the packet.
@@ -43,6 +45,7 @@ package struct PacketScene: Sendable {
             bytes: words.bytes, metadata: words.metadata(interface: words.interface == nil ? 0 : Self.index),
             interface: words.interface, unixTime: words.unixTime ?? now)
         isAtSaidTime = words.unixTime != nil
+        if let quoted = words.quoted { supposed = (quoted.bytes, quoted.metadata(interface: metadata.inInterface)) }
     }
 
     /// Who it is from and to; nil for what is no IP packet.
@@ -59,12 +62,7 @@ package struct PacketScene: Sendable {
 
     /// Judges the packet by a policy, and gives the steps that the engine took.
     package func judge(_ policy: Policy) -> Explanation {
-        var document = policy.document
-        // One packet needs no more, and tables that are large take time to make.
-        document.engine.limits.tcp = min(document.engine.limits.tcp, 64)
-        document.engine.limits.udp = min(document.engine.limits.udp, 64)
-        document.engine.limits.icmp = min(document.engine.limits.icmp, 64)
-        document.engine.limits.fragmentedDatagrams = min(document.engine.limits.fragmentedDatagrams, 64)
+        let document = policy.document.forOnePacket
         let shared = SharedLimits(tables: document.engine.limits, computers: document.stateful.limits, seed: (1, 2))
         let clock = EngineClock(agentStarted: Self.dayBefore, kernelBooted: Instant(nanoseconds: 0))
         let judging = (try? Policy(document, epoch: policy.epoch)) ?? policy
@@ -73,8 +71,15 @@ package struct PacketScene: Sendable {
         engine.setActiveSchedules(schedules, at: Self.now)
         for known in interfaces { engine.learnInterface(known.index, name: known.name, isLoopback: known.isLoopback) }
         if let present {
-            let told = present.circumstances(schedules: isAtSaidTime ? schedules : nil)
+            var told = present.circumstances(schedules: isAtSaidTime ? schedules : nil)
+            told.connections += supposedConnections(told.clock, at: told.now)
             engine.assume(told, of: present.packet, isInForce: present.policyEpoch == policy.epoch)
+        } else if supposed != nil, let identity {
+            var told = Circumstances(now: Self.now, clock: clock)
+            told.activeSchedules = schedules
+            told.own = Array(localAddresses)
+            told.connections = supposedConnections(clock, at: Self.now)
+            engine.assume(told, of: identity, isInForce: true)
         } else {
             engine.hostAddresses = HostAddresses(local: localAddresses)
         }
@@ -89,10 +94,37 @@ package struct PacketScene: Sendable {
         return Explanation(judging, engine.steps ?? [], interfaces: names)
     }
 
+    /// The connection of the packet that is supposed to be known, as an engine has it that refuses nothing.
+    private func supposedConnections(_ clock: EngineClock, at now: Instant) -> [Connection] {
+        guard let supposed, let policy = try? Policy(PolicyDocument().forOnePacket, epoch: 1) else { return [] }
+        let limits = policy.document.engine.limits
+        let shared = SharedLimits(tables: limits, computers: policy.document.stateful.limits, seed: (1, 2))
+        var engine = Engine(policy: policy, clock: clock, seed: (3, 4), shared: shared, workers: 1)
+        var told = Circumstances(now: now, clock: clock)
+        unsafe supposed.bytes.withUnsafeBytes {
+            _ = engine.inspect(unsafe $0.bytes, supposed.metadata, at: now)
+            guard let identity = PacketIdentity(unsafe $0.bytes, supposed.metadata) else { return }
+            engine.tell(of: identity, into: &told)
+        }
+        return told.connections
+    }
+
     /// Those that the engine has to know.
     private var interfaces: [SceneReport.Interface] {
         if let present { return present.interfaces }
         guard let interface else { return [] }
         return [SceneReport.Interface(index: Self.index, name: interface, isLoopback: interface == "lo")]
+    }
+}
+
+extension PolicyDocument {
+    /// One packet needs no more, and tables that are large take time to make.
+    fileprivate var forOnePacket: PolicyDocument {
+        var document = self
+        document.engine.limits.tcp = min(document.engine.limits.tcp, 64)
+        document.engine.limits.udp = min(document.engine.limits.udp, 64)
+        document.engine.limits.icmp = min(document.engine.limits.icmp, 64)
+        document.engine.limits.fragmentedDatagrams = min(document.engine.limits.fragmentedDatagrams, 64)
+        return document
     }
 }

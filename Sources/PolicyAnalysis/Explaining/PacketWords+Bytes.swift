@@ -34,6 +34,17 @@ extension PacketWords {
         return metadata
     }
 
+    /// Where an error about too large a packet says what fits (RFC 1191 section 4, RFC 8201 section 3).
+    private static let smallestPathMTU: UInt32 = 1_280
+
+    /// The datagram that the receiver has sent, and that this is an error about.
+    var quoted: PacketWords? {
+        guard quotesKnownExchange, case .icmp = transport else { return nil }
+        var quoted = PacketWords(direction.opposite, .udp(source: 40_000, destination: 53))
+        (quoted.source, quoted.destination, quoted.isIPv6) = (destination, source, isIPv6)
+        return quoted
+    }
+
     private var etherType: UInt16 {
         if case .frame(let number) = transport { return number }
         return isIPv6 ? EtherType.ipv6 : EtherType.ipv4
@@ -56,7 +67,9 @@ extension PacketWords {
                 + [0x50, flags.rawValue, 0xfa, 0xf0, 0, 0, 0, 0]
         case .udp(let source, let destination):
             source.inOrder + destination.inOrder + UInt16(truncatingIfNeeded: 8 + payload).inOrder + [0, 0]
-        case .icmp(let type, let code): [type, code, 0, 0] + identifier.inOrder + [0, 1]
+        case .icmp(let type, let code):
+            [type, code, 0, 0]
+                + (quoted.map { Self.smallestPathMTU.inOrder + $0.bytes } ?? identifier.inOrder + [0, 1])
         // What follows an IP header is never nothing.
         case .other: [0, 0, 0, 0, 0, 0, 0, 0]
         case .frame: []

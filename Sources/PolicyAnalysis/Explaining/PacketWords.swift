@@ -28,6 +28,8 @@ package struct PacketWords: Hashable, Sendable {
     package var acknowledgement: UInt32 = 0
     /// ICMP: of a query and its reply.
     package var identifier: UInt16 = 1
+    /// ICMP: it is an error about a datagram that its receiver has sent, and the connection of that is known.
+    package var quotesKnownExchange = false
     /// Bytes after the transport header.
     package var payload = 0
     package var sourceMAC: MACAddress?
@@ -40,7 +42,7 @@ package struct PacketWords: Hashable, Sendable {
         self.transport = transport
     }
 
-    /// A packet that proves something about rules. An ICMP error quotes no packet, so that it is of no known exchange.
+    /// A packet that proves something about rules.
     package init(_ witness: Witness) {
         let kind = witness.kind
         let transport: Transport =
@@ -55,6 +57,7 @@ package struct PacketWords: Hashable, Sendable {
             }
         self.init(witness.direction, transport)
         interface = witness.interface
+        quotesKnownExchange = witness.isOfKnownExchange
         isIPv6 = kind.isIPv6
         if kind.isIP {
             source = witness.source
@@ -87,6 +90,7 @@ extension PacketWords {
         if sequence != 0 { words.append("--sequence \(sequence)") }
         if acknowledgement != 0 { words.append("--acknowledgement \(acknowledgement)") }
         if identifier != 1 { words.append("--identifier \(identifier)") }
+        if quotesKnownExchange { words.append("--quotes-known") }
         if payload != 0 { words.append("--payload \(payload)") }
         if let sourceMAC { words.append("--source-mac \(sourceMAC)") }
         if let destinationMAC { words.append("--destination-mac \(destinationMAC)") }
@@ -107,7 +111,8 @@ extension PacketWords {
             case .other(let number): "protocol \(number) \(from) > \(to)"
             case .frame(let number): "frame of type 0x\(String(number, radix: 16))"
             }
-        return "\(direction.word) \(what)" + (interface.map { " on \($0)" } ?? "")
+        let quoted = quotesKnownExchange ? " about a datagram of a known connection" : ""
+        return "\(direction.word) \(what)\(quoted)" + (interface.map { " on \($0)" } ?? "")
     }
 }
 

@@ -33,8 +33,8 @@ struct Coverage {
                 continue
             }
             guard let best = largest(of: meeting, within: part) else {
-                if part.isVoid(in: universe) { continue }
-                return .open(part)
+                guard let judged = universe.judged(part).first else { continue }
+                return .open(judged)
             }
             used.insert(best)
             let others = meeting.filter { $0 != best }

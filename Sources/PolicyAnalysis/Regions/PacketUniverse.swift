@@ -25,6 +25,8 @@ package struct PacketUniverse: Sendable {
     private var addresses: [AddressDomain] = []
     /// By `PacketKind` and `Dimension`, with their sizes and with what is outside of them.
     private var domains: [[(set: NumberSet, size: Double, outside: NumberSet)]] = []
+    /// By `PacketKind`: what is refused before any rule is asked.
+    private(set) var refusals: [[Region]] = []
 
     /// A time at which schedules hold, by policy.
     package struct Moment: Hashable, Sendable {
@@ -58,6 +60,7 @@ package struct PacketUniverse: Sendable {
             let everything = NumberSet(0...UInt128.max)
             domains.append(sets.map { ($0, $0.size, everything.subtracting($0)) })
         }
+        refusals = PacketKind.allCases.map { refusals(of: $0, documents.map(\.engine.sanity)) }
     }
 
     /// An address for each combination of lists, and one that is in none.
@@ -135,6 +138,8 @@ package struct PacketUniverse: Sendable {
     /// Extension headers are no protocol of a packet (RFC 8200 section 4).
     private static let otherProtocols6 = NumberSet(0...255)
         .subtracting(NumberSet(members: [0, 6, 17, 43, 44, 51, 58, 60]))
+    /// Nor is a VLAN tag what a frame carries.
     private static let otherEtherTypes = NumberSet(0x0600...0xffff)
-        .subtracting(NumberSet(members: [0x0800, 0x0806, 0x86dd, 0x8100, 0x88a8]))
+        .subtracting(NumberSet(members: [0x0800, 0x0806, 0x86dd]))
+        .subtracting(NumberSet(members: (0x0600...0xffff).filter { EtherType.isVLAN(UInt16($0)) }))
 }

@@ -12,6 +12,8 @@ package struct RankedRegions {
 
     package let policy: Policy
     package let universe: PacketUniverse
+    /// Of the policy among those of the universe.
+    let place: Int
     /// By `PacketKind`.
     private(set) var entries: [[Entry]]
     /// Of the entries, by `PacketKind`.
@@ -20,10 +22,11 @@ package struct RankedRegions {
     /// Where a rule stands in the order, by its index in `Policy.rules`; nil for those that decide nothing.
     private(set) var ranks: [Int32: Int] = [:]
 
-    /// `place` is that of the policy in the universe.
+    /// `place`: of the policy among those of the universe.
     package init(_ policy: Policy, in universe: PacketUniverse, place: Int = 0) {
         self.policy = policy
         self.universe = universe
+        self.place = place
         var lists = ListSets(policy)
         bounds = []
         entries = PacketKind.allCases.map { _ in [] }
@@ -33,7 +36,7 @@ package struct RankedRegions {
                 guard
                     let region = Region(
                         policy.rules[Int(rule)], of: kind, in: universe, place: place, &lists, policy),
-                    !region.isVoid(in: universe)
+                    !universe.judged(region).isEmpty
                 else { continue }
                 entries[kind.rawValue].append(Entry(rule: rule, region: region))
             }

@@ -61,7 +61,8 @@ extension Region {
         _ policy: Policy
     ) {
         self.init(kind)
-        guard rule.isEnabled, accepts(frameOf: rule), accepts(protocolOf: rule, universe), !isSpared(by: rule) else {
+        guard rule.isEnabled, accepts(frameOf: rule, universe), accepts(protocolOf: rule, universe), !isSpared(by: rule)
+        else {
             return nil
         }
         guard narrow(.source, by: rule.source.addresses, universe, { lists.addresses($0, of: kind) }),
@@ -77,7 +78,7 @@ extension Region {
         if isEmpty { return nil }
     }
 
-    private mutating func accepts(frameOf rule: Rule) -> Bool {
+    private mutating func accepts(frameOf rule: Rule, _ universe: PacketUniverse) -> Bool {
         let isNamed: Bool
         switch rule.frame.value {
         case .any: isNamed = true
@@ -87,10 +88,9 @@ extension Region {
         case .arp: isNamed = kind == .arp
         case .etherType(let number):
             guard kind != .otherFrame else {
-                var set = NumberSet(members: [Int(number)])
-                if rule.frame.isInverted { set = NumberSet(0...0xffff).subtracting(set) }
-                narrow(.etherType, to: set)
-                return true
+                return narrow(.etherType, by: Criterion(Int(number), isInverted: rule.frame.isInverted), universe) {
+                    NumberSet(members: [$0])
+                }
             }
             isNamed = number == (kind.isIPv4 ? EtherType.ipv4 : kind.isIPv6 ? EtherType.ipv6 : EtherType.arp)
         }

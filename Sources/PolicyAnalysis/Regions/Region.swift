@@ -88,4 +88,14 @@ package struct Region: Hashable, Sendable {
         }
         return share
     }
+
+    /// How large it is against a region that it is part of.
+    func share(of whole: Region, in universe: PacketUniverse) -> Double {
+        var share = 1.0
+        for dimension in Dimension.allCases {
+            guard let mine = self[dimension] else { continue }
+            share *= mine.size / (whole[dimension]?.size ?? universe.domainSize(dimension, of: kind))
+        }
+        return share
+    }
 }

@@ -65,6 +65,13 @@ package struct PolicyCopy: Sendable {
     package func read(
         for use: PolicyUse = .queue, adding additions: [(name: String, text: [UInt8])] = []
     ) -> PolicyFile.Outcome {
+        read(texts + additions, for: use)
+    }
+
+    /// Reads other texts in the place of its own, with the lists that it has.
+    package func read(
+        _ texts: [(name: String, text: [UInt8])], for use: PolicyUse = .queue
+    ) -> PolicyFile.Outcome {
         var surroundings = Surroundings.host
         surroundings.read = { [self] name throws(FileFault) in
             guard let section = sections.first(where: { $0.kind == .list && $0.name == name }) else {
@@ -72,7 +79,7 @@ package struct PolicyCopy: Sendable {
             }
             return try text(of: section)
         }
-        return PolicyFile.parse(texts + additions, for: use, in: surroundings)
+        return PolicyFile.parse(texts, for: use, in: surroundings)
     }
 
     /// Of the policy's files, in their order.

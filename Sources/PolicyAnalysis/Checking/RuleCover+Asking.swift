@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallPolicy
+
+extension RuleCover {
+    /// Most questions are answered after a few packets; what has taken so many is better held against all regions at once.
+    private static let mostAsked = 1_000
+
+    enum Asked {
+        case open(Witness)
+        /// By these, and perhaps by fewer.
+        case covered(by: Set<Int32>)
+        case undecided
+    }
+
+    /// Asks the classifier about some packet of what is left. Either the rule itself decides, or another one does, all packets of which
+    /// are then left out, until nothing is left. As nothing is claimed but what the classifier has said of a packet, or what two regions
+    /// say, the answer is exact; rules that nobody would meet by chance are never looked at, however many there are.
+    func asked() -> Asked {
+        var used: Set<Int32> = []
+        var count = 0
+        for part in parts {
+            var stack = universe.judged(part.region)
+            while let rest = stack.popLast() {
+                if rest.isVoid(in: universe) { continue }
+                count += 1
+                guard count <= Self.mostAsked, let packet = rest.witness(in: universe, variant: 2 + count) else {
+                    return .undecided
+                }
+                let decider = decider(of: packet)
+                if decider == rule { return .open(usual(packet, in: rest)) }
+                guard let place = ranked.position(of: decider, in: part.kind), place.index < part.limit else {
+                    return .undecided
+                }
+                used.insert(decider)
+                // What is largest is looked at first: there most likely some packet is left.
+                stack += rest.subtracting(place.region, in: universe).map { ($0.share(of: rest, in: universe), $0) }
+                    .sorted { $0.0 < $1.0 }.map(\.1)
+            }
+        }
+        return .covered(by: used)
+    }
+
+    /// A packet of a region about which the rule decides: one that people would think of first, or one at an edge.
+    func witness(in region: Region) -> Witness? {
+        for part in universe.judged(region) {
+            for variant in 0..<3 {
+                if let witness = part.witness(in: universe, variant: variant), decider(of: witness) == rule {
+                    return witness
+                }
+            }
+        }
+        return nil
+    }
+
+    /// A packet like one about which the rule decides, with what people would think of first in each field where it still decides.
+    private func usual(_ packet: Witness, in region: Region) -> Witness {
+        var (like, found) = (Region(region.kind), packet)
+        for dimension in region.kind.dimensions { like[dimension] = NumberSet(packet[dimension]...packet[dimension]) }
+        for dimension in region.kind.dimensions {
+            var wider = like
+            wider[dimension] = region[dimension]
+            guard let other = wider.witness(in: universe), decider(of: other) == rule else { continue }
+            (like, found) = (wider, other)
+        }
+        return found
+    }
+
+    private func decider(of witness: Witness) -> Int32 {
+        ranked.policy.classify(witness.subject(of: ranked.policy, place: ranked.place)).rule
+    }
+}
