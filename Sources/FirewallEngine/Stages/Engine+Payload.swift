@@ -30,7 +30,8 @@ extension Engine {
             return finding
         }
         if hot.comparesRetransmits, !p.leavesNoTrace {
-            keepSent(&p, i, side, state, isNew: trial.reopened || state.phase.isOver, bytes)
+            let isOver = state.phase.isOver && !state.isResetInDoubt
+            keepSent(&p, i, side, state, isNew: trial.reopened || isOver, bytes)
         }
         return nil
     }
@@ -69,7 +70,8 @@ extension Engine {
     ) {
         let key = table[i].key
         if isNew { sent.forget(key) }
-        guard state.isOfSeenOpening, !state.phase.isOver, p.headers.tcp.flags.isDisjoint(with: .syn | .rst),
+        guard state.isOfSeenOpening, !state.phase.isOver || state.isResetInDoubt,
+            p.headers.tcp.flags.isDisjoint(with: .syn | .rst),
             !state.isKeepAlive(p.headers.tcp, from: side)
         else { return }
         sent.keep(bytes, p.headers.tcp, of: key, from: side)
