@@ -200,6 +200,16 @@ struct FTPTests {
         #expect(engine.sends(.fromHost.syn(20, 50_000)) == .drop(.outOfAllowedPolicy))
     }
 
+    @Test("A form that a browser was made to send to the port of FTP announces nothing", arguments: [true, false])
+    func smuggled(_ isForm: Bool) throws {
+        let engine = try EngineUnderTest(Self.policy(Self.all))
+        let ftp = FTPTalk(engine, hostIsClient: true)
+        #expect(ftp.server("220 ready\r\n") == .pass)
+        #expect(ftp.client(isForm ? "POST / HTTP/1.1\r\nContent-Length: 26\r\n\r\n" : "USER a\r\n") == .pass)
+        #expect(ftp.client("PORT 192,0,2,10,195,80\r\n") == .pass)
+        #expect((engine.receives(.toHost.syn(20, 50_000)) == .pass) != isForm)
+    }
+
     @Test("What is refused is refused as often as it comes, and tap mode lets it pass and goes on")
     func repeated() throws {
         let engine = try EngineUnderTest(Self.policy(Self.all))

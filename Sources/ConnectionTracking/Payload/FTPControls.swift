@@ -31,7 +31,8 @@ public struct FTPControls: Sendable {
             key: ConnectionKey(
                 lowAddress: .zero, highAddress: .zero, lowPortOrIdentifier: 0, highPortOrIdentifier: 0,
                 protocolNumber: 0, version: 0, queryType: 0),
-            lastSeen: Instant(nanoseconds: .min), isUsed: false, control: FTPControl(at: TCPFields(), fromClient: true))
+            lastSeen: Instant(nanoseconds: .min), isUsed: false,
+            control: FTPControl(at: TCPFields(), fromClient: true, isBeginning: false))
         places = isUsed ? [Place](repeating: vacant, count: Self.capacity) : []
     }
 
@@ -53,17 +54,18 @@ public struct FTPControls: Sendable {
     ///   - key: the connection.
     ///   - side: who sent it.
     ///   - client: the side that is the client.
+    ///   - isBeginning: the client has said nothing before this segment.
     ///   - now: when.
     ///   - keeping: what becomes of it.
     /// - Returns: what it says of data connections.
     public mutating func read(
-        _ packet: RawSpan, _ s: TCPFields, of key: ConnectionKey, from side: Side, client: Side, at now: Instant,
-        keeping: Keeping
+        _ packet: RawSpan, _ s: TCPFields, of key: ConnectionKey, from side: Side, client: Side, isBeginning: Bool,
+        at now: Instant, keeping: Keeping
     ) -> FTPReading {
         guard !places.isEmpty else { return FTPReading() }
         let i = place(of: key)
         var control = places[i].control
-        if !places[i].isOf(key) { control = FTPControl(at: s, fromClient: side == client) }
+        if !places[i].isOf(key) { control = FTPControl(at: s, fromClient: side == client, isBeginning: isBeginning) }
         var reading = control.read(packet, s, fromClient: side == client, client: key.address(of: client))
         if reading.activePort != 0 { swap(&control.activePort, &reading.formerActivePort, with: reading.activePort) }
         if reading.passivePort != 0 {

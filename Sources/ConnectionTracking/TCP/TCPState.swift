@@ -52,6 +52,11 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
         s.dataLength == 1 && s.sequence &+ 1 == self[side.opposite].acknowledged
     }
 
+    /// Whether nothing of this side lies between its SYN, which was seen, and this sequence number.
+    public func begins(_ side: Side, at sequence: UInt32) -> Bool {
+        windows == .known && self[side].marks.contains(.young) && sequence == self[side].start &+ 1
+    }
+
     public var isHalfOpen: Bool { phase.isHalfOpen }
 
     /// How long the connection is remembered after its last packet.

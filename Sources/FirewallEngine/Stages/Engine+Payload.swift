@@ -25,7 +25,7 @@ extension Engine {
         guard trial.refusal == nil, !trial.isIgnored else { return nil }
         if hot.comparesRetransmits, let finding = objectionOfRetransmit(&p, i, side, before, bytes) { return finding }
         if state.hasWindows, p.headers.tcp.dataLength > 0, hot.ftp.isOn,
-            let finding = objectionOfFTP(&p, i, side, bytes)
+            let finding = objectionOfFTP(&p, i, side, state, bytes)
         {
             return finding
         }
