@@ -143,7 +143,7 @@ final class Scenario {
             let reference = first + scenarios.count
             for (what, document) in [
                 ("nothing read", PolicyDocument()), ("authentication options allowed", allowing),
-                ("checksums verified, by the kernel before", verifying),
+                ("checksums verified", verifying),
                 ("retransmissions compared", comparing), ("anti-evasion strict", strict),
                 ("FTP on, another port", following), ("FTP on, a control connection", followed),
             ] {

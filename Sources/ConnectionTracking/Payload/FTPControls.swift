@@ -77,6 +77,13 @@ public struct FTPControls: Sendable {
         return reading
     }
 
+    /// Reads no further what was read of a connection between these endpoints: another one has begun.
+    public mutating func forget(_ key: ConnectionKey) {
+        guard !places.isEmpty else { return }
+        let i = place(of: key)
+        if places[i].isOf(key) { places[i].isUsed = false }
+    }
+
     private func swap(_ known: inout UInt16, _ former: inout UInt16, with port: UInt16) {
         former = known
         known = port

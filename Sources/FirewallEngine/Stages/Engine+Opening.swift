@@ -22,6 +22,7 @@ extension Engine {
         if p.leavesNoTrace { return shortage(&p, opening, replaces: false) }
         do {
             let i = try table.insert(opening, at: p.now)
+            if hot.readsPayload { forgetPayload(of: opening.key) }
             cache(&p, i, opening.opener)
             table[i].count(bytes: p.headers.length, from: opening.opener)
             if records(&p) { record(.opened) }

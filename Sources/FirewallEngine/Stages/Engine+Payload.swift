@@ -23,6 +23,7 @@ extension Engine {
         var state = before
         let trial = step(&p, &state, side, idle: p.now - table[i].lastSeen)
         guard trial.refusal == nil, !trial.isIgnored else { return nil }
+        if trial.reopened, !p.leavesNoTrace { forgetPayload(of: table[i].key) }
         if hot.comparesRetransmits, let finding = objectionOfRetransmit(&p, i, side, before, bytes) { return finding }
         if state.hasWindows, p.headers.tcp.dataLength > 0, hot.ftp.isOn,
             let finding = objectionOfFTP(&p, i, side, state, bytes)
@@ -77,6 +78,12 @@ extension Engine {
         sent.keep(bytes, p.headers.tcp, of: key, from: side)
         counters.bytesNotCompared = sent.bytesNotCompared
         counters.bytesKept = sent.bytesKept
+    }
+
+    /// Another connection has begun between these endpoints: what was read of the one before says nothing of it.
+    mutating func forgetPayload(of key: ConnectionKey) {
+        sent.forget(key)
+        controls.forget(key)
     }
 
     /// Lets go of what belongs to connections that are not known any more, a few at a time.
