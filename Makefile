@@ -114,10 +114,10 @@ model: deps-build
 	    TCP_MODEL_RANDOM=1 $(SWIFT) test --skip-build --disable-xctest --filter TCPModelTests >.build/model.log || \
 	    { cat .build/model.log; exit 1; }; done
 
-# A million segments of two ends through a whole engine.
+# A million segments of two ends through a whole engine. Its outcome is kept in the repository, as that of `strict`.
 model-bulk: deps-build
 	$(SWIFT) build --build-tests
-	PORTREEVE_BULK_SEGMENTS=1000000 $(SWIFT) test --skip-build --disable-xctest --filter BulkModelTests
+	SWIFT=$(SWIFT) $(PYTHON) Tests/Live/streams_run.py model --results Tests/Live/STREAMS.md
 
 # What check and diff say, against 100,000 policies over few packets, each of which is asked; against two oracles that others have made,
 # from PyPI; and against 100,000 packets that the kernel judges by the same rules. Its outcome is kept in the repository.
@@ -170,7 +170,7 @@ flood-hour: build deps-lab
 
 # A million segments of two kernels over a bad path, judged strictly.
 strict: build deps-lab
-	PORTREEVE_SEGMENTS=1000000 $(PYTHON) Tests/Live/run.py --bin $(BIN) --jobs 1 test_strict.StrictTests
+	$(PYTHON) Tests/Live/streams_run.py kernels --bin $(BIN) --results Tests/Live/STREAMS.md
 
 # 100,000 sequences of hostile segments beside a real stack. Kept too.
 attack-stack: build deps-lab

@@ -134,12 +134,17 @@ final class Scenario {
         followed.stateful.ftp.controlPorts = [80]
         var allowing = PolicyDocument()
         allowing.engine.antiEvasion.tcpAuthOption = .allow
+        var strict = PolicyDocument()
+        strict.engine.antiEvasion = .strict
+        var verifying = PolicyDocument()
+        verifying.engine.sanity.verifyTCPChecksum = true
         var scenarios: [Scenario] = []
         for payload in [1_448, 65_000] {
             let reference = first + scenarios.count
             for (what, document) in [
                 ("nothing read", PolicyDocument()), ("authentication options allowed", allowing),
-                ("retransmissions compared", comparing),
+                ("checksums verified", verifying),
+                ("retransmissions compared", comparing), ("anti-evasion strict", strict),
                 ("FTP on, another port", following), ("FTP on, a control connection", followed),
             ] {
                 scenarios.append(

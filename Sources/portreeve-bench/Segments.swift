@@ -40,14 +40,18 @@ enum Segments {
                 .prerouting, from: client, port, to: server, 80, [.ack, .psh], sequence: 1001 &- UInt32(payload),
                 acknowledgement: 5001, payload: payload),
             packet(.output, from: server, 80, to: client, port, .ack, sequence: 5001, acknowledgement: 1001),
-        ]
+        ].map(summed)
     }
 
-    /// Moves a packet of a stream on, before it is judged again.
+    /// Moves a packet of a stream on, before it is judged again; its checksum stays right (RFC 1624).
     static func advance(_ packets: inout [Packet], _ place: Int) {
         let payload = UInt32(packets[0].bytes.count - 40)
         let offset = place == 0 ? 24 : 28
-        put32(&packets[place].bytes, offset, number(packets[place].bytes, offset) &+ payload)
+        let before = number(packets[place].bytes, offset)
+        let after = before &+ payload
+        put32(&packets[place].bytes, offset, after)
+        let sum = UInt64(~UInt16(number(packets[place].bytes, 36) >> 16))
+        put16(&packets[place].bytes, 36, ~folded(sum + UInt64(~before) + UInt64(after)))
     }
 
     private static func number(_ bytes: [UInt8], _ at: Int) -> UInt32 {
@@ -86,19 +90,30 @@ enum Segments {
         return (bytes, PacketMetadata(hook, bytes))
     }
 
-    /// The same packet with its right checksum (RFC 9293 section 3.1), which the kernel has not verified.
+    /// The same packet with its right checksum, which the kernel has not verified.
     static func unverified(_ packet: Packet) -> Packet {
-        var packet = packet
+        var packet = summed(packet)
         packet.metadata.checksumNotVerified = true
+        return packet
+    }
+
+    /// The same packet with its right checksum (RFC 9293 section 3.1).
+    private static func summed(_ packet: Packet) -> Packet {
+        var packet = packet
         let segment = packet.bytes.count - 20
         var sum = UInt64(6 + segment)
         for place in stride(from: 12, to: packet.bytes.count - 1, by: 2) {
             sum += UInt64(packet.bytes[place]) << 8 | UInt64(packet.bytes[place + 1])
         }
         if segment % 2 == 1 { sum += UInt64(packet.bytes[packet.bytes.count - 1]) << 8 }
-        while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
-        put16(&packet.bytes, 36, ~UInt16(sum))
+        put16(&packet.bytes, 36, ~folded(sum))
         return packet
+    }
+
+    private static func folded(_ sum: UInt64) -> UInt16 {
+        var sum = sum
+        while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
+        return UInt16(sum)
     }
 
     private static func put16(_ bytes: inout [UInt8], _ at: Int, _ value: UInt16) {

@@ -13,6 +13,8 @@ private struct ControlBench {
     let client: Side
     var sequences: (client: UInt32, server: UInt32) = (0xffff_fff0, 7_000)
     var now = Instant(nanoseconds: 1_000_000_000)
+    /// The first segment that is read is the client's first.
+    var isBeginning = false
 
     init(client address: IPAddress = "198.51.100.7", server: IPAddress = "192.0.2.10") {
         controls.prepare(isUsed: true)
@@ -37,8 +39,8 @@ private struct ControlBench {
         s.dataOffset = 3
         let packet = [1, 2, 3] + bytes
         let reading = unsafe controls.read(
-            packet.span.bytes, s, of: key, from: byClient ? client : client.opposite, client: client, at: now,
-            keeping: keeping)
+            packet.span.bytes, s, of: key, from: byClient ? client : client.opposite, client: client,
+            isBeginning: isBeginning, at: now, keeping: keeping)
         guard moves, !reading.isRefused else { return reading }
         if byClient { sequences.client &+= UInt32(bytes.count) } else { sequences.server &+= UInt32(bytes.count) }
         return reading
@@ -150,6 +152,46 @@ struct FTPControlTests {
         #expect(bench.client(bounce).isRefused)
         #expect(bench.server("234 go\r\n") == FTPReading())
         #expect(bench.client(bounce) == FTPReading())
+    }
+
+    @Test("Of commands that are sent ahead each has its own reply")
+    func pipelined() {
+        let reply = "227 Entering Passive Mode (192,0,2,10,200,13)\r\n"
+        var bench = ControlBench()
+        _ = bench.client("SIZE a\r\nMDTM a\r\nPASV\r\n")
+        #expect(bench.server("150 wait\r\n550 no\r\n500-no\r\n500 no\r\n" + reply).passivePort == 51_213)
+        _ = bench.client("SIZE a\r\nPASV\r\n")
+        #expect(bench.server("213 7\r\n500 no\r\n" + reply) == FTPReading(), "the second is that to PASV")
+        _ = bench.client("NOOP\r\nAUTH TLS\r\n")
+        #expect(bench.server("500 no\r\n234 go\r\n") == FTPReading())
+        #expect(bench.client("PORT 203,0,113,9,200,13\r\n") == FTPReading())
+    }
+
+    @Test(
+        "Who begins with something else than a command of FTP announces nothing, but may not name another either",
+        arguments: [
+            "POST / HTTP/1.1\r\nHost: a\r\n\r\n", "get / HTTP/1.1\r\n", "OPTIONS / HTTP/1.1\r\n", "PUT /a HTTP/1.1\r\n",
+            "\u{16}\u{3}\u{1}\u{2}\n", "\r\n", "USER1 x\r\n", "Host: a\r\n",
+            String(repeating: "a", count: 5_000) + "\r\n",
+        ])
+    func otherKinds(_ first: String) {
+        for isBeginning in [true, false] {
+            var bench = ControlBench()
+            bench.isBeginning = isBeginning
+            _ = bench.server("220 ready\r\n")
+            _ = bench.client(first + "USER a\r\n")
+            #expect(bench.client("PORT 198,51,100,7,200,13\r\n").activePort == (isBeginning ? 0 : 51_213))
+            _ = bench.client("PASV\r\n")
+            let reply = bench.server("227 (192,0,2,10,200,13)\r\n")
+            #expect(reply.passivePort == (isBeginning ? 0 : 51_213))
+            #expect(bench.client("PORT 203,0,113,9,200,13\r\n").isRefused)
+        }
+        for command in ["USER a\r\n", "auth TLS\r\n", "FEAT\r\n", "PORT 198,51,100,7,200,13\r\n"] {
+            var bench = ControlBench()
+            bench.isBeginning = true
+            _ = bench.client(command)
+            #expect(bench.client("PORT 198,51,100,7,200,13\r\n").activePort == 51_213)
+        }
     }
 
     @Test("Lines are the same however they are cut, repeated and reordered", arguments: 0..<200 as Range<UInt64>)

@@ -62,6 +62,54 @@ struct TCPResetTests {
         #expect(talk.phase == .closed)
     }
 
+    @Test("unless the other side had that data, and acknowledges it", arguments: [false, true])
+    func outlived(isFinished: Bool) {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 100)
+        talk.send(.server, data: 50)
+        let forged = talk.segment(.client, [.rst, .ack])
+        talk.send(.client, isFinished ? [.fin, .ack] : .ack, data: 300)
+        talk.pass(forged, from: .client)
+        #expect(talk.phase == .closed)
+        talk.passInVain(talk.segment(.server, acknowledging: isFinished ? -301 : -300), from: .server)
+        #expect(talk.phase == .closed, "what it has said before shows nothing")
+        talk.send(.server)
+        #expect(talk.phase == (isFinished ? .finWait2 : .established))
+        talk.send(.server, data: 2_000)
+        talk.send(.client)
+        talk.send(.server, [.fin, .ack])
+        talk.send(.client, isFinished ? .ack : [.fin, .ack])
+        if !isFinished { talk.send(.server) }
+        #expect(talk.phase.isOver)
+    }
+
+    @Test("what the side goes on to send before that passes, and may be acknowledged with it")
+    func goesOnBefore() {
+        var talk = TCPConversation.established()
+        talk.send(.server)
+        let forged = talk.segment(.client, .rst)
+        talk.send(.client, data: 300)
+        talk.pass(forged, from: .client)
+        talk.send(.client, data: 300)
+        #expect(talk.phase == .closed)
+        talk.send(.server)
+        #expect(talk.phase == .established)
+        talk.send(.client, data: 300)
+        talk.send(.server)
+        talk.pass(talk.segment(.client, .rst), from: .client)
+        #expect(talk.phase == .closed)
+    }
+
+    @Test("at the end of all that was sent it counts, whatever the other side acknowledges late")
+    func certain() {
+        var talk = TCPConversation.established()
+        talk.send(.client, data: 300)
+        let late = talk.segment(.server)
+        talk.pass(talk.segment(.client, .rst), from: .client)
+        talk.pass(late, from: .server)
+        #expect(talk.phase == .closed)
+    }
+
     @Test("a side that is gone answers what is in flight with RSTs at old acknowledgements")
     func answersToInFlight() {
         var talk = TCPConversation.established()

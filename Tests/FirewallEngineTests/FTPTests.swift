@@ -11,10 +11,12 @@ private struct FTPTalk {
     let talk: TCPTalk
     let client: TCPTalk.Party
 
-    /// This host is the server unless it is the client.
-    init(_ engine: EngineUnderTest, hostIsClient: Bool = false, peer: IPAddress = .peer) {
+    /// This host is the server unless it is the client. The sequence numbers are so many ahead of those of another.
+    init(_ engine: EngineUnderTest, hostIsClient: Bool = false, peer: IPAddress = .peer, ahead: UInt32 = 0) {
         client = hostIsClient ? .host : .peer
         talk = TCPTalk(engine, hostPort: hostIsClient ? 45_000 : 21, peerPort: hostIsClient ? 21 : 40_000, peer: peer)
+        talk.host.next &+= ahead
+        talk.peer.next &+= ahead
         talk.open(by: client)
     }
 
@@ -198,6 +200,37 @@ struct FTPTests {
         let far = ftp.talk.segment(.peer, [.psh, .ack], by: 2_000_000).payload("PORT 198,51,100,7,195,80\r\n")
         #expect(engine.receives(far) == .drop(.invalidSequence))
         #expect(engine.sends(.fromHost.syn(20, 50_000)) == .drop(.outOfAllowedPolicy))
+    }
+
+    @Test(
+        "A connection between the ports of an earlier one is read from its beginning",
+        arguments: [
+            ["AUTH TLS\r\n", "234 go\r\n"], ["GET / HTTP/1.1\r\n", "500 no\r\n"], ["NOOP\r\n", "220-more\r\n"],
+        ],
+        [300_000, 0xf000_0000] as [UInt32])
+    func again(_ lines: [String], _ ahead: UInt32) throws {
+        for closes in [true, false] {
+            let engine = try EngineUnderTest(Self.policy(Self.all))
+            let first = FTPTalk(engine)
+            first.client(lines[0])
+            first.server(lines[1])
+            if closes { first.talk.close() } else { engine.waits(.hours(48)) }
+            engine.waits(.minutes(5))
+            let next = FTPTalk(engine, ahead: ahead)
+            #expect(next.server("220 ready\r\n") == .pass)
+            Self.announce(Self.ways[2], next)
+            #expect(Self.opens(Self.ways[2], engine) == .pass)
+        }
+    }
+
+    @Test("A form that a browser was made to send to the port of FTP announces nothing", arguments: [true, false])
+    func smuggled(_ isForm: Bool) throws {
+        let engine = try EngineUnderTest(Self.policy(Self.all))
+        let ftp = FTPTalk(engine, hostIsClient: true)
+        #expect(ftp.server("220 ready\r\n") == .pass)
+        #expect(ftp.client(isForm ? "POST / HTTP/1.1\r\nContent-Length: 26\r\n\r\n" : "USER a\r\n") == .pass)
+        #expect(ftp.client("PORT 192,0,2,10,195,80\r\n") == .pass)
+        #expect((engine.receives(.toHost.syn(20, 50_000)) == .pass) != isForm)
     }
 
     @Test("What is refused is refused as often as it comes, and tap mode lets it pass and goes on")

@@ -75,6 +75,23 @@ struct RetransmitTests {
         #expect(engine.events.isEmpty)
     }
 
+    @Test("So is one that opens where the entry of an earlier one is gone, however much there is to tidy up")
+    func openedAfterExpiry() throws {
+        let engine = try EngineUnderTest(Self.deny)
+        for port in 0..<100 as Range<UInt16> {
+            let talk = TCPTalk(engine, peerPort: 40_000 + port)
+            talk.open()
+            talk.send(.peer, data: 50)
+        }
+        engine.waits(.hours(48))
+        for port in 0..<100 as Range<UInt16> {
+            let talk = TCPTalk(engine, peerPort: 40_000 + port)
+            talk.open()
+            #expect(again(talk, "other bytes in the old place", by: 0) == .pass)
+        }
+        #expect(engine.events.isEmpty)
+    }
+
     @Test("A connection that was taken over is not compared")
     func takenOver() throws {
         let talk = TCPTalk(try EngineUnderTest(Self.deny, startsNow: true))

@@ -10,11 +10,10 @@ keeps the outcome in STACK.md.
 import argparse
 import datetime
 import os
-import platform
-import subprocess
 import sys
 
 import isolation
+import kept
 
 BATCH = 250
 
@@ -62,13 +61,11 @@ def main():
     if violations:
         sys.exit(1)
     if arguments.results:
-        commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True,
-                                cwd=os.path.dirname(os.path.abspath(__file__))).stdout.strip()
+        head = kept.head("make attack-stack", began, seconds, arguments.bin or "release")
         with open(arguments.results, "w") as results:
             results.write(
                 "# Hostile segments beside a real stack\n\n"
-                f"`make attack-stack`, seed {arguments.seed}, {began:%Y-%m-%d}, {commit}, Linux {platform.release()}: {played:,} sequences of "
-                f"up to four hostile segments, each woven into a connection of its own, in {seconds} seconds. None did harm to what the "
+                f"{head}: {played:,} sequences (seed {arguments.seed}) of up to four hostile segments, each woven into a connection of its own. None did harm to what the "
                 "two ends honestly said, let a socket receive what the agent took to belong to nothing, or left the agent with another "
                 "picture of the connection than the socket's.\n")
 

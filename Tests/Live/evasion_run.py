@@ -5,9 +5,10 @@ outcome in EVASION.md; the exit status is 1 if a row does not hold."""
 import argparse
 import datetime
 import os
-import platform
 import subprocess
 import sys
+
+import kept
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -23,22 +24,19 @@ def main():
         env={**os.environ, "PORTREEVE_EVASION": "all"}).returncode
     if status or not arguments.results:
         sys.exit(status)
-    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout.strip()
     seconds = (datetime.datetime.now() - began).seconds
     with open(arguments.results, "w") as results:
-        results.write(outcome(commit, began, seconds, arguments.bin))
+        results.write(outcome(kept.head("make evasion", began, seconds, arguments.bin)))
 
 
-def outcome(commit, began, seconds, programs):
+def outcome(head):
     import isolation
     with isolation.left_out():
         import checklist
         checklist.load()
-        build = "debug" if "debug" in programs else "release"
         return (
             "# The checklist of evasions\n\n"
-            f"`make evasion`, {began:%Y-%m-%d}, {commit}, a {build} build on Linux {platform.release()}, {seconds} seconds: "
-            f"{len(checklist.ROWS)} plays of the rows E01 to E{checklist.LAST}, each at PREROUTING, at INPUT beside conntrack and at "
+            f"{head}: {len(checklist.ROWS)} plays of the rows E01 to E{checklist.LAST}, each at PREROUTING, at INPUT beside conntrack and at "
             "FORWARD, with segmentation offload and without. No legitimate packet was dropped, nothing that the host received "
             "passed unseen, the agent's picture of each connection was that of the host's socket after each packet, each packet was "
             "dropped for one reason, and the agent's memory stayed bounded.\n\n"

@@ -77,6 +77,12 @@ def time_stamps_from_the_past(s):
     s.drops("PA", "invalid-sequence", data=b"evil", options=s.stamp(None))
 
 
+@row("E17", ends=True)
+def an_exact_reset_with_a_time_stamp_from_the_past(s):
+    """Stacks do not hold a reset to its time stamp."""
+    s.passes("R", options=s.stamp(-100_000_000))
+
+
 @row("E18")
 def urgent_data(s):
     s.drops("PAU", "invalid-flags", data=b"evil", urgptr=2)
@@ -127,8 +133,15 @@ def a_byte_far_ahead(s):
     s.drops("PA", "invalid-sequence", by=FAR, data=b"x")
 
 
+@row("E27")
+def a_byte_ahead_in_the_window(s):
+    """It moves nothing: what is genuine goes on before it."""
+    s.passes("PA", by=1_000, data=b"x")
+
+
 @row("E28")
 def a_fin_out_of_place(s):
+    s.passes("FA", by=1_000)
     s.drops("FA", "invalid-sequence", by=FAR)
     s.drops("FA", "invalid-sequence", by=LONG_AGO)
 

@@ -2,6 +2,8 @@
 """Rows of the checklist of evasions about how connections open, close and open again. Both ends are real stacks, whose SYNs and
 answers are held back while something else comes in their place."""
 
+import socket
+
 from checklist import row
 from lab import wait_until
 from scapy.layers.inet import IP, TCP
@@ -165,6 +167,26 @@ def an_answer_in_two_parts(s):
 def an_answer_in_two_parts_where_that_is_allowed(s):
     with s.test.under("engine: { anti-evasion: { split-handshake: allow }, timeouts: { cold-start: 0s, boot-start: 0s } }\n"):
         split(s, FIVE)
+
+
+@row("E20", scene=Ends)
+def data_on_a_syn_of_fast_open(s):
+    """The first SYN asks for a cookie, the second brings it, and data."""
+    for machine in (s.client, s.host):
+        machine.sysctl(net__ipv4__tcp_fastopen=3)
+    listener = s.listen(s.host)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 5)
+    for text, carried in ((b"first", b""), (b"again", b"again")):
+        one = s.socket(s.client)
+        s.ports = one.getsockname()[1], PORT
+        one.sendto(text, socket.MSG_FASTOPEN, (s.host.ip4, PORT))
+        s.test.assertEqual(bytes(s.seen("S", of="client").payload), carried)
+        other = listener.accept()[0]
+        s.sockets.append(other)
+        s.test.assertEqual(other.recv(100), text)
+    s.ends = {"client": one, "host": other}
+    for side in s.ends.values():
+        side.settimeout(30)
 
 
 @row("E21", scene=Ends)

@@ -173,12 +173,25 @@ class Host:
             row = json.loads(line)
             agents[row["src_ip"] if row["src_ip"] != "10.255.255.1" else row["dest_ip"]] = row["state"]
         found = {}
+        self.accept_others()
         for client in self.clients.values():
             state = client.socket.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 8)[0]
             # Nothing is ever read: what waits there is all that came.
             waiting = struct.unpack("=i", fcntl.ioctl(client.socket, termios.FIONREAD, bytes(4)))[0]
             found[client] = Picture(STATES[state], waiting, agents.get(client.text))
         return found
+
+    def accept_others(self):
+        """A SYN among the hostile segments may have opened a connection of its own where the first was over."""
+        while True:
+            try:
+                connection, (address, _) = self.listener.accept()
+            except BlockingIOError:
+                return
+            client = self.clients[socket.inet_aton(address)]
+            weaving.end(client.socket)
+            client.socket, client.is_another = connection, True
+            connection.setblocking(False)
 
     def settled_pictures(self):
         """Pictures after a host's last delayed acknowledgement, which comes 200 ms later at most: before it the agent cannot know
@@ -202,7 +215,7 @@ class Host:
             for number in numbers:
                 client = Client(seed, number, (10 << 24) + 1 + number)
                 self.clients[client.address] = client
-                client.history, client.is_wrong = [], False
+                client.history, client.is_wrong, client.is_another = [], False, False
             self.open()
             before = self.pictures()
             for step in range(4):
@@ -267,7 +280,7 @@ class Host:
         """Both ends speak honestly, where they can."""
         speaking = {}
         for client, picture in before.items():
-            if picture.stack not in ("ESTAB", "CLOSE-WAIT") or not picture.is_same:
+            if picture.stack not in ("ESTAB", "CLOSE-WAIT") or not picture.is_same or client.is_another:
                 continue
             client.next = (client.initial + 1 + picture.received + (picture.stack == "CLOSE-WAIT")) % WRAP
             speaking[client] = picture

@@ -29,6 +29,10 @@ rules:
   - { name: Traceroute, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 33434-33534 } }
 engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
 """
+# The same with every row of anti-evasion, and with what reads the data of segments.
+STRICT = POLICY.replace("engine: { ", "engine: { anti-evasion: strict, ") + """
+stateful: { ftp: { incoming-active: true, outgoing-active: true, incoming-passive: true, outgoing-passive: true } }
+"""
 
 PORT_REUSE = """
 import socket, sys
@@ -363,12 +367,14 @@ class WithOffload(Traffic, unittest.TestCase):
     pass
 
 
-class WithoutOffload(Traffic, unittest.TestCase):
+class StrictWithoutOffload(Traffic, unittest.TestCase):
     offload = False
+    policy = STRICT
 
 
-class FourQueues(Traffic, unittest.TestCase):
+class StrictFourQueues(Traffic, unittest.TestCase):
     queues = (0, 3)
+    policy = STRICT
 
 
 class FourQueuesWithoutOffload(Traffic, unittest.TestCase):

@@ -20,23 +20,46 @@ public struct FTPReading: Equatable, Sendable, BitwiseCopyable {
 ///
 /// A 227 or 229 counts only as the reply to a PASV or EPSV that was seen, and not as a line of a longer reply. After the 234
 /// that answers an AUTH nothing is read any more: what follows is encrypted.
+///
+/// A connection whose client began with something else than a command of FTP announces nothing: a browser that is made to send
+/// `PORT` in a form, or a TLS client in a ticket, begins with a request of HTTP, or with a record of TLS.
 struct FTPControl: BitwiseCopyable {
     private var client: LineReader
     private var server: LineReader
     /// The reply whose lines are going on, or 0.
     private var continued: UInt16 = 0
-    private var awaitsPassive = false
-    private var awaitsExtendedPassive = false
-    private var awaitsProtection = false
+    /// Commands that have no last reply yet: clients may send some ahead.
+    private var unanswered: UInt8 = 0
+    private var passive = Question()
+    private var extendedPassive = Question()
+    private var protection = Question()
     private var isProtected = false
+    /// The first line of the client is still to come.
+    private var isBeginning: Bool
+    private var isOfAnotherKind = false
     /// The ports that are expected now, or 0: a later command or reply takes the place of an earlier one.
     var activePort: UInt16 = 0
     var passivePort: UInt16 = 0
 
     private static let leastPort: UInt16 = 1024
 
-    /// The connection is read from here on, at the numbers of a segment that one side sends.
-    init(at s: TCPFields, fromClient: Bool) {
+    /// A command whose answer says something here, and how many replies to earlier ones come before that.
+    private struct Question: BitwiseCopyable {
+        var isOpen = false
+        var repliesBefore: UInt8 = 0
+
+        mutating func ask(after unanswered: UInt8) { self = Question(isOpen: true, repliesBefore: unanswered) }
+
+        /// Another reply than the one that answers it in the affirmative.
+        mutating func hear(_ code: UInt16) {
+            if repliesBefore > 0 { repliesBefore -= 1 } else if code >= 400 { isOpen = false }
+        }
+    }
+
+    /// The connection is read from here on, at the numbers of a segment that one side sends. `isBeginning`: its client has said
+    /// nothing before.
+    init(at s: TCPFields, fromClient: Bool, isBeginning: Bool) {
+        self.isBeginning = isBeginning
         client = LineReader(at: fromClient ? s.sequence : s.acknowledgement)
         server = LineReader(at: fromClient ? s.acknowledgement : s.sequence)
     }
@@ -61,6 +84,7 @@ struct FTPControl: BitwiseCopyable {
             if fromClient {
                 client.absorb(packet, at: offset, count: count, sequence: s.sequence)
                 while let line = client.takeLine() { readCommand(line, address, &reading) }
+                if isBeginning, client.hasSkipped { (isBeginning, isOfAnotherKind) = (false, true) }
             } else {
                 server.absorb(packet, at: offset, count: count, sequence: s.sequence)
                 while let line = server.takeLine() { readReply(line, &reading) }
@@ -75,20 +99,24 @@ struct FTPControl: BitwiseCopyable {
             if s.acknowledgement.isAfter(server.next) { server.resume(at: s.acknowledgement) }
         } else if s.acknowledgement.isAfter(client.next) {
             client.resume(at: s.acknowledgement)
+            isBeginning = false
         }
     }
 
     private mutating func readCommand(_ line: Range<Int>, _ address: IPAddress, _ reading: inout FTPReading) {
-        switch FTPCommand(client.bytes.span.extracting(line)) {
+        let text = client.bytes.span.extracting(line)
+        if isBeginning { (isBeginning, isOfAnotherKind) = (false, !FTPCommand.mayBegin(text)) }
+        defer { unanswered += unanswered < .max ? 1 : 0 }
+        switch FTPCommand(text) {
         case .port(let endpoint):
             guard let endpoint, endpoint.address == address, endpoint.port >= Self.leastPort else {
                 reading.isRefused = true
                 return
             }
-            reading.activePort = endpoint.port
-        case .passive: awaitsPassive = true
-        case .extendedPassive: awaitsExtendedPassive = true
-        case .authenticate: awaitsProtection = true
+            if !isOfAnotherKind { reading.activePort = endpoint.port }
+        case .passive: passive.ask(after: unanswered)
+        case .extendedPassive: extendedPassive.ask(after: unanswered)
+        case .authenticate: protection.ask(after: unanswered)
         case .other: break
         }
     }
@@ -103,25 +131,27 @@ struct FTPControl: BitwiseCopyable {
             continued = reply.code
             return
         }
+        // Those that begin with a 1 are not the last.
+        guard reply.code >= 200 else { return }
+        if unanswered > 0 { unanswered -= 1 }
         switch reply.code {
-        case 227 where awaitsPassive:
-            awaitsPassive = false
+        case 227 where passive.isOpen:
+            passive.isOpen = false
             // Behind a router that translates addresses the server may name one that the client cannot reach: clients take
             // the one that they speak to.
             expect(FTPText.passiveEndpoint(text)?.port ?? 0, &reading)
-        case 229 where awaitsExtendedPassive:
-            awaitsExtendedPassive = false
+        case 229 where extendedPassive.isOpen:
+            extendedPassive.isOpen = false
             expect(FTPText.extendedPassivePort(text) ?? 0, &reading)
-        case 234 where awaitsProtection: isProtected = true
-        case 400...599:
-            awaitsPassive = false
-            awaitsExtendedPassive = false
-            awaitsProtection = false
+        case 234 where protection.isOpen: isProtected = true
         default: break
         }
+        passive.hear(reply.code)
+        extendedPassive.hear(reply.code)
+        protection.hear(reply.code)
     }
 
     private func expect(_ port: UInt16, _ reading: inout FTPReading) {
-        if port >= Self.leastPort { reading.passivePort = port }
+        if port >= Self.leastPort, !isOfAnotherKind { reading.passivePort = port }
     }
 }

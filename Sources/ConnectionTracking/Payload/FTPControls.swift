@@ -34,7 +34,8 @@ public struct FTPControls: Sendable {
             key: ConnectionKey(
                 lowAddress: .zero, highAddress: .zero, lowPortOrIdentifier: 0, highPortOrIdentifier: 0,
                 protocolNumber: 0, version: 0, queryType: 0),
-            lastSeen: Instant(nanoseconds: .min), isUsed: false, control: FTPControl(at: TCPFields(), fromClient: true))
+            lastSeen: Instant(nanoseconds: .min), isUsed: false,
+            control: FTPControl(at: TCPFields(), fromClient: true, isBeginning: false))
         places = isUsed ? [Place](repeating: vacant, count: Self.capacity) : []
     }
 
@@ -56,17 +57,18 @@ public struct FTPControls: Sendable {
     ///   - key: the connection.
     ///   - side: who sent it.
     ///   - client: the side that is the client.
+    ///   - isBeginning: the client has said nothing before this segment.
     ///   - now: when.
     ///   - keeping: what becomes of it.
     /// - Returns: what it says of data connections.
     public mutating func read(
-        _ packet: RawSpan, _ s: TCPFields, of key: ConnectionKey, from side: Side, client: Side, at now: Instant,
-        keeping: Keeping
+        _ packet: RawSpan, _ s: TCPFields, of key: ConnectionKey, from side: Side, client: Side, isBeginning: Bool,
+        at now: Instant, keeping: Keeping
     ) -> FTPReading {
         guard !places.isEmpty else { return FTPReading() }
         let i = place(of: key)
         var control = places[i].control
-        if !places[i].isOf(key) { control = FTPControl(at: s, fromClient: side == client) }
+        if !places[i].isOf(key) { control = FTPControl(at: s, fromClient: side == client, isBeginning: isBeginning) }
         var reading = control.read(packet, s, fromClient: side == client, client: key.address(of: client))
         if reading.activePort != 0 { swap(&control.activePort, &reading.formerActivePort, with: reading.activePort) }
         if reading.passivePort != 0 {
@@ -76,6 +78,13 @@ public struct FTPControls: Sendable {
             places[i] = Place(key: key, lastSeen: now, isUsed: true, control: control)
         }
         return reading
+    }
+
+    /// Reads no further what was read of a connection between these endpoints: another one has begun.
+    public mutating func forget(_ key: ConnectionKey) {
+        guard !places.isEmpty else { return }
+        let i = place(of: key)
+        if places[i].isOf(key) { places[i].isUsed = false }
     }
 
     private func swap(_ known: inout UInt16, _ former: inout UInt16, with port: UInt16) {

@@ -34,6 +34,21 @@ enum FTPCommand: Equatable {
     }
 }
 
+extension FTPCommand {
+    /// Whether a client of FTP may begin with this line: commands have three or four letters, and none is one of HTTP's.
+    static func mayBegin(_ line: Span<UInt8>) -> Bool {
+        let end = line.firstIndex(after: 0) { $0 == FTPText.space || $0 == FTPText.tab }
+        guard end == 3 || end == 4 else { return false }
+        var word: UInt32 = 0
+        for i in 0..<end {
+            let letter = line[i] & ~0x20
+            guard letter >= 65, letter <= 90 else { return false }
+            word = word << 8 | UInt32(letter)
+        }
+        return word != 0x47_4554 && word != 0x50_5554 && word != 0x4845_4144 && word != 0x504f_5354
+    }
+}
+
 /// What a server answers in one line (RFC 959 section 4.2).
 struct FTPReply: Equatable {
     /// 0 where the line begins with none.

@@ -23,6 +23,8 @@ struct LineReader: BitwiseCopyable {
     private var stretches = InlineArray<4, Stretch>(repeating: Stretch(lower: 0, upper: 0))
     private var stretchCount = 0
     private var isSkipping = false
+    /// A line was too long.
+    private(set) var hasSkipped = false
 
     private struct Stretch: BitwiseCopyable {
         var lower: Int
@@ -70,7 +72,7 @@ struct LineReader: BitwiseCopyable {
             if !isSkipping { return clean(line) }
             isSkipping = false
         }
-        if filled - head == Self.longestLine { isSkipping = true }
+        if filled - head == Self.longestLine { (isSkipping, hasSkipped) = (true, true) }
         if isSkipping { head = filled }
         return nil
     }

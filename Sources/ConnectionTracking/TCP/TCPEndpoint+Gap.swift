@@ -42,6 +42,17 @@ extension TCPEndpoint {
         return hasFinished && sequence == end &- 1
     }
 
+    /// Takes note of a RST of this side that ends the connection. At what the peer has last acknowledged it does so only if all that came
+    /// since was lost behind us: until the peer acknowledges more, that counts as not seen.
+    mutating func noteReset(at sequence: UInt32) {
+        let isCertain = sequence == end || (hasFinished && sequence == end &- 1)
+        if isCertain { marks.remove(.gapped) } else if !marks.contains(.gapped) { noteGap(before: end) }
+        marks.insert(.reset)
+    }
+
+    /// A RST of this side has ended the connection, unless its peer had more than it had acknowledged.
+    var isResetInDoubt: Bool { marks.isSuperset(of: [.reset, .gapped]) }
+
     /// Its FIN was seen, and nothing before it is missing as far as can be known.
     var hasFinished: Bool {
         marks.contains(.fin) && (!marks.contains(.gapped) || marks.contains(.finAcknowledged))

@@ -62,6 +62,11 @@ public struct TCPState: Equatable, Sendable, BitwiseCopyable {
     /// Whether what was seen of this side ends there.
     public func isEnd(_ sequence: UInt32, of side: Side) -> Bool { self[side].end == sequence }
 
+    /// Whether nothing of this side lies between its SYN, which was seen, and this sequence number.
+    public func begins(_ side: Side, at sequence: UInt32) -> Bool {
+        windows == .known && self[side].marks.contains(.young) && sequence == self[side].start &+ 1
+    }
+
     public var isHalfOpen: Bool { phase.isHalfOpen }
 
     /// How long the connection is remembered after its last packet.

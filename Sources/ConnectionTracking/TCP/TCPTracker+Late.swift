@@ -36,6 +36,7 @@ extension TCPTracker {
         _ posture: AntiEvasion, _ unseenBytes: UInt32, _ idle: Instant.Span
     ) -> TCPStep {
         if isOpening(s) { return judge(&state, s, from: side, at: now, posture, unseenBytes, idle) }
+        if let step = outlivesReset(&state, s, from: side, at: now, posture, unseenBytes, idle) { return step }
         var next = state
         var step = judge(&next, s, from: side, at: now, posture, unseenBytes, idle)
         if step.refusal != nil {
@@ -46,9 +47,12 @@ extension TCPTracker {
             state = next
             return step
         }
-        // What is known of the opening tells its stragglers from others, and a window that a RST has overtaken what is under way.
+        // What is known of the opening tells its stragglers from others, and a window that a RST has overtaken what is under way. Where
+        // it is not sure that the RST counted, what is sent meanwhile may soon be acknowledged.
         state.handshake = next.handshake
-        if state.hasWindows {
+        if state.isResetInDoubt {
+            (state.low, state.high) = (next.low, next.high)
+        } else if state.hasWindows {
             state.low.ceiling = next.low.ceiling
             state.high.ceiling = next.high.ceiling
         }

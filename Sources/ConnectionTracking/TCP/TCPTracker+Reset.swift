@@ -8,6 +8,9 @@ import PacketWire
 /// it is missing, or the last acknowledgement. In SYN-SENT it does so by its acknowledgement of the SYN.
 /// Elsewhere inside the window it passes and changes nothing: the receiver answers with a challenge ACK, and the RST that
 /// answers this one has the exact number. So it does at a number that was expected a while ago.
+///
+/// What was sent since the last acknowledgement may have arrived, although no acknowledgement of it was seen: it is late, as Linux'
+/// are by up to 200 ms. If one comes after all, the receiver has ignored the RST, and the connection goes on (`outlivesReset`).
 extension TCPTracker {
     static func reset(
         _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant
@@ -104,7 +107,7 @@ extension TCPTracker {
         if sender.isNext(s.sequence, for: receiver) {
             if !state.isHalfOpen, state.phase != .timeWait {
                 state.phase = .closed
-                state[side].marks.insert(.reset)
+                state[side].noteReset(at: s.sequence)
             }
             return .passed
         }
@@ -112,6 +115,25 @@ extension TCPTracker {
         // One past the window stands what follows a probe of a closed one, or a FIN.
         let isInside = !s.sequence.isBefore(lowest) && !s.sequence.isAfter(sender.ceiling &+ 1)
         return isInside ? .passed : .refused(.invalidSequence, .resetOutsideWindow)
+    }
+
+    /// The step of a segment that acknowledges more than the number of the RST that ended the connection; nil: it is none. Its sender
+    /// had that before the RST came, so it has ignored the RST (RFC 5961 section 3.2), and the connection lives.
+    static func outlivesReset(
+        _ state: inout TCPState, _ s: TCPFields, from side: Side, at now: Instant,
+        _ posture: AntiEvasion, _ unseenBytes: UInt32, _ idle: Instant.Span
+    ) -> TCPStep? {
+        guard state.isResetInDoubt, s.flags.contains(.ack), s.flags.isDisjoint(with: .syn | .rst),
+            state[side.opposite].isResetInDoubt, s.acknowledgement.isAfter(state[side].acknowledged)
+        else { return nil }
+        var next = state
+        next[side.opposite].marks.remove(.reset)
+        next.phase = .established
+        next.advancePhase()
+        let step = judge(&next, s, from: side, at: now, posture, unseenBytes, idle)
+        guard step.refusal == nil, !step.isLate else { return nil }
+        state = next
+        return step
     }
 
     /// How far back a RST may stand. A side that is gone answers each segment that still reaches it with a RST at the
@@ -124,6 +146,13 @@ extension TCPTracker {
 }
 
 extension TCPState {
+    /// A RST has ended the connection, unless its receiver had more than was seen to be acknowledged. Of a connection that was taken
+    /// over that is not known well enough.
+    public var isResetInDoubt: Bool {
+        phase == .closed && windows == .known && low.isResetInDoubt != high.isResetInDoubt
+            && !(low.marks.contains(.reset) && high.marks.contains(.reset))
+    }
+
     /// Makes windows of an opening that was answered and given up, of which segments may still be about, before the record
     /// of it goes to that of another. One whose connection has the windows already knows less of it than they do.
     mutating func keepAbandoned(before s: TCPFields, from side: Side, at now: Instant) {
@@ -141,6 +170,6 @@ extension TCPState {
         }
         if handshake.stage != .syn, !hasWindows { establish(at: now) } else { handshake.stage = .abandoned }
         phase = .closed
-        self[side].marks.insert(.reset)
+        self[side].noteReset(at: self[side].end)
     }
 }

@@ -68,7 +68,9 @@ public enum TCPTracker {
             return straggler(&state, s, from: side)
                 ?? .refused(refusalWithoutWindows(state, s, from: side), .outsideOpening)
         }
-        if state.phase == .closed, state[side].marks.contains(.reset), !state[side].mayFollowReset(s) {
+        if state.phase == .closed, state[side].marks.contains(.reset), !state.isResetInDoubt,
+            !state[side].mayFollowReset(s)
+        {
             let isOfOpening = state.handshake.stage != .completed
             return (isOfOpening ? straggler(&state, s, from: side) : nil)
                 ?? .refused(.packetOnClosedConnection, .closed)

@@ -6,9 +6,10 @@ import PacketWire
 
 /// FTP: the data connections that a control connection announces are admitted without a rule (POLICY: `stateful.ftp`).
 extension Engine {
-    /// Reads a segment of a control connection; refuses a command that announces what it must not.
+    /// Reads a segment of a control connection; refuses a command that announces what it must not. `state` is the connection's with
+    /// this segment.
     mutating func objectionOfFTP(
-        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ bytes: RawSpan
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ state: TCPState, _ bytes: RawSpan
     ) -> Finding? {
         guard hot.ftp.isOn, p.headers.tcp.flags.contains(.ack) else { return nil }
         let key = table[i].key
@@ -16,15 +17,18 @@ extension Engine {
         let direction = table[i].openingDirection
         guard let cause = ftpCause(&p, direction) else { return nil }
         let client = server.opposite
+        let s = p.headers.tcp
+        let isBeginning = state.begins(client, at: side == client ? s.sequence : s.acknowledgement)
         let reading = controls.read(
-            bytes, p.headers.tcp, of: key, from: side, client: client, at: p.now,
+            bytes, s, of: key, from: side, client: client, isBeginning: isBeginning, at: p.now,
             keeping: p.leavesNoTrace ? .nothing : .unlessRefused)
         if reading.isRefused {
             let finding = Finding(.invalidPortCommand, cause)
             if !p.leavesNoTrace, overrides(finding) != nil {
                 explain(&p, finding, bytes)
                 _ = controls.read(
-                    bytes, p.headers.tcp, of: key, from: side, client: client, at: p.now, keeping: .always)
+                    bytes, s, of: key, from: side, client: client, isBeginning: isBeginning, at: p.now,
+                    keeping: .always)
             }
             return finding
         }

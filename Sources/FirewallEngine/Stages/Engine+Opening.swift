@@ -25,6 +25,7 @@ extension Engine {
         do {
             let i = try table.insert(opening, at: p.now)
             if let listener { table.assign(i, to: listener) }
+            if hot.readsPayload { forgetPayload(of: opening.key) }
             cache(&p, i, opening.opener)
             table[i].count(bytes: p.headers.length, from: opening.opener)
             if records(&p) { record(.opened) }

@@ -25,14 +25,16 @@ extension Engine {
         var state = before
         let trial = step(&p, &state, side, idle: p.now - table[i].lastSeen)
         guard trial.refusal == nil, !trial.isIgnored else { return nil }
+        if trial.reopened, !p.leavesNoTrace { forgetPayload(of: table[i].key) }
         if hot.comparesRetransmits, let finding = objectionOfRetransmit(&p, i, side, before, bytes) { return finding }
         if state.hasWindows, p.headers.tcp.dataLength > 0, hot.ftp.isOn,
-            let finding = objectionOfFTP(&p, i, side, bytes)
+            let finding = objectionOfFTP(&p, i, side, state, bytes)
         {
             return finding
         }
         if hot.comparesRetransmits, !p.leavesNoTrace {
-            keepSent(&p, i, side, state, isNew: trial.reopened || state.phase.isOver, bytes)
+            let isOver = state.phase.isOver && !state.isResetInDoubt
+            keepSent(&p, i, side, state, isNew: trial.reopened || isOver, bytes)
         }
         return nil
     }
@@ -71,12 +73,19 @@ extension Engine {
     ) {
         let key = table[i].key
         if isNew { sent.forget(key) }
-        guard state.isOfSeenOpening, !state.phase.isOver, p.headers.tcp.flags.isDisjoint(with: .syn | .rst),
+        guard state.isOfSeenOpening, !state.phase.isOver || state.isResetInDoubt,
+            p.headers.tcp.flags.isDisjoint(with: .syn | .rst),
             !state.isKeepAlive(p.headers.tcp, from: side)
         else { return }
         sent.keep(bytes, p.headers.tcp, of: key, from: side)
         counters.bytesNotCompared = sent.bytesNotCompared
         counters.bytesKept = sent.bytesKept
+    }
+
+    /// Another connection has begun between these endpoints: what was read of the one before says nothing of it.
+    mutating func forgetPayload(of key: ConnectionKey) {
+        sent.forget(key)
+        controls.forget(key)
     }
 
     /// Lets go of what belongs to connections that are not known any more, a few at a time.

@@ -103,6 +103,9 @@ extension Engine {
         let before = records(&p) ? table[i].stage : .closed
         let step = p.leavesNoTrace ? rehearseStep(&p, i, side) : step(&p, i, side)
         guard let refusal = step.refusal else {
+            if step.reopened, hot.readsPayload, p.headers.tcp.dataLength == 0, !p.leavesNoTrace {
+                forgetPayload(of: table[i].key)
+            }
             if let logged = step.logged { p.notices.insert(DropReason(logged)) }
             if records(&p) { record(.tracked(before, table[i].stage)) }
             if step.isLate { count(&p, i, side) } else { seen(&p, i, side) }
