@@ -236,6 +236,7 @@ public struct ReconnaissanceSettings: Hashable, Sendable {
 /// `events` of the policy file.
 public struct EventSettings: Hashable, Sendable {
     public var path = "/var/log/portreeve/events.jsonl"
+    public var format = EventFormat.json
     public var rotation = EventRotation()
     /// How much may be written of events one by one; nil is without a bound.
     public var budget: EventBudget? = EventBudget()
@@ -243,6 +244,20 @@ public struct EventSettings: Hashable, Sendable {
     /// Reason numbers (docs/reasons.md) that are counted and not written.
     public var ignore: [UInt16] = []
     public init() {}
+}
+
+/// The forms in which events can be written.
+public enum EventFormat: String, Sendable, CaseIterable {
+    /// JSON lines with the keys of Suricata's EVE log.
+    case json
+    /// ArcSight's Common Event Format.
+    case cef
+    /// QRadar's Log Event Extended Format 2.0.
+    case leef
+    /// JSON lines of the Elastic Common Schema.
+    case ecs
+    /// JSON lines of the Open Cybersecurity Schema Framework 1.5.
+    case ocsf
 }
 
 /// How event files follow one another.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import AgentControl
+import FirewallEngine
 import FirewallPolicy
 import PolicyAnalysis
 import PolicyFile

@@ -78,6 +78,11 @@ struct EventsCommand: DescribedCommand {
         let known = file == nil || rule != nil ? KnownPolicy.inForce(policy, control) : nil
         if file == nil { known?.complainOfTroubles() }
         let path = file ?? known?.document.events.path ?? ""
+        if file == nil, let format = known?.document.events.format, format != .json {
+            throw fail(
+                "events file: \(path) is written as \(format.rawValue) (events.file.format), which its collector reads and this "
+                    + "command does not; \"events: { file: { format: json } }\" is what it reads")
+        }
         let complaints: [String]
         do throws(ReadError) {
             var source = try EventSource(path: path, query: query)

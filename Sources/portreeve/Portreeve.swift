@@ -2,6 +2,7 @@
 
 import AgentControl
 import ArgumentParser
+import FirewallEngine
 
 /// The administrator's tool. One file per subcommand; what talks to the agent does it over the control socket, and what
 /// needs no agent works without one.

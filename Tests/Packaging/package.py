@@ -29,7 +29,7 @@ def text(*path):
 @functools.cache
 def version():
     """Of agent and tool: the one that everything else must agree with."""
-    return re.search(r'version = "([^"]+)"', text(REPOSITORY, "Sources/AgentControl/Release.swift")).group(1)
+    return re.search(r'version = "([^"]+)"', text(REPOSITORY, "Sources/FirewallEngine/Release.swift")).group(1)
 
 
 @functools.cache

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-/// The forms in which records can be written; each stands in a file of its own beside this one. Any output takes any of them.
-package enum EventFormat: String, Sendable, CaseIterable {
-    case json
+package import FirewallPolicy
 
+/// The forms in which records can be written; each stands in a file of its own beside this one. Any output takes any of them.
+extension EventFormat {
     /// Appends one record, with its end.
     ///
     /// - Parameters:
@@ -13,6 +13,10 @@ package enum EventFormat: String, Sendable, CaseIterable {
     package func append(_ fields: RecordFields, at place: RecordPlace, to text: inout [UInt8]) {
         switch self {
         case .json: JSONLines.append(fields, at: place, to: &text)
+        case .cef: CEF.append(fields, at: place, to: &text)
+        case .leef: LEEF.append(fields, at: place, to: &text)
+        case .ecs: ECS.append(fields, at: place, to: &text)
+        case .ocsf: OCSF.append(fields, at: place, to: &text)
         }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+package import FirewallPolicy
 package import PacketWire
 
 /// How one output is, and where its events are.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import FirewallEngine
+import FirewallPolicy
 import PacketWire
 
 /// What an output's thread owns: it numbers and formats records, and brings the lines to their target.

@@ -29,7 +29,7 @@ extension EventSettings {
     package var outputs: [OutputSettings] {
         [
             OutputSettings(
-                name: "file", format: .json, target: .file(path: path, rotation: rotation), budget: budget)
+                name: "file", format: format, target: .file(path: path, rotation: rotation), budget: budget)
         ]
     }
 }

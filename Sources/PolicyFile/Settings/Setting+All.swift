@@ -187,7 +187,9 @@ extension Setting {
             "file",
             [
                 Setting("path", \.events.path, .absolutePath),
-                .unavailable("format", "CEF and LEEF are", off: "json"),
+                Setting(
+                    "format", \.events.format,
+                    .words(["json": .json, "cef": .cef, "leef": .leef, "ecs": .ecs, "ocsf": .ocsf])),
                 .section(
                     "rotate",
                     [

@@ -185,7 +185,9 @@ extension Setting {
         Where the events go. The packaged unit may write below /var/log/portreeve only: another place needs a drop-in with \
         ReadWritePaths=.
         """,
-        "events.file.format": "json writes JSON lines; cef and leef what those collectors read.",
+        "events.file.format":
+            "json writes JSON lines with the keys of Suricata's EVE log; cef ArcSight's Common Event Format; leef QRadar's LEEF 2.0; "
+            + "ecs JSON lines of the Elastic Common Schema; ocsf those of OCSF 1.5. portreeve's own commands read json only.",
         "events.file.rotate.size": """
         The size at which the file ends: it is renamed to PATH.1, the one before to PATH.2 and so on. off leaves that to others, \
         such as logrotate.

@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@testable import AgentControl
+@testable import FirewallEngine
 
 @Suite("The release")
 struct ReleaseTests {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 /// The release that agent and tool are of.
-package enum Release {
-    package static let version = "0.1.0"
+public enum Release {
+    public static let version = "0.1.0"
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import ConnectionTracking
+import FirewallEngine
+import FirewallPolicy
+import PacketWire
+
+/// Records in QRadar's Log Event Extended Format 2.0: one line each, attributes set apart by tabs, as the header says. Keys are those
+/// of its published list, and else those that Deep Security's agent uses; what neither has is called `portreeve…`.
+enum LEEF {
+    static func append(_ fields: RecordFields, at place: RecordPlace, to text: inout [UInt8]) {
+        var leef = AttributeText(.leef)
+        leef.exchange(&text)
+        leef.begin("LEEF:2.0|Portreeve|Portreeve|")
+        leef.header(Release.version)
+        leef.header(fields.event.reason.row.number)
+        leef.header("x09")
+        appendEvent(fields, to: &leef)
+        appendPacket(fields, to: &leef)
+        appendDecision(fields, at: place, to: &leef)
+        leef.endLine()
+        leef.exchange(&text)
+    }
+
+    private static func appendEvent(_ fields: RecordFields, to leef: inout AttributeText) {
+        leef.field("cat", "Firewall")
+        leef.field("name", fields.name)
+        leef.field("desc", fields.event.reason.row.name)
+        leef.field("sev", fields.severity)
+        // Milliseconds since 1970: what a time is that names no format.
+        leef.field("devTime", fields.lastMilliseconds)
+        leef.field("start", fields.firstMilliseconds)
+        leef.field("dvchost", ifPresent: fields.host)
+        leef.field("act", fields.event.action.syslogText)
+        leef.field("cnt", fields.summary.count)
+        leef.field("direction", ifPresent: fields.direction?.text)
+        leef.field("deviceInboundInterface", ifPresent: fields.inInterface)
+        leef.field("deviceOutboundInterface", ifPresent: fields.outInterface)
+    }
+
+    private static func appendPacket(_ fields: RecordFields, to leef: inout AttributeText) {
+        if let packet = fields.packet {
+            leef.field("srcMAC", packet.sourceMAC)
+            leef.field("dstMAC", packet.destinationMAC)
+        }
+        if let source = fields.source { leef.field("src", source, isIPv6: fields.isIPv6) }
+        if let destination = fields.destination { leef.field("dst", destination, isIPv6: fields.isIPv6) }
+        leef.field("srcPort", ifPresent: fields.sourcePort)
+        leef.field("dstPort", ifPresent: fields.destinationPort)
+        if let number = fields.protocolNumber { leef.field("proto", protocolName(number)) }
+        if let length = fields.length { leef.field(fields.direction == .outgoing ? "out" : "in", length) }
+        leef.field("cs2", fields.tcp?.flags.longText, label: "cs2Label", "TCP Flags")
+        leef.field("cs3", fields.fragmentText, label: "cs3Label", "Fragmentation Bits")
+        leef.field("cs4", fields.icmp.map { "\($0.type) \($0.code)" }, label: "cs4Label", "ICMP Type and Code")
+        leef.field("portreeveFrameType", ifPresent: fields.frameType)
+        leef.field("suid", ifPresent: fields.senderUID)
+        leef.field("externalId", ifPresent: fields.flowID)
+        if let identifier = fields.communityID { leef.field("portreeveCommunityID", identifier) }
+        if !fields.record.packet.isEmpty { leef.field("portreevePacketData", base64: fields.record.packet) }
+    }
+
+    private static func appendDecision(
+        _ fields: RecordFields, at place: RecordPlace, to leef: inout AttributeText
+    ) {
+        leef.field("reason", fields.event.reason.row.slug)
+        leef.field("portreeveCause", ifPresent: fields.cause?.slug)
+        leef.field("policy", ifPresent: fields.rule?.name)
+        leef.field("portreevePolicyLine", ifPresent: fields.rule?.placeText)
+        leef.field("portreevePolicyEpoch", ifPresent: fields.policyEpoch)
+        leef.field("msg", ifPresent: fields.note)
+        if let explain = fields.explain, !explain.isEmpty {
+            leef.field("portreeveExplain", explain.joined(separator: "; "))
+        }
+        leef.field("portreeveSequence", place.sequence)
+        if place.lost > 0 { leef.field("portreeveLost", place.lost) }
+    }
+}
