@@ -242,8 +242,10 @@ struct ReconnaissanceTests {
     // MARK: Who is blocked
 
     /// As connect() and close() do it.
-    private func connects(_ engine: EngineUnderTest, _ port: UInt16, data: Int = 0, from: IPAddress = .peer) {
-        let talk = TCPTalk(engine, hostPort: port, peerPort: 20_000 + port, peer: from)
+    private func connects(
+        _ engine: EngineUnderTest, _ port: UInt16, data: Int = 0, from: IPAddress = .peer, round: UInt16 = 0
+    ) {
+        let talk = TCPTalk(engine, hostPort: port, peerPort: 20_000 + round * 1_000 + port, peer: from)
         talk.open()
         if data > 0 { talk.send(.peer, [.psh, .ack], data: data) }
         talk.send(.peer, .rst | .ack)
@@ -261,6 +263,47 @@ struct ReconnaissanceTests {
             #expect(engine.engine.takeScannersToBlock().map(\.address) == [.peer])
             for port in UInt16(2_000)..<2_100 { syn(engine, port) }
             #expect(engine.engine.takeScannersToBlock().isEmpty, "once")
+        }
+    }
+
+    @Test("Who scans in the name of a monitor, which connects to ports again and again without data, blocks it not")
+    func monitor() throws {
+        let engine = try EngineUnderTest(Self.policy)
+        for round in 0..<4 as Range<UInt16> {
+            for port in [22, 80, 443, 8_080] as [UInt16] { connects(engine, port, round: round) }
+            if round > 0 { for port in UInt16(1_000)..<1_100 { syn(engine, port) } }
+            engine.clock.advance(by: .seconds(10))
+        }
+        #expect(told(engine) == [.portScan])
+        #expect(engine.engine.takeScannersToBlock().isEmpty)
+    }
+
+    @Test("Many hosts behind one address, each of which uses a few services, are no scan, in a flood of SYNs neither")
+    func pool() throws {
+        let services = (1...40 as ClosedRange<UInt16>).map { 7_000 + $0 }
+        for threshold in [0, 1] {
+            let cookies = threshold == 0 ? "" : "stateful: { tcp: { syn-flood: { cookies: on, threshold: 1 } } }\n"
+            let engine = try EngineUnderTest(Self.open + "\n" + cookies)
+            var ports = ListeningPorts()
+            for port in services { ports.insert(tcp: port) }
+            engine.engine.listeningPorts = ports
+            engine.engine.hasSYNCookies = true
+            if threshold > 0 { for port in services { engine.flood(2, to: port) } }
+            for round in 0..<5 as Range<UInt16> {
+                for port in services {
+                    let talk = TCPTalk(engine, hostPort: port, peerPort: 10_000 + round * 1_000 + port)
+                    talk.send(.peer, .syn)
+                    talk.send(.host, .syn | .ack)
+                    talk.send(.peer, .ack)
+                    // What no cookie is needed for ends like this as well.
+                    talk.send(.host, .psh | .ack, data: 100)
+                    talk.send(.peer, .ack)
+                }
+                engine.clock.advance(by: .milliseconds(100))
+            }
+            #expect(told(engine) == [])
+            #expect(engine.engine.takeScannersToBlock().isEmpty)
+            #expect(engine.engine.counters.openedByCookies > 0 || threshold == 0)
         }
     }
 

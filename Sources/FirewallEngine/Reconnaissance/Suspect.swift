@@ -38,10 +38,13 @@ struct Suspect: BitwiseCopyable {
     private(set) var distinct: UInt16 = 0
     /// Ports to which it has opened connections that it had no use for: it has acknowledged a number of ours on each.
     private var provenPorts = InlineArray<3, UInt16>(repeating: 0)
+    /// From which port of its own it has opened each.
+    private var provenFrom = InlineArray<3, UInt16>(repeating: 0)
 
     private struct Traits: OptionSet, BitwiseCopyable {
         var rawValue: UInt8
-        /// It has sent data on a connection: whoever it is, it uses what this host offers.
+        /// It has sent data on a connection, or has opened one to a port again as monitoring does: whoever it is, it uses what this
+        /// host offers.
         static let uses = Traits(rawValue: 1)
         /// A block was asked for.
         static let isToBeBlocked = Traits(rawValue: 2)
@@ -103,23 +106,27 @@ struct Suspect: BitwiseCopyable {
     /// A connection that it had opened is established.
     mutating func noteEstablished() { established = established == .max ? .max : established + 1 }
 
-    /// A connection that it had opened is over.
-    mutating func noteEnd(port: UInt16, broughtData: Bool) {
+    /// A connection that it had opened, from a port of its own to one of ours, is over; each may be told several times.
+    mutating func noteEnd(from ownPort: UInt16, to port: UInt16, broughtData: Bool) {
         if broughtData {
             traits.insert(.uses)
             return
         }
         for i in 0..<3 {
-            if provenPorts[i] == port { return }
+            if provenPorts[i] == port {
+                if provenFrom[i] != ownPort { traits.insert(.uses) }
+                return
+            }
             if provenPorts[i] == 0 {
                 provenPorts[i] = port
+                provenFrom[i] = ownPort
                 return
             }
         }
     }
 
     /// Whether it is certain that this source has scanned, and no other in its name: it has acknowledged our numbers on three
-    /// ports that it had no use for, and has sent nothing on any.
+    /// ports that it had no use for, each once, and has sent nothing on any.
     private var isProven: Bool { provenPorts[2] != 0 && !traits.contains(.uses) }
 
     /// Whether it was told of as scanning, nothing speaks for another having scanned in its name, and this was not said yet.

@@ -202,6 +202,7 @@ extension Engine {
         guard let i = try? table.insert(connection, at: now) else { return nil }
         pendingACKs.remove(pending)
         counters.openedByCookies &+= 1
+        noteOpenedByCookie(connection)
         table.listeners.noteCompleted(place.listener)
         unansweredSYNs.noteCompleted(connection.key, opener: connection.opener, at: now)
         return i

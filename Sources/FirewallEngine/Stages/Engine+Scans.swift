@@ -66,11 +66,20 @@ extension Engine {
         case .established: scans[suspect].noteEstablished()
         case .finWait1, .finWait2, .closeWait, .closing, .lastACK, .timeWait, .closed:
             scans[suspect].noteEnd(
-                port: connection.key.portOrIdentifier(of: connection.opener.opposite),
+                from: connection.key.portOrIdentifier(of: connection.opener),
+                to: connection.key.portOrIdentifier(of: connection.opener.opposite),
                 broughtData: connection.tcp.hasSentData(connection.opener))
             blockIfProven(suspect, at: p.now)
         default: break
         }
+    }
+
+    /// A connection is open whose opening got no entry (`Engine+Cookies`).
+    mutating func noteOpenedByCookie(_ connection: Connection) {
+        guard hot.watchesScans,
+            let suspect = scans.find(connection.key.address(of: connection.opener), version: connection.key.version)
+        else { return }
+        scans[suspect].noteEstablished()
     }
 
     private mutating func blockIfProven(_ i: Int, at now: Instant) {
