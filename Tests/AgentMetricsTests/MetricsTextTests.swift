@@ -19,6 +19,7 @@ struct MetricsTextTests {
         sample.queues = [queue, QueueSample(number: 4, kind: .openings)]
         var worker = WorkerSample(number: 3)
         worker.counters.fragments = 6
+        worker.counters.bytesNotCompared = 11
         worker.latency.add(2, waited: 10_000)
         worker.latency.add(1, waited: 10_001)
         worker.latency.add(4, waited: 2_000_000_000)
@@ -58,6 +59,7 @@ struct MetricsTextTests {
             #"portreeve_queue_info{queue="4",kind="openings"} 1"#,
             #"portreeve_packets_total{queue="4"} 0"#,
             #"portreeve_fragments_total{queue="3"} 6"#,
+            #"portreeve_bytes_not_compared_total{queue="3"} 11"#,
             #"portreeve_events_written_total{output="file"} 10"#,
             #"portreeve_events_folded_total{output="file"} 6"#,
             #"portreeve_events_folded_total{output="other"} 0"#,

@@ -104,4 +104,16 @@ struct TCPAuthenticationTests {
             &state, segment(.rst, seq: 1_010, kind.union(.unreadable)), from: .low, at: now, .normal)
         #expect(step.refusal == .invalidFlags && step.row == .tcpAuthOption && state == before)
     }
+
+    @Test("What only the opening under way would take is none of the connection that lives")
+    func besideAnOpening() {
+        var state = opened([])
+        #expect(TCPTracker.step(&state, segment(.syn, seq: 90_000, .md5), from: .low, at: now, .strict).refusal == nil)
+        let before = state
+        for flags in [[.fin, .ack], .ack] as [TCPFlags] {
+            let other = segment(flags, seq: 1_010, ack: 5_010, data: 500, .md5)
+            let step = TCPTracker.step(&state, other, from: .low, at: now, .normal)
+            #expect(step.isIgnored && state == before)
+        }
+    }
 }

@@ -240,4 +240,38 @@ struct TCPClosingTests {
         talk.pass(talk.segment(.client, .rst, by: -1), from: .client)
         #expect(talk.phase == .closed)
     }
+
+    @Test(
+        "a FIN beyond a gap, with data beyond it: the next acknowledgement tells which of them count",
+        arguments: [false, true])
+    func beyondGap(isFIN: Bool) {
+        var talk = TCPConversation.established()
+        talk.send(.server)
+        talk.pass(talk.segment(.client, [.fin, .ack], by: 1), from: .client)
+        talk.pass(talk.segment(.client, data: 1, by: 1_000), from: .client)
+        talk.pass(talk.segment(.client, data: isFIN ? 1 : 1_000), from: .client)
+        talk.pass(talk.segment(.server, acknowledging: isFIN ? 2 : 1_001), from: .server)
+        #expect(talk.phase == (isFIN ? .finWait2 : .established))
+        if isFIN { return }
+        talk.client.next &+= 1_001
+        talk.server.expected = talk.client.next
+        talk.send(.client, data: 100)
+        talk.send(.server)
+        talk.pass(talk.segment(.client, .rst), from: .client)
+        #expect(talk.phase == .closed)
+    }
+
+    @Test(
+        "a FIN in the place of a byte that came ahead counts only if nothing was missing before its segment",
+        arguments: [false, true])
+    func inPlaceOfByte(isWhole: Bool) {
+        var talk = TCPConversation.established()
+        talk.send(.server)
+        talk.pass(talk.segment(.client, data: 10, by: 1), from: .client)
+        if !isWhole { talk.pass(talk.segment(.client, data: 5), from: .client) }
+        let start: Int64 = isWhole ? 0 : 5
+        talk.pass(talk.segment(.client, [.fin, .ack], data: UInt32(10 - start), by: start), from: .client)
+        talk.pass(talk.segment(.server, acknowledging: 11), from: .server)
+        #expect(talk.phase == (isWhole ? .finWait2 : .established))
+    }
 }

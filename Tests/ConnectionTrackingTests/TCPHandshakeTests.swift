@@ -218,4 +218,16 @@ struct TCPHandshakeTests {
         talk.send(.client)
         #expect(talk.phase == .established)
     }
+
+    @Test("what lies before the opener's first byte completes nothing, as its receiver goes on waiting")
+    func beforeFirstByte() {
+        var talk = TCPConversation()
+        talk.send(.client, .syn)
+        talk.send(.server, [.syn, .ack])
+        talk.passInVain(talk.segment(.client, data: 1, by: -1), from: .client)
+        talk.passInVain(talk.segment(.client, by: -1), from: .client)
+        #expect(talk.phase == .synReceived)
+        talk.send(.client, data: 1)
+        #expect(talk.phase == .established)
+    }
 }

@@ -9,7 +9,8 @@ import PacketWire
 /// have seen. That the gap was filled is believed when the peer says so, which it does at once (RFC 5681 section 4.2).
 ///
 /// A FIN beyond a gap may be forged, and then data in its place are genuine: whichever its receiver gets in order first counts
-/// there. So it is one only when the gap is closed, and none once data have come in its place.
+/// there. So it is one only when the gap is closed, and none once data have come in its place. Of data behind it the peer's next
+/// acknowledgement tells whether they count, or it.
 extension TCPEndpoint {
     private static let gapShift: UInt32 = 15
     private static let gapMask: UInt16 = 0x7fff
@@ -56,6 +57,12 @@ extension TCPEndpoint {
     /// Its FIN was seen, and nothing before it is missing as far as can be known.
     var hasFinished: Bool {
         marks.contains(.fin) && (!marks.contains(.gapped) || marks.contains(.finAcknowledged))
+    }
+
+    /// Whether this lies wholly behind a FIN that may be forged, as may this.
+    func mayLieBehindFIN(_ s: TCPFields, _ unseenBytes: UInt32) -> Bool {
+        s.dataLength > 0 && unseenBytes == 0 && !s.flags.contains(.fin) && !s.sequence.isBefore(end)
+            && s.sequence &+ s.dataLength &- end <= UInt32(UInt16.max)
     }
 
     /// What of this side has come in the place of a FIN beyond a gap, or behind it.

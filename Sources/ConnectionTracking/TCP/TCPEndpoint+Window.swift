@@ -71,22 +71,31 @@ extension TCPEndpoint {
         let isEmpty = s.dataLength == 0 && !s.flags.contains(.fin)
         if isEmpty, s.sequence.isAfter(end), !marks.contains(.unsettled) { return }
         let dataEnd = s.sequence &+ s.dataLength
-        if marks.contains(.fin), !hasFinished { doubtFIN(before: s) }
+        if marks.contains(.fin), !hasFinished {
+            if mayLieBehindFIN(s, unseenBytes) {
+                unseen = max(unseen, UInt16(clamping: dataEnd &- end))
+                return
+            }
+            doubtFIN(before: s)
+        }
         if s.sequence.isAfter(end) { noteGap(before: s.sequence) }
         advance(to: dataEnd)
         // Where the FIN of a fragmented segment stands is not known before it is acknowledged or sent again.
-        if s.flags.contains(.fin), unseenBytes == 0 { finish(at: dataEnd &+ 1, acknowledged) }
+        if s.flags.contains(.fin), unseenBytes == 0 { finish(s, at: dataEnd &+ 1, acknowledged) }
         let ahead = dataEnd &+ min(unseenBytes, 65_535)
         if ahead.isAfter(end) { unseen = max(unseen, UInt16(clamping: ahead &- end)) }
     }
 
     /// A FIN is the last that a side sends: one before data that was seen, or in the place of some, is none. But where these lie
-    /// beyond a gap they may be what is forged: then it is one when the peer acknowledges just that.
-    private mutating func finish(at sequence: UInt32, _ acknowledged: UInt32) {
+    /// beyond a gap they may be what is forged: then it is one when the peer acknowledges just that. In the place of the last of them
+    /// no acknowledgement tells; it is one if nothing was missing before its segment.
+    private mutating func finish(_ s: TCPFields, at sequence: UInt32, _ acknowledged: UInt32) {
         guard !hasFinished, !marks.contains(.fin) || sequence != end else { return }
         if !sequence.isAfter(end) {
             let beyond = end &- sequence &+ UInt32(unseen)
-            guard marks.contains(.gapped), sequence.isAfter(acknowledged), beyond <= UInt32(UInt16.max) else { return }
+            guard marks.contains(.gapped), sequence.isAfter(acknowledged), beyond <= UInt32(UInt16.max),
+                beyond > 0 || !s.sequence.isAfter(acknowledged)
+            else { return }
             unseen = UInt16(beyond)
             end = sequence
         }
@@ -117,7 +126,10 @@ extension TCPEndpoint {
         windowUnits = max(windowUnits, s.window)
         sender.ceiling = sender.ceiling.later(s.acknowledgement &+ window)
         acknowledged = acknowledged.later(s.acknowledgement)
-        if sender.marks.contains(.fin), s.acknowledgement.isAfter(sender.end) { sender.marks.remove(.fin) }
+        if sender.marks.contains(.fin), s.acknowledgement.isAfter(sender.end) {
+            sender.marks.remove(.fin)
+            sender.advance(to: s.acknowledgement)
+        }
         if sender.marks.contains(.gapped) { sender.closeGap(s) }
         sender.hear(s.acknowledgement, at: now)
     }

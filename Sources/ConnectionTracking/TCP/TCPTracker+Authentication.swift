@@ -36,8 +36,20 @@ extension TCPTracker {
     ///
     /// Of a connection that was taken over it is not known, unless nobody can read what the segment has.
     static func ignored(_ state: TCPState, _ s: TCPFields, from side: Side, _ posture: AntiEvasion) -> TCPStep? {
-        let isKnown = state.windows == .none || state.windows == .known
         let mayBeOfOpening = state.handshake.isUnderWay && !endsWindows(state, s, from: side)
+        return ignored(state, s, posture, mayBeOfOpening: mayBeOfOpening)
+    }
+
+    /// The same of a segment that the opening under way has not taken.
+    static func ignoredByWindows(_ state: TCPState, _ s: TCPFields, _ posture: AntiEvasion) -> TCPStep? {
+        guard state.windows == .known, !state.authentication.isPlain(s) else { return nil }
+        return ignored(state, s, posture, mayBeOfOpening: false)
+    }
+
+    private static func ignored(
+        _ state: TCPState, _ s: TCPFields, _ posture: AntiEvasion, mayBeOfOpening: Bool
+    ) -> TCPStep? {
+        let isKnown = state.windows == .none || state.windows == .known
         guard !isOpening(s), isKnown || s.authentication.contains(.unreadable),
             !state.authentication.allows(s, byOpening: mayBeOfOpening, byWindows: state.windows == .known)
         else { return nil }

@@ -27,6 +27,7 @@ extension TCPTracker {
         var next = state
         next.handshake.answer.choose(isn)
         if next.handshakeIsOfWindows, state.mayExchange(s, from: side) { return ofLateCopy(state) }
+        if next.handshake.liesBeforeFirstByte(s) { return state.hasWindows && !state.isHalfOpen ? nil : .passed }
         var completion = TCPStep.passed
         complete(&next, at: now, &completion)
         var step = exchange(&next, s, from: side, at: now, posture, unseenBytes, idle: .seconds(1))
@@ -133,6 +134,13 @@ extension TCPTracker {
 }
 
 extension TCPHandshake {
+    /// Whether nothing of this is in the window of a responder that waits for the opener's first byte: it answers, and goes on waiting.
+    fileprivate func liesBeforeFirstByte(_ s: TCPFields) -> Bool {
+        let first = offer.isn &+ 1
+        let end = s.sequence &+ s.dataLength &+ (s.flags.contains(.fin) ? 1 : 0)
+        return s.sequence.isBefore(first) && !end.isAfter(first)
+    }
+
     /// Whether this is in flight from an opening that was given up after it was answered, or comes from a responder that
     /// has answered a late duplicate of the SYN.
     func wasAnswered(_ s: TCPFields, from side: Side) -> Bool {

@@ -60,6 +60,7 @@ public enum TCPTracker {
         if state.isHalfOpen, state.windows != .none, side == state.handshake.opener {
             return ofConnectionBefore(state, s, from: side)
         }
+        if let step = ignoredByWindows(state, s, posture) { return step }
         guard state.hasWindows else {
             if state.isClaimed {
                 return state.phase == .closed
