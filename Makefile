@@ -27,7 +27,11 @@ BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev zlib
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client vsftpd lftp openssl dnsmasq-base bind9-dnsutils socat \
                   netcat-openbsd python3-scapy spin \
-                  python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream
+                  python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream \
+                  python3-pip chromium-headless-shell fonts-dejavu-core
+# Of PyPI, for the live tests alone.
+LAB_PYTHON     := .build/python
+JUNITPARSER    := junitparser==5.0.3
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 # What makes and boots the virtual machine that the .deb is installed in.
@@ -54,6 +58,8 @@ deps-vm:    PACKAGES := $(VM_PACKAGES)
 # Installs from Debian what is missing.
 deps-build deps-lab deps-deb deps-vm:
 	@Packaging/install-packages $(PACKAGES)
+	@if [ $@ = deps-lab ] && [ ! -d $(LAB_PYTHON)/junitparser ]; then \
+	    $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target $(LAB_PYTHON) $(JUNITPARSER); fi
 
 build: deps-build fast-path
 	$(RELEASE) --product portreeved

@@ -13,11 +13,15 @@ package struct LineReader: ~Copyable {
 
     private static let chunk = 1 << 16
 
-    package init(path: String) throws(ReadError) {
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - isFromEnd: what stands in it by now is left out.
+    package init(path: String, isFromEnd: Bool = false) throws(ReadError) {
         self.path = path
         descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw ReadError(path: path, code: errno) }
         identity = FileIdentity(descriptor)
+        if isFromEnd { lseek(descriptor, 0, SEEK_END) }
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }

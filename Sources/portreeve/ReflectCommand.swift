@@ -16,12 +16,17 @@ struct ReflectCommand: DescribedCommand {
             minute, or after the time of --lease. Whatever does not authenticate gets not one byte, and no answer is longer \
             than its request. An ordinary user can run it; ports below 1024 then are refused, one by one, and the rest goes on.
 
+            Run with the right to open packet sockets (CAP_NET_RAW) it tells whether the SYN of a connection arrived at this             host; without it scans say "direction unknown" where that is the question.
+
             With --stdio it serves one scan on its standard input and output, as `portreeve scan --control-via ssh` starts it.
             """))
 
     static let examples = [
         Example("portreeve reflect --new-key reflect.key", "A key, for both ends."),
         Example("portreeve reflect --listen any --key reflect.key", "Wait for scans on all addresses."),
+        Example(
+            "portreeve reflect --listen any --key reflect.key --agent",
+            "Let scans know which rule of this host's policy dropped their probes."),
         Example("portreeve reflect --print-rules policy -t 8000-8009", "The rules that let a scan in here."),
     ]
 
@@ -63,6 +68,14 @@ struct ReflectCommand: DescribedCommand {
     @Option(help: ArgumentHelp("After how long a scan that says nothing has lost its ports.", valueName: "seconds"))
     var silence = 60
 
+    @Flag(
+        help:
+            "Tell scans what the Portreeve agent on this host did to their own packets: reason, rule, and where the rule stands."
+    )
+    var agent = false
+
+    @OptionGroup var control: ControlOptions
+
     @Option(help: "Print the rules that let a scan's ports (-t, -u) and the control channel in, and end.")
     var printRules: ReflectRules.Form?
 
@@ -98,7 +111,7 @@ struct ReflectCommand: DescribedCommand {
         do {
             if let printRules { return print(try rules().text(printRules), terminator: "") }
             if let newKey { return try KeyFile.create(newKey) }
-            let reflector = try Reflector(try options()) { complain($0.harmless) }
+            let reflector = try Reflector(try options(), agent: openAgent) { complain($0.harmless) }
             if offline { return try serveOffline(reflector) }
             if stdio {
                 try reflector.serve(input: STDIN_FILENO, output: STDOUT_FILENO)
@@ -111,6 +124,20 @@ struct ReflectCommand: DescribedCommand {
             throw fail("\(fault)")
         } catch let fault as SystemFault {
             throw fail("\(fault)")
+        }
+    }
+
+    /// The agent from now on, for one scan; nil where scans are not to know, or it cannot be asked, which is said.
+    private func openAgent() -> (any DropSource)? {
+        guard agent else { return nil }
+        do throws(AgentEvents.Absence) {
+            return try AgentEvents(control, .there)
+        } catch {
+            switch error {
+            case .notRunning: complain("--agent: there is no agent at \(control.path)")
+            case .silent(let reason): complain("--agent: \(reason)")
+            }
+            return nil
         }
     }
 

@@ -15,6 +15,10 @@ struct ScanCommand: DescribedCommand {
             came of it: open, or one of eight ways to fail, with what was seen. All ports are opened there before the first \
             probe leaves. With --target there is no reflector: then only a handshake, or an ICMP error, can be seen, and \
             every line is one-sided.
+
+            What Portreeve agents did to the probes is part of the answer: the agent of this host is asked over its control \
+            socket, the one of the reflector's host where the reflector runs with --agent, and any other by its events file. \
+            Then each line says where a probe ended, why, and by which rule of which file and line.
             """))
 
     static let examples = [
@@ -28,10 +32,14 @@ struct ScanCommand: DescribedCommand {
             "portreeve scan --plan plan.yaml --key reflect.key --json",
             "Everything that a plan names, one JSON object for each probe."),
         Example("portreeve scan --target 192.0.2.25 -t 25", "A host without a reflector."),
+        Example(
+            "portreeve scan --plan plan.yaml --key reflect.key --save now.jsonl --diff before.jsonl --html now.html",
+            "What has changed since the result that was kept before, and a page to look at."),
     ]
 
     static let ends: [ExitStatus] = [
-        .done.when("as expected"), .failed.when("not as expected"), .inconclusive, .cannotScan,
+        .done.when("as expected"), .failed.when("not as expected, or not as in the result that --diff names"),
+        .inconclusive, .cannotScan,
     ]
 
     @Argument(help: "The reflector's host: a name or an address.")
@@ -74,8 +82,8 @@ struct ScanCommand: DescribedCommand {
     @Option(name: [.customShort("g"), .long], help: ArgumentHelp("Text that each result carries.", valueName: "tag"))
     var tag: String?
 
-    @Flag(help: "Print one JSON object for each probe.")
-    var json = false
+    @OptionGroup var report: ReportOptions
+    @OptionGroup var control: ControlOptions
 
     @Flag(help: "Print the kinds of results, and what they mean.")
     var categories = false
@@ -84,16 +92,17 @@ struct ScanCommand: DescribedCommand {
     var dryRun = false
 
     func run() throws {
-        guard !categories else { return ScanText.showCategories(json: json) }
+        guard !categories else { return ScanText.showCategories(json: report.json) }
         let file = try plan.map { try PlannedFile.load($0) }
         let plan = ScanPlan(try file.map { try PlannedFile.tests(of: $0, probes, resolving: !dryRun) } ?? tests())
         var options = try pace.options()
         if options.seed == 0 { options.seed = UInt64.random(in: 1...UInt64(UInt32.max)) }
         guard !dryRun else { return describe(plan, options) }
-        let drops: ProbeDrops?
+        let earlier = try report.earlier()
+        var agents: [AgentEvents] = []
         let result: ScanResult
         do {
-            drops = try events.map { try ProbeDrops(file: $0) }
+            agents = try [events.map { try AgentEvents(file: $0, .file) }, ownAgent()].compactMap { $0 }
             let poller = try Poller()
             var session = ScanSession(poller, options)
             session.hearsSignals = true
@@ -104,7 +113,7 @@ struct ScanCommand: DescribedCommand {
             let meter = ProgressMeter()
             defer { meter.clear() }
             result = try session.run(plan) { meter.show($0) }
-            try drops?.read()
+            settle(agents, after: result)
         } catch let fault as ReadError {
             throw fail("\(fault)", status: .cannotScan)
         } catch let fault as ControlFault {
@@ -112,14 +121,48 @@ struct ScanCommand: DescribedCommand {
         } catch let fault as SystemFault {
             throw fail("\(fault)", status: .cannotScan)
         }
-        let report = ScanReport(plan, result, tag: tag) { drops?.reasons($0, $1, $2) ?? [] }
-        if json {
-            for line in report.jsonLines { print(line) }
+        let drops = DropRegister(agents.flatMap { $0.drops() } + result.drops)
+        if let fault = agents.compactMap(\.fault).first { throw fail("\(fault)", status: .cannotScan) }
+        try finish(ScanReport(plan, result, tag: tag, drops: drops), options, earlier)
+    }
+
+    private func finish(_ found: ScanReport, _ options: ScanOptions, _ earlier: ScanBaseline?) throws {
+        if report.json {
+            for line in found.jsonLines { print(line) }
+        } else if report.tap {
+            print(found.tap, terminator: "")
         } else {
-            ScanText.show(report, options)
+            ScanText.show(found, options)
         }
-        if let reason = ScanText.interruption(report) { complain(reason) }
-        if report.exitStatus != 0 { throw ExitCode(report.exitStatus) }
+        try report.write(found)
+        var status = found.exitStatus
+        if let earlier, let now = found.baseline {
+            let changes = earlier.changes(to: now)
+            if report.json { changes.forEach { print($0.json) } } else { ScanText.show(changes, report.diff ?? "") }
+            if !changes.isEmpty, status != ExitStatus.cannotScan.code { status = ExitStatus.failed.code }
+        }
+        if let reason = ScanText.interruption(found) { complain(reason) }
+        if status != 0 { throw ExitCode(status) }
+    }
+
+    /// The agent of this host is asked by default: what it drops of our own probes looks like a path that drops.
+    private func ownAgent() -> AgentEvents? {
+        do throws(AgentEvents.Absence) {
+            return try AgentEvents(control, .here)
+        } catch {
+            if case .silent(let reason) = error {
+                complain("note: what the agent on this host drops is not known: \(reason)")
+            }
+            return nil
+        }
+    }
+
+    /// Like events are written together, so what is on its way is waited for, unless nothing was dropped.
+    private func settle(_ agents: [AgentEvents], after result: ScanResult) {
+        guard result.outcomes.contains(where: { $0.finding.category != .open }) else { return }
+        let longest = agents.map(\.settling).max() ?? .zero
+        guard !agents.isEmpty else { return }
+        usleep(useconds_t(min(longest.nanoseconds, 10_000_000_000) / 1_000) + 500_000)
     }
 
     func validate() throws {

@@ -22,12 +22,20 @@ enum ScanText {
         for (line, group) in zip(lines.dropFirst(), groups) {
             print(line)
             print("    \(group.category.title): \(group.conclusion.harmless)")
-            if !group.reasons.isEmpty { print("    dropped by the agent: \(group.reasons.joined(separator: ", "))") }
+            if let answer = group.answer { print("    \(answer.text.harmless)") }
+            if let retry = group.retry { print("    \(retry)") }
             if group.isUnreliable {
                 print("    unreliable: the reflector's host dropped connections or datagrams meanwhile")
             }
         }
         print(summary(report, options))
+    }
+
+    /// What is not as in an earlier result.
+    static func show(_ changes: [ScanChange], _ file: String) {
+        guard !changes.isEmpty else { return print("nothing has changed since \(file.harmless)") }
+        print("changed since \(file.harmless):")
+        for line in ScanChange.lines(of: changes) { print("    \(line.harmless)") }
     }
 
     static func showCategories(json: Bool) {

@@ -187,14 +187,19 @@ class Demo:
         standard input and output, as ssh would be one."""
         self.story.heading("portreeve scan: which ports pass, and how the others fail")
         tool = os.path.join(os.environ.get("PORTREEVE_BIN") or ".build/release", "portreeve")
-        reflector = f"ip netns exec {self.host.name} {tool} reflect --stdio --listen any"
+        reflector = f"ip netns exec {self.host.name} {tool} reflect --stdio --listen any --agent --control {self.agent.control}"
         output = self.client.run(
             tool, "scan", self.host.ip4, "--control-via", f"exec:{reflector}", "-t", "22-25,80", "-u", "53", "--source",
             "198.18.1.20", "-i", "700", "--retries", "0", "--sequential", check=False)
-        for result in (r"tcp +open .* 22", r"tcp +handshake_timeout .* 23-25", r"udp +payload_timeout .* 53"):
+        line = POLICY[:POLICY.index("No telnet")].count("\n") + 1
+        for result in (r"tcp +open .* 22", r"tcp +handshake_timeout .* 23\n", r"tcp +handshake_timeout .* 24-25",
+                       r"udp +payload_timeout .* 53", rf'rule "No telnet" \(\S+policy.yaml:{line}\)'):
             if not re.search(result, output):
                 self.surprises.append(f"scan: no line like {result}")
-        self.story.text("\n".join(line for line in output.splitlines() if "standard input" not in line))
+        for text in output.splitlines():
+            if "standard input" not in text:
+                shown = textwrap.wrap(text, WIDTH - 2, subsequent_indent=" " * 8) if len(text) > WIDTH - 2 else [text]
+                self.story.text("\n".join(shown))
 
 
 def compact(table, without):

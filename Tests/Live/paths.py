@@ -11,15 +11,16 @@ TOOL = os.path.join(binaries(), "portreeve")
 
 
 class Reflector:
-    """`portreeve reflect` in a namespace, on all of its addresses; `key` is the file that scans need."""
+    """`portreeve reflect` in a namespace, on all of its addresses; `key` is the file that scans need. `prefix` are words that the command
+    line follows."""
 
-    def __init__(self, namespace, *options, port=7411, listen=("any",)):
+    def __init__(self, namespace, *options, port=7411, listen=("any",), prefix=()):
         self.namespace, self.port = namespace, port
         self.key = namespace.lab.file("reflect.key")
         namespace.run(TOOL, "reflect", "--new-key", self.key)
         words = [word for address in listen for word in ("--listen", address)]
         self.process = namespace.start(
-            TOOL, "reflect", "--key", self.key, "--control-port", port, *words, *options, name="reflect")
+            *prefix, TOOL, "reflect", "--key", self.key, "--control-port", port, *words, *options, name="reflect")
         wait_until(lambda: namespace.listens(port), f"the reflector listens on {port}", process=self.process)
 
     def __enter__(self):

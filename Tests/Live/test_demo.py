@@ -69,7 +69,9 @@ class DemoTests(unittest.TestCase):
             self.assertRegex(text, outcome)
         scanned = text[text.index("portreeve scan:"):]
         self.assertRegex(scanned, r"tcp +open +answered +- +22\n")
-        self.assertRegex(scanned, r"tcp +handshake_timeout +syn_sent=\d +- +23-25\n.*: nothing came back")
+        self.assertRegex(scanned, r"tcp +handshake_timeout +syn_sent=\d +- +24-25\n.*: nothing came back")
+        telnet = re.search(r"handshake_timeout +syn_sent=\d +- +23\n((?: {4}.*\n)+)", scanned)[1]
+        self.assertRegex(" ".join(telnet.split()), r'incoming: Deny Rule, by rule "No telnet" \(\S+/policy\.yaml:7\)')
         self.assertRegex(scanned, r"tcp +skipped +reflector_EADDRINUSE +- +80\n")
         self.assertRegex(scanned, r"udp +payload_timeout +copies=3 +- +53\n.* no datagram arrived")
         self.assertIn("this host is protected: IPv4 and IPv6", text)

@@ -363,7 +363,7 @@ COMMIT
 """.replace("*nat", "COMMIT\n*nat"), [4])
         found = self.scan(reflector, "-t", "80-84", "-u", "85-86,88", "-i", "800", "--retries", "0")
         for port, proto, sentence in (
-                (81, "tcp", "though the reflector listens there"), (82, "tcp", "accepted no connection: only the handshake"),
+                (81, "tcp", "no SYN reached the reflector's host: by something before it"), (82, "tcp", "accepted no connection: only the handshake"),
                 (83, "tcp", "the connection arrived, and its payload did not"), (84, "tcp", "the answer is dropped on the way back"),
                 (85, "udp", "no datagram arrived"), (86, "udp", "the answer is dropped, or lost, on the way back"),
                 (88, "udp", "the address is translated")):

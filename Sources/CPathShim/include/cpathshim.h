@@ -88,6 +88,14 @@ ssize_t path_send_to(
     int socket, const void *bytes, size_t count, const struct path_endpoint *to,
     const struct path_endpoint *_Nullable local);
 
+/// A packet socket (packet(7)) that sees the segments with SYN or RST of all interfaces, from the network header on, before
+/// this host's filter has those that arrive and after it has had those that leave. Takes CAP_NET_RAW.
+int path_opening_watch(void);
+/// One of these, at most 160 bytes; -EAGAIN where none waits.
+ssize_t path_take_opening(int watch, void *bytes, size_t count, bool *is_outgoing);
+/// Whether some were lost for lack of room since this was asked last.
+bool path_missed_openings(int watch);
+
 /// What became of a descriptor that is watched.
 struct path_event {
     uint64_t token;

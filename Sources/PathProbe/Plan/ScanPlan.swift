@@ -115,7 +115,8 @@ package struct ScanPlan: Sendable {
     ///
     /// All payloads are keyed ones or scripts by then (`resolved`).
     ///
-    /// - Parameter source: the address that this host sends to a target from: a script may be played from there.
+    /// - Parameter source: the address that this host sends to a target from: a script may be played from there, and what an agent
+    ///   at the reflector dropped from there is the scan's affair.
     /// - Returns: the requests, in the order in which they are to be asked.
     package func requests(source: (Endpoint) -> Endpoint?) -> [ProbeRequest] {
         var scripts: [PayloadScript] = []
@@ -135,7 +136,7 @@ package struct ScanPlan: Sendable {
                     requests.append(.script(id: scripts.count - 1, transport: test.transport, script.steps))
                 }
             }
-            let origin = id == nil ? nil : test.source ?? source(test.target.with(port: 9))
+            let origin = test.source ?? source(test.target.with(port: 9))
             requests += openings(test, first: first, script: id, from: origin)
         }
         return requests

@@ -116,6 +116,7 @@ final class ControlPeer: PollSource {
         guard let session = reflector.newSession() else { return refuse("too many scans at a time") }
         lease = Lease(
             session: session, key: handshake.payloadKey, client: address, poller: poller, options: reflector.options)
+        lease?.agent = reflector.openAgent()
         leaseEnds = now + reflector.options.limits.lease
         phase = .serving
         scheduleEnd()
@@ -138,6 +139,7 @@ final class ControlPeer: PollSource {
             }
             answer(.opened(refused: refused))
         case .go:
+            lease.watchOpenings()
             reflector.say("\(lease.openPorts) ports listen", address)
             answer(.ready)
         case .alive: answer(.alive(lease.currentCounters()))
@@ -148,6 +150,8 @@ final class ControlPeer: PollSource {
             let strangers = others.prefix(Reflector.strangersOfOneAnswer)
             let more = from + records.count < all.count || strangers.count < others.count
             answer(.witness(records: Array(records), strangers: Array(strangers), more: more))
+        case .sightings(let from): answer(lease.sightings(from: from))
+        case .drops(let from): answer(lease.drops(from: from))
         case .end:
             lease.end()
             answer(.ended)

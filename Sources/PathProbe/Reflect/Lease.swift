@@ -25,6 +25,11 @@ final class Lease {
     private let countersAtStart = KernelCounters.now()
     private var connections: [ObjectIdentifier: Reflection] = [:]
     private var answerAllowance: Allowance
+    private var openingWatch: OpeningWatch?
+    private var shownSightings: [OpeningSighting] = []
+    /// The agent on this host, where the scan may know what it drops.
+    var agent: (any DropSource)?
+    private var shownDrops: [AgentDrop] = []
 
     struct ListenerKey: Hashable {
         var transport: Transport
@@ -97,6 +102,9 @@ final class Lease {
         listeners = [:]
         for connection in connections.values { connection.close() }
         connections = [:]
+        openingWatch?.close()
+        openingWatch = nil
+        agent = nil
     }
 
     func enter(_ connection: Reflection) -> Bool {
@@ -203,6 +211,63 @@ extension Lease {
             }
         }
         return nil
+    }
+}
+
+// MARK: - What the host saw
+
+extension Lease {
+    /// From before the first probe on.
+    func watchOpenings() {
+        guard openingWatch == nil else { return }
+        openingWatch = OpeningWatch(poller, limit: limits.sightings) { [unowned self] port, peer in
+            isOpen(.tcp, port, isIPv6: peer.isIPv6)
+        }
+    }
+
+    private func isOpen(_ transport: Transport, _ port: UInt16, isIPv6: Bool) -> Bool {
+        options.addresses.contains { address in
+            address.isIPv6 == isIPv6
+                && listeners[ListenerKey(transport: transport, address: address.with(port: port))] != nil
+        }
+    }
+
+    /// A page of the openings; the first one looks.
+    func sightings(from start: Int) -> ProbeAnswer {
+        guard let openingWatch else { return .sightings([], isComplete: nil, more: false) }
+        if start == 0 { shownSightings = openingWatch.sightings }
+        let page = shownSightings.dropFirst(start).prefix(Reflector.recordsOfOneAnswer)
+        return .sightings(
+            Array(page), isComplete: !openingWatch.isIncomplete, more: start + page.count < shownSightings.count)
+    }
+
+    /// A page of what the agent did to packets between the scan's addresses and the ports of the lease; the first one looks. What
+    /// it did to others' is not the scan's affair.
+    func drops(from start: Int) -> ProbeAnswer {
+        guard let agent else { return .drops([], settling: nil, more: false) }
+        if start == 0 {
+            let own = addresses
+            shownDrops = agent.drops().filter { drop in
+                own.contains(drop.source.with(port: 0)) && isOpen(drop.transport, drop.destination)
+                    || own.contains(drop.destination.with(port: 0)) && isOpen(drop.transport, drop.source)
+            }
+        }
+        let page = shownDrops.dropFirst(start).prefix(Reflector.strangersOfOneAnswer)
+        return .drops(
+            Array(page), settling: Int(clamping: agent.settling.nanoseconds / 1_000_000),
+            more: start + page.count < shownDrops.count)
+    }
+
+    private func isOpen(_ transport: Transport, _ endpoint: Endpoint) -> Bool {
+        isOpen(transport, endpoint.port, isIPv6: endpoint.isIPv6)
+    }
+
+    /// Of the scan: where its control channel comes from, what it says that it sends from, and where its proven probes came from.
+    private var addresses: Set<Endpoint> {
+        let proven = books.values.flatMap { book in
+            book.records.compactMap { $0.marks.contains(.proven) ? $0.peer : nil }
+        }
+        return Set(((client.map { [$0] } ?? []) + openings.flatMap(\.sources) + proven).map { $0.with(port: 0) })
     }
 }
 

@@ -28,9 +28,20 @@ package final class Reflector {
     private var offlineLease: Lease?
     private var offlineEnds: Instant?
 
-    /// `report` gets a line about each thing that the operator may want to know.
-    package init(_ options: ReflectorOptions, report: @escaping (String) -> Void) throws(SystemFault) {
+    private let agent: () -> (any DropSource)?
+
+    /// - Parameters:
+    ///   - options: how it runs.
+    ///   - agent: begins to look at what the agent on this host does; scans are told what it did to their packets. Nil where
+    ///     they are not to know.
+    ///   - report: gets a line about each thing that the operator may want to know.
+    /// - Throws: where this host has no descriptor for its loop.
+    package init(
+        _ options: ReflectorOptions, agent: @escaping () -> (any DropSource)? = { nil },
+        report: @escaping (String) -> Void
+    ) throws(SystemFault) {
         self.options = options
+        self.agent = agent
         self.report = report
         poller = try Poller()
         _ = path_raise_descriptor_limit()
@@ -116,6 +127,8 @@ package final class Reflector {
             ended(peer, because: "\(error)")
         }
     }
+
+    func openAgent() -> (any DropSource)? { agent() }
 
     func noteFailure(of address: Endpoint?, at now: Instant) {
         guard let address else { return }

@@ -30,6 +30,8 @@ package struct ReflectorLimits: Hashable, Sendable {
     package var answersPerSecond = 20_000
     /// Connections and datagrams of which nothing more is known than their address, kept for the scan to see.
     package var strangers = 1_024
+    /// Senders of SYNs, each with its port, of which the scan is told.
+    package var sightings = 65_536
     /// Control connections that have not proven who they are, and how long they have for it.
     package var unprovenClients = 16
     package var handshake = Instant.Span.seconds(5)

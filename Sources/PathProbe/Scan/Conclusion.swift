@@ -2,13 +2,15 @@
 
 /// What follows from both sides of a probe, in one sentence that claims no more than they show.
 package enum Conclusion {
-    package static func sentence(_ outcome: ProbeOutcome, _ witness: WitnessView) -> String {
+    package static func sentence(
+        _ outcome: ProbeOutcome, _ witness: WitnessView, _ opening: OpeningView = .unknown
+    ) -> String {
         let finding = outcome.finding
         switch finding.category {
         case .open: return open(outcome, witness)
         case .handshakeInit: return "this host did not send it: \(localCause(finding))"
-        case .handshakeTimeout: return handshakeTimeout(witness)
-        case .handshakeRefused: return handshakeRefused(finding, witness)
+        case .handshakeTimeout: return handshakeTimeout(witness, opening)
+        case .handshakeRefused: return handshakeRefused(finding, witness, opening)
         case .payloadSend: return payloadSend(finding)
         case .payloadRefused: return payloadRefused(finding, witness, outcome.job.transport)
         case .payloadTimeout: return payloadTimeout(finding, witness, outcome.job.transport)
@@ -51,21 +53,37 @@ package enum Conclusion {
         }
     }
 
-    private static func handshakeTimeout(_ witness: WitnessView) -> String {
+    private static func handshakeTimeout(_ witness: WitnessView, _ opening: OpeningView) -> String {
+        switch (witness, opening) {
+        case (.seen, _), (.stranger(_, isCertain: true), _):
+            return "nothing came back, though the reflector accepted the connection: the way back drops"
+        case (_, .notSeen): return "nothing came back, and no SYN reached the reflector's host: the way there drops it"
+        case (_, .seen(let sighting)) where sighting.isAnswered:
+            return "nothing came back, though the reflector's host answered the SYN: the way back drops"
+        case (_, .seen):
+            return
+                "nothing came back: the SYN reached the reflector's host, which answered nothing: its own filter drops"
+        case (_, .unknown): break
+        }
         switch witness {
-        case .seen, .stranger(_, isCertain: true):
-            "nothing came back, though the reflector accepted the connection: the way back drops"
-        case .stranger, .nothing:
-            "nothing came back, and the reflector accepted no connection: dropped there or on the way back"
-        case .absent: "nothing came back: dropped, or lost, in one of both directions"
+        case .absent: return "nothing came back: dropped, or lost, direction unknown"
+        default:
+            return "nothing came back, and the reflector accepted no connection: dropped there or on the way back, "
+                + "direction unknown"
         }
     }
 
-    private static func handshakeRefused(_ finding: ProbeFinding, _ witness: WitnessView) -> String {
+    private static func handshakeRefused(
+        _ finding: ProbeFinding, _ witness: WitnessView, _ opening: OpeningView = .unknown
+    ) -> String {
         switch finding.detail {
         case .reset:
-            switch witness {
-            case .absent: return "refused by the target or something before it"
+            switch (witness, opening) {
+            case (_, .notSeen): return "refused, and no SYN reached the reflector's host: by something before it"
+            case (_, .seen(let sighting)) where sighting.isRefused:
+                return "refused by the reflector's host itself, though the reflector listens there: its own filter"
+            case (_, .seen): return "refused, though the reflector's host sent no reset: by something on the way back"
+            case (.absent, .unknown): return "refused by the target or something before it"
             default:
                 return "refused, though the reflector listens there: by something before it, or the target's own filter"
             }

@@ -64,6 +64,16 @@ package struct ProbeOutcome: Sendable {
     package var local: Endpoint?
     /// 0 for the first; higher ones repeat what nothing came back from.
     package var attempt: Int
+    /// Addresses and ports of all its attempts.
+    package var earlier: [Endpoint] = []
+    package var origins: [Endpoint] { earlier + (local.map { [$0] } ?? []) }
+
+    package init(job: ProbeJob, finding: ProbeFinding, local: Endpoint?, attempt: Int) {
+        self.job = job
+        self.finding = finding
+        self.local = local
+        self.attempt = attempt
+    }
 
     /// Whether a repetition that met silence again tells nothing new: a handshake that was completed once was not always
     /// dropped.

@@ -37,6 +37,16 @@ package struct ScanResult: Sendable {
     /// Changes at the reflector while the probes went out.
     package var counters: ReflectorCounters?
     package var session: UInt64?
+    /// How often a silent probe was repeated at most.
+    package var retries = 0
+    /// What the reflector's host saw of the openings of connections; nil where it could not look.
+    package var sightings: [OpeningSighting]?
+    /// Whether it saw all of them.
+    package var areSightingsComplete = false
+    /// What the agent there did to the probes, where the scan may know.
+    package var drops: [AgentDrop] = []
+    /// Whether that agent was asked.
+    package var isFarAgentAsked = false
     package var interruption: ScanInterruption?
     package var duration = Instant.Span.zero
 

@@ -20,10 +20,11 @@ package struct ScanSession {
     package func run(_ plan: ScanPlan, progress: @escaping (ScanProgress) -> Void) throws -> ScanResult {
         let plan = (channel?.session?.key ?? offline?.planKey).map { plan.resolved($0) } ?? plan
         let jobs = plan.jobs
+        // From before the ports listen: who ends the scan then ends it as one that runs.
+        let signals = hearsSignals ? try SignalSource(poller) : nil
         let refused = try open(plan)
-        let scanner = try Scanner(
-            poller, options, channel: channel, session: try channel?.session ?? offline?.begin(),
-            hearsSignals: hearsSignals,
+        let scanner = Scanner(
+            poller, options, channel: channel, session: try channel?.session ?? offline?.begin(), signals: signals,
             progress: progress)
         var result = try scanner.run(jobs.filter { refused[$0.number] == nil })
         for (number, reason) in refused {

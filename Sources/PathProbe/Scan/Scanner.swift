@@ -7,11 +7,11 @@ internal import PacketWire
 ///
 /// With a reflector all its listeners are open before the first probe leaves. Lack of something on this host is waited out a
 /// few times; if it lasts, the scan ends there, for it would lack it for every probe.
-package final class Scanner {
-    private let poller: Poller
+final class Scanner {
+    let poller: Poller
     private let options: ScanOptions
     private let context: ProbeContext
-    private let channel: ControlChannel?
+    let channel: ControlChannel?
     private let pacer: Pacer
     private let signals: SignalSource?
     private let progress: (ScanProgress) -> Void
@@ -27,7 +27,7 @@ package final class Scanner {
     private var notBefore = Instant(nanoseconds: 0)
     private var longest = Instant.Span.zero
     private var isRepeating = false
-    private var interruption: ScanInterruption?
+    var interruption: ScanInterruption?
 
     private struct Launch {
         var job: ProbeJob
@@ -40,10 +40,10 @@ package final class Scanner {
     private static let patience = 4
     private static let datagramsAtOnce = 1_024
 
-    package init(
+    init(
         _ poller: Poller, _ options: ScanOptions, channel: ControlChannel?, session: (number: UInt64, key: SecretKey)?,
-        hearsSignals: Bool = false, progress: @escaping (ScanProgress) -> Void = { _ in }
-    ) throws(SystemFault) {
+        signals: SignalSource? = nil, progress: @escaping (ScanProgress) -> Void = { _ in }
+    ) {
         self.poller = poller
         self.options = options
         self.channel = channel
@@ -51,11 +51,11 @@ package final class Scanner {
         context = ProbeContext(poller, ports: LocalPorts(options.sourcePorts), session: session)
         pacer = Pacer(perSecond: options.datagramsPerSecond)
         _ = path_raise_descriptor_limit()
-        signals = hearsSignals ? try SignalSource(poller) : nil
+        self.signals = signals
     }
 
     /// Probes, and asks the reflector what it saw.
-    package func run(_ jobs: [ProbeJob]) throws(SystemFault) -> ScanResult {
+    func run(_ jobs: [ProbeJob]) throws(SystemFault) -> ScanResult {
         began = Poller.now
         let before = counters()
         try pass(jobs.map { Launch(job: $0) })
@@ -70,6 +70,7 @@ package final class Scanner {
             outcomes[job.number]
                 ?? ProbeOutcome(job: job, finding: ProbeFinding(.skipped, .notReached), local: nil, attempt: 0)
         }
+        result.retries = options.retries
         result.session = context.session?.number
         collect(into: &result, before)
         result.interruption = interruption
@@ -150,7 +151,9 @@ package final class Scanner {
         if outcome.finding.category == .localResource, interruption == nil { return lack(launch, outcome) }
         if let earlier = outcomes[launch.job.number], earlier.saysMore(than: outcome) {
             outcomes[launch.job.number]?.attempt = launch.attempt
+            outcomes[launch.job.number]?.earlier += outcome.local.map { [$0] } ?? []
         } else {
+            outcome.earlier = outcomes[launch.job.number]?.origins ?? []
             outcomes[launch.job.number] = outcome
         }
     }
@@ -174,34 +177,5 @@ package final class Scanner {
         progress(
             ScanProgress(
                 done: done, total: total, left: Instant.Span(nanoseconds: max(0, left)), isRepeating: isRepeating))
-    }
-}
-
-// MARK: - The reflector's side of it
-
-extension Scanner {
-    private func counters() -> ReflectorCounters? {
-        guard let channel, case .alive(let counters) = try? channel.ask(.alive) else { return nil }
-        return counters
-    }
-
-    private func collect(into result: inout ScanResult, _ before: ReflectorCounters?) {
-        guard let channel, channel.fault == nil else { return }
-        do {
-            var more = true
-            while more {
-                guard
-                    case .witness(let records, let strangers, let isMore) = try channel.ask(
-                        .witness(from: result.records.count, strangersFrom: result.strangers.count)),
-                    !isMore || !records.isEmpty || !strangers.isEmpty
-                else { throw channel.unexpected() }
-                result.records += records
-                result.strangers += strangers
-                more = isMore
-            }
-            if let before, let after = counters() { result.counters = after.since(before) }
-        } catch {
-            if interruption == nil { interruption = .controlLost("\(error)") }
-        }
     }
 }

@@ -40,6 +40,23 @@ extension ScanResult {
         var port: UInt16
     }
 
+    /// What the reflector's host saw of the probe's SYNs, the last attempt's first. Behind a translation the port alone tells,
+    /// where nobody else knocked at it.
+    package func opening(of outcome: ProbeOutcome) -> OpeningView {
+        guard outcome.job.transport == .tcp, outcome.finding.category.isVerdict, let sightings,
+            !outcome.origins.isEmpty, outcome.finding.evidence.phase != .local
+        else { return .unknown }
+        let knocks = sightings.filter {
+            $0.port == outcome.job.target.port && $0.peer.isIPv6 == outcome.job.target.isIPv6
+        }
+        for origin in outcome.origins.reversed() {
+            let own = knocks.first { $0.peer.address == origin.address && $0.peer.port == origin.port }
+            if let own { return .seen(own) }
+        }
+        guard let one = knocks.first else { return areSightingsComplete ? .notSeen : .unknown }
+        return knocks.count <= outcome.origins.count ? .seen(one) : .unknown
+    }
+
     /// Whether the silence of a probe may be the reflector's fault rather than the path's.
     package func isUnreliable(_ outcome: ProbeOutcome) -> Bool {
         guard let counters, counters.isOverloaded else { return false }

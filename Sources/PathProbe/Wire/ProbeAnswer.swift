@@ -14,6 +14,10 @@ package enum ProbeAnswer: Hashable, Sendable {
     case alive(ReflectorCounters)
     /// Records in the order of their probes, and strangers; a number to go on from where there are more.
     case witness(records: [WitnessRecord], strangers: [Stranger], more: Bool)
+    /// Openings that were seen; `isComplete` is nil where this host may not look, and false where some were missed.
+    case sightings([OpeningSighting], isComplete: Bool?, more: Bool)
+    /// What the agent there did; `settling` is for how many milliseconds it may keep events back, nil where it is not asked.
+    case drops([AgentDrop], settling: Int?, more: Bool)
     case ended
     /// And the channel ends.
     case refused(String)
@@ -48,6 +52,16 @@ extension ProbeAnswer {
                 "answer": .text("witness"), "records": .list(records.map(\.json)),
                 "strangers": .list(strangers.map(\.json)), "more": .bool(more),
             ]
+        case .sightings(let found, let isComplete, let more):
+            [
+                "answer": .text("sightings"), "sightings": .list(found.map(\.json)),
+                "complete": isComplete.map { .bool($0) } ?? .null, "more": .bool(more),
+            ]
+        case .drops(let drops, let settling, let more):
+            [
+                "answer": .text("drops"), "drops": .list(drops.map(\.json)),
+                "settling": settling.map { .count($0) } ?? .null, "more": .bool(more),
+            ]
         case .ended: ["answer": .text("ended")]
         case .refused(let reason): ["answer": .text("refused"), "reason": .text(reason)]
         }
@@ -78,10 +92,26 @@ extension ProbeAnswer {
             for value in try message.list("records") { records.append(try WitnessRecord(value)) }
             for value in try message.list("strangers") { strangers.append(try Stranger(value)) }
             self = .witness(records: records, strangers: strangers, more: try message.value("more") == .bool(true))
+        case "sightings": self = try Self.sightings(message)
+        case "drops": self = try Self.drops(message)
         case "ended": self = .ended
         case "refused": self = .refused(try message.text("reason"))
         default: throw MessageFault("unknown answer")
         }
+    }
+
+    private static func sightings(_ message: Message) throws(MessageFault) -> ProbeAnswer {
+        var found: [OpeningSighting] = []
+        for value in try message.list("sightings") { found.append(try OpeningSighting(value)) }
+        return .sightings(
+            found, isComplete: try message.value("complete").asBool, more: try message.value("more") == .bool(true))
+    }
+
+    private static func drops(_ message: Message) throws(MessageFault) -> ProbeAnswer {
+        var drops: [AgentDrop] = []
+        for value in try message.list("drops") { drops.append(try AgentDrop(value)) }
+        let settling = message.has("settling") ? try message.integer("settling") : nil
+        return .drops(drops, settling: settling, more: try message.value("more") == .bool(true))
     }
 
     private static func refusedPorts(_ message: Message) throws(MessageFault) -> [RefusedPort] {

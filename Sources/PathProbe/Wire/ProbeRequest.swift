@@ -16,9 +16,13 @@ package enum ProbeRequest: Hashable, Sendable {
     case alive
     /// Records of the probes from this number on, then of connections that no probe belongs to.
     case witness(from: Int, strangersFrom: Int)
+    /// Openings of connections that the reflector's host saw, from this number on.
+    case sightings(from: Int)
+    /// What the agent on the reflector's host did to packets of the lease, from this number on.
+    case drops(from: Int)
     case end
 
-    package static let version = 1
+    package static let version = 2
 }
 
 /// Ports to listen on, one for each probe.
@@ -30,7 +34,7 @@ package struct Opening: Hashable, Sendable {
     package var first: Int
     /// The script to play there; keyed payloads without one.
     package var script: Int?
-    /// Who may play a script, beside the address that the control channel comes from.
+    /// Who may play a script and be told of an agent's drops, beside the address that the control channel comes from.
     package var sources: [Endpoint]
 
     package init(
@@ -67,6 +71,8 @@ extension ProbeRequest {
         case .alive: ["ask": .text("alive")]
         case .witness(let from, let strangers):
             ["ask": .text("witness"), "from": .count(from), "strangers": .count(strangers)]
+        case .sightings(let from): ["ask": .text("sightings"), "from": .count(from)]
+        case .drops(let from): ["ask": .text("drops"), "from": .count(from)]
         case .end: ["ask": .text("end")]
         }
     }
@@ -91,6 +97,8 @@ extension ProbeRequest {
         case "alive": self = .alive
         case "witness":
             self = .witness(from: try message.integer("from"), strangersFrom: try message.integer("strangers"))
+        case "sightings": self = .sightings(from: try message.integer("from"))
+        case "drops": self = .drops(from: try message.integer("from"))
         case "end": self = .end
         default: throw MessageFault("unknown request")
         }

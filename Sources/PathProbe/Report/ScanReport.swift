@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 internal import AgentControl
+internal import FirewallEngine
 internal import PacketWire
 
 /// The result of a scan beside what was planned, for printing.
@@ -18,8 +19,17 @@ package struct ScanReport: Sendable {
         package var conclusion: String
         /// The silence may be the reflector's.
         package var isUnreliable: Bool
-        /// Why an agent on the path dropped packets of the probe, by its events; empty where none was asked.
-        package var reasons: [String]
+        /// What agents on the path say of the probe's packets; empty where none was asked.
+        package var drops: [AttributedDrop]
+        /// What became of its SYN at the reflector's host.
+        package var opening: OpeningView
+        /// How often a silent probe is repeated at most.
+        package var retries: Int
+
+        /// The reasons of these events, each once.
+        package var reasons: [String] {
+            drops.map(\.drop.reason.row.slug).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        }
 
         /// Nil where nothing was expected, or nothing can be said.
         package var isAsExpected: Bool? {
@@ -37,20 +47,21 @@ package struct ScanReport: Sendable {
     ///   - plan: what was probed.
     ///   - result: what came of it.
     ///   - tag: text that each result carries.
-    ///   - reasons: those of the drops that an agent's events have between two endpoints, either way.
+    ///   - drops: what the agents on the path say.
     package init(
-        _ plan: ScanPlan, _ result: ScanResult, tag: String? = nil,
-        reasons: (Transport, Endpoint, Endpoint) -> [String] = { _, _, _ in [] }
+        _ plan: ScanPlan, _ result: ScanResult, tag: String? = nil, drops: DropRegister = DropRegister()
     ) {
         self.plan = plan
         self.result = result
         self.tag = tag
         let tests = plan.testOfJob
         lines = zip(result.outcomes, result.witnesses).map { outcome, witness in
-            Line(
+            let opening = result.opening(of: outcome)
+            return Line(
                 outcome: outcome, test: plan.tests[tests[outcome.job.number]], witness: witness,
-                conclusion: Conclusion.sentence(outcome, witness), isUnreliable: result.isUnreliable(outcome),
-                reasons: outcome.local.map { reasons(outcome.job.transport, $0, outcome.job.target) } ?? [])
+                conclusion: Conclusion.sentence(outcome, witness, opening),
+                isUnreliable: result.isUnreliable(outcome), drops: drops.drops(of: outcome), opening: opening,
+                retries: result.retries)
         }
     }
 
@@ -93,7 +104,12 @@ extension ScanReport {
             .adding("one_sided", line.witness == .absent ? .bool(true) : nil)
             .adding("unreliable", line.isUnreliable ? .bool(true) : nil)
             .adding("conclusion", .text(line.conclusion))
-            .adding("reasons", line.reasons.isEmpty ? nil : .list(line.reasons.map { .text($0) }))
+            .adding("retry", line.retry.map { .text($0) })
+            .adding("syn", json(line.opening))
+            .adding("where", line.answer.map { .text($0.place) }).adding("why", line.answer.map { .text($0.cause) })
+            .adding("by", line.answer?.author.map { .text($0) })
+            .adding("reasons", line.reasons.isEmpty ? nil : .texts(line.reasons))
+            .adding("firewall", line.drops.isEmpty ? nil : .list(line.drops.map(json)))
             .adding("expect", line.test.expectation.map { .text($0.text) })
             .adding("ok", line.isAsExpected.map { .bool($0) })
         return value
@@ -129,6 +145,30 @@ extension ScanReport {
                 "arrived": .bool(isCertain), "proven": .bool(false), "certain": .bool(isCertain),
                 "bytes_in": .count(stranger.bytesIn), "reset": .bool(stranger.wasReset),
                 "peer": .text("\(stranger.peer)"),
+            ]
+        }
+    }
+}
+
+extension ScanReport {
+    private func json(_ attributed: AttributedDrop) -> JSONValue {
+        let drop = attributed.drop
+        return [
+            "agent": .text(drop.side.rawValue), "match": .text(attributed.match.rawValue),
+            "action": .text(drop.action), "direction": .text(drop.direction), "reason": .text(drop.reason.row.slug),
+            "rule": .optional(drop.rule), "place": .optional(drop.place), "src": .text("\(drop.source)"),
+            "dst": .text("\(drop.destination)"), "count": .count(drop.count),
+        ]
+    }
+
+    private func json(_ opening: OpeningView) -> JSONValue? {
+        switch opening {
+        case .unknown: nil
+        case .notSeen: ["seen": .bool(false)]
+        case .seen(let sighting):
+            [
+                "seen": .bool(true), "count": .count(sighting.count), "answered": .bool(sighting.isAnswered),
+                "refused": .bool(sighting.isRefused), "peer": .text("\(sighting.peer)"),
             ]
         }
     }

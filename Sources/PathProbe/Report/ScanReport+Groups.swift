@@ -12,7 +12,10 @@ extension ScanReport {
         package var ports: PortSet
         package var conclusion: String
         package var isUnreliable: Bool
-        package var reasons: [String]
+        /// Where it ended, why and by whom; nil where that is no question.
+        package var answer: ScanAnswer?
+        /// How it was repeated; nil where it was not.
+        package var retry: String?
         /// Nil where nothing was expected or nothing can be said.
         package var isAsExpected: Bool?
         package var expectation: Expectation?
@@ -26,7 +29,8 @@ extension ScanReport {
             var category: Category
             var conclusion: String
             var isUnreliable: Bool
-            var reasons: [String]
+            var answer: ScanAnswer?
+            var retry: String?
             var isAsExpected: Bool?
             var expectation: Expectation?
         }
@@ -36,7 +40,7 @@ extension ScanReport {
             let job = line.outcome.job
             let key = Key(
                 target: job.target.with(port: 0), transport: job.transport, category: line.outcome.finding.category,
-                conclusion: line.conclusion, isUnreliable: line.isUnreliable, reasons: line.reasons,
+                conclusion: line.conclusion, isUnreliable: line.isUnreliable, answer: line.answer, retry: line.retry,
                 isAsExpected: line.isAsExpected,
                 expectation: line.test.expectation)
             if members[key] == nil { order.append(key) }
@@ -48,7 +52,7 @@ extension ScanReport {
             return Group(
                 target: key.target.host, transport: key.transport, category: key.category, details: details.sorted(),
                 ports: PortSet(ports: ports), conclusion: key.conclusion, isUnreliable: key.isUnreliable,
-                reasons: key.reasons,
+                answer: key.answer, retry: key.retry,
                 isAsExpected: key.isAsExpected, expectation: key.expectation)
         }
     }
