@@ -71,6 +71,11 @@ static int prepare_listener(int socket, bool is_ipv6, bool is_tcp) {
     return error;
 }
 
+int path_limit_hops(int socket, bool is_ipv6, int hops) {
+    int level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    return result(setsockopt(socket, level, is_ipv6 ? IPV6_UNICAST_HOPS : IP_TTL, &hops, sizeof hops));
+}
+
 int path_listener(const struct path_endpoint *endpoint, bool is_tcp, int backlog) {
     int socket = path_socket(endpoint->is_ipv6, is_tcp);
     if (socket < 0) return socket;

@@ -101,6 +101,9 @@ struct PaceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The order of the probes: a number that an earlier scan printed.", valueName: "number"))
     var seed: UInt64 = 0
 
+    @Flag(help: "Look for the hop that blocks, by the hop limit, for the first 16 probes that fail; takes no rights.")
+    var locate = false
+
     @Option(help: ArgumentHelp("Ports to send from.", valueName: "first-last"))
     var sourcePorts: String?
 
@@ -113,6 +116,7 @@ struct PaceOptions: ParsableArguments {
         options.isOrdered = sequential
         options.datagramsPerSecond = udpRate
         options.retries = retries
+        options.isLocating = locate
         options.seed = seed
         if let sourcePorts {
             guard let set = try? PortSet(parsing: sourcePorts), set.ranges.count == 1 else {

@@ -23,6 +23,7 @@ enum ScanText {
             print(line)
             print("    \(group.category.title): \(group.conclusion.harmless)")
             if let answer = group.answer { print("    \(answer.text.harmless)") }
+            if let location = group.location { print("    \(location.text)") }
             if let retry = group.retry { print("    \(retry)") }
             if group.isUnreliable {
                 print("    unreliable: the reflector's host dropped connections or datagrams meanwhile")

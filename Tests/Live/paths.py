@@ -3,9 +3,10 @@
 
 import json
 import os
+import subprocess
 
 from agent import binaries
-from lab import wait_until
+from lab import Lab, Link, Namespace, wait_until
 
 TOOL = os.path.join(binaries(), "portreeve")
 
@@ -61,3 +62,28 @@ def scan(namespace, address, *options, key=None, seconds=60, wrapper=()):
     words = [*wrapper, TOOL, "scan", "--json", *(["--key", key] if key else []), *options]
     words += [address] if address else []
     return Scan(*namespace.status(*words, seconds=seconds))
+
+
+class LongLab(Lab):
+    """client ── router ── host ── far: `host` is a second router."""
+
+    def _build(self):
+        super()._build()
+        self.far = Namespace(self, self.host.name.replace("-host", "-far"))
+        subprocess.run(["ip", "netns", "add", self.far.name], check=True)
+        self.far.run("ip", "link", "set", "lo", "up")
+        self.far.sysctl(net__ipv6__conf__all__accept_dad=0, net__ipv6__conf__default__accept_dad=0)
+        self.far_link = Link(self.host, "far0", self.far, "eth0")
+        self._address(self.far, "eth0", 3, [2])
+        near4, near6 = self.host.ip4, self.host.ip6
+        self._address(self.host, "far0", 3, [1])
+        self.host.ip4, self.host.ip6 = near4, near6
+        self.host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        self.far.run("ip", "route", "add", "default", "via", "198.18.3.1")
+        self.far.run("ip", "-6", "route", "add", "default", "via", "fd00:3::1")
+        self.router.run("ip", "route", "add", "198.18.3.0/24", "via", "198.18.2.2")
+        self.router.run("ip", "-6", "route", "add", "fd00:3::/64", "via", "fd00:2::2")
+
+    def close(self):
+        super().close()
+        subprocess.run(["ip", "netns", "del", self.far.name], stderr=subprocess.DEVNULL)

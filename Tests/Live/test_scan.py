@@ -15,8 +15,8 @@ isolation.isolate()
 
 import services
 from agent import Agent
-from lab import Lab, Link, wait_until
-from paths import TOOL, Reflector, scan
+from lab import Lab, wait_until
+from paths import TOOL, LongLab, Reflector, scan
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -461,34 +461,6 @@ tests:
                 refused = ["out-of-allowed-policy"]
                 self.assertEqual(results, [([], True), (["deny"], True), (refused, False), (refused, True)], found.output)
             self.assertEqual(found.status, 1)
-
-
-class LongLab(Lab):
-    """client ── router ── host ── far: `host` is a second router."""
-
-    def _build(self):
-        super()._build()
-        from lab import Namespace
-        import subprocess
-        self.far = Namespace(self, self.host.name.replace("-host", "-far"))
-        subprocess.run(["ip", "netns", "add", self.far.name], check=True)
-        self.far.run("ip", "link", "set", "lo", "up")
-        self.far.sysctl(net__ipv6__conf__all__accept_dad=0, net__ipv6__conf__default__accept_dad=0)
-        self.far_link = Link(self.host, "far0", self.far, "eth0")
-        self._address(self.far, "eth0", 3, [2])
-        near4, near6 = self.host.ip4, self.host.ip6
-        self._address(self.host, "far0", 3, [1])
-        self.host.ip4, self.host.ip6 = near4, near6
-        self.host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
-        self.far.run("ip", "route", "add", "default", "via", "198.18.3.1")
-        self.far.run("ip", "-6", "route", "add", "default", "via", "fd00:3::1")
-        self.router.run("ip", "route", "add", "198.18.3.0/24", "via", "198.18.2.2")
-        self.router.run("ip", "-6", "route", "add", "fd00:3::/64", "via", "fd00:2::2")
-
-    def close(self):
-        import subprocess
-        super().close()
-        subprocess.run(["ip", "netns", "del", self.far.name], stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ struct ReportTests {
     private let target = Endpoint(IPAddress(v4: 0xc000_0201), isIPv6: false)
     private let source = Endpoint(IPAddress(v4: 0xc633_6407), isIPv6: false, port: 40_000)
 
-    private func plan(_ ports: PortSet, name: String? = nil, _ expectation: Expectation? = nil) -> ScanPlan {
+    private func plan(_ ports: PortSet, name: String? = nil, _ expectation: PathProbe.Expectation? = nil) -> ScanPlan {
         ScanPlan([
             PlannedTest(
                 name: name, target: target, .tcp, ports: ports, payload: .keyed(length: 48),
@@ -53,9 +53,10 @@ struct ReportTests {
             plan, [silence, silence, silence, silence],
             drops: [
                 drop(to: 80), drop(from: stranger, to: 81), drop(from: stranger, to: 82),
-                drop(from: Endpoint(IPAddress(v4: 0xcb00_7106), isIPv6: false, port: 1), to: 82), drop(.here, from: stranger, to: 83),
+                drop(from: Endpoint(IPAddress(v4: 0xcb00_7106), isIPv6: false, port: 1), to: 82),
+                drop(.here, from: stranger, to: 83),
             ])
-        #expect(found.lines.map { $0.drops.map(\.match) } == [[.certain], [.probable], [], []])
+        #expect(found.lines.map { line in line.drops.map { $0.match } } == [[.certain], [.probable], [], []])
         #expect(found.lines[0].answer?.author == "rule \"No \"telnet\"\" (policy.yaml:7)")
         #expect(found.lines[1].answer?.place == "probably the reflector's host, incoming")
         #expect(found.lines[2].answer?.place == "direction unknown")

@@ -30,6 +30,9 @@ int path_socket(bool is_ipv6, bool is_tcp);
 /// small segments, and a small send buffer.
 int path_prepare_probe(int socket, bool is_ipv6, bool is_tcp);
 
+/// Time to live, or hop limit, of what the socket sends.
+int path_limit_hops(int socket, bool is_ipv6, int hops);
+
 /// IP_BIND_ADDRESS_NO_PORT is not set: the port is known before the first packet.
 int path_bind(int socket, const struct path_endpoint *endpoint);
 int path_connect(int socket, const struct path_endpoint *endpoint);

@@ -56,6 +56,7 @@ extension ScanReport.Line {
         let name = "\(outcome.job.transport.rawValue) \(outcome.job.target)"
         var text = "\(name) \(finding.category.rawValue) \(finding.detail.text): \(conclusion)"
         if let answer { text += "; \(answer.text)" }
+        if let location { text += "; \(location.text)" }
         if let retry { text += "; \(retry)" }
         if isUnreliable { text += "; unreliable, the reflector's host dropped connections or datagrams meanwhile" }
         return text

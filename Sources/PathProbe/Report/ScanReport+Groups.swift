@@ -16,6 +16,7 @@ extension ScanReport {
         package var answer: ScanAnswer?
         /// How it was repeated; nil where it was not.
         package var retry: String?
+        package var location: HopLocation?
         /// Nil where nothing was expected or nothing can be said.
         package var isAsExpected: Bool?
         package var expectation: Expectation?
@@ -31,6 +32,7 @@ extension ScanReport {
             var isUnreliable: Bool
             var answer: ScanAnswer?
             var retry: String?
+            var location: HopLocation?
             var isAsExpected: Bool?
             var expectation: Expectation?
         }
@@ -41,6 +43,7 @@ extension ScanReport {
             let key = Key(
                 target: job.target.with(port: 0), transport: job.transport, category: line.outcome.finding.category,
                 conclusion: line.conclusion, isUnreliable: line.isUnreliable, answer: line.answer, retry: line.retry,
+                location: line.location,
                 isAsExpected: line.isAsExpected,
                 expectation: line.test.expectation)
             if members[key] == nil { order.append(key) }
@@ -52,7 +55,7 @@ extension ScanReport {
             return Group(
                 target: key.target.host, transport: key.transport, category: key.category, details: details.sorted(),
                 ports: PortSet(ports: ports), conclusion: key.conclusion, isUnreliable: key.isUnreliable,
-                answer: key.answer, retry: key.retry,
+                answer: key.answer, retry: key.retry, location: key.location,
                 isAsExpected: key.isAsExpected, expectation: key.expectation)
         }
     }

@@ -93,7 +93,7 @@ extension ScanReport {
             let expected = group.expectation.map { expectation in
                 "\(group.isAsExpected.map { $0 ? "✓ " : "✗ " } ?? "? ")\(expectation.text)"
             }
-            let seen = group.conclusion + (group.retry.map { "; \($0)" } ?? "")
+            let seen = [group.conclusion, group.location?.text, group.retry].compactMap { $0 }.joined(separator: "; ")
             let cells = [
                 group.target, group.transport.rawValue, "\(group.ports)",
                 "\(group.category.title): \(group.details.prefix(3).joined(separator: " "))", seen,

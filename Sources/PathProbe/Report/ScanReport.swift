@@ -25,6 +25,8 @@ package struct ScanReport: Sendable {
         package var opening: OpeningView
         /// How often a silent probe is repeated at most.
         package var retries: Int
+        /// Up to where it came; nil where that was not looked for.
+        package var location: HopLocation?
 
         /// The reasons of these events, each once.
         package var reasons: [String] {
@@ -61,7 +63,7 @@ package struct ScanReport: Sendable {
                 outcome: outcome, test: plan.tests[tests[outcome.job.number]], witness: witness,
                 conclusion: Conclusion.sentence(outcome, witness, opening),
                 isUnreliable: result.isUnreliable(outcome), drops: drops.drops(of: outcome), opening: opening,
-                retries: result.retries)
+                retries: result.retries, location: result.locations[outcome.job.number])
         }
     }
 
@@ -105,7 +107,7 @@ extension ScanReport {
             .adding("unreliable", line.isUnreliable ? .bool(true) : nil)
             .adding("conclusion", .text(line.conclusion))
             .adding("retry", line.retry.map { .text($0) })
-            .adding("syn", json(line.opening))
+            .adding("syn", json(line.opening)).adding("hop", line.location.map(json))
             .adding("where", line.answer.map { .text($0.place) }).adding("why", line.answer.map { .text($0.cause) })
             .adding("by", line.answer?.author.map { .text($0) })
             .adding("reasons", line.reasons.isEmpty ? nil : .texts(line.reasons))
@@ -159,6 +161,20 @@ extension ScanReport {
             "rule": .optional(drop.rule), "place": .optional(drop.place), "src": .text("\(drop.source)"),
             "dst": .text("\(drop.destination)"), "count": .count(drop.count),
         ]
+    }
+
+    private func json(_ location: HopLocation) -> JSONValue {
+        func json(_ hop: HopLocation.Hop?) -> JSONValue {
+            hop.map { ["number": .count($0.number), "address": .optional($0.address?.host)] } ?? .null
+        }
+        let text: JSONValue = ["text": .text(location.text)]
+        switch location {
+        case .between(let last, let next):
+            return text.adding("answered", json(last)).adding("silent", json(next))
+        case .refusedAt(let hop, let isTarget):
+            return text.adding("refused", json(hop)).adding("is_target", .bool(isTarget))
+        case .unknown, .leftOut: return text
+        }
     }
 
     private func json(_ opening: OpeningView) -> JSONValue? {

@@ -20,6 +20,7 @@ final class ProbeContext {
     /// A socket for the probe, bound to a port that nobody has. `isBound` is false only where the kernel chooses the address.
     func socket(for job: ProbeJob) throws(SystemFault) -> ProbeSocket {
         let socket = try ProbeSocket(job.transport, isIPv6: job.target.isIPv6)
+        if let hops = job.hopLimit { try socket.limit(hops: hops, isIPv6: job.target.isIPv6) }
         let source = job.source ?? .any(isIPv6: job.target.isIPv6)
         var fault = SystemFault(0)
         for _ in 0..<ports.attempts {

@@ -22,6 +22,8 @@ package struct ProbeJob: Sendable {
     package var source: Endpoint?
     package var payload: Payload
     package var deadlines: ProbeDeadlines
+    /// How many routers it may pass, and one more; the kernel's choice where it is nil.
+    package var hopLimit: UInt8?
 
     package init(
         number: Int, _ transport: Transport, to target: Endpoint, from source: Endpoint? = nil, _ payload: Payload,

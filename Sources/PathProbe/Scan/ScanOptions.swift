@@ -15,6 +15,8 @@ package struct ScanOptions: Sendable {
     /// Whether the order is that of the ports.
     package var isOrdered = false
     package var sourcePorts: ClosedRange<UInt16>?
+    /// Whether the hop is looked for that blocks a failing probe.
+    package var isLocating = false
 
     package init() {}
 }
@@ -47,6 +49,8 @@ package struct ScanResult: Sendable {
     package var drops: [AgentDrop] = []
     /// Whether that agent was asked.
     package var isFarAgentAsked = false
+    /// Where failing probes were blocked, by their numbers.
+    package var locations: [Int: HopLocation] = [:]
     package var interruption: ScanInterruption?
     package var duration = Instant.Span.zero
 

@@ -73,6 +73,12 @@ final class Scanner {
         result.retries = options.retries
         result.session = context.session?.number
         collect(into: &result, before)
+        if options.isLocating, interruption == nil {
+            let locator = Locator(context) { [unowned self] in
+                signals?.received != nil || channel?.fault != nil
+            }
+            result.locations = try locator.locate(result.outcomes)
+        }
         result.interruption = interruption
         result.duration = Poller.now - began
         return result

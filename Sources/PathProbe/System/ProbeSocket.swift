@@ -27,6 +27,11 @@ struct ProbeSocket {
         descriptor = try checked(unsafe path_listener(&c, transport == .tcp, backlog))
     }
 
+    /// Has routers discard what it sends after so many of them.
+    func limit(hops: UInt8, isIPv6: Bool) throws(SystemFault) {
+        try checked(path_limit_hops(descriptor, isIPv6, CInt(hops)))
+    }
+
     func close() { _ = Glibc.close(descriptor) }
 
     func bind(_ endpoint: Endpoint) -> SystemFault? {
