@@ -24,9 +24,11 @@ struct CollectorFormatTests {
     }
 
     private var denied: EventRecord {
-        let frame = PacketBuilder.ipv4(from: "198.51.100.9", to: "192.0.2.10").tcp(40_112, 23, [.syn, .ack])
-            .identification(7)
-            .ethernet(from: "52:54:00:aa:00:fe", to: "52:54:00:aa:00:01")
+        let frame = PacketBuilder.ipv4(from: "198.51.100.9", to: "192.0.2.10").dontFragment().tcp(
+            40_112, 23, [.syn, .ack]
+        )
+        .identification(7)
+        .ethernet(from: "52:54:00:aa:00:fe", to: "52:54:00:aa:00:01")
         var summary = EventSummary(
             event(.deny, frame, at: Instant(nanoseconds: 123_456_789)) {
                 $0.rule = 0
@@ -53,7 +55,7 @@ struct CollectorFormatTests {
                 in=40 cs2=0x12 ACK SYN cs2Label=TCP Flags cs3=DF cs3Label=Fragmentation Bits portreeveFrameType=IPv4 \
                 externalId=\(flow) portreeveCommunityID=\(community) reason=deny cs1=deny-rule cs1Label=Cause \
                 cs5=No telnet cs5Label=Rule cs6=/etc/portreeve/policy.yaml:34 cs6Label=Policy Line portreevePolicyEpoch=4 \
-                portreeveExplain=rule "No telnet" (/etc/portreeve/policy.yaml:34:5) portreeveSequence=41 portreeveLost=2
+                portreeveExplain=rule "No telnet" (/etc/portreeve/policy.yaml:34:5): deny portreeveSequence=41 portreeveLost=2
 
                 """)
     }
@@ -68,7 +70,7 @@ struct CollectorFormatTests {
         }
         let values = Dictionary(uniqueKeysWithValues: pairs.map { (String($0[0]), String($0[1])) })
         for (key, value) in [
-            "cat": "Firewall", "name": "No telnet", "desc": "Deny", "sev": "5", "devTime": "1795252502900",
+            "cat": "Firewall", "name": "No telnet", "desc": "Deny Rule", "sev": "5", "devTime": "1795252502900",
             "act": "Deny",
             "src": "198.51.100.9", "dst": "192.0.2.10", "srcPort": "40112", "dstPort": "23", "proto": "TCP", "in": "40",
             "srcMAC": "52:54:00:aa:00:fe", "dstMAC": "52:54:00:aa:00:01", "cs2": "0x12 ACK SYN", "cnt": "3",

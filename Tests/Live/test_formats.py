@@ -98,7 +98,7 @@ class FormatTests(unittest.TestCase):
 
     def test_leef_by_its_published_list(self):
         (telnet, dns, ping), host, client = self.lines("leef")
-        for line, reason in ((telnet, "Deny"), (dns, "Deny"), (ping, "Deny")):
+        for line, reason in ((telnet, "Deny Rule"), (dns, "Deny Rule"), (ping, "Deny Rule")):
             *header, attributes = line.rstrip("\n").split("|", 6)
             self.assertEqual(header[:3] + header[4:], ["LEEF:2.0", "Portreeve", "Portreeve", "21", "x09"])
             read = dict(pair.split("=", 1) for pair in attributes.split("\t"))

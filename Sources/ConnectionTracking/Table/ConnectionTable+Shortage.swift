@@ -13,7 +13,7 @@ public struct OpeningShortage: OptionSet, Sendable, BitwiseCopyable {
     /// The table of its protocol is full.
     public static let room = OpeningShortage(rawValue: 8)
     /// The memory of all tables is in use.
-    public static let memory = OpeningShortage(rawValue: 16)
+    public static let memory = OpeningShortage(rawValue: 32)
 }
 
 extension ConnectionTable {
