@@ -16,6 +16,7 @@ package struct LineReader: ~Copyable {
     /// - Parameters:
     ///   - path: the file.
     ///   - isFromEnd: what stands in it by now is left out.
+    /// - Throws: where the file cannot be opened.
     package init(path: String, isFromEnd: Bool = false) throws(ReadError) {
         self.path = path
         descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)

@@ -114,6 +114,10 @@ class Since:
             counts[facts["reason"]] = counts.get(facts["reason"], 0) + facts["count"]
         return counts
 
+    def drops(self):
+        """How many packets were dropped, without what is only told beside it, such as a scan."""
+        return sum(event["portreeve"]["count"] for event in self.events() if event["event_type"] == "drop")
+
     def wait_for(self, reason, **facts):
         """The first event for that reason whose top-level fields are as given."""
         def found():

@@ -89,16 +89,24 @@ struct RuleExtent {
 }
 
 extension [AddressRange] {
-    /// Both are sorted and disjoint.
+    /// Both are sorted and disjoint, so that one walk along both is enough: lists have a million entries.
     fileprivate func cover(_ others: [AddressRange]) -> Bool {
-        !others.isEmpty
-            && others.allSatisfy { other in contains { $0.first <= other.first && other.last <= $0.last } }
+        var index = 0
+        for other in others {
+            while index < count, self[index].last < other.last { index += 1 }
+            guard index < count, self[index].first <= other.first else { return false }
+        }
+        return !others.isEmpty
     }
 }
 
 extension [PortRange] {
     fileprivate func cover(_ others: [PortRange]) -> Bool {
-        !others.isEmpty
-            && others.allSatisfy { other in contains { $0.first <= other.first && other.last <= $0.last } }
+        var index = 0
+        for other in others {
+            while index < count, self[index].last < other.last { index += 1 }
+            guard index < count, self[index].first <= other.first else { return false }
+        }
+        return !others.isEmpty
     }
 }
