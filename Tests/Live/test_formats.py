@@ -57,8 +57,8 @@ class FormatTests(unittest.TestCase):
         agent = self.enterContext(Agent(host, POLICY, file_settings=f"format: {form}"))
         self.addCleanup(host.flush_rules)
         agent.feed()
-        client.status("curl", "-m", 1, "-s", f"telnet://{host.ip4}:23")
-        client.status("dig", "+time=1", "+tries=1", f"@{host.ip6}", "example.org")
+        client.status("curl", "--interface", client.ip4, "-m", 1, "-s", f"telnet://{host.ip4}:23")
+        client.status("dig", "-b", client.ip6, "+time=1", "+tries=1", f"@{host.ip6}", "example.org")
         host.status("ping", "-c", 1, "-W", 1, client.ip4)
 
         def written():
