@@ -146,7 +146,7 @@ class LeaseTests(ScanTests):
         reflector = self.reflector()
         capture = services.Capture(self.host)
         self.assertEqual(self.scan(reflector, "-t", "2000-2999", "-u", "2000-2009").status, 0)
-        refusals = capture.stop("tcp[13] & 4 != 0 or icmp")
+        refusals = capture.stop(f"src host {self.host.ip4} and (tcp[13] & 4 != 0 or icmp)")
         self.assertEqual(refusals, [])
 
     def test_ports_that_it_may_not_have_are_left_out_one_by_one(self):

@@ -92,13 +92,18 @@ class StrictTests(unittest.TestCase):
         path = lab.router.start("/usr/bin/python3", os.path.join(here, "crossing.py"), "in0", client, "out0", host, name="crossing")
         wait_until(lambda: "crossing" in path.output(), "the path is there", process=path)
         self.transfers(lab)
-        for address in (lab.host.ip4, lab.host.ip6):
-            lab.client.python(STREAM, address, SEGMENTS * SEGMENT_SIZE // 4, SEGMENT_SIZE, seconds=60 + SEGMENTS // 500)
-        report = agent.settled_report()
+
+        def judged():
+            return sum(queue["packets"] for queue in agent.settled_report()["queues"])
+        # How many acknowledgements there are is the hosts' business.
+        for _ in range(4):
+            for address in (lab.host.ip4, lab.host.ip6):
+                lab.client.python(STREAM, address, SEGMENTS * SEGMENT_SIZE // 4, SEGMENT_SIZE, seconds=60 + SEGMENTS // 500)
+            if (count := judged()) >= SEGMENTS:
+                break
         self.assertEqual(agent.events(), [])
-        judged = sum(queue["packets"] for queue in report["queues"])
-        self.assertGreaterEqual(judged, SEGMENTS)
-        print(f"{judged:,} packets judged, no event")
+        self.assertGreaterEqual(count, SEGMENTS)
+        print(f"{count:,} packets judged, no event")
 
 
 if __name__ == "__main__":
