@@ -21,7 +21,7 @@ enum Segments {
             packet(.prerouting, from: client, port, to: server, 80, .syn, sequence: 1000, acknowledgement: 0),
             packet(.output, from: server, 80, to: client, port, [.syn, .ack], sequence: 5000, acknowledgement: 1001),
             packet(.prerouting, from: client, port, to: server, 80, .ack, sequence: 1001, acknowledgement: 5001),
-        ]
+        ].map(summed)
     }
 
     /// The client's next data segment; the same bytes again are a retransmission, which costs the same.
