@@ -23,7 +23,7 @@ rules:
   - { name: Out, action: allow, direction: outgoing, protocol: tcp, destination: { ports: 1 } }
 """
 FILE = bytes(range(251)) * 4_000
-SEGMENTS = int(os.environ.get("PORTREEVE_SEGMENTS", 10_000))
+SEGMENTS = int(os.environ.get("PORTREEVE_SEGMENTS", 100_000))
 SEGMENT_SIZE = 200
 # Sends so many bytes to the echo and hears them, from a sequence number that wraps among the first segments.
 STREAM = """
