@@ -26,7 +26,7 @@ version: 1
 interfaces: { inside: [%s] }
 """
 RULES = "rules: [{ name: Echo, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 7 } }]\n"
-STRICT = "engine: { anti-evasion: strict, timeouts: { cold-start: 0s, boot-start: 0s } }\n"
+STRICT = "engine: { anti-evasion: strict, timeouts: { cold-start: 0s, boot-start: 0s, closed: 10m } }\n"
 MOST_GROWTH = 64 << 20
 
 

@@ -20,7 +20,7 @@ enum CEF {
         cef.header(fields.severity)
         appendEvent(fields, to: &cef)
         appendAddresses(fields, to: &cef)
-        appendPacket(fields, to: &cef)
+        cef.appendPacket(fields)
         appendDecision(fields, at: place, to: &cef)
         cef.endLine()
         cef.exchange(&text)
@@ -57,19 +57,6 @@ enum CEF {
         if let number = fields.protocolNumber { cef.field("proto", protocolName(number)) }
     }
 
-    /// Which of `in` and `out` there is tells the direction.
-    private static func appendPacket(_ fields: RecordFields, to cef: inout AttributeText) {
-        if let length = fields.length { cef.field(fields.direction == .outgoing ? "out" : "in", length) }
-        cef.field("cs2", fields.tcp?.flags.longText, label: "cs2Label", "TCP Flags")
-        cef.field("cs3", fields.fragmentText, label: "cs3Label", "Fragmentation Bits")
-        cef.field("cs4", fields.icmp.map { "\($0.type) \($0.code)" }, label: "cs4Label", "ICMP Type and Code")
-        cef.field("portreeveFrameType", ifPresent: fields.frameType)
-        cef.field("suid", ifPresent: fields.senderUID)
-        cef.field("externalId", ifPresent: fields.flowID)
-        if let identifier = fields.communityID { cef.field("portreeveCommunityID", identifier) }
-        if !fields.record.packet.isEmpty { cef.field("portreevePacketData", base64: fields.record.packet) }
-    }
-
     private static func appendDecision(
         _ fields: RecordFields, at place: RecordPlace, to cef: inout AttributeText
     ) {
@@ -77,12 +64,6 @@ enum CEF {
         cef.field("cs1", fields.cause?.slug, label: "cs1Label", "Cause")
         cef.field("cs5", fields.rule?.name, label: "cs5Label", "Rule")
         cef.field("cs6", fields.rule?.placeText, label: "cs6Label", "Policy Line")
-        cef.field("portreevePolicyEpoch", ifPresent: fields.policyEpoch)
-        cef.field("msg", ifPresent: fields.note)
-        if let explain = fields.explain, !explain.isEmpty {
-            cef.field("portreeveExplain", explain.joined(separator: "; "))
-        }
-        cef.field("portreeveSequence", place.sequence)
-        if place.lost > 0 { cef.field("portreeveLost", place.lost) }
+        cef.appendCircumstances(fields, at: place)
     }
 }

@@ -48,15 +48,7 @@ enum LEEF {
         leef.field("srcPort", ifPresent: fields.sourcePort)
         leef.field("dstPort", ifPresent: fields.destinationPort)
         if let number = fields.protocolNumber { leef.field("proto", protocolName(number)) }
-        if let length = fields.length { leef.field(fields.direction == .outgoing ? "out" : "in", length) }
-        leef.field("cs2", fields.tcp?.flags.longText, label: "cs2Label", "TCP Flags")
-        leef.field("cs3", fields.fragmentText, label: "cs3Label", "Fragmentation Bits")
-        leef.field("cs4", fields.icmp.map { "\($0.type) \($0.code)" }, label: "cs4Label", "ICMP Type and Code")
-        leef.field("portreeveFrameType", ifPresent: fields.frameType)
-        leef.field("suid", ifPresent: fields.senderUID)
-        leef.field("externalId", ifPresent: fields.flowID)
-        if let identifier = fields.communityID { leef.field("portreeveCommunityID", identifier) }
-        if !fields.record.packet.isEmpty { leef.field("portreevePacketData", base64: fields.record.packet) }
+        leef.appendPacket(fields)
     }
 
     private static func appendDecision(
@@ -66,12 +58,6 @@ enum LEEF {
         leef.field("portreeveCause", ifPresent: fields.cause?.slug)
         leef.field("policy", ifPresent: fields.rule?.name)
         leef.field("portreevePolicyLine", ifPresent: fields.rule?.placeText)
-        leef.field("portreevePolicyEpoch", ifPresent: fields.policyEpoch)
-        leef.field("msg", ifPresent: fields.note)
-        if let explain = fields.explain, !explain.isEmpty {
-            leef.field("portreeveExplain", explain.joined(separator: "; "))
-        }
-        leef.field("portreeveSequence", place.sequence)
-        if place.lost > 0 { leef.field("portreeveLost", place.lost) }
+        leef.appendCircumstances(fields, at: place)
     }
 }
