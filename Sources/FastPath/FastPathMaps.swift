@@ -157,9 +157,8 @@ package final class FastPathMaps: @unchecked Sendable {
         return counts
     }
 
-    /// Runs the program on a packet, from its IP header on, as if it came by this interface (0: from this host).
-    ///
-    /// - Parameter byRule: as a rule does, by the stub.
+    /// Runs the program on a packet, from its IP header on, as if it came by this interface (0: from this host); `byRule` as a rule does, by
+    /// the stub.
     package func tries(_ packet: [UInt8], interface: UInt32, byRule: Bool = false) throws(FastPathError) -> Bool {
         let isIPv6 = packet.first.map { $0 >> 4 == 6 } ?? false
         let frame = [UInt8](repeating: 0, count: 12) + (isIPv6 ? [0x86, 0xdd] : [0x08, 0x00]) + packet

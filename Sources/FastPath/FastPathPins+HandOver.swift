@@ -11,9 +11,7 @@ extension FastPathPins {
     static func offered(_ directory: String) -> String { "\(handOver(directory))/programs" }
 
     /// Gives the array a name for the agent that is next, or that runs already, to take. Takes the rights of root. Nothing is done where
-    /// there is no fast path.
-    ///
-    /// - Parameter group: whose members may take it; nil: that of the directory.
+    /// there is no fast path. Members of `group` may take it; nil is that of the directory.
     package static func offer(_ directory: String, to group: gid_t? = nil) throws(FastPathError) {
         let stub = unsafe cfastpath_open("\(directory)/\(FastPathMaps.Name.fast4.rawValue)")
         if stub == -ENOENT { return }

@@ -70,7 +70,8 @@ struct FastPathEchoTests {
     func odd() {
         begin()
         let odd: [PacketBuilder] = [
-            request(3, id: 8), .toHost.icmp(8, code: 1, rest: 7 << 16 | 3).payload("p"), .toHost.echoReply(id: 7, seq: 3),
+            request(3, id: 8), .toHost.icmp(8, code: 1, rest: 7 << 16 | 3).payload("p"),
+            .toHost.echoReply(id: 7, seq: 3),
             .toHost.icmpQuery(13, id: 7, seq: 3).payload(String(repeating: "t", count: 12)),
             request(3).ipOptions([1, 1, 1, 1]), request(3).fragment(0..<32),
         ]
@@ -82,7 +83,7 @@ struct FastPathEchoTests {
         #expect(!passesInKernel { engine.receives(request(3), on: 3) }, "by another interface")
     }
 
-    @Test("a reply renews nothing: an exchange ends when nobody has asked for its time")
+    @Test("a reply renews nothing")
     func renewal() throws {
         try engine.reloads("engine: {timeouts: {icmp: 10s}}\n" + Self.allow)
         begin()
@@ -106,7 +107,8 @@ struct FastPathEchoTests {
         begin()
         #expect(passesInKernel { engine.receives(request(5)) })
         #expect(engine.receives(.toHost.icmpQuery(17, id: 7, seq: 1).payload("mask")) == .drop(.deny))
-        try engine.reloads("rules: [{name: no ping, action: deny, direction: incoming, protocol: icmp, icmp: {type: echo-request}}]\n")
+        try engine.reloads(
+            "rules: [{name: no, action: deny, direction: incoming, protocol: icmp, icmp: {type: echo-request}}]\n")
         #expect(engine.receives(request(6)) == .drop(.deny))
     }
 

@@ -93,8 +93,10 @@ extension Trait where Self == ConditionTrait {
 
 extension EngineUnderTest {
     /// An engine with the program before it.
-    static func withProgram(_ yaml: String = "", flows: Int = 64) throws -> EngineUnderTest {
-        let engine = try EngineUnderTest(yaml)
+    static func withProgram(
+        _ yaml: String = "", flows: Int = 64, startsNow: Bool = false
+    ) throws -> EngineUnderTest {
+        let engine = try EngineUnderTest(yaml, startsNow: startsNow)
         try FastPathLab(flows: flows).attach(to: engine)
         return engine
     }

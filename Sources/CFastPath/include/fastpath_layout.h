@@ -59,7 +59,9 @@ struct fastpath_side {
     uint8_t scale;
     /// Of an exchange of echoes: the type of the messages that this side sends.
     uint8_t message;
-    uint8_t unused[2];
+    /// The windows were learnt in mid-stream: what lies far from all that was seen is for the engine.
+    uint8_t is_learnt;
+    uint8_t unused;
     /// What has passed here; bytes from the IP header on, as the queue counts them.
     uint64_t packets;
     uint64_t bytes;
@@ -125,6 +127,8 @@ enum {
     FASTPATH_LEAST_REACH = 66000,
     /// Bytes after which the sequence numbers before a SYN begin to mean later ones.
     FASTPATH_YOUTH = 1 << 30,
+    /// The most that a learnt window is trusted with.
+    FASTPATH_LEARNT_DISTANCE = 1 << 24,
     /// No segment is this long.
     FASTPATH_LONGEST_SEGMENT = 1 << 24,
 };

@@ -110,6 +110,12 @@ ALWAYS_INLINE uint32_t lowest(const struct fastpath_side *side, uint32_t end, ui
     return side->is_young && is_after(side->start, low) ? side->start : low;
 }
 
+/// As TCPTracker.isFarFetched, for one number: whether it lies further from `end` than half of a reach.
+ALWAYS_INLINE int is_far(uint32_t number, uint32_t end, uint32_t reach) {
+    const uint32_t half = reach / 2, distance = half < FASTPATH_LEARNT_DISTANCE ? half : FASTPATH_LEARNT_DISTANCE;
+    return number - (end - distance) >= 2 * distance;
+}
+
 /// The time stamp of a segment that begins its options with one, and the selective acknowledgements behind it.
 struct options {
     uint32_t timestamp;
@@ -187,6 +193,11 @@ ALWAYS_INLINE uint32_t judge_segment(
     if (is_after(acknowledgement, other_end) ||
         is_after(lowest(other, other_end, reach(now_of(&side->window))), acknowledgement))
         return FASTPATH_ACKNOWLEDGEMENT;
+    // Nor is an empty segment ahead of what was seen, which tells the tracker of more.
+    if (side->is_learnt && ((length == 0 && is_after(sequence, own_end)) ||
+                            is_far(sequence, own_end, reach(now_of(&other->window))) ||
+                            is_far(acknowledgement, other_end, reach(now_of(&side->window)))))
+        return FASTPATH_SEQUENCE;
     struct options options = {0};
     if (header_length > 20 && !read_options(packet, at + 20, header_length - 20, &options))
         return FASTPATH_OPTIONS;

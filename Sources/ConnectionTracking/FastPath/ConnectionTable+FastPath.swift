@@ -108,8 +108,8 @@ extension ConnectionTable {
         return index
     }
 
-    /// A connection is removed: its place is nobody's.
-    mutating func abandonPlace(of index: ConnectionIndex) {
+    /// A connection is removed, or what is known of it begins anew: its place is nobody's.
+    public mutating func abandonPlace(of index: ConnectionIndex) {
         let place = entries[Int(index)].connection.fastPlace
         guard place >= 0 else { return }
         takeUp(index)
