@@ -30,6 +30,8 @@ struct MappingForm<Root: Equatable & Sendable>: Sendable {
     let members: [Member<Root>]
     let start: Root
     let needsFirst: Bool
+    /// Members of the schema that say what else must hold.
+    var more: [String] = []
 
     func read(_ node: YAMLNode, _ sink: inout DiagnosticSink) -> Root? {
         guard case .mapping(let entries) = node.content else {
@@ -65,7 +67,8 @@ struct MappingForm<Root: Equatable & Sendable>: Sendable {
 
     var schema: String {
         SchemaText.object(
-            members.map { (key: $0.key, schema: $0.schema) }, required: needsFirst ? [members[0].key] : [])
+            members.map { (key: $0.key, schema: $0.schema) }, required: needsFirst ? [members[0].key] : [],
+            more: more)
     }
 }
 

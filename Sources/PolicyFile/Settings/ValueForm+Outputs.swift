@@ -63,7 +63,8 @@ private let tls = MappingForm(
         Member("certificate", \SyslogTLS.certificate, .optional(.absolutePath)),
         Member("key", \SyslogTLS.key, .optional(.absolutePath)),
         Member("name", \SyslogTLS.name, .optional(.hostName)),
-    ], start: SyslogTLS(), needsFirst: false)
+    ], start: SyslogTLS(), needsFirst: false,
+    more: [#""dependentRequired":{"certificate":["key"],"key":["certificate"]}"#])
 
 private let captureFile = MappingForm(
     place: "events.capture",

@@ -7,7 +7,7 @@ extension ValueForm where Value == SyslogTarget {
     /// The path of a socket, or a transport with a host and a port.
     static let syslogTarget = ValueForm.scalar(
         expectedTarget,
-        schema: SchemaText.text("\(SchemaPattern.absolutePath)|(?:udp|tcp|tls)://.+"),
+        schema: SchemaText.text("\(SchemaPattern.absolutePath)|\(remotePattern)"),
         print: { yamlText("\($0)") },
         parse: { scalar throws(ScalarFault) in
             let text = scalar.text
@@ -91,6 +91,10 @@ extension ValueForm {
     }
 }
 
+private let remotePattern = {
+    let name = "[0-9A-Za-z_][0-9A-Za-z._-]{0,252}"
+    return "(?:udp|tcp|tls)://(?:\(name)|\\[\(SchemaPattern.ipv6)\\])(?::\(SchemaPattern.decimal(1...65_535)))?"
+}()
 private let expectedTarget =
     "a socket such as /dev/log, or udp://HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT, where HOST is a name or an address"
 private let expectedHost = "the name of a host, or an address"
