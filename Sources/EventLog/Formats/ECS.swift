@@ -56,7 +56,7 @@ enum ECS {
         json.field("sequence", place.sequence)
         json.field("start", first)
         json.field("end", CalendarTime(unixNanoseconds: fields.last).text)
-        if !fields.record.packet.isEmpty { json.field("original", base64: fields.record.packet) }
+        if !fields.packetData.isEmpty { json.field("original", base64: fields.packetData) }
         json.endObject()
     }
 

@@ -202,7 +202,14 @@ extension Setting {
         time is over: one record for each action, direction and rule, with exact counts. off is without a bound.
         """,
         "events.syslog":
-            "Send events to syslog too: { target: /dev/log, udp://host:514 or tcp://host:601, format: cef }.",
+            """
+        Receivers of events beside the file, by RFC 5424: one, or a sequence of at most eight. target is a Unix socket such as \
+        /dev/log, udp://HOST:514, tcp://HOST:601 or tls://HOST:6514, HOST a name or an address. format is as in events.file, cef \
+        by default; facility local0; severity by-event; app-name portreeve; message-size 8192 bytes; byte-order-mark false; \
+        budget as in events.file. spool: 64MiB keeps on disk what the receiver does not take. tls: { ca: FILE, certificate: \
+        FILE, key: FILE, name: HOST } says whom to trust (by default whom the system trusts), who this host is, and for whom the \
+        receiver's certificate has to be (by default the target's host). docs/outputs.md says more.
+        """,
         "events.capture": "Write dropped packets to { path, size, files }, in pcapng.",
         "events.fold": "Equal events within this time become one with a count; 0 folds nothing.",
         "events.ignore": "Reasons that are counted and not written.",
