@@ -61,6 +61,9 @@ bool path_take_queued_error(int socket, struct path_error *error) {
     return true;
 }
 
+/// A time stamp option with what fills it up to whole words (RFC 7323 appendix A).
+enum { TIMESTAMP_ROOM = 12 };
+
 bool path_read_tcp_info(int socket, struct path_tcp_info *info) {
     struct tcp_info kernel;
     socklen_t length = sizeof kernel;
@@ -71,6 +74,9 @@ bool path_read_tcp_info(int socket, struct path_tcp_info *info) {
     info->bytes_acked = kernel.tcpi_bytes_acked;
     info->bytes_received = kernel.tcpi_bytes_received;
     info->rtt_microseconds = kernel.tcpi_rtt;
+    // Once the peer has answered with a time stamp the kernel takes the room for that off.
+    info->offered_segment_size =
+        kernel.tcpi_advmss + (kernel.tcpi_options & TCPI_OPT_TIMESTAMPS ? TIMESTAMP_ROOM : 0);
     return true;
 }
 

@@ -76,6 +76,9 @@ enum ScanText {
                 "\nanswer \(milliseconds(times.least)), median \(milliseconds(times.middle)), at most "
                 + milliseconds(times.most)
         }
+        for change in report.changes {
+            text += "\non the way: \(change.text) (\(change.probes.grouped) of \(report.lines.count.grouped) probes)"
+        }
         if !options.isOrdered { text += "\norder --seed \(options.seed)" }
         if report.lines.contains(where: { $0.witness == .absent && $0.outcome.finding.category.isVerdict }) {
             text += "\none-sided: no reflector said what arrived"

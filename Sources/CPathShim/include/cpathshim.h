@@ -70,6 +70,8 @@ struct path_tcp_info {
     uint64_t bytes_acked;
     uint64_t bytes_received;
     uint32_t rtt_microseconds;
+    /// The MSS option that this side sends.
+    uint32_t offered_segment_size;
 };
 
 bool path_read_tcp_info(int socket, struct path_tcp_info *info);

@@ -23,6 +23,8 @@ package struct ScanReport: Sendable {
         package var drops: [AttributedDrop]
         /// What became of its SYN at the reflector's host.
         package var opening: OpeningView
+        /// What devices on the way have made of it.
+        package var changes: [PathChange]
         /// How often a silent probe is repeated at most.
         package var retries: Int
         /// Up to where it came; nil where that was not looked for.
@@ -63,7 +65,8 @@ package struct ScanReport: Sendable {
                 outcome: outcome, test: plan.tests[tests[outcome.job.number]], witness: witness,
                 conclusion: Conclusion.sentence(outcome, witness, opening),
                 isUnreliable: result.isUnreliable(outcome), drops: drops.drops(of: outcome), opening: opening,
-                retries: result.retries, location: result.locations[outcome.job.number])
+                changes: outcome.changes(witness, opening), retries: result.retries,
+                location: result.locations[outcome.job.number])
         }
     }
 
@@ -107,6 +110,7 @@ extension ScanReport {
             .adding("unreliable", line.isUnreliable ? .bool(true) : nil)
             .adding("conclusion", .text(line.conclusion))
             .adding("retry", line.retry.map { .text($0) })
+            .adding("on_the_way", line.changes.isEmpty ? nil : .texts(line.changes.map(\.text)))
             .adding("syn", json(line.opening)).adding("hop", line.location.map(json))
             .adding("where", line.answer.map { .text($0.place) }).adding("why", line.answer.map { .text($0.cause) })
             .adding("by", line.answer?.author.map { .text($0) })

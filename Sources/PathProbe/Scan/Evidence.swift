@@ -52,6 +52,8 @@ package struct Evidence: Hashable, Sendable {
     package var from: Endpoint?
     /// An ICMP error came first, and then the answer.
     package var isFlapping = false
+    /// What its SYN offered.
+    package var offered: OfferedOpening?
     package var handshake: Instant.Span?
     package var answer: Instant.Span?
     package var duration = Instant.Span.zero

@@ -8,6 +8,8 @@ final class ProbeContext {
     var ports: LocalPorts
     /// Nil where there is no reflector.
     let session: (number: UInt64, key: SecretKey)?
+    /// What every SYN from here offers, but for its size of segments.
+    let offered = OfferedOpening.ofThisHost
     private var owned: [IPAddress: Bool] = [:]
     private var sources: [Endpoint: Endpoint] = [:]
 

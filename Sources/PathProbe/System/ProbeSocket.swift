@@ -75,7 +75,7 @@ struct ProbeSocket {
         guard unsafe path_read_tcp_info(descriptor, &c) else { return nil }
         return TCPInfo(
             retransmissions: c.retransmissions, bytesAcknowledged: c.bytes_acked, bytesReceived: c.bytes_received,
-            roundTrip: .microseconds(Int64(c.rtt_microseconds)))
+            roundTrip: .microseconds(Int64(c.rtt_microseconds)), offeredSegmentSize: c.offered_segment_size)
     }
 
     /// What could be done with it now.
@@ -157,4 +157,6 @@ struct TCPInfo: Hashable, Sendable {
     var bytesAcknowledged: UInt64
     var bytesReceived: UInt64
     var roundTrip: Instant.Span
+    /// The MSS option of its SYN.
+    var offeredSegmentSize: UInt32
 }

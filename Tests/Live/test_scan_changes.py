@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What devices on the way make of a probe: each change by a real one, and none where there is none."""
+
+import unittest
+
+import isolation
+
+isolation.isolate()
+
+from lab import Lab, wait_until
+from paths import TOOL, Reflector, scan
+
+# The router's rules, and what they are seen as.
+CHANGES = (
+    ("-A FORWARD -p tcp --syn -j TCPMSS --set-mss 1200", "MSS clamped from {mss} to 1200"),
+    ("-A FORWARD -p tcp -j TCPOPTSTRIP --strip-options wscale", "window scale removed from the SYN"),
+    ("-A FORWARD -p tcp -j TCPOPTSTRIP --strip-options sack-permitted", "selective acknowledgements removed from the SYN"),
+    ("-A FORWARD -p tcp -j TCPOPTSTRIP --strip-options timestamp", "time stamps removed from the SYN"),
+    ("-A FORWARD -j DSCP --set-dscp 46", "DSCP changed from 0 to 46"),
+)
+
+
+class ChangeTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab())
+        cls.client, cls.router, cls.host = cls.lab.client, cls.lab.router, cls.lab.host
+        cls.reflector = cls.enterClassContext(Reflector(cls.host))
+
+    def changes(self, address, *options):
+        found = scan(self.client, address, "-i", "1500", "-t", "6101-6103", *options, key=self.reflector.key)
+        rows = [found.of(port, "tcp") for port in (6101, 6102, 6103)]
+        return [row["category"] for row in rows], [row.get("on_the_way", []) for row in rows]
+
+    def with_rules(self, table, rule, version):
+        tool = {4: "iptables", 6: "ip6tables"}[version]
+        words = rule.split()
+        self.router.run(tool, "-t", table, *words)
+        self.addCleanup(self.router.run, tool, "-t", table, "-D", *words[1:])
+
+    def test_none_where_nothing_is_changed(self):
+        for address in (self.host.ip4, self.host.ip6):
+            self.assertEqual(self.changes(address), (["open"] * 3, [[]] * 3))
+
+    def test_each_by_the_device_that_makes_it(self):
+        for version, address, mss in ((4, self.host.ip4, 1460), (6, self.host.ip6, 1440)):
+            for rule, text in CHANGES:
+                with self.subTest(rule, version=version):
+                    self.with_rules("mangle", rule, version)
+                    try:
+                        self.assertEqual(self.changes(address), (["open"] * 3, [[text.format(mss=mss)]] * 3))
+                    finally:
+                        self.doCleanups()
+
+    def test_ecn_that_was_asked_for(self):
+        self.client.sysctl(net__ipv4__tcp_ecn=1)
+        self.addCleanup(self.client.sysctl, net__ipv4__tcp_ecn=2)
+        self.assertEqual(self.changes(self.host.ip4), (["open"] * 3, [[]] * 3))
+        self.with_rules("mangle", "-A FORWARD -p tcp -j ECN --ecn-tcp-remove", 4)
+        self.assertEqual(self.changes(self.host.ip4), (["open"] * 3, [["ECN removed from the SYN"]] * 3))
+
+    def test_translated_source(self):
+        self.with_rules("nat", "-A POSTROUTING -o out0 -j MASQUERADE", 4)
+        own, router = self.client.ip4, "198.18.2.1"
+        self.assertEqual(
+            self.changes(self.host.ip4, "-u", "6101"), (["open"] * 3, [[f"source {own} translated to {router}"]] * 3))
+        found = scan(self.client, self.host.ip4, "-i", "1500", "-u", "6104", key=self.reflector.key)
+        self.assertEqual(found.of(6104, "udp")["on_the_way"], [f"source {own} translated to {router}"])
+
+    def test_a_handshake_that_somebody_else_completed(self):
+        proxy = self.router.start("socat", "TCP-LISTEN:6199,reuseaddr,fork", "EXEC:cat", name="proxy")
+        wait_until(lambda: self.router.listens(6199), "socat listens", process=proxy)
+        self.with_rules("nat", "-A PREROUTING -p tcp --dport 6101:6103 -j REDIRECT --to-ports 6199", 4)
+        categories, changes = self.changes(self.host.ip4)
+        self.assertNotIn("open", categories)
+        self.assertEqual(changes, [["the handshake was completed by something on the way"]] * 3)
+
+    def test_in_the_summary(self):
+        self.with_rules("mangle", CHANGES[1][0], 4)
+        status, output = self.client.status(
+            TOOL, "scan", "--key", self.reflector.key, "-t", "6101-6103", "-i", "1500", self.host.ip4)
+        self.assertEqual(status, 0, output)
+        self.assertIn("on the way: window scale removed from the SYN (3 of 3 probes)", output)
+
+
+if __name__ == "__main__":
+    unittest.main()
