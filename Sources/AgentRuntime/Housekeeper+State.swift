@@ -31,11 +31,18 @@ extension Housekeeper {
         writeState(.outline)
     }
 
-    /// After the workers' last verdict: everything, for the next run.
-    func handConnectionsOver() { writeState(.exact) }
+    /// After the workers' last verdict: everything, for the next run. What cannot be handed over ends with this one.
+    func handConnectionsOver() {
+        if writeState(.exact) { return }
+        for worker in workers { worker.endConnections(as: .agent) }
+        agent.unclaimed.withLock { $0 }?.endAll(as: .agent)
+        reportUnclaimedEnds()
+    }
 
-    private func writeState(_ form: ConnectionRecord.Form) {
-        guard let boot = BootIdentity.current else { return }
+    /// False where it cannot be written.
+    @discardableResult
+    private func writeState(_ form: ConnectionRecord.Form) -> Bool {
+        guard let boot = BootIdentity.current else { return false }
         let header = StateHeader(
             form: form, workers: UInt16(workers.count), boot: boot, writtenAt: Clocks.sinceBoot())
         do {
@@ -54,9 +61,11 @@ extension Housekeeper {
             }
             try writer.finish()
             stateKeeping.hasFailed = false
+            return true
         } catch {
             if !stateKeeping.hasFailed { logger.warning("connections would not survive a restart: \(error)") }
             stateKeeping.hasFailed = true
+            return false
         }
     }
 
@@ -88,7 +97,10 @@ extension Housekeeper {
                 form = header.form
                 var connection = connection
                 if header.form == .exact && !isSeamless {
-                    guard connection.isWorthRemembering else { return }
+                    guard connection.isWorthRemembering else {
+                        workers[0].engine.withLock { $0.noteEnd(of: connection, as: .agent) }
+                        return
+                    }
                     connection.forgetWindows(at: now)
                 }
                 if admit(connection, place, of: header, at: now) { restored += 1 } else { lost += 1 }
@@ -121,15 +133,29 @@ extension Housekeeper {
         let made = UnclaimedConnections(
             capacity: Engine.capacity(document.engine.limits), timeouts: document.engine.timeouts,
             seed: (random.next(), random.next()), shared: agent.shared)
+        made.logEnds(of: document.events.closedConnections, isOn: document.keepsConnectionLog)
         agent.unclaimed.withLock { $0 = made }
         for worker in workers { worker.engine.withLock { $0.unclaimed = made } }
         return made
+    }
+
+    /// Gives the ends of those that nobody has claimed to a worker, which tells them.
+    private func reportUnclaimedEnds() {
+        guard let table = agent.unclaimed.withLock({ $0 }) else { return }
+        let now = Clocks.monotonic()
+        while let ended = table.takeEnded() {
+            workers[0].engine.withLock { engine in
+                engine.report(ended, at: now)
+                workers[0].handOver(&engine, at: now)
+            }
+        }
     }
 
     /// Ends them when their time is over, and the table with the last one.
     func refreshUnclaimed() {
         guard let table = agent.unclaimed.withLock({ $0 }) else { return }
         table.tidy(at: Clocks.monotonic())
+        reportUnclaimedEnds()
         guard table.census.total == 0 else { return }
         agent.unclaimed.withLock { $0 = nil }
         for worker in workers { worker.engine.withLock { $0.unclaimed = nil } }

@@ -193,6 +193,14 @@ package struct CaptureReplay: ~Copyable {
 
     /// Hands what the engine has put into its outbox to the folder.
     private mutating func takeEvents() {
+        takeOutbox()
+        while engine?.hasMoreEnds == true {
+            engine?.reportEnds(at: now)
+            takeOutbox()
+        }
+    }
+
+    private mutating func takeOutbox() {
         guard engine?.outbox.events.isEmpty == false else { return }
         engine?.exchangeOutbox(&outbox)
         for event in outbox.events { folder.add(event, packet: outbox.bytes(of: event), into: &records) }

@@ -24,7 +24,7 @@ public struct Connection: Sendable, BitwiseCopyable {
     public var decisionOfLow = CachedRuleDecision()
     /// The direction of the opening packet. Here, it stands where alignment leaves a byte free.
     public var openingDirection: Direction
-    /// `isOwnTraffic` and `isAnnounced`, in one byte. Here for the same reason.
+    /// `isOwnTraffic` and what follows it, in one byte. Here for the same reason.
     private var traits: UInt8 = 0
     /// Index of the interface that the opening packet used (entered by, or left by when outgoing).
     public var openingInterface: UInt32
@@ -77,6 +77,18 @@ public struct Connection: Sendable, BitwiseCopyable {
     public var isAnnounced: Bool {
         get { traits & 2 != 0 }
         set { traits = traits & ~2 | (newValue ? 2 : 0) }
+    }
+
+    /// The rule that admitted it wants it logged.
+    public var isLogged: Bool {
+        get { traits & 4 != 0 }
+        set { traits = traits & ~4 | (newValue ? 4 : 0) }
+    }
+
+    /// Its end was told, where ends are.
+    public internal(set) var isEndTold: Bool {
+        get { traits & 8 != 0 }
+        set { traits = traits & ~8 | (newValue ? 8 : 0) }
     }
 
     /// When the opening packet was seen, to the second.

@@ -33,6 +33,7 @@ package struct EventSummary: Sendable, BitwiseCopyable {
         count &+= other.count
         first = min(first, other.first)
         last = max(last, other.last)
+        if let account = other.event.account { event.account?.add(account) }
         shared.formIntersection(other.shared)
         shared.formIntersection(SharedFields(event, other.event))
     }
@@ -57,7 +58,7 @@ package struct SharedFields: OptionSet, Sendable, BitwiseCopyable {
     package static let note = SharedFields(rawValue: 1 << 8)
     /// What only one packet has: source port, frame, TCP header, bytes.
     package static let packet = SharedFields(rawValue: 1 << 9)
-    /// What decided, and what has to be turned.
+    /// What decided, and what has to be turned; of connections, how they ended.
     package static let cause = SharedFields(rawValue: 1 << 10)
 
     package static let all = SharedFields(rawValue: 0x7ff)
@@ -86,7 +87,8 @@ package struct SharedFields: OptionSet, Sendable, BitwiseCopyable {
         let sameRemedy =
             a.remedy == b.remedy && a.remedyRule == b.remedyRule
             && (samePolicy || !a.remedy.contains(.denyRule))
-        if a.cause == b.cause && sameRemedy { insert(.cause) }
+        let sameEnd = a.account?.ending == b.account?.ending && a.account?.timeout == b.account?.timeout
+        if a.cause == b.cause && sameRemedy && sameEnd { insert(.cause) }
     }
 }
 

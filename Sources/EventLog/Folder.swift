@@ -62,7 +62,8 @@ package struct Folder: Sendable {
     /// Adds one event, and the bytes of its packet where they are wanted; records whose time is over by then are
     /// appended to `records`.
     package mutating func add(_ event: Event, packet: ArraySlice<UInt8> = [], into records: inout [EventRecord]) {
-        guard window > .zero else {
+        // What is told of a connection is true of no other.
+        guard window > .zero, !event.reason.isOfConnectionLog else {
             return records.append(EventRecord(EventSummary(event), packet: Array(packet)))
         }
         flush(at: event.instant, into: &records)

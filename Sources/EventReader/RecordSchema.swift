@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 package import AgentControl
+import ConnectionTracking
 import EventLog
 import FirewallEngine
 
@@ -50,7 +51,8 @@ package enum RecordSchema {
                     "^1:[A-Za-z0-9+/]{27}=$",
                     "Community ID 1.0 with seed 0: the same in other tools' records of the flow.")),
             .init("ether", object(macs, "The frame's addresses.")),
-            .init("drop", drop), .init("verdict", verdict), .init("portreeve", portreeve), .init("frame", frame),
+            .init("drop", drop), .init("verdict", verdict), .init("flow", flow), .init("portreeve", portreeve),
+            .init("frame", frame),
             .init("tcp", tcp),
             .init(
                 "packet",
@@ -93,6 +95,25 @@ package enum RecordSchema {
                     words(["drop", "pass"], "pass: it would have been dropped (portreeve.action says why it was not)."))
             ],
             "What became of the packet, as EVE says it.", required: ["action"])
+    }
+
+    private static var flow: JSONValue {
+        let sides = ["toserver", "toclient"]
+        return object(
+            sides.map { .init("pkts_\($0)", count("Packets of one side; the server is who was spoken to.")) }
+                + sides.map { .init("bytes_\($0)", count("Their bytes, of IP.")) }
+                + [
+                    .init("start", time("When it was opened, or met if it is older than the agent.")),
+                    .init("end", time("When its last packet came.")), .init("age", count("Seconds between them.")),
+                    .init("state", words(["new", "established", "closed"], "How far it had come.")),
+                    .init(
+                        "reason",
+                        words(
+                            ["timeout", "forced", "shutdown"],
+                            "What ended it, where neither side did, as EVE says it (portreeve.ended says more).")),
+                ],
+            "A connection that ended, as EVE's flow events have it; the sums where the record stands for several.",
+            required: sides.flatMap { ["pkts_\($0)", "bytes_\($0)"] })
     }
 
     private static var portreeve: JSONValue {
@@ -139,6 +160,10 @@ package enum RecordSchema {
             .init("rule_file", text("Where the rule stands; left out for built-in rules.")),
             .init("rule_line", number("The line in that file.", from: 1)),
             .init("note", text("A detail: of the packet, of the record, of the agent.")),
+            .init(
+                "ended", words(ConnectionEnding.allCases.map(\.text), "How the connection ended.")),
+            .init("timeout", text("The setting whose time was over, where it was idle.")),
+            .init("duration_ns", count("From its first packet to its last, in nanoseconds.")),
             .init("count", number("Events that the record stands for.", from: 1)),
             .init("first", time("When the first of them happened.")),
             .init("last", time("When the last of them happened.")),

@@ -24,6 +24,7 @@ extension Engine {
         held.forgetRules()
         preparePayload()
         prepareCookies()
+        prepareLog()
         generation &+= 1
         epochs.begin(new.epoch, at: generation)
     }

@@ -9,10 +9,18 @@ extension Engine {
     /// where its time is over or the table has no room.
     public mutating func restore(_ connection: Connection, at now: Instant) -> Bool {
         let span = hot.timeouts.span(of: connection.stage)
-        guard now - connection.lastSeen < span, table.find(connection.key, at: now) == nil else { return false }
+        guard now - connection.lastSeen < span else {
+            noteEnd(of: connection, as: .idle)
+            return false
+        }
+        guard table.find(connection.key, at: now) == nil else { return false }
         var restored = connection
         restored.generation = 0
         restored.refusal.rule = -1
-        return (try? table.insert(restored, at: now)) != nil
+        guard (try? table.insert(restored, at: now)) != nil else {
+            noteEnd(of: connection, as: .limit)
+            return false
+        }
+        return true
     }
 }

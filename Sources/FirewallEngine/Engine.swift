@@ -103,6 +103,7 @@ public struct Engine: ~Copyable {
         epochs.begin(policy.epoch, at: generation)
         preparePayload()
         prepareCookies()
+        prepareLog()
     }
 
     /// The connections that one worker can hold: all of them, for nothing says that they spread evenly. Memory is

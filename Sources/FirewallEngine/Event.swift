@@ -36,6 +36,8 @@ public struct Event: Sendable, BitwiseCopyable {
     public var remedy = CauseSet()
     /// Index of the Deny rule in `remedy`, where there is one; otherwise, and where its policy is gone, -1.
     public var remedyRule: Int32 = -1
+    /// Of a connection that ended; `headers` name its ends then, its opener the source.
+    public var account: ConnectionAccount?
     /// Bytes of the packet in the batch's copy, where the policy asks for packet data: offset into `Outbox.bytes`, or -1.
     public var packetData: Int32 = -1
     /// How many of them.

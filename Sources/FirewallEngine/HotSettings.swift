@@ -47,6 +47,13 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let silenced: ReasonSet
     /// The bit of the packet mark that the agent's own sockets set; 0 where there is none.
     let ownTrafficMark: UInt32
+    /// The connections whose opening and whose end is told.
+    let openingsLogged: TrackedProtocols
+    let closingsLogged: TrackedProtocols
+    /// Rules want what they admit logged.
+    let hasLoggingRules: Bool
+    /// Whether connections are logged at all.
+    let keepsLog: Bool
     let policyEpoch: UInt32
 
     init(_ policy: Policy) {
@@ -87,6 +94,10 @@ struct HotSettings: Sendable, BitwiseCopyable {
         }
         silenced = HotSettings.silencedReasons(d)
         ownTrafficMark = MarkLayout(mask: d.queue.markMask).ownTraffic
+        openingsLogged = d.events.newConnections
+        closingsLogged = d.events.closedConnections
+        hasLoggingRules = policy.rules.contains { $0.log && ($0.action == .allow || $0.action == .forceAllow) }
+        keepsLog = !openingsLogged.isEmpty || !closingsLogged.isEmpty || hasLoggingRules
         policyEpoch = policy.epoch
     }
 

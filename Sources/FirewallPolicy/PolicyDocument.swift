@@ -31,6 +31,12 @@ extension PolicyDocument {
     /// Whether fragments are refused, by either of the settings that can say so.
     public var refusesFragments: Bool { stateful.fragmentsDenied || engine.antiEvasion.fragments.drops }
 
+    /// Whether connections are logged: all of a protocol, or those that a rule admits.
+    public var keepsConnectionLog: Bool {
+        !events.newConnections.isEmpty || !events.closedConnections.isEmpty
+            || rules.contains { $0.log && $0.action.admits && $0.isEnabled }
+    }
+
     /// The directions in which a rule offloads flows to the kernel.
     public var offloadedDirections: Set<Direction> {
         Set(rules.filter { $0.offload && $0.isEnabled }.map(\.direction))
@@ -247,6 +253,9 @@ public struct EventSettings: Hashable, Sendable {
     public var fold = Instant.Span.seconds(1)
     /// Reason numbers (docs/reasons.md) that are counted and not written.
     public var ignore: [UInt16] = []
+    /// Of which a notice is written for each that opens, and for each that ends.
+    public var newConnections: TrackedProtocols = []
+    public var closedConnections: TrackedProtocols = []
     public init() {}
 }
 

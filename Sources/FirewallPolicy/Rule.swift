@@ -7,6 +7,11 @@ public import PacketWire
 /// which actions of one priority are asked.
 public enum RuleAction: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case bypass, logOnly, forceAllow, deny, allow
+
+    /// It lets packets pass to the stateful checks.
+    public var admits: Bool { self == .allow || self == .forceAllow }
+    /// What a rule of it says of what it decides, unless `log` says otherwise.
+    public var logs: Bool { self == .deny || self == .logOnly }
 }
 
 /// Where in the policy files something stands; for messages and `explain`.
@@ -49,7 +54,8 @@ public struct Rule: Hashable, Sendable {
     public var interfaces: Criterion<[String]>?
     /// Index into `PolicyDocument.schedules`.
     public var schedule: Int?
-    public var log = true
+    /// Deny and Log Only: false silences the event. Allow and Force Allow: true logs the connections that they admit.
+    public var log: Bool
     /// False: the rule is read and checked, and never matches. It has no part in what the policy is otherwise: an Allow rule
     /// that is off restricts nothing.
     public var isEnabled = true
@@ -68,6 +74,7 @@ public struct Rule: Hashable, Sendable {
     ) {
         self.name = name
         self.action = action
+        log = action.logs
         self.priority = priority
         self.direction = direction
         self.position = position

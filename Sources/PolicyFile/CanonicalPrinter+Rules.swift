@@ -31,7 +31,7 @@ extension CanonicalPrinter {
         case .icmp: rule.icmp.map { text($0) { icmp($0, of: rule) } }
         case .interfaces: rule.interfaces.map { text($0, ValueForm.interfaces.print) }
         case .schedule: rule.schedule.map { yamlText(document.schedules[$0].name) }
-        case .log: rule.log ? nil : "false"
+        case .log: rule.log == rule.action.logs ? nil : rule.log ? "true" : "false"
         case .isEnabled: rule.isEnabled ? nil : "false"
         case .comment: rule.comment.map(yamlText)
         case .packetData: rule.packetData ? "true" : nil

@@ -46,6 +46,14 @@ struct Host: ~Copyable {
         now = now + .microseconds(100)
         while engine.takeRelease(at: now) != nil {}
         engine.tidy(at: now)
+        takeEvents()
+        while engine.hasMoreEnds {
+            engine.reportEnds(at: now)
+            takeEvents()
+        }
+    }
+
+    private mutating func takeEvents() {
         events += engine.outbox.events.count
         engine.outbox.removeAll()
     }

@@ -138,6 +138,7 @@ final class EngineUnderTest {
         engine.tidy(at: clock.now)
         program?.carryOut(&engine, at: clock.now)
         settle()
+        collect(#_sourceLocation)
     }
 }
 
@@ -222,9 +223,7 @@ extension EngineUnderTest {
         #expect(Int(sent - settled) == engine.heldCount, "settled or held, never both", sourceLocation: location)
     }
 
-    /// Takes the events out of the outbox and checks the accounts.
-    private func collect(_ location: SourceLocation) {
-        let before = events.count
+    private func takeOutbox() {
         for event in engine.outbox.events {
             let bytes = engine.outbox.bytes(of: event)
             if !bytes.isEmpty { eventBytes[events.count] = Array(bytes) }
@@ -232,6 +231,15 @@ extension EngineUnderTest {
             if event.action == .deny { written[Int(event.reason.rawValue)] += 1 }
         }
         engine.outbox.removeAll()
+    }
+
+    /// Takes the events out of the outbox, with the ends of connections, and checks the accounts.
+    private func collect(_ location: SourceLocation) {
+        let before = events.count
+        repeat {
+            takeOutbox()
+            engine.reportEnds(at: clock.now)
+        } while !engine.outbox.events.isEmpty
         #expect(events[before...].count { $0.isRefusal } <= 1, "one reason each", sourceLocation: location)
         let counters = engine.counters
         let dropped = counters.dropped.reduce(0, +)

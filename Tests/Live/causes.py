@@ -65,6 +65,7 @@ CAUSES = {
     "ipv6-routing-header-0": "routing-header-0",
     "link-local-address": "link-local",
     "log-only": None,
+    "new-connection": None,
     "max-icmp-connections": "icmp-table",
     "max-incoming-connections": "incoming-per-computer",
     "max-outgoing-connections": "outgoing-per-computer",

@@ -40,6 +40,8 @@ AGENT = [
      "test_watch.ChangeTests.test_forwarding_that_nobody_judges"),
     ("internal-driver-error", "a queue overflows", "none",
      "test_lifecycle.EndTests.test_a_queue_that_overflows_again_and_again_when_open"),
+    ("connection-closed", "curl, RSTs of either side, a refused port, silence, a reload, full tables; each end by its name", "none",
+     "test_connection_log.EndTests.test_each_end_by_its_name"),
     ("policy-changed", "a reload changes a rule; one that changes nothing says so", "none",
      "test_running.PolicyChangeTests.test_a_reload_says_what_it_changes_and_who_asked_for_it"),
     ("policy-changed", "a policy on trial is not confirmed", "none",

@@ -42,7 +42,9 @@ rules:
   - { name: Noted, action: log-only, direction: incoming, protocol: tcp, destination: { ports: 6500 } }
   - { name: No telnet, action: deny, direction: incoming, priority: 2, protocol: tcp, destination: { ports: 23 }, packet-data: true }
   - { name: No telnet out, action: deny, direction: outgoing, protocol: tcp, destination: { ports: 23 } }
+  - { name: Told, action: force-allow, direction: incoming, protocol: tcp, destination: { ports: 6600 }, log: true }
 """,
+    "connection log": "events: { new-connections: [tcp] }",
     "restrictive": """
 rules:
   - { name: In, action: allow, direction: incoming, protocol: tcp, destination: { ports: 6000 } }
@@ -235,6 +237,14 @@ case("out-of-allowed-policy", "no Allow rule matches going out", lambda s: s.flo
 case("out-of-allowed-policy-open-port", "a socket listens where no Allow rule matches",
      lambda s: s.incoming(s.tcp(dport=LISTENING)), lambda s: s.incoming(s.tcp(dport=LISTENING, sport=41000)),
      policy="restrictive")
+
+
+# C: the log of connections
+
+case("new-connection", "a SYN that the rules admit", lambda s: s.incoming(s.tcp()), lambda s: s.incoming(s.tcp("R")),
+     policy="connection log", action="notice")
+case("new-connection", "of a rule that says so", lambda s: s.incoming(s.tcp(dport=6600)),
+     lambda s: s.incoming(s.tcp(dport=6601)), rule="Told", priority=0, action="notice")
 
 
 # T: flags
@@ -706,7 +716,8 @@ def expected(row, case, scene):
         "in_iface": "eth0" if incoming else None, "out_iface": None if incoming else "eth0",
         "src_port": None, "dest_port": None, "icmp_type": None, "icmp_code": None, "tcp": None,
         "portreeve": {
-            "reason": row.slug, "id": row.id, "name": case.fields.get("rule") or row.name, "action": "deny",
+            "reason": row.slug, "id": row.id, "action": "deny",
+            "name": case.fields.get("rule") if row.slug in ("deny", "log-only") else row.name,
             "direction": direction, "stage": row.stage, "rule": case.fields.get("rule"),
             "priority": case.fields.get("priority"), "count": 1,
             "mode": "tap" if case.policy == "tap" else "inline",
@@ -728,7 +739,7 @@ def expected(row, case, scene):
     if case.fields.get("ports") is False:
         fields |= {"src_port": None, "dest_port": None}
     action = fields["portreeve"]["action"] = case.fields.get("action", "deny")
-    if action == "log-only":
+    if action in ("log-only", "notice"):
         fields["event_type"] = "portreeve"
     return fields | {key: value for key, value in case.fields.items() if key in fields and key != "portreeve"}
 

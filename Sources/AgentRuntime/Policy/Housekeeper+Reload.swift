@@ -126,7 +126,10 @@ extension Housekeeper {
         agent.setMemory(policy.document)
         let interfaces = network.table(policy)
         let schedules = Housekeeper.activeSchedules(policy)
-        agent.unclaimed.withLock { $0 }?.setTimeouts(policy.document.engine.timeouts)
+        let unclaimed = agent.unclaimed.withLock { $0 }
+        unclaimed?.setTimeouts(policy.document.engine.timeouts)
+        unclaimed?.logEnds(
+            of: policy.document.events.closedConnections, isOn: policy.document.keepsConnectionLog)
         for worker in workers {
             worker.engine.withLock { engine in
                 engine.adopt(policy, interfaces: interfaces, activeSchedules: schedules)

@@ -125,7 +125,7 @@ extension Worker {
                 engine.tidy(at: now)
                 unsafe engine.releaseUnused { unsafe Worker.giveBack($0) }
             }
-            handOver(&engine)
+            handOver(&engine, at: now)
             if engine.hasFastPathChanges { tellKernel(&engine, &turn, at: now) }
         }
         if turn.asked > 0 { answer(open, &turn, at: now) }
@@ -211,7 +211,7 @@ extension Worker {
                 let before = engine.counters.verdicts
                 let decision = packet.withBytes { engine.inspect($0, metadata, at: now, relation: relation) }
                 open.count(before, engine.counters.verdicts)
-                handOver(&engine)
+                handOver(&engine, at: now)
                 return decision
             }
             settle(packet, decision.verdict)
@@ -227,7 +227,32 @@ extension Worker {
         return .unrelated
     }
 
-    /// Gives the batch's events to the writer.
+    /// Gives the batch's events to the writer, and the ends of connections.
+    func handOver(_ engine: inout Engine, at now: Instant) {
+        handOver(&engine)
+        guard engine.hasEnds else { return }
+        repeat {
+            engine.reportEnds(at: now)
+            handOver(&engine)
+        } while engine.hasMoreEnds
+        events.append(
+            count: engine.takeLostEnds(), of: .connectionClosed, .notice, PacketMetadata(), at: now)
+    }
+
+    /// Tells the end of all connections, after the thread's last verdict.
+    func endConnections(as ending: ConnectionEnding) {
+        let now = Clocks.monotonic()
+        engine.withLock { engine in
+            var index: ConnectionIndex? = 0
+            while let from = index {
+                index = engine.endAll(as: ending, from: from, atMost: Worker.endedAtOnce)
+                handOver(&engine, at: now)
+            }
+        }
+    }
+
+    private static let endedAtOnce = 4096
+
     private func handOver(_ engine: inout Engine) {
         guard !engine.outbox.events.isEmpty else { return }
         events.append(engine.outbox.events, bytes: engine.outbox.bytes)

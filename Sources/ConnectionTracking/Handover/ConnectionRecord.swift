@@ -42,7 +42,7 @@ public enum ConnectionRecord {
                 record.put(traffic.bytes)
             }
         }
-        record.put(c.isAnnounced)
+        record.put(UInt8((c.isAnnounced ? 1 : 0) | (c.isEndTold ? 2 : 0)))
         record.pad(to: end)
         bytes = record.bytes
     }
@@ -86,9 +86,9 @@ public enum ConnectionRecord {
         } else {
             c.tcp = TCPTracker.remember(opener: opener, at: now)
         }
-        let announced = record.byte(bytes)
-        record.require(announced <= 1)
-        c.isAnnounced = announced == 1
+        let traits = record.byte(bytes)
+        record.require(traits <= 3)
+        (c.isAnnounced, c.isEndTold) = (traits & 1 != 0, traits & 2 != 0)
         if key.protocolNumber == IPProtocol.tcp {
             record.require(c.tcp.isConsistent)
         } else {

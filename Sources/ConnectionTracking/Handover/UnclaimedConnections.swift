@@ -15,6 +15,22 @@ public final class UnclaimedConnections: Sendable {
         table = Guarded(ConnectionTable(capacity: capacity, timeouts: timeouts, seed: seed, shared: shared))
     }
 
+    /// As `ConnectionTable.logEnds`.
+    public func logEnds(of protocols: TrackedProtocols, isOn: Bool) {
+        table.withLock { $0.logEnds(of: protocols, isOn: isOn) }
+    }
+
+    /// Tells the end of all of them.
+    public func endAll(as ending: ConnectionEnding) {
+        table.withLock { table in
+            var index: ConnectionIndex? = 0
+            while let from = index { index = table.endAll(as: ending, from: from, atMost: .max / 2) }
+        }
+    }
+
+    /// The oldest end that was not taken yet.
+    public func takeEnded() -> EndedConnection? { table.withLock { $0.takeEnded() } }
+
     /// False where its time is over or there is no room.
     public func add(_ connection: Connection, at now: Instant) -> Bool {
         table.withLock { table in

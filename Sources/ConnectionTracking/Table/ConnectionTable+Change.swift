@@ -24,10 +24,12 @@ extension ConnectionTable {
         )
     }
 
-    /// Removes a connection and gives back whatever was counted for it.
-    public mutating func remove(_ index: ConnectionIndex) {
+    /// Removes a connection and gives back whatever was counted for it. `ending` is what ends it, where it was not over before;
+    /// nil: it lives on elsewhere, or was never admitted.
+    public mutating func remove(_ index: ConnectionIndex, as ending: ConnectionEnding? = nil) {
         guard let stage = entries[Int(index)].stage else { return }
         if fastPath.isOn { abandonPlace(of: index) }
+        if log.isOn { noteRemoval(of: index, as: ending) }
         let kind = entries[Int(index)].connection.key.trackedProtocol
         unlinkFromBucket(index)
         unlinkFromWheel(index)
@@ -53,6 +55,7 @@ extension ConnectionTable {
         census[stage] += 1
         linkIntoList(index, stage)
         if stage.isHalfOpen != entries[Int(index)].isCountedHalfOpen { followHalfOpen(index) }
+        if log.isOn { noteMove(of: index, from: old, to: stage) }
     }
 
     /// Follows a connection that became half-open, or is so no more, in the total and for its listener.

@@ -27,6 +27,7 @@ extension ConnectionTable {
             }
             entries.removeLast()
             if countsACKs { acknowledgements.removeLast() }
+            if log.isOn { log.openings.removeLast() }
         }
     }
 
@@ -60,6 +61,7 @@ extension ConnectionTable {
         unlinkFromBucket(from)
         entries[Int(place)] = entries[Int(from)]
         if countsACKs { acknowledgements[Int(place)] = acknowledgements[Int(from)] }
+        if log.isOn { log.openings[Int(place)] = log.openings[Int(from)] }
         linkIntoBucket(place)
         let slot = entries[Int(place)]
         if slot.previousInSlot >= 0 {

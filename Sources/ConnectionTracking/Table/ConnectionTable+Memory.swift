@@ -12,7 +12,9 @@ extension ConnectionTable {
 
     /// What is kept for one place now.
     var bytesPerPlace: UInt64 {
-        UInt64(Self.bytesPerConnection + (countsACKs ? MemoryLayout<ConnectionACKs>.stride : 0))
+        UInt64(
+            Self.bytesPerConnection + (countsACKs ? MemoryLayout<ConnectionACKs>.stride : 0)
+                + (log.isOn ? MemoryLayout<ConnectionLog.Opening>.stride : 0))
             + (shared.generation == 0 ? 0 : UInt64(ComputerCounts.bytesPerRecord))
     }
 

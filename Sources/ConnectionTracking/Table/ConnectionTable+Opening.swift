@@ -55,7 +55,9 @@ extension ConnectionTable {
             shared.release(counts, of: connection.computer, generation: generation)
             throw error
         }
-        return place(connection, counts: counts, generation: generation)
+        let index = place(connection, counts: counts, generation: generation)
+        if log.isOn { noteOpening(index, at: now) }
+        return index
     }
 
     /// Counts a half-open connection in the total. One that is further than its opening packet (taken over) is counted and not
@@ -92,6 +94,7 @@ extension ConnectionTable {
             throw error
         }
         releaseCounts(of: index)
+        if log.isOn { noteReopening(index) }
         if direction == .incoming {
             settle(index)
             entries[Int(index)].listener = ListenerLoads.none
@@ -100,6 +103,7 @@ extension ConnectionTable {
         entries[Int(index)].countGeneration = generation
         entries[Int(index)].opener = opener
         move(index, to: .synSent)
+        if log.isOn { beginAgain(index, at: now) }
     }
 
     /// Counts a new connection for its computer, or throws. Expired entries that were not collected yet do not count
@@ -143,7 +147,7 @@ extension ConnectionTable {
     private mutating func reclaimOfAnyKind() -> Bool {
         let victim = expendable()
         guard victim >= 0 else { return false }
-        remove(victim)
+        remove(victim, as: .evicted)
         return true
     }
 
@@ -151,17 +155,18 @@ extension ConnectionTable {
     mutating func giveWay(atMost limit: Int) {
         for kind in TrackedProtocol.allCases {
             for _ in 0..<limit {
-                guard shared.mustGiveWay(kind, holding: held[Int(kind.rawValue)]), reclaim(for: kind) else { break }
+                guard shared.mustGiveWay(kind, holding: held[Int(kind.rawValue)]), reclaim(for: kind, as: .limit)
+                else { break }
             }
         }
     }
 
     /// Gives up what can best be spared: of TCP the oldest connection that is over, or else the oldest half-open one; of
     /// datagrams the oldest exchange that came in.
-    private mutating func reclaim(for kind: TrackedProtocol) -> Bool {
+    private mutating func reclaim(for kind: TrackedProtocol, as ending: ConnectionEnding = .evicted) -> Bool {
         let victim = expendable(for: kind)
         guard victim >= 0 else { return false }
-        remove(victim)
+        remove(victim, as: ending)
         return true
     }
 
@@ -187,6 +192,7 @@ extension ConnectionTable {
         guard vacant >= 0 else {
             entries.append(entry)
             if countsACKs { acknowledgements.append(ConnectionACKs()) }
+            if log.isOn { log.openings.append(ConnectionLog.Opening(opened: entry.connection.lastSeen)) }
             return Int32(truncatingIfNeeded: entries.count - 1)
         }
         let index = vacant

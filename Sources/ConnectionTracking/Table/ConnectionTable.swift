@@ -76,6 +76,8 @@ public struct ConnectionTable: ~Copyable, Sendable {
     public internal(set) var census = ConnectionCensus()
     /// Which of them pass in the kernel.
     public var fastPath = FastPathPlaces()
+    /// What is kept to tell of connections that end.
+    var log = ConnectionLog()
     /// Which listeners are flooded.
     public var listeners: ListenerLoads
     let seed: (UInt64, UInt64)

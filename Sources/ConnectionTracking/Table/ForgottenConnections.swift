@@ -41,6 +41,6 @@ extension ConnectionTable {
         if entries[Int(index)].stage != .refused {
             forgottenConnections.keep(entries[Int(index)].connection, hash: entries[Int(index)].hash)
         }
-        remove(index)
+        remove(index, as: .idle)
     }
 }

@@ -18,6 +18,13 @@ extension AttributeText {
         if !fields.packetData.isEmpty { field("portreevePacketData", base64: fields.packetData) }
     }
 
+    /// How a connection ended.
+    mutating func appendEnding(_ account: FlowAccount) {
+        field("portreeveEnded", ifPresent: account.ending?.text)
+        field("portreeveTimeout", ifPresent: account.timeout)
+        field("portreeveDurationMilliseconds", ifPresent: account.durationMilliseconds)
+    }
+
     /// Under which policy, what is noted, what would let it pass, and the record's place in the output.
     mutating func appendCircumstances(_ fields: RecordFields, at place: RecordPlace) {
         field("portreevePolicyEpoch", ifPresent: fields.policyEpoch)

@@ -20,6 +20,7 @@ enum CEF {
         cef.header(fields.severity)
         appendEvent(fields, to: &cef)
         appendAddresses(fields, to: &cef)
+        if let account = fields.account { appendAccount(account, fields, to: &cef) }
         cef.appendPacket(fields)
         appendDecision(fields, at: place, to: &cef)
         cef.endLine()
@@ -28,8 +29,8 @@ enum CEF {
 
     private static func appendEvent(_ fields: RecordFields, to cef: inout AttributeText) {
         cef.field("rt", fields.lastMilliseconds)
-        cef.field("start", fields.firstMilliseconds)
-        cef.field("end", fields.lastMilliseconds)
+        cef.field("start", fields.startMilliseconds)
+        cef.field("end", fields.endMilliseconds)
         cef.field("dvchost", ifPresent: fields.host)
         cef.field("cat", "Firewall")
         cef.field("act", fields.event.action.syslogText)
@@ -55,6 +56,19 @@ enum CEF {
         cef.field("spt", ifPresent: fields.sourcePort)
         cef.field("dpt", ifPresent: fields.destinationPort)
         if let number = fields.protocolNumber { cef.field("proto", protocolName(number)) }
+    }
+
+    /// `in` is what came in and `out` what went out, as of packets.
+    private static func appendAccount(_ account: FlowAccount, _ fields: RecordFields, to cef: inout AttributeText) {
+        let isIncoming = fields.direction != .outgoing
+        let (came, went) =
+            isIncoming
+            ? (account.ofOriginator, account.ofResponder) : (account.ofResponder, account.ofOriginator)
+        cef.field("in", came.bytes)
+        cef.field("out", went.bytes)
+        cef.field("portreevePacketsIn", came.packets)
+        cef.field("portreevePacketsOut", went.packets)
+        cef.appendEnding(account)
     }
 
     private static func appendDecision(

@@ -18,6 +18,10 @@ extension RecordFields {
     var firstMilliseconds: UInt64 { UInt64(max(0, first / 1_000_000)) }
     var lastMilliseconds: UInt64 { UInt64(max(0, last / 1_000_000)) }
 
+    /// Of what the record is about: a connection lasted from its opening to its last packet.
+    var startMilliseconds: UInt64 { UInt64(max(0, (account?.times?.opened ?? first) / 1_000_000)) }
+    var endMilliseconds: UInt64 { UInt64(max(0, (account?.times?.lastPacket ?? last) / 1_000_000)) }
+
     /// "DF", "MF", "DF MF", "last"; with the offset of a fragment behind it.
     var fragmentText: String? {
         guard let packet, packet.isIP, let bits = packet.fragment.bitNames else { return nil }

@@ -22,9 +22,12 @@ enum ECS {
         json.endObject()
         json.field("message", fields.message)
         appendEvent(fields, at: place, first, to: &json)
-        appendEndpoint("source", fields.source, fields.sourcePort, fields.packet?.sourceMAC, fields, to: &json)
         appendEndpoint(
-            "destination", fields.destination, fields.destinationPort, fields.packet?.destinationMAC, fields, to: &json)
+            "source", fields.source, fields.sourcePort, fields.packet?.sourceMAC, fields.account?.ofOriginator, fields,
+            to: &json)
+        appendEndpoint(
+            "destination", fields.destination, fields.destinationPort, fields.packet?.destinationMAC,
+            fields.account?.ofResponder, fields, to: &json)
         appendNetwork(fields, to: &json)
         appendRule(fields, to: &json)
         appendObserver(fields, to: &json)
@@ -54,8 +57,14 @@ enum ECS {
         json.field("dataset", "portreeve.firewall")
         json.field("severity", fields.severity)
         json.field("sequence", place.sequence)
-        json.field("start", first)
-        json.field("end", CalendarTime(unixNanoseconds: fields.last).text)
+        if let times = fields.account?.times {
+            json.field("start", CalendarTime(unixNanoseconds: times.opened).text)
+            json.field("end", CalendarTime(unixNanoseconds: times.lastPacket).text)
+            json.field("duration", UInt64(max(0, fields.account?.duration ?? 0)))
+        } else {
+            json.field("start", first)
+            json.field("end", CalendarTime(unixNanoseconds: fields.last).text)
+        }
         if !fields.packetData.isEmpty { json.field("original", base64: fields.packetData) }
         json.endObject()
     }
@@ -65,16 +74,17 @@ enum ECS {
         switch fields.kind {
         case .flow: return ["connection", "end"]
         case .drop: return fields.event.action.isDrop ? ["connection", "denied"] : ["connection", "allowed", "info"]
-        case .portreeve: return ["info"]
+        case .portreeve:
+            return fields.event.reason == .newConnection ? ["connection", "start", "allowed"] : ["info"]
         }
     }
 
     private static func appendEndpoint(
-        _ key: StaticString, _ address: IPAddress?, _ port: UInt16?, _ mac: MACAddress?, _ fields: RecordFields,
-        to json: inout JSONText
+        _ key: StaticString, _ address: IPAddress?, _ port: UInt16?, _ mac: MACAddress?, _ sent: Traffic?,
+        _ fields: RecordFields, to json: inout JSONText
     ) {
         let mac = mac == MACAddress.none ? nil : mac
-        guard address != nil || port != nil || mac != nil else { return }
+        guard address != nil || port != nil || mac != nil || sent != nil else { return }
         json.beginObject(key)
         if let address {
             json.field("address", address, isIPv6: fields.isIPv6)
@@ -82,6 +92,10 @@ enum ECS {
         }
         json.field("port", ifPresent: port)
         if let mac { json.field("mac", mac.hyphenText) }
+        if let sent {
+            json.field("bytes", sent.bytes)
+            json.field("packets", sent.packets)
+        }
         json.endObject()
     }
 
@@ -95,7 +109,8 @@ enum ECS {
             json.field("transport", protocolName(number).lowercased())
         }
         if let identifier = fields.communityID { json.field("community_id", identifier) }
-        json.field("bytes", ifPresent: fields.length)
+        json.field("bytes", ifPresent: fields.account?.bytes ?? fields.length.map { UInt64($0) })
+        json.field("packets", ifPresent: fields.account?.packets)
         if let packet = fields.packet, packet.vlan != PacketHeaders.noVLAN {
             json.beginObject("vlan")
             json.field("id", String(packet.vlan))

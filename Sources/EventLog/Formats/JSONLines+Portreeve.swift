@@ -21,6 +21,7 @@ extension JSONLines {
         json.field("cause", ifPresent: fields.cause?.slug)
         if let rule = fields.rule { appendRule(rule, to: &json) }
         json.field("note", ifPresent: fields.note)
+        if let account = fields.account { appendEnding(account, to: &json) }
         json.field("count", fields.summary.count)
         json.field("first", first)
         json.field("last", fields.last == fields.first ? first : CalendarTime(unixNanoseconds: fields.last).text)

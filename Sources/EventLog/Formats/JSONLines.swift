@@ -17,6 +17,7 @@ package enum JSONLines {
         appendHeading(fields, first, to: &json)
         appendFlow(fields, to: &json)
         if fields.kind == .drop { appendDrop(fields, to: &json) }
+        if let account = fields.account { appendAccount(account, to: &json) }
         appendPortreeve(fields, at: place, first, to: &json)
         appendFrame(fields, to: &json)
         appendTCP(fields, to: &json)
@@ -67,6 +68,7 @@ package enum JSONLines {
     }
 
     private static func appendFrame(_ fields: RecordFields, to json: inout JSONText) {
+        guard fields.account == nil else { return }
         let packet = fields.packet
         guard fields.frameType != nil || fields.frameNumber != nil || (packet != nil && fields.isIP) else { return }
         json.beginObject("frame")

@@ -29,7 +29,7 @@ enum LEEF {
         leef.field("sev", fields.severity)
         // Milliseconds since 1970: what a time is that names no format.
         leef.field("devTime", fields.lastMilliseconds)
-        leef.field("start", fields.firstMilliseconds)
+        leef.field("start", fields.startMilliseconds)
         leef.field("dvchost", ifPresent: fields.host)
         leef.field("act", fields.event.action.syslogText)
         leef.field("cnt", fields.summary.count)
@@ -48,6 +48,14 @@ enum LEEF {
         leef.field("srcPort", ifPresent: fields.sourcePort)
         leef.field("dstPort", ifPresent: fields.destinationPort)
         if let number = fields.protocolNumber { leef.field("proto", protocolName(number)) }
+        if let account = fields.account {
+            leef.field("end", fields.endMilliseconds)
+            leef.field("srcBytes", account.ofOriginator.bytes)
+            leef.field("dstBytes", account.ofResponder.bytes)
+            leef.field("srcPackets", account.ofOriginator.packets)
+            leef.field("dstPackets", account.ofResponder.packets)
+            leef.appendEnding(account)
+        }
         leef.appendPacket(fields)
     }
 

@@ -24,7 +24,12 @@ enum OCSF {
             }
             category = (4, "Network Activity")
             ofClass = (4001, "Network Activity")
-            activity = fields.kind == .flow ? (2, "Close") : (6, "Traffic")
+            activity =
+                switch fields.event.reason {
+                case .newConnection: (1, "Open")
+                case .connectionClosed: fields.account?.ending?.isReset == true ? (3, "Reset") : (2, "Close")
+                default: (6, "Traffic")
+                }
         }
     }
 
@@ -70,8 +75,9 @@ enum OCSF {
     private static func appendEvent(_ fields: RecordFields, to json: inout JSONText) {
         let row = fields.event.reason.row
         json.field("time", fields.firstMilliseconds)
-        json.field("start_time", fields.firstMilliseconds)
-        json.field("end_time", fields.lastMilliseconds)
+        json.field("start_time", fields.startMilliseconds)
+        json.field("end_time", fields.endMilliseconds)
+        json.field("duration", ifPresent: fields.account?.durationMilliseconds)
         json.field("count", fields.summary.count)
         switch fields.severity {
         case 0: appendPair("severity_id", 1, "severity", "Informational", to: &json)
@@ -151,10 +157,23 @@ enum OCSF {
         if let flow = fields.flowID { json.field("uid", String(flow)) }
         if let identifier = fields.communityID { json.field("community_uid", identifier) }
         json.endObject()
+        if let account = fields.account { return appendTraffic(account, to: &json) }
         guard let length = fields.length else { return }
         json.beginObject("traffic")
         json.field(fields.direction == .outgoing ? "bytes_out" : "bytes_in", length)
         json.field("bytes", length)
+        json.endObject()
+    }
+
+    /// `out` is from the source to the destination.
+    private static func appendTraffic(_ account: FlowAccount, to json: inout JSONText) {
+        json.beginObject("traffic")
+        json.field("bytes_in", account.ofResponder.bytes)
+        json.field("bytes_out", account.ofOriginator.bytes)
+        json.field("bytes", account.bytes)
+        json.field("packets_in", account.ofResponder.packets)
+        json.field("packets_out", account.ofOriginator.packets)
+        json.field("packets", account.packets)
         json.endObject()
     }
 

@@ -34,7 +34,7 @@ extension RecordFields {
     }
     /// A request or reply with an identifier and a sequence number.
     package var icmpQuery: ICMPFields? {
-        guard let icmp else { return nil }
+        guard let icmp, account == nil else { return nil }
         let isQuery =
             headers.transport == .icmp
             ? ICMPQuery(type: icmp.type) != nil
@@ -42,12 +42,12 @@ extension RecordFields {
         return isQuery ? icmp : nil
     }
     package var tcp: TCPFields? {
-        headers.isIP && headers.hasTCPFields && shares(.packet) ? headers.tcp : nil
+        headers.isIP && headers.hasTCPFields && shares(.packet) && account == nil ? headers.tcp : nil
     }
     package var frameType: String? { shares(.transport) ? headers.frameTypeName : nil }
     /// Bytes of the IP packet, or of whatever else it was.
     package var length: UInt32? {
-        guard shares(.packet) else { return nil }
+        guard shares(.packet), account == nil else { return nil }
         let length = headers.length != 0 ? headers.length : metadata.fullLength
         return length == 0 ? nil : length
     }

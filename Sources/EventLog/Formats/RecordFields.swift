@@ -39,17 +39,16 @@ package struct RecordFields: Sendable {
     package let explain: [String]?
     package let flowID: UInt64?
     package let communityID: CommunityID?
+    /// Of connections that ended.
+    package let account: FlowAccount?
 
     package var summary: EventSummary { record.summary }
     package var event: Event { record.summary.event }
 
     package var kind: Kind {
         if event.action.isRefusal { return .drop }
-        return event.reason.row.number == RecordFields.connectionClosed ? .flow : .portreeve
+        return event.reason == .connectionClosed ? .flow : .portreeve
     }
-
-    /// The number of the reason that ends a connection (docs/reasons.md).
-    private static let connectionClosed = 916
 
     /// The rule's name for what a rule decided, otherwise the reason's.
     package var name: String {
@@ -84,6 +83,7 @@ extension RecordFields {
     func coarse(_ summary: EventSummary) -> RecordFields {
         let shared = summary.shared
         let record = EventRecord(summary)
+        let clockOffset = Instant.Span(nanoseconds: first &- self.summary.first.nanoseconds)
         return RecordFields(
             record: record, host: host, first: first, last: last,
             inInterface: shared.contains(.interfaces) ? inInterface : nil,
@@ -91,7 +91,8 @@ extension RecordFields {
             physicalInInterface: nil, physicalOutInterface: nil,
             rule: shared.contains(.rule) ? rule : nil, mode: shared.contains(.policy) ? mode : nil,
             note: RecordResolver.note(record), cause: shared.contains(.cause) ? cause : nil,
-            explain: shared.contains(.cause) ? explain : nil, flowID: nil, communityID: nil)
+            explain: shared.contains(.cause) ? explain : nil, flowID: nil, communityID: nil,
+            account: FlowAccount(summary, clockOffset: clockOffset))
     }
 }
 
@@ -152,7 +153,8 @@ package struct RecordResolver: Sendable {
             rule: rule, mode: names?.mode, note: noteOfBlock(record) ?? RecordResolver.note(record),
             cause: isOneCause && event.cause != .none ? event.cause.row : nil,
             explain: isOneCause && event.action.isRefusal ? explanation(of: event, names) : nil,
-            flowID: FlowID.make(headers, seed: flowSeed), communityID: CommunityID(headers))
+            flowID: FlowID.make(headers, seed: flowSeed), communityID: CommunityID(headers),
+            account: FlowAccount(summary, clockOffset: clockOffset))
     }
 
     /// Texts of a few hundred kinds are kept: making them took longer than the rest of a record.
@@ -185,6 +187,7 @@ package struct RecordResolver: Sendable {
     fileprivate static func note(_ record: EventRecord) -> String? {
         if let detail = record.detail { return detail }
         let shared = record.summary.shared
+        if let account = FlowAccount(record.summary, clockOffset: .zero) { return account.note }
         if !shared.contains(.source) { return "many sources" }
         return shared.contains(.note) ? record.summary.event.note.text : nil
     }

@@ -23,13 +23,17 @@ extension DropReason {
             .connections
         case .invalidPacketInfo, .internalDriverError, .invalidAdapterConfiguration, .outOfMemory: .agent
         case .unsolicitedUDP, .unsolicitedICMP: .unsolicited
-        case .portScan, .osFingerprint, .nullScan, .synfinScan, .xmasScan, .fallbackPolicy, .policyChanged:
+        case .portScan, .osFingerprint, .nullScan, .synfinScan, .xmasScan, .fallbackPolicy, .policyChanged,
+            .connectionClosed:
             .notice
         }
     }
 
     /// The rule that matched decided, and its name is the event's.
     public var isOfOneRule: Bool { self == .deny || self == .logOnly }
+
+    /// It tells of a connection: that it began, or how it ended.
+    public var isOfConnectionLog: Bool { self == .newConnection || self == .connectionClosed }
 
     /// What the settings under `stateful.tcp` make of a packet: all of stage T, and the limits per computer.
     var isOfStatefulTCP: Bool {

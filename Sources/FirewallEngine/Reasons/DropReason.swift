@@ -75,7 +75,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case broadcastSource
     case policyChanged
     case fallbackPolicy
+    case connectionClosed
 
     /// How many reasons there are; the length of an array of counters.
-    public static let count = 72
+    public static let count = 73
 }

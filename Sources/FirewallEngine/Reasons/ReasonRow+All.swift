@@ -212,9 +212,9 @@ extension ReasonRow {
             seen: "queue", advice: "probably a missing rule"),
         ReasonRow(
             .newConnection, 142, "new-connection", "New Connection Initiated", .connections,
-            raisedWhen: "a connection opened; not a drop",
-            seen: "queue", advice: "",
-            isAvailable: false),
+            raisedWhen: "a connection was opened, of a protocol in events.new-connections or by a rule that says log: "
+                + "true; not a drop. The packet is the one that opened it",
+            seen: "queue", advice: ""),
         ReasonRow(
             .invalidChecksum, 143, "invalid-checksum", "Invalid Checksum", .sanity,
             raisedWhen:
@@ -360,5 +360,14 @@ extension ReasonRow {
                 + "shut out an administrator who is connected, or was not confirmed",
             seen: "queue",
             advice: "mend the policy (portreeve check) and put it in force (portreeve reload)"),
+        ReasonRow(
+            .connectionClosed, 916, "connection-closed", "Connection Closed", .notice,
+            raisedWhen:
+                "a connection ended, of a protocol in events.closed-connections or of a rule that says log: true: "
+                + "how, when it was opened, what each side has sent. Note: fin; reset by originator, reset by responder "
+                + "(of an opening too); idle, with the timeout; policy (refused after a reload, or dropped for its "
+                + "acknowledgements); evicted (made room for another); limit (given up for a limit of the tables); agent "
+                + "(it stopped, and could not hand it over); replaced (opened anew on both sides)",
+            seen: "queue", advice: ""),
     ]
 }

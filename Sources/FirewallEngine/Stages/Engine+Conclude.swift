@@ -59,6 +59,10 @@ extension Engine {
     private mutating func writeNotices(_ p: inout Inspection, passes: Bool, _ bytes: RawSpan) {
         if passes, p.ruling.logOnlyRule >= 0 { log(&p, Finding(.logOnly, .none, rule: p.ruling.logOnlyRule), bytes) }
         while let reason = p.notices.popFirst() {
+            if reason == .newConnection {
+                if passes { notify(&p, Finding(.newConnection, .none, rule: p.ruling.rule), bytes) }
+                continue
+            }
             let note = reason == .droppedRetransmit ? p.retransmitNote : .posture
             log(&p, Finding(reason, .none, note: note), bytes)
         }

@@ -202,6 +202,7 @@ extension Engine {
         guard let i = try? table.insert(connection, at: now) else { return nil }
         pendingACKs.remove(pending)
         counters.openedByCookies &+= 1
+        if hot.keepsLog { noteOpened(i, place.headers, place.metadata, at: now) }
         noteOpenedByCookie(connection)
         table.listeners.noteCompleted(place.listener)
         unansweredSYNs.noteCompleted(connection.key, opener: connection.opener, at: now)

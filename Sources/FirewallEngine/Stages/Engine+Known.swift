@@ -52,9 +52,11 @@ extension Engine {
         guard table.standing(of: i).generation != generation else { return }
         table[i].generation = generation
         let isOwn = table[i].isOwnTraffic
-        let finding = isOwn ? nil : openingFinding(ruling(on: openingSubject(table[i])), table[i])
+        let ruling = isOwn ? RuleDecision(outcome: .forceAllow) : ruling(on: openingSubject(table[i]))
+        let finding = isOwn ? nil : openingFinding(ruling, table[i])
         table[i].refusal = finding.map { Refusal($0) } ?? .none
         table.recordChange(of: i)
+        if hot.keepsLog, finding == nil { noteAdmitted(i, ruling) }
     }
 
     /// Whether an opening with this ruling is refused: by a rule, or for want of what admits a datagram.

@@ -75,12 +75,18 @@ extension Engine {
         switch exchange {
         case .tcp: return judgeUnknownTCP(&p, p.packet)
         case .udp: return judgeUnknownUDP(&p, p.packet)
-        case .falseSource: return judgeFalseSource(&p)
         case .icmpRequest: return judgeFirstRequest(&p, p.packet)
-        case .icmpReply, .icmpOther: return judgeUnrelatedICMP(&p)
         case .icmpError: return judgeICMPError(&p)
-        case .none: return judgeByRulesAlone(&p)
+        case .falseSource, .icmpReply, .icmpOther, .none: break
         }
+        let finding =
+            switch exchange {
+            case .falseSource: judgeFalseSource(&p)
+            case .none: judgeByRulesAlone(&p)
+            default: judgeUnrelatedICMP(&p)
+            }
+        if hot.hasLoggingRules, finding == nil { logAdmitted(&p) }
+        return finding
     }
 
     private mutating func lookUp(_ p: inout Inspection, _ key: ConnectionKey) -> ConnectionIndex? {

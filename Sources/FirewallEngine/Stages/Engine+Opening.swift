@@ -28,6 +28,7 @@ extension Engine {
             if hot.readsPayload { forgetPayload(of: opening.key) }
             cache(&p, i, opening.opener)
             table[i].count(bytes: p.headers.length, from: opening.opener)
+            if hot.keepsLog { noteInserted(&p, i) }
             if records(&p) { record(.opened) }
             if opening.isAnnounced { expectNoMore(&p) }
             return nil
@@ -56,6 +57,7 @@ extension Engine {
         table[i].isOwnTraffic = p.isOwnTraffic
         table[i].isAnnounced = p.isAnnounced
         if p.isAnnounced { expectNoMore(&p) }
+        if hot.keepsLog { noteOpened(&p, i) }
         return nil
     }
 

@@ -70,7 +70,7 @@ extension Engine {
         if p.headers.tcp.flags.contains(.syn) {
             table[i].tcp = TCPTracker.open(p.headers.tcp, from: side, at: p.now)
         } else if !p.headers.tcp.flags.isDisjoint(with: .fin | .rst) {
-            table[i].tcp.phase = .closed
+            table[i].tcp.closeOfOneEndpoint(isReset: p.headers.tcp.flags.contains(.rst))
         } else if table[i].tcp.isHalfOpen {
             table[i].tcp = TCPTracker.remember(opener: side, at: p.now)
         }
@@ -105,6 +105,9 @@ extension Engine {
         guard let refusal = step.refusal else {
             if step.reopened, hot.readsPayload, p.headers.tcp.dataLength == 0, !p.leavesNoTrace {
                 forgetPayload(of: table[i].key)
+            }
+            if hot.keepsLog, step.reopened, !TCPTracker.isOpening(p.headers.tcp), !p.leavesNoTrace {
+                noteReplaced(&p, i)
             }
             if let logged = step.logged { p.notices.insert(DropReason(logged)) }
             if records(&p) { record(.tracked(before, table[i].stage)) }

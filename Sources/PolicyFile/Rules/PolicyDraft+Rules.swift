@@ -64,6 +64,7 @@ extension PolicyDraft {
         case .action:
             guard let action = RuleAction.form.read(node, &sink) else { return }
             draft.rule.action = action
+            draft.rule.log = action.logs
             draft.rule.priority = action == .logOnly ? 4 : 0
         case .priority:
             let form = ValueForm<UInt32>.number(0...4, "a priority, 0 (lowest) to 4 (highest)")

@@ -26,10 +26,11 @@ extension PolicyDraft {
             sink.error(
                 at: draft.place(of: .priority), found: "priority \(rule.priority) of a log-only rule", expected: "4")
         }
-        if draft.places[.log] != nil, !writesEvents, !draft.faulty.contains(.log) {
+        if draft.places[.log] != nil, rule.action == .bypass, !draft.faulty.contains(.log) {
             sink.error(
-                at: draft.place(of: .log), found: "log in a rule with action: \(rule.action.word)",
-                expected: "log only in deny and log-only rules, which write events")
+                at: draft.place(of: .log), found: "log in a rule with action: bypass",
+                expected: "log only in other rules: what bypasses is not looked at",
+                suggestion: "a log-only rule with the same criteria and another one that allows them")
         }
         if rule.packetData, !writesEvents || !rule.log {
             sink.error(

@@ -106,7 +106,7 @@ extension RuleSchema {
     private static let combinations: [String] = [
         when("action", is: #""allow""#, then("priority", SchemaText.values("0", #""0""#))),
         when("action", is: #""log-only""#, then("priority", SchemaText.values("4", #""4""#))),
-        given("log", "true", then("action", writing)),
+        given("log", "true", then("action", #"{"not":{"const":"bypass"}}"#)),
         when("packet-data", is: "true", then("action", writing), then("log", SchemaText.values("true"))),
         when(
             "offload", is: "true", then("action", SchemaText.values(#""bypass""#)), then("flags", any),

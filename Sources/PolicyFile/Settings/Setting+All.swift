@@ -200,7 +200,8 @@ extension Setting {
         .unavailable("capture", "capture of dropped packets is", off: "off"),
         Setting("fold", \.events.fold, .time(.zero ... .hours(1))),
         Setting("ignore", \.events.ignore, .reasons),
-        .unavailable("new-connections", "notices of new connections are", off: "off"),
+        Setting("new-connections", \.events.newConnections, .trackedProtocols),
+        Setting("closed-connections", \.events.closedConnections, .trackedProtocols),
     ]
 
     private static let queue: [Setting] = [

@@ -213,7 +213,10 @@ extension Setting {
         "events.capture": "Write dropped packets to { path, size, files }, in pcapng.",
         "events.fold": "Equal events within this time become one with a count; 0 folds nothing.",
         "events.ignore": "Reasons that are counted and not written.",
-        "events.new-connections": "A notice for each opened connection of these protocols: tcp, udp, icmp.",
+        "events.new-connections":
+            "A notice (142) for each connection that is opened, of these protocols: off, or some of [tcp, udp, icmp].",
+        "events.closed-connections":
+            "A notice (916) for each that ends: how, packets and bytes each way, how long it was. off, or some of [tcp, udp, icmp].",
         "queue.numbers":
             "The kernel's queue, or a range such as \"0-3\" with one worker each. A change needs a restart.",
         "queue.flood-numbers":
