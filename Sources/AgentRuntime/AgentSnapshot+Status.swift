@@ -102,7 +102,7 @@ extension QueueStatus {
 
 extension OutputStatus {
     fileprivate init(_ report: OutputReport) {
-        self.init(name: report.name, format: report.format.rawValue, target: report.target)
+        self.init(name: report.name, format: report.format, target: report.target)
         let total = report.accounting.total
         received = total.received
         written = total.written

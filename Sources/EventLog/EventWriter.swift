@@ -81,10 +81,10 @@ struct EventWriter: ~Copyable {
         let fields = resolver.fields(record, clockOffset: clock.offset)
         let isOfOwnPackets = peers.concern(fields)
         for place in feeds.indices {
-            if isOfOwnPackets, feeds[place].output.isNetwork {
-                feeds[place].output.spare(fields.summary)
-            } else {
+            if feeds[place].output.wants(fields, isOfOwnPackets: isOfOwnPackets) {
                 feeds[place].offer(fields, at: clock.now)
+            } else {
+                feeds[place].output.spare(fields.summary)
             }
         }
     }

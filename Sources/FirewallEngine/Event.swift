@@ -42,6 +42,8 @@ public struct Event: Sendable, BitwiseCopyable {
     public var packetData: Int32 = -1
     /// How many of them.
     public var packetDataCount: UInt16 = 0
+    /// They are for the capture of dropped packets: the rule does not want them in the event.
+    public var packetIsForCapture = false
 
     public init(
         reason: DropReason, action: EventAction, instant: Instant, metadata: PacketMetadata, headers: PacketHeaders

@@ -45,6 +45,8 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let hidesFromProgram: PerDirection<Bool>
     /// Reasons whose events a setting of the policy silences (rules silence their own).
     let silenced: ReasonSet
+    /// Whether the bytes of refused packets are kept with their events.
+    let capturesRefused: Bool
     /// The bit of the packet mark that the agent's own sockets set; 0 where there is none.
     let ownTrafficMark: UInt32
     /// The connections whose opening and whose end is told.
@@ -93,6 +95,7 @@ struct HotSettings: Sendable, BitwiseCopyable {
                 || ($0 == .outgoing && policy.examinesInterface($0))
         }
         silenced = HotSettings.silencedReasons(d)
+        capturesRefused = d.events.capture != nil
         ownTrafficMark = MarkLayout(mask: d.queue.markMask).ownTraffic
         openingsLogged = d.events.newConnections
         closingsLogged = d.events.closedConnections

@@ -185,7 +185,7 @@ private final class Signal: Sendable {
 extension OutputSettings {
     fileprivate var targetPath: String {
         switch target {
-        case .file(let path, _): path
+        case .file(let path, _), .capture(let path, _): path
         case .syslog(let settings, _): "\(settings.target)"
         }
     }

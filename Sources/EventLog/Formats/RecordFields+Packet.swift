@@ -53,7 +53,7 @@ extension RecordFields {
     }
 
     /// The packet's bytes, where its rule wants them in the event.
-    package var packetData: [UInt8] { record.packet }
+    package var packetData: [UInt8] { event.packetIsForCapture ? [] : record.packet }
 
     /// `nil` for what the agent reports of itself.
     package var direction: Direction? {

@@ -12,8 +12,11 @@ struct EventFile: ~Copyable {
     private let device: dev_t
     private let inode: ino_t
 
+    /// What a file is made of.
+    enum Content { case lines, capture }
+
     /// Opens for appending and creates a regular file (mode 0640) where there is nothing.
-    init(opening path: String) throws(EventFileError) {
+    init(opening path: String, _ content: Content = .lines) throws(EventFileError) {
         // O_NONBLOCK: opening a FIFO without a reader fails (ENXIO) instead of waiting for one.
         let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
         let descriptor = unsafe open(path, flags, 0o640)
@@ -35,7 +38,7 @@ struct EventFile: ~Copyable {
         self.descriptor = descriptor
         device = status.st_dev
         inode = status.st_ino
-        if kind == .regular { endTornLine(size: status.st_size) }
+        if kind == .regular, content == .lines { endTornLine(size: status.st_size) }
     }
 
     deinit { close(descriptor) }
@@ -96,6 +99,18 @@ struct EventFile: ~Copyable {
         var last: UInt8 = 0
         guard unsafe pread(reader, &last, 1, size - 1) == 1, last != UInt8(ascii: "\n") else { return }
         _ = writeOnce([UInt8(ascii: "\n")], from: 0, to: 1)
+    }
+
+    /// Takes back the block of a capture that an agent was about to write when it was killed.
+    func endTornBlock() throws(EventFileError) {
+        guard let size, size > 0 else { return }
+        let reader = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard reader >= 0 else { throw EventFileError(path: path, cause: .cannotOpen(errno)) }
+        defer { close(reader) }
+        guard let end = CaptureEnd.find(in: reader, size: size) else {
+            throw EventFileError(path: path, cause: .isNoCapture)
+        }
+        if end < size { _ = truncate(to: end) }
     }
 
     private static func refusal(_ path: String, _ code: Int32) -> EventFileError {

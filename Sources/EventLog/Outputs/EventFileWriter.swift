@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import FirewallPolicy
+import Glibc
 
 /// Brings lines into the event file, whatever happens to it.
 ///
@@ -19,15 +20,30 @@ final class EventFileWriter {
     /// The file has to be opened although no line waits.
     private(set) var mustOpen = false
 
+    /// Makes the file a capture; nil for lines.
+    let capture: CaptureForm?
+    /// The file was opened and has not got what a capture begins with.
+    private var needsPrologue = false
+
     /// Opens nothing yet.
-    init(path: String, rotation: EventRotation = EventRotation(size: nil)) {
+    init(path: String, rotation: EventRotation = EventRotation(size: nil), capture: CaptureForm? = nil) {
         self.path = path
         self.rotation = rotation
+        self.capture = capture
     }
 
     /// Opens the file now, to learn at the start whether it can be written.
     func open() throws(EventFileError) {
-        if file == nil { file = try EventFile(opening: path) }
+        do throws(EventFileError) { try openFile() } catch { throw ofSection(error) }
+    }
+
+    private func openFile() throws(EventFileError) {
+        if file == nil {
+            let opened = try EventFile(opening: path, capture == nil ? .lines : .capture)
+            if capture != nil { try opened.endTornBlock() }
+            file = consume opened
+            needsPrologue = capture != nil
+        }
         mustOpen = false
     }
 
@@ -59,7 +75,7 @@ final class EventFileWriter {
             mendTornLine()
             // The next reader of a FIFO gets whole lines.
             if error.cause == .hasNoReader { close() }
-            throw error
+            throw ofSection(error)
         }
     }
 
@@ -78,10 +94,11 @@ final class EventFileWriter {
 extension EventFileWriter {
     private func writeAll(_ backlog: inout EventBacklog) throws(EventFileError) {
         if let isInPlace = file?.isInPlace, !isInPlace { close() }
-        try open()
+        try openFile()
         forgetForeignTear()
         while !backlog.isEmpty {
             let end = try makeRoom(for: backlog)
+            try begin(backlog)
             let sizeBefore = fileSize
             let count = try file?.write(backlog.text, from: backlog.start + torn, to: end) ?? 0
             torn = backlog.noteArrived(torn + count)
@@ -101,13 +118,35 @@ extension EventFileWriter {
                 warning = nil
             } catch {
                 // An event that is written is worth more than a bound that is kept.
-                warning = error.description
+                warning = ofSection(error).description
                 return backlog.text.count
             }
             close()
-            try open()
+            try openFile()
+            try begin(backlog)
         }
         return backlog.end(within: limit - (fileSize ?? 0), torn: torn)
+    }
+
+    /// Writes what a capture begins with, whole or not at all. What a file holds already is a section of its own before it.
+    private func begin(_ backlog: borrowing EventBacklog) throws(EventFileError) {
+        guard needsPrologue, let capture else { return }
+        let prologue = capture.prologue(of: backlog)
+        let before = fileSize
+        do throws(EventFileError) {
+            let count = try file?.write(prologue, from: 0, to: prologue.count) ?? 0
+            guard count == prologue.count else { throw EventFileError(path: path, cause: .cannotWrite(ENOSPC)) }
+            needsPrologue = false
+        } catch {
+            if let before { _ = file?.truncate(to: before) } else { close() }
+            throw error
+        }
+    }
+
+    private func ofSection(_ error: EventFileError) -> EventFileError {
+        var error = error
+        if capture != nil { error.section = "events.capture" }
+        return error
     }
 
     /// Takes back the part of a line that a full disk cut off, unless somebody else has written behind it. Where that

@@ -15,7 +15,9 @@ import Synchronization
 package final class EventOutput: Sendable {
     let name: String
     /// It sends packets, of which events may tell.
-    let isNetwork: Bool
+    private let isNetwork: Bool
+    /// It keeps packets that were refused.
+    private let isCapture: Bool
     /// What the log had handed out before this output was there.
     let receivedBefore: EventTally
     /// What the writer's thread has put in and the output's has not taken yet.
@@ -51,6 +53,7 @@ package final class EventOutput: Sendable {
     init(_ settings: OutputSettings, receivedBefore: EventTally, _ peers: OwnPeers) {
         name = settings.name
         isNetwork = settings.isNetwork
+        isCapture = settings.isCapture
         self.receivedBefore = receivedBefore
         let sender = OutputSender(settings, peers)
         shown = Guarded(OutputState(sender))
@@ -70,6 +73,11 @@ extension EventOutput {
         guard !hasThread else { return false }
         step(at: now)
         return put(fields, always: false)
+    }
+
+    /// Whether a record is for this output.
+    func wants(_ fields: RecordFields, isOfOwnPackets: Bool) -> Bool {
+        !(isNetwork && isOfOwnPackets) && !(isCapture && !fields.event.action.isRefusal)
     }
 
     /// Counts a record that is not for this output.
@@ -194,7 +202,7 @@ extension EventOutput {
 /// How an output is.
 struct OutputState: Sendable {
     let target: String
-    let format: EventFormat
+    let format: String
     let trouble: OutputError?
     let warning: String?
     let nextAttempt: Instant?

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import FirewallPolicy
 package import PacketWire
 
 /// How one output is, and where its events are.
 package struct OutputReport: Sendable {
     package let name: String
-    package let format: EventFormat
+    package let format: String
     /// Where it sends to: a path, or a receiver.
     package let target: String
     /// Why lines wait: what, where and the cure; `nil` while they are taken.

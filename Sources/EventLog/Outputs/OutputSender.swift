@@ -64,7 +64,7 @@ struct OutputSender: ~Copyable {
     /// What takes bytes again when its reader has read, or -1. What said so in vain is not asked again before it takes some.
     var awaited: Int32 { trouble?.mayPassSoon == true && !isSaidToBeWritable ? target.descriptor : -1 }
     var targetText: String { target.text }
-    var format: EventFormat { settings.format }
+    var format: String { settings.formatName }
 
     /// Opens the target now, to learn at the start whether it takes anything.
     mutating func open() throws(OutputError) { try target.open() }
@@ -186,22 +186,15 @@ struct OutputSender: ~Copyable {
         sequence += 1
         let place = RecordPlace(sequence: sequence, lost: backlog.lostCount &- lostTold)
         lostTold = backlog.lostCount
-        let (form, format) = (target.syslogForm, settings.format)
-        func append(_ text: inout [UInt8]) {
-            if let form {
-                form.append(fields, at: place, to: &text)
-            } else {
-                format.append(fields, at: place, to: &text)
-            }
-        }
+        let (target, format) = (target, settings.format)
         let length: Int
         if isSpooling {
             var line: [UInt8] = []
-            append(&line)
+            target.append(fields, at: place, format, to: &line)
             length = line.count
             if spool?.append(line[...], fields.summary.account) != true { backlog.giveUp(fields.summary) }
         } else {
-            length = backlog.add(fields.summary, append)
+            length = backlog.add(fields.summary) { target.append(fields, at: place, format, to: &$0) }
         }
         budget.note(length, fields.event.reason)
     }

@@ -7,6 +7,8 @@ package struct OutputSettings: Hashable, Sendable {
     package enum Target: Hashable, Sendable {
         /// A regular file, a FIFO or a character device. Only a regular file has an end.
         case file(path: String, rotation: EventRotation = EventRotation(size: nil))
+        /// A regular file or a FIFO, in pcapng.
+        case capture(path: String, rotation: EventRotation)
         /// Messages to a receiver, in the form that it asks for. The mark is that of the agent's own packets.
         case syslog(SyslogSettings, mark: UInt32 = 0)
     }
@@ -49,10 +51,25 @@ extension OutputSettings {
             name: name, format: syslog.format, target: .syslog(syslog, mark: mark), budget: syslog.budget, spool: spool)
     }
 
+    package init(_ capture: CaptureSettings) {
+        let rotation = EventRotation(size: capture.size, keep: capture.files - 1)
+        self.init(
+            name: "capture", format: .json, target: .capture(path: capture.path, rotation: rotation),
+            budget: capture.budget)
+    }
+
+    var isCapture: Bool {
+        if case .capture = target { return true }
+        return false
+    }
+
+    /// As status says it.
+    var formatName: String { isCapture ? "pcapng" : format.rawValue }
+
     /// Whether it sends packets, which the firewall judges as any others.
     var isNetwork: Bool {
         switch target {
-        case .file: return false
+        case .file, .capture: return false
         case .syslog(let settings, _):
             if case .local = settings.target { return false }
             return true
@@ -67,7 +84,8 @@ extension PolicyDocument {
             name: "file", format: events.format, target: .file(path: events.path, rotation: events.rotation),
             budget: events.budget)
         let mark = MarkLayout(mask: queue.markMask).ownTraffic
-        return [file] + events.syslog.map { OutputSettings($0, mark: mark, spools: directory) }
+        let capture = events.capture.map { [OutputSettings($0)] } ?? []
+        return [file] + capture + events.syslog.map { OutputSettings($0, mark: mark, spools: directory) }
     }
 }
 

@@ -11,15 +11,22 @@ enum OutputTarget {
     init(_ target: OutputSettings.Target, _ peers: OwnPeers) {
         switch target {
         case .file(let path, let rotation): self = .file(EventFileWriter(path: path, rotation: rotation))
+        case .capture(let path, let rotation):
+            self = .file(EventFileWriter(path: path, rotation: rotation, capture: CaptureForm()))
         case .syslog(let settings, let mark): self = .syslog(SyslogWriter(settings, mark: mark, peers))
         }
     }
 
-    /// What makes messages of its records, where they are no lines.
-    var syslogForm: SyslogForm? {
+    /// Appends one record as the target has it, in a format where it asks for one.
+    func append(_ fields: RecordFields, at place: RecordPlace, _ format: EventFormat, to text: inout [UInt8]) {
         switch self {
-        case .file: nil
-        case .syslog(let writer): writer.form
+        case .file(let writer):
+            if let capture = writer.capture {
+                capture.append(fields, at: place, to: &text)
+            } else {
+                format.append(fields, at: place, to: &text)
+            }
+        case .syslog(let writer): writer.form.append(fields, at: place, to: &text)
         }
     }
 
@@ -100,7 +107,8 @@ enum OutputTarget {
     /// Goes to another place of the same kind, or becomes of another kind.
     mutating func follow(_ target: OutputSettings.Target, _ peers: OwnPeers) {
         switch (self, target) {
-        case (.file(let writer), .file(let path, let rotation)): writer.follow(path: path, rotation: rotation)
+        case (.file(let writer), .file(let path, let rotation)), (.file(let writer), .capture(let path, let rotation)):
+            writer.follow(path: path, rotation: rotation)
         case (.syslog(let writer), .syslog(let settings, let mark)): writer.follow(settings, mark: mark)
         case (_, let target):
             close()

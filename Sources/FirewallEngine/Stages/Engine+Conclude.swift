@@ -87,7 +87,9 @@ extension Engine {
         event.cause = finding.cause
         event.remedy = p.remedy
         event.remedyRule = p.remedyRule
-        if finding.rule >= 0 && policy.rules[Int(finding.rule)].packetData {
+        let isOfRule = finding.rule >= 0 && policy.rules[Int(finding.rule)].packetData
+        if isOfRule || (hot.capturesRefused && action != .logOnly && action != .notice) {
+            event.packetIsForCapture = !isOfRule
             (event.packetData, event.packetDataCount) = outbox.keep(bytes)
         }
         if outbox.append(event) { return }

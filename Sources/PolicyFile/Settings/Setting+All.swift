@@ -197,7 +197,7 @@ extension Setting {
                 Setting("budget", \.events.budget, .budget),
             ]),
         Setting("syslog", \.events.syslog, .syslog),
-        .unavailable("capture", "capture of dropped packets is", off: "off"),
+        Setting("capture", \.events.capture, .capture),
         Setting("fold", \.events.fold, .time(.zero ... .hours(1))),
         Setting("ignore", \.events.ignore, .reasons),
         Setting("new-connections", \.events.newConnections, .trackedProtocols),

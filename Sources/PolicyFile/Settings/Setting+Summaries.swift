@@ -210,7 +210,12 @@ extension Setting {
         FILE, key: FILE, name: HOST } says whom to trust (by default whom the system trusts), who this host is, and for whom the \
         receiver's certificate has to be (by default the target's host). docs/outputs.md says more.
         """,
-        "events.capture": "Write dropped packets to { path, size, files }, in pcapng.",
+        "events.capture":
+            """
+        Writes packets that are refused to { path: FILE }, in pcapng, each with its reason, rule and policy line as its comment. \
+        A file ends at size, 64MiB by default, and is renamed to PATH.1; there are files of them, 4 by default; budget is as in \
+        events.file. docs/outputs.md says more.
+        """,
         "events.fold": "Equal events within this time become one with a count; 0 folds nothing.",
         "events.ignore": "Reasons that are counted and not written.",
         "events.new-connections":
