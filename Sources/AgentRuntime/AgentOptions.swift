@@ -20,7 +20,7 @@ package struct AgentOptions: Sendable {
     /// What was reported of the queues' losses, for the next run.
     package var lossesPath: String { directory + "/losses" }
     /// How often each rule has decided, beside the last policy in force.
-    var ruleCountsPath: String { policyDirectory + "/rules" }
+    var ruleCountsPath: String { policyDirectory + "/rule-counts" }
     var startsPath: String { directory + "/starts" }
     private var directory: String {
         guard let slash = controlPath.lastIndex(of: "/") else { return "." }

@@ -89,7 +89,7 @@ class RulesTests(unittest.TestCase):
 
     def test_a_file_that_cannot_be_believed_is_refused_and_ends_nothing(self):
         self.client.run("ping", "-c", "1", self.host.ip4)
-        path = os.path.join(self.agent.directory, "rules")
+        path = os.path.join(self.agent.directory, "rule-counts")
         os.makedirs(os.path.dirname(path), exist_ok=True)
         self.agent.stop()
         with open(path) as file:
