@@ -23,12 +23,15 @@ PYTHON     := /usr/bin/python3
 # What Swift's own programs need of a bare Debian.
 SWIFT_PACKAGES := git g++ libcurl4-openssl-dev libncurses-dev libsqlite3-dev libxml2-dev tzdata
 # What the programs are built with, and what the lab and the live tests drive.
-BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev zlib1g-dev pkg-config $(SWIFT_PACKAGES)
+BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev libssl-dev zlib1g-dev pkg-config $(SWIFT_PACKAGES)
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client vsftpd lftp openssl dnsmasq-base bind9-dnsutils socat \
                   netcat-openbsd python3-scapy spin \
                   python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream \
-                  python3-pip chromium-headless-shell fonts-dejavu-core
+                  python3-pip chromium-headless-shell fonts-dejavu-core \
+                  rsyslog rsyslog-openssl tshark libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libwrap0
+# It excludes rsyslog, and is unpacked instead.
+SYSLOG_NG      := .build/syslog-ng
 # Of PyPI, for the live tests alone.
 LAB_PYTHON     := .build/python
 WHEELS         := junitparser==5.0.3 pycef==1.11 ocsf-emitter==0.3.0
@@ -40,7 +43,7 @@ DEPS_VM        := $(MAKE) deps-vm || echo 'not everything that the virtual machi
 FUZZ_SECONDS   ?= 60
 
 TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
-TEST_VM         = $(PYTHON) Packaging/vm/run.py .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
+TEST_VM         = $(PYTHON) Packaging/vm/run.py $(if $(RELEASE),--release $(RELEASE)) .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
         test-model test-live test-deb test-vm check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour \
@@ -61,6 +64,8 @@ deps-build deps-lab deps-deb deps-vm:
 	@if [ $@ = deps-lab ] && [ ! -d $(LAB_PYTHON)/ocsf_emitter ]; then \
 	    $(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(LAB_PYTHON) $(WHEELS) \
 	    || echo "not to be had: $(WHEELS); the tests that need them are skipped"; fi
+	@if [ $@ = deps-lab ] && [ ! -d $(SYSLOG_NG) ]; then Packaging/unpack-package syslog-ng-core $(SYSLOG_NG) \
+	    || echo "not to be had: syslog-ng-core; the tests that need it are skipped"; fi
 
 build: deps-build fast-path
 	$(RELEASE) --product portreeved

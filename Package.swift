@@ -38,9 +38,11 @@ let targets: [Target] =
             providers: [.apt(["libnetfilter-queue-dev", "libmnl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         // libnetfilter_queue.pc does not name libmnl, which the shim calls itself.
         .target(name: "CQueueShim", dependencies: ["CNetfilterQueue"], linkerSettings: [.linkedLibrary("mnl")]),
+        .target(name: "CSyslogShim", dependencies: ["COpenSSL"]),
         .target(name: "Locking", swiftSettings: house),
         .target(
             name: "TestSupport", dependencies: ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
@@ -54,7 +56,7 @@ let targets: [Target] =
         "FirewallEngine", ["FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FastPath", "PolicyAnalysis", "PolicyFile", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
-        "EventLog", ["Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        "EventLog", ["CSyslogShim", "Locking", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core("PolicyFile", ["CYAML", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(

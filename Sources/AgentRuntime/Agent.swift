@@ -134,10 +134,10 @@ package final class Agent: Sendable {
             fixed: Engine.fixedMemory(policy.document, workers: layout.width))
         // The last queue is the frame guard's.
         log = EventLog(
-            workers: layout.width + 1, settings: policy.document.events, host: HostName.current,
-            flowSeed: (random.next(), random.next()))
+            workers: layout.width + 1, document: policy.document, host: HostName.current,
+            flowSeed: (random.next(), random.next()), spoolDirectory: options.policyDirectory)
         do { try log.open() } catch { throw AgentError("\(error)") }
-        log.register(PolicyNames(policy), settings: policy.document.events)
+        log.register(PolicyNames(policy), policy.document)
         changes = PolicyChanges(log, logger)
         switch FrameSockets.open(sockets.filter(FrameSockets.isOne)) {
         case .success(let opened): frames = FrameWatch(opened, policy, log.queues[layout.width])

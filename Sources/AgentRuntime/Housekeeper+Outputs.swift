@@ -26,7 +26,8 @@ extension Housekeeper {
         for report in log.reports() {
             let total = report.accounting.total
             // What is pending even now waits for a disk that does not answer.
-            let lost = total.lost &+ total.pending
+            let lost = total.lost &+ (total.pending &- min(total.pending, report.spooled))
+            if report.spooled > 0 { logger.notice("\(report.spooled) events wait on disk for \(report.target)") }
             guard lost > 0 else { continue }
             logger.warning("\(lost) events were not written: \(report.trouble ?? report.target)")
         }

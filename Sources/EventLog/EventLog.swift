@@ -24,6 +24,7 @@ package final class EventLog: Sendable {
     /// The writer thread's own; locked for a whole step, and by nobody else while that thread runs.
     let writer: Guarded<Writing>
     let isStopping = Atomic(false)
+    private let spoolDirectory: String
 
     private struct Orders {
         var next = LogOrders()
@@ -43,10 +44,12 @@ package final class EventLog: Sendable {
     ///   - outputs: where records go, each by another name.
     ///   - host: this host's name for the records.
     ///   - flowSeed: of the records' flow identifiers.
+    ///   - spoolDirectory: where outputs of a policy have their spools.
     package init(
         workers: Int, queueCapacity: Int = 8192, fold: Instant.Span, outputs: [OutputSettings], host: String?,
-        flowSeed: (UInt64, UInt64)
+        flowSeed: (UInt64, UInt64), spoolDirectory: String = "/var/lib/portreeve"
     ) {
+        self.spoolDirectory = spoolDirectory
         let wakeup = EventWakeup()
         let bytesCapacity = 256 * 1024
         queues = (0..<workers).map { _ in
@@ -63,16 +66,18 @@ package final class EventLog: Sendable {
 extension EventLog {
     /// With the outputs that the policy asks for.
     package convenience init(
-        workers: Int, queueCapacity: Int = 8192, settings: EventSettings, host: String?, flowSeed: (UInt64, UInt64)
+        workers: Int, queueCapacity: Int = 8192, document: PolicyDocument, host: String?, flowSeed: (UInt64, UInt64),
+        spoolDirectory: String = "/var/lib/portreeve"
     ) {
         self.init(
-            workers: workers, queueCapacity: queueCapacity, fold: settings.fold, outputs: settings.outputs, host: host,
-            flowSeed: flowSeed)
+            workers: workers, queueCapacity: queueCapacity, fold: document.events.fold,
+            outputs: document.outputs(spools: spoolDirectory), host: host, flowSeed: flowSeed,
+            spoolDirectory: spoolDirectory)
     }
 
     /// As the policy says it.
-    package func register(_ names: PolicyNames, settings: EventSettings) {
-        register(names, fold: settings.fold, outputs: settings.outputs)
+    package func register(_ names: PolicyNames, _ document: PolicyDocument) {
+        register(names, fold: document.events.fold, outputs: document.outputs(spools: spoolDirectory))
     }
 }
 

@@ -13,11 +13,13 @@ struct EventWriter: ~Copyable {
     private var records: [EventRecord] = []
     /// Everything that was ever handed to the outputs.
     private var handedOut = EventTally()
+    private let peers = OwnPeers()
 
     init(fold: Instant.Span, outputs: [OutputSettings], host: String?, flowSeed: (UInt64, UInt64)) {
         folder = Folder(window: fold)
         resolver = RecordResolver(host: host, flowSeed: flowSeed)
-        feeds = outputs.map { OutputFeed(EventOutput($0, receivedBefore: EventTally())) }
+        feeds = []
+        feeds = outputs.map { OutputFeed(EventOutput($0, receivedBefore: EventTally(), peers)) }
     }
 
     var outputs: [EventOutput] { feeds.map(\.output) }
@@ -77,7 +79,14 @@ struct EventWriter: ~Copyable {
         let (event, count) = (record.summary.event, record.summary.count)
         handedOut.add(count, event.reason, event.action)
         let fields = resolver.fields(record, clockOffset: clock.offset)
-        for place in feeds.indices { feeds[place].offer(fields, at: clock.now) }
+        let isOfOwnPackets = peers.concern(fields)
+        for place in feeds.indices {
+            if isOfOwnPackets, feeds[place].output.isNetwork {
+                feeds[place].output.spare(fields.summary)
+            } else {
+                feeds[place].offer(fields, at: clock.now)
+            }
+        }
     }
 
     /// Goes on with the outputs that are still wanted, begins those that are new, and ends the others.
@@ -85,7 +94,7 @@ struct EventWriter: ~Copyable {
         let old = feeds
         feeds = wanted.map { settings in
             guard let feed = old.first(where: { $0.output.name == settings.name }) else {
-                let output = EventOutput(settings, receivedBefore: handedOut)
+                let output = EventOutput(settings, receivedBefore: handedOut, peers)
                 // Opened without an event, so that status tells at once where it cannot be.
                 output.reopen()
                 return OutputFeed(output)

@@ -246,6 +246,10 @@ public struct EventSettings: Hashable, Sendable {
     public var rotation = EventRotation()
     /// How much may be written of events one by one; nil is without a bound.
     public var budget: EventBudget? = EventBudget()
+    /// Receivers beside the file.
+    public var syslog: [SyslogSettings] = []
+    /// nil is off.
+    public var capture: CaptureSettings?
     public var fold = Instant.Span.seconds(1)
     /// Reason numbers (docs/reasons.md) that are counted and not written.
     public var ignore: [UInt16] = []

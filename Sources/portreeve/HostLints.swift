@@ -5,11 +5,13 @@ import FirewallPolicy
 import KernelRules
 import PacketFilterRules
 import PolicyAnalysis
+import PolicyFile
 
 /// What is to be said of a policy because of the host where it is read.
 enum HostLints {
     static func all(_ document: PolicyDocument) -> [PolicyLint] {
         sessions(document) + [forwarding(document), fragments(document), cookies(document)].compactMap { $0 }
+            + receivers(document)
     }
 
     /// Who checks a policy over SSH wants to be there afterwards, and so do others.
@@ -39,6 +41,27 @@ enum HostLints {
     private static func cookies(_ document: PolicyDocument) -> PolicyLint? {
         SYNCookies.here.complaint(document).map { complaint in
             PolicyLint("no-syn-cookies", .note, at: nil, complaint.text, cure: complaint.cure)
+        }
+    }
+
+    /// Files of TLS that are not there. Whether the agent's user may read them is seen once it runs.
+    private static func receivers(_ document: PolicyDocument) -> [PolicyLint] {
+        document.events.syslog.flatMap { receiver -> [PolicyLint] in
+            let files = [
+                ("ca", receiver.tls.authorities), ("certificate", receiver.tls.certificate), ("key", receiver.tls.key),
+            ]
+            return files.compactMap { key, file in
+                guard let file else { return nil }
+                do throws(FileFault) {
+                    _ = try readFile(file, atMost: 16 << 20)
+                    return nil
+                } catch {
+                    return PolicyLint(
+                        "no-tls-file", .warning, at: nil,
+                        "tls.\(key) of the receiver \(receiver.target) is \(file), which cannot be read: \(error.reason)",
+                        cure: "put the file there, in PEM and readable for the agent's user, or mend events.syslog")
+                }
+            }
         }
     }
 }

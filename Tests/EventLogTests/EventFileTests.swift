@@ -14,10 +14,10 @@ struct EventFileTests {
     var path: String { directory.file("events.jsonl") }
 
     private func log(_ path: String) -> EventLog {
-        var settings = EventSettings()
-        settings.path = path
-        settings.fold = .zero
-        return EventLog(workers: 1, settings: settings, host: nil, flowSeed: (1, 2))
+        var document = PolicyDocument()
+        document.events.path = path
+        document.events.fold = .zero
+        return EventLog(workers: 1, document: document, host: nil, flowSeed: (1, 2))
     }
 
     /// So many events of one reason, each from a source of its own.
@@ -179,10 +179,10 @@ struct EventFileTests {
         await #expect(processExitsWith: .success) {
             let directory = TemporaryDirectory()
             let path = directory.file("events.jsonl")
-            var settings = EventSettings()
-            settings.path = path
-            settings.fold = .zero
-            let log = EventLog(workers: 1, settings: settings, host: nil, flowSeed: (1, 2))
+            var document = PolicyDocument()
+            document.events.path = path
+            document.events.fold = .zero
+            let log = EventLog(workers: 1, document: document, host: nil, flowSeed: (1, 2))
             var limit = rlimit(rlim_cur: 1000, rlim_max: rlim_t.max)
             unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
             for number in 0..<10 { log.queues[0].append([event(.deny, source: UInt32(number))], bytes: []) }

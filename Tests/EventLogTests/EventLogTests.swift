@@ -18,12 +18,12 @@ struct EventLogTests {
     func log(
         workers: Int = 1, queueCapacity: Int = 8192, path: String? = nil, fold: Instant.Span = .zero
     ) -> EventLog {
-        var settings = EventSettings()
-        settings.path = path ?? self.path
-        settings.fold = fold
+        var document = PolicyDocument()
+        document.events.path = path ?? self.path
+        document.events.fold = fold
         let log = EventLog(
-            workers: workers, queueCapacity: queueCapacity, settings: settings, host: nil, flowSeed: (1, 2))
-        log.register(PolicyNames(epoch: 4, mode: .inline, rules: [noTelnet]), settings: settings)
+            workers: workers, queueCapacity: queueCapacity, document: document, host: nil, flowSeed: (1, 2))
+        log.register(PolicyNames(epoch: 4, mode: .inline, rules: [noTelnet]), document)
         return log
     }
 
@@ -157,12 +157,12 @@ struct EventLogTests {
         let log = log(fold: .seconds(60))
         log.queues[0].append([event(.deny)], bytes: [])
         log.step(.at(0))
-        var settings = EventSettings()
-        settings.path = directory.file("other.jsonl")
-        settings.fold = .zero
+        var document = PolicyDocument()
+        document.events.path = directory.file("other.jsonl")
+        document.events.fold = .zero
         var rule = noTelnet
         rule.name = "New"
-        log.register(PolicyNames(epoch: 5, mode: .tap, rules: [rule]), settings: settings)
+        log.register(PolicyNames(epoch: 5, mode: .tap, rules: [rule]), document)
         log.queues[0].append(
             [
                 event(.deny, action: .tapDeny) {
@@ -171,11 +171,11 @@ struct EventLogTests {
             ], bytes: [])
         log.step(.at(1))
         #expect(lines(path).isEmpty)
-        let records = lines(settings.path).compactMap { JSONValue($0)?["portreeve"] }
+        let records = lines(document.events.path).compactMap { JSONValue($0)?["portreeve"] }
         let rules = records.compactMap { $0["rule"]?.string }
         #expect(rules == ["New"])
         #expect(records.count == 2)
-        #expect(log.output().target == settings.path)
+        #expect(log.output().target == document.events.path)
     }
 
     @Test("the log's thread keeps up with a flooding worker through a tiny queue, and every event is counted")

@@ -186,6 +186,7 @@ extension OutputSettings {
     fileprivate var targetPath: String {
         switch target {
         case .file(let path, _): path
+        case .syslog(let settings, _): "\(settings.target)"
         }
     }
 }

@@ -45,6 +45,7 @@ def as_yaml_1_1(file):
 PARSER_ONLY = {
     "a reader of YAML keeps only one of two equal keys": {"016": [3, 8, 9], "036": [2]},
     "the bytes, not the text": {"013": [2]},
+    "each receiver once": {"111": [5]},
     "two values of one text, put together": {"037": [3], "038": [19, 20, 21, 24], "064": [16]},
     "how a number is written": {"080": [12]},
     "another file may say what makes it right": {
@@ -53,7 +54,7 @@ PARSER_ONLY = {
     "which names there are, and what they stand for": {
         "038": [22], "060": [8, 9, 10, 13, 14, 15, 16], "062": [7, 8, 9, 10, 11, 12], "063": [4, 6], "080": [7],
         "091": [5, 6, 7, 8, 10], "092": [34], "095": [3, 5]},
-    "what other settings say": {"096": [2], "098": [6]},
+    "what other settings say": {"096": [2], "098": [6], "110": [5]},
     "how many there may be": {"099": [3]},
     "what all rules say together": {"048": [5, 6], "051": [12, 14, 15], "078": [66]},
 }

@@ -121,7 +121,7 @@ extension Housekeeper {
         closeListeners()
         let tracksMore = policy.tracksMore(than: policies.current)
         policies.put(inForce: policy, takenBackAt: takenBackAt)
-        log.register(PolicyNames(policy), settings: policy.document.events)
+        log.register(PolicyNames(policy), policy.document)
         agent.shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
         agent.setMemory(policy.document)
         let interfaces = network.table(policy)

@@ -15,7 +15,7 @@ extension AttributeText {
         field("suid", ifPresent: fields.senderUID)
         field("externalId", ifPresent: fields.flowID)
         if let identifier = fields.communityID { field("portreeveCommunityID", identifier) }
-        if !fields.record.packet.isEmpty { field("portreevePacketData", base64: fields.record.packet) }
+        if !fields.packetData.isEmpty { field("portreevePacketData", base64: fields.packetData) }
     }
 
     /// How a connection ended.

@@ -65,7 +65,7 @@ enum ECS {
             json.field("start", first)
             json.field("end", CalendarTime(unixNanoseconds: fields.last).text)
         }
-        if !fields.record.packet.isEmpty { json.field("original", base64: fields.record.packet) }
+        if !fields.packetData.isEmpty { json.field("original", base64: fields.packetData) }
         json.endObject()
     }
 

@@ -21,7 +21,7 @@ package enum JSONLines {
         appendPortreeve(fields, at: place, first, to: &json)
         appendFrame(fields, to: &json)
         appendTCP(fields, to: &json)
-        if !fields.record.packet.isEmpty { json.field("packet", base64: fields.record.packet) }
+        if !fields.packetData.isEmpty { json.field("packet", base64: fields.packetData) }
         json.endObject()
         json.endLine()
         json.exchange(&text)

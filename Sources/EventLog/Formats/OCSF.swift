@@ -55,7 +55,7 @@ enum OCSF {
         json.beginObject("unmapped")
         JSONLines.appendPortreeve(fields, at: place, first, to: &json)
         json.endObject()
-        if !fields.record.packet.isEmpty { json.field("raw_data", base64: fields.record.packet) }
+        if !fields.packetData.isEmpty { json.field("raw_data", base64: fields.packetData) }
         json.endObject()
         json.endLine()
         json.exchange(&text)

@@ -52,6 +52,9 @@ extension RecordFields {
         return length == 0 ? nil : length
     }
 
+    /// The packet's bytes, where its rule wants them in the event.
+    package var packetData: [UInt8] { record.packet }
+
     /// `nil` for what the agent reports of itself.
     package var direction: Direction? {
         let isOfPacket = headers.network != .none || headers.etherType != 0 || event.reason.row.stage != .agent

@@ -64,6 +64,21 @@ extension RecordFields {
         last = max(last, other.last)
     }
 
+    /// What a record can do without where it is too long for its output.
+    enum Shortening { case withoutPacket, withoutTexts }
+
+    func shortened(_ shortening: Shortening) -> RecordFields {
+        var record = record
+        record.packet = []
+        let keepsTexts = shortening == .withoutPacket
+        return RecordFields(
+            record: record, host: host, first: first, last: last, inInterface: inInterface, outInterface: outInterface,
+            physicalInInterface: physicalInInterface, physicalOutInterface: physicalOutInterface, rule: rule,
+            mode: mode,
+            note: keepsTexts ? note : nil, cause: cause, explain: keepsTexts ? explain : nil, flowID: flowID,
+            communityID: communityID)
+    }
+
     /// The record of several, of which `summary` says what they have in common.
     func coarse(_ summary: EventSummary) -> RecordFields {
         let shared = summary.shared

@@ -22,12 +22,13 @@ struct EventBacklog {
     private(set) var arrivedCount: UInt64 = 0
     private(set) var lostCount: UInt64 = 0
 
-    /// What one line stands for.
+    /// Lines that have left, arrived or lost, and the events of this run that they stood for.
+    private(set) var goneLines = 0
+    private(set) var goneEvents: UInt64 = 0
+
     private struct Line {
         let length: Int
-        let count: UInt64
-        let reason: DropReason
-        let action: EventAction
+        let account: LineAccount
     }
 
     var isEmpty: Bool { done == lines.count }
@@ -35,6 +36,9 @@ struct EventBacklog {
 
     /// Bytes of the first line that waits; 0 where none does.
     var firstLength: Int { isEmpty ? 0 : lines[done].length }
+
+    /// Bytes of a line that waits, of which the first has number 0; nil behind the last.
+    func length(ofWaiting number: Int) -> Int? { done + number < lines.count ? lines[done + number].length : nil }
 
     /// Where in `text` the lines end that fit into a room, of which the first is taken at any rate. Of that one the `torn` bytes
     /// have arrived and need none.
@@ -53,11 +57,34 @@ struct EventBacklog {
     mutating func add(_ summary: EventSummary, _ append: (inout [UInt8]) -> Void) -> Int {
         let before = text.count
         append(&text)
-        lines.append(
-            Line(
-                length: text.count - before, count: summary.count, reason: summary.event.reason,
-                action: summary.event.action))
+        lines.append(Line(length: text.count - before, account: summary.account))
         return text.count - before
+    }
+
+    /// Adds a line as it is.
+    mutating func add(_ line: ArraySlice<UInt8>, _ account: LineAccount) {
+        text += line
+        lines.append(Line(length: line.count, account: account))
+    }
+
+    /// Each line that waits, in order.
+    func forEachWaiting(_ body: (ArraySlice<UInt8>, LineAccount) -> Bool) -> [Int] {
+        var lengths: [Int] = []
+        var place = start
+        for line in lines[done...] {
+            guard body(text[place..<place + line.length], line.account) else { break }
+            lengths.append(line.length)
+            place += line.length
+        }
+        return lengths
+    }
+
+    var waitingLines: Int { lines.count - done }
+
+    /// Forgets everything that waits, which is kept elsewhere.
+    mutating func letGo() {
+        done = lines.count
+        forgetArrived()
     }
 
     /// Counts the lines that have arrived whole.
@@ -69,17 +96,18 @@ struct EventBacklog {
         while done < lines.count, rest >= lines[done].length {
             let line = lines[done]
             rest -= line.length
-            start += line.length
-            done += 1
+            leave(line)
             arrivedCount &+= 1
-            written.add(line.count, line.reason, line.action)
-            records.add(1, line.reason, line.action)
+            guard line.account.isOfThisRun else { continue }
+            written.add(line.account.count, line.account.reason, line.account.action)
+            records.add(1, line.account.reason, line.account.action)
         }
         return rest
     }
 
-    /// Gives back the memory of what has arrived.
+    /// Gives back the memory of what has arrived, so that each byte is moved once at most in the mean.
     mutating func forgetArrived() {
+        guard isEmpty || start * 2 >= text.count else { return }
         if isEmpty {
             text.removeAll(keepingCapacity: text.count < 1 << 18)
             lines.removeAll(keepingCapacity: lines.count < 1 << 12)
@@ -93,16 +121,36 @@ struct EventBacklog {
 
     /// Counts everything that waits as lost.
     mutating func giveUp() {
-        for line in lines[done...] { lose(line.count, line.reason, line.action) }
+        for line in lines[done...] { lose(line.account) }
         done = lines.count
         forgetArrived()
     }
 
-    /// Counts a record as lost that never became a line.
-    mutating func giveUp(_ summary: EventSummary) { lose(summary.count, summary.event.reason, summary.event.action) }
-
-    private mutating func lose(_ count: UInt64, _ reason: DropReason, _ action: EventAction) {
-        lost.add(count, reason, action)
-        lostCount &+= count
+    /// Counts the first line that waits as lost.
+    mutating func giveUpFirst() {
+        guard !isEmpty else { return }
+        let line = lines[done]
+        leave(line)
+        lose(line.account)
     }
+
+    /// Counts a record as lost that never became a line.
+    mutating func giveUp(_ summary: EventSummary) { lose(summary.account) }
+
+    private mutating func leave(_ line: Line) {
+        start += line.length
+        done += 1
+        goneLines += 1
+        if line.account.isOfThisRun { goneEvents &+= line.account.count }
+    }
+
+    private mutating func lose(_ account: LineAccount) {
+        guard account.isOfThisRun else { return }
+        lost.add(account.count, account.reason, account.action)
+        lostCount &+= account.count
+    }
+}
+
+extension EventSummary {
+    var account: LineAccount { LineAccount(count: count, reason: event.reason, action: event.action) }
 }

@@ -14,6 +14,8 @@ import Synchronization
 /// Invariant: for every reason and action, what the output was given = written + waiting + lost.
 package final class EventOutput: Sendable {
     let name: String
+    /// It sends packets, of which events may tell.
+    let isNetwork: Bool
     /// What the log had handed out before this output was there.
     let receivedBefore: EventTally
     /// What the writer's thread has put in and the output's has not taken yet.
@@ -39,15 +41,18 @@ package final class EventOutput: Sendable {
         var weight = 0
         var settings: OutputSettings?
         var mustReopen = false
+        /// Events that were not for this output.
+        var spared = EventTally()
     }
 
     /// Bytes of records that may wait in the inbox, and as many again once they are taken from it.
     private static let room = 8 << 20
 
-    init(_ settings: OutputSettings, receivedBefore: EventTally) {
+    init(_ settings: OutputSettings, receivedBefore: EventTally, _ peers: OwnPeers) {
         name = settings.name
+        isNetwork = settings.isNetwork
         self.receivedBefore = receivedBefore
-        let sender = OutputSender(settings)
+        let sender = OutputSender(settings, peers)
         shown = Guarded(OutputState(sender))
         self.sender = Guarded(sender)
     }
@@ -66,6 +71,14 @@ extension EventOutput {
         step(at: now)
         return put(fields, always: false)
     }
+
+    /// Counts a record that is not for this output.
+    func spare(_ summary: EventSummary) {
+        inbox.withLock { $0.spared.add(summary.count, summary.event.reason, summary.event.action) }
+    }
+
+    /// Events that this output was not to have.
+    var spared: EventTally { inbox.withLock { $0.spared } }
 
     private func put(_ fields: RecordFields, always: Bool) -> Bool {
         let (isTaken, isHalfFull) = inbox.withLock { inbox in
@@ -189,6 +202,8 @@ struct OutputState: Sendable {
     private let wakeAt: Instant?
     /// Events that became part of a coarser record because the budget was spent.
     let coarse: UInt64
+    /// Events that wait on disk.
+    let spooled: UInt64
     let isDone: Bool
     let isSettled: Bool
     let written: EventTally
@@ -203,6 +218,7 @@ struct OutputState: Sendable {
         nextAttempt = sender.nextAttempt
         wakeAt = sender.wakeAt
         coarse = sender.coarseCount
+        spooled = sender.spooledCount
         isDone = sender.isDone
         isSettled = sender.isSettled
         written = sender.backlog.written

@@ -7,7 +7,7 @@ package import PacketWire
 package struct OutputReport: Sendable {
     package let name: String
     package let format: EventFormat
-    /// Where it sends to: a path.
+    /// Where it sends to: a path, or a receiver.
     package let target: String
     /// Why lines wait: what, where and the cure; `nil` while they are taken.
     package let trouble: String?
@@ -15,6 +15,8 @@ package struct OutputReport: Sendable {
     package let warning: String?
     /// Events that became part of a coarser record because the output's budget was spent.
     package let coarse: UInt64
+    /// Of the pending events: those that wait on disk, over a restart too.
+    package let spooled: UInt64
     /// When it is tried again, on the writer's clock; `nil` without trouble.
     package let nextAttempt: Instant?
     package let accounting: EventAccounting
@@ -29,9 +31,11 @@ package struct OutputReport: Sendable {
         trouble = state.trouble?.description
         warning = state.warning
         coarse = state.coarse
+        spooled = state.spooled
         nextAttempt = state.nextAttempt
         accounting = EventAccounting(
-            received: received.subtracting(output.receivedBefore), written: state.written, lost: state.lost,
+            received: received.subtracting(output.receivedBefore).subtracting(output.spared), written: state.written,
+            lost: state.lost,
             records: state.records)
     }
 }

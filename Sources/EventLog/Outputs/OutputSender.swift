@@ -10,6 +10,7 @@ import PacketWire
 struct OutputSender: ~Copyable {
     private var settings: OutputSettings
     private var target: OutputTarget
+    private let peers: OwnPeers
     private(set) var backlog = EventBacklog()
     /// Records taken over, of which those before `next` have become lines.
     private var taken: [RecordFields] = []
@@ -24,27 +25,42 @@ struct OutputSender: ~Copyable {
     private(set) var trouble: OutputError?
     /// The target was said to take bytes, and has not taken any since.
     private var isSaidToBeWritable = false
+    private var lastSent = Instant(nanoseconds: 0)
+    /// Where lines wait that the target does not take. Once one does, all others pass through it, for the order's sake: the
+    /// backlog then holds copies of its first lines, of which `spoolGone` have left.
+    private var spool: EventSpool?
+    private var hasLooked = false
+    private var spoolGone = (lines: 0, events: UInt64(0))
     private var sequence: UInt64 = 0
     /// Of `backlog.lostCount`: what a record has told.
     private var lostTold: UInt64 = 0
 
     /// Opens nothing yet.
-    init(_ settings: OutputSettings) {
+    init(_ settings: OutputSettings, _ peers: OwnPeers = OwnPeers()) {
         self.settings = settings
-        target = OutputTarget(settings.target)
+        self.peers = peers
+        target = OutputTarget(settings.target, peers)
         budget = OutputBudget(settings.budget)
+        spool = settings.spool.map { EventSpool(path: $0.path, size: $0.size) }
     }
 
     /// Nothing is left to send or to open now.
-    var isDone: Bool { hasNoRecords && backlog.isEmpty && !target.mustOpen }
+    var isDone: Bool { hasNoRecords && backlog.isEmpty && !target.mustOpen && !mayHaveSpooled }
+    private var mayHaveSpooled: Bool { spool.map { !hasLooked || !$0.isEmpty } ?? false }
+    private var isSpooling: Bool { spool.map { !$0.isEmpty } ?? false }
+    /// Events that wait on disk.
+    var spooledCount: UInt64 { spool?.events ?? 0 }
     /// Nothing is left to send or to open, now or at the end of the budget's window.
     var isSettled: Bool { isDone && coarse.isEmpty }
     /// What was taken over has all become lines: more may be taken.
     var hasNoRecords: Bool { next == taken.count }
     var nextAttempt: Instant? { retry.nextAttempt }
-    /// When to send although nothing came: an attempt after a failure, or the end of the budget's window.
-    var wakeAt: Instant? { nextAttempt ?? (isDone ? budget.end : nil) }
-    var warning: String? { target.warning }
+    /// When to send although nothing came: an attempt after a failure, a look at what is under way, or the end of the budget's
+    /// window.
+    var wakeAt: Instant? { nextAttempt ?? nextLook ?? (isDone ? budget.end : nil) }
+    private var nextLook: Instant? { target.isAwaitingConfirmation ? lastSent + OutputSender.lookEvery : nil }
+    private static let lookEvery = Instant.Span.milliseconds(50)
+    var warning: String? { target.warning ?? spool?.warning }
     /// What takes bytes again when its reader has read, or -1. What said so in vain is not asked again before it takes some.
     var awaited: Int32 { trouble?.mayPassSoon == true && !isSaidToBeWritable ? target.descriptor : -1 }
     var targetText: String { target.text }
@@ -66,10 +82,11 @@ struct OutputSender: ~Copyable {
     /// Follows the policy. Records that wait go where it says now.
     mutating func adopt(_ new: OutputSettings) {
         if new.target != settings.target {
-            target.follow(new.target)
+            target.follow(new.target, peers)
             retry.end()
         }
         budget.limit = new.budget
+        followSpool(new.spool)
         settings = new
     }
 
@@ -88,13 +105,17 @@ struct OutputSender: ~Copyable {
     mutating func send(at now: Instant) {
         if budget.begin(at: now), !coarse.isEmpty { makeCoarseLines() }
         guard !isDone, retry.isOver(at: now) else { return }
-        let (before, torn) = (backlog.arrivedCount, target.torn)
+        let (before, taken) = (backlog.arrivedCount, target.progress)
+        lastSent = now
         do throws(OutputError) {
             repeat {
+                refill()
                 makeLines()
-                try target.send(&backlog)
+                try target.send(&backlog, at: now)
+                noteGone()
                 backlog.forgetArrived()
-            } while !hasNoRecords
+                // What is under way and not confirmed takes up room.
+            } while !(hasNoRecords && isExhausted) && !backlog.isFull
             trouble = nil
             retry.end()
             isSaidToBeWritable = false
@@ -103,7 +124,9 @@ struct OutputSender: ~Copyable {
             let progressed = backlog.arrivedCount != before
             retry.noteFailure(at: now, progressed: progressed)
             // Of a long line a part is something, too.
-            if progressed || target.torn != torn { isSaidToBeWritable = false }
+            if progressed || target.progress != taken { isSaidToBeWritable = false }
+            noteGone()
+            spill()
         }
         backlog.forgetArrived()
         if hasNoRecords { forgetTaken() }
@@ -125,7 +148,11 @@ struct OutputSender: ~Copyable {
             send(at: now)
             if backlog.arrivedCount == before { break }
         }
-        backlog.giveUp()
+        target.settle(&backlog)
+        noteGone()
+        // What waits on disk is for the next run.
+        spill()
+        if isSpooling { backlog.letGo() } else { backlog.giveUp() }
         for fields in taken[next...] { backlog.giveUp(fields.summary) }
         forgetTaken()
         target.close()
@@ -138,7 +165,7 @@ struct OutputSender: ~Copyable {
 
     /// Makes lines of records, as far as there is room. What the budget has no room for waits for its end.
     private mutating func makeLines() {
-        while !hasNoRecords, !backlog.isFull {
+        while !hasNoRecords, isSpooling ? spool?.hasRoom == true : !backlog.isFull {
             let fields = taken[next]
             next += 1
             if budget.admits(fields.event.reason) {
@@ -159,8 +186,70 @@ struct OutputSender: ~Copyable {
         sequence += 1
         let place = RecordPlace(sequence: sequence, lost: backlog.lostCount &- lostTold)
         lostTold = backlog.lostCount
-        let format = settings.format
-        let length = backlog.add(fields.summary) { text in format.append(fields, at: place, to: &text) }
+        let (form, format) = (target.syslogForm, settings.format)
+        func append(_ text: inout [UInt8]) {
+            if let form {
+                form.append(fields, at: place, to: &text)
+            } else {
+                format.append(fields, at: place, to: &text)
+            }
+        }
+        let length: Int
+        if isSpooling {
+            var line: [UInt8] = []
+            append(&line)
+            length = line.count
+            if spool?.append(line[...], fields.summary.account) != true { backlog.giveUp(fields.summary) }
+        } else {
+            length = backlog.add(fields.summary, append)
+        }
         budget.note(length, fields.event.reason)
+    }
+}
+
+// MARK: - The spool
+
+extension OutputSender {
+    private var isExhausted: Bool { spool?.isExhausted ?? true }
+
+    /// Takes lines from the spool, where there are any.
+    private mutating func refill() {
+        guard let spool else { return }
+        if !hasLooked { spool.look() }
+        hasLooked = true
+        spool.give(to: &backlog)
+    }
+
+    /// What the target does not take goes to disk.
+    private mutating func spill() {
+        guard let spool, !backlog.isEmpty || !hasNoRecords else { return }
+        if !isSpooling {
+            guard spool.prepare() else { return }
+            noteGone()
+            let lengths = backlog.forEachWaiting { spool.hasRoom && spool.append($0, $1) }
+            guard lengths.count == backlog.waitingLines else { return spool.abandon() }
+            spool.noteGivenOut(lengths)
+        }
+        makeLines()
+    }
+
+    /// Lets go of what has left the backlog.
+    private mutating func noteGone() {
+        let (lines, events) = (backlog.goneLines - spoolGone.lines, backlog.goneEvents &- spoolGone.events)
+        spoolGone = (backlog.goneLines, backlog.goneEvents)
+        if isSpooling { spool?.noteGone(lines, events: events) }
+    }
+
+    /// One that is to be no more is used until it is empty.
+    private mutating func followSpool(_ new: OutputSettings.Spool?) {
+        if let new {
+            if spool == nil {
+                spool = EventSpool(path: new.path, size: new.size)
+                hasLooked = false
+            }
+            spool?.size = new.size
+        } else if !isSpooling {
+            spool = nil
+        }
     }
 }

@@ -187,9 +187,7 @@ extension Setting {
             "file",
             [
                 Setting("path", \.events.path, .absolutePath),
-                Setting(
-                    "format", \.events.format,
-                    .words(["json": .json, "cef": .cef, "leef": .leef, "ecs": .ecs, "ocsf": .ocsf])),
+                Setting("format", \.events.format, .eventFormat),
                 .section(
                     "rotate",
                     [
@@ -198,7 +196,7 @@ extension Setting {
                     ]),
                 Setting("budget", \.events.budget, .budget),
             ]),
-        .unavailable("syslog", "syslog is", off: "off"),
+        Setting("syslog", \.events.syslog, .syslog),
         .unavailable("capture", "capture of dropped packets is", off: "off"),
         Setting("fold", \.events.fold, .time(.zero ... .hours(1))),
         Setting("ignore", \.events.ignore, .reasons),

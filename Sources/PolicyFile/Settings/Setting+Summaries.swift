@@ -128,7 +128,8 @@ extension Setting {
         """,
         "sanity.broadcast-source": "Packets whose source is the broadcast address of a network that this host is in.",
         "fast-path": """
-        auto, on: plain segments of established TCP connections pass in the kernel, held against the same windows, by a program \
+        auto, on: plain segments of established TCP connections (held against the same windows), datagrams and echoes pass in the \
+        kernel, by a program \
         that portreeve iptables --apply loads. It sees neither checksums nor the outgoing interface. Where the kernel takes no \
         program, auto leaves all packets in the queue, and on refuses to apply the rules.
         """,
@@ -201,7 +202,14 @@ extension Setting {
         time is over: one record for each action, direction and rule, with exact counts. off is without a bound.
         """,
         "events.syslog":
-            "Send events to syslog too: { target: /dev/log, udp://host:514 or tcp://host:601, format: cef }.",
+            """
+        Receivers of events beside the file, by RFC 5424: one, or a sequence of at most eight. target is a Unix socket such as \
+        /dev/log, udp://HOST:514, tcp://HOST:601 or tls://HOST:6514, HOST a name or an address. format is as in events.file, cef \
+        by default; facility local0; severity by-event; app-name portreeve; message-size 8192 bytes; byte-order-mark false; \
+        budget as in events.file. spool: 64MiB keeps on disk what the receiver does not take. tls: { ca: FILE, certificate: \
+        FILE, key: FILE, name: HOST } says whom to trust (by default whom the system trusts), who this host is, and for whom the \
+        receiver's certificate has to be (by default the target's host). docs/outputs.md says more.
+        """,
         "events.capture": "Write dropped packets to { path, size, files }, in pcapng.",
         "events.fold": "Equal events within this time become one with a count; 0 folds nothing.",
         "events.ignore": "Reasons that are counted and not written.",

@@ -49,12 +49,12 @@ private let sizeUnits: [(name: String, bytes: UInt64)] = [
     ("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10),
 ]
 
-private func expectedSize(_ range: ClosedRange<UInt64>) -> String {
+func expectedSize(_ range: ClosedRange<UInt64>) -> String {
     "a size with its unit (KiB, MiB, GiB or TiB), \(sizeText(range.lowerBound)) to \(sizeText(range.upperBound))"
 }
 
 /// For each unit the numbers of it that lie in the range.
-private func sizePattern(_ range: ClosedRange<UInt64>) -> String {
+func sizePattern(_ range: ClosedRange<UInt64>) -> String {
     sizeUnits.compactMap { unit -> String? in
         let first = (range.lowerBound + unit.bytes - 1) / unit.bytes
         let last = range.upperBound / unit.bytes
@@ -63,14 +63,14 @@ private func sizePattern(_ range: ClosedRange<UInt64>) -> String {
 }
 
 /// The shortest form: the largest unit of which it is a whole number.
-private func sizeText(_ bytes: UInt64) -> String {
+func sizeText(_ bytes: UInt64) -> String {
     for unit in sizeUnits where bytes % unit.bytes == 0 && bytes >= unit.bytes {
         return "\(bytes / unit.bytes)\(unit.name)"
     }
     return String(bytes)
 }
 
-private func parseSize(
+func parseSize(
     _ text: String, in range: ClosedRange<UInt64>, expected: String
 ) throws(ScalarFault) -> UInt64 {
     let digits = text.prefix { $0.isASCII && $0.isNumber }
