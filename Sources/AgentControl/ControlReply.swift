@@ -14,6 +14,7 @@ package enum ControlReply: Hashable, Sendable {
     /// It was blocked so until now.
     case unblocked(BlockReport)
     case blocks([BlockReport])
+    case rules(RulePage)
     case failure(ControlFailure)
 }
 
@@ -50,6 +51,7 @@ extension ControlReply {
         case .blocked: "blocked"
         case .unblocked: "unblocked"
         case .blocks: "blocks"
+        case .rules: "rules"
         case .failure: "error"
         }
     }
@@ -65,6 +67,7 @@ extension ControlReply {
         case .reloaded(let report): report.members
         case .coldStarted, .reopened: []
         case .blocked(let report), .unblocked(let report): report.members
+        case .rules(let page): page.members
         case .blocks(let reports): [.init("blocks", .list(reports.map(\.json)))]
         case .failure(let failure):
             [.init("code", .text(failure.code.rawValue)), .init("message", .text(failure.message))]
@@ -90,6 +93,7 @@ extension ControlReply {
         case "blocks":
             self = .blocks(
                 try reader.list("blocks") { item throws(ControlFailure) in try BlockReport(item) })
+        case "rules": self = .rules(try RulePage(reader))
         case "error":
             // A later release may refuse for reasons that this one has no code for.
             let code = ControlFailure.Code(rawValue: try reader.text("code")) ?? .failed

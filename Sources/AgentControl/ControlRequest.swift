@@ -25,6 +25,8 @@ package enum ControlRequest: Hashable, Sendable {
     case unblock(IPAddress)
     /// The sources that are blocked.
     case blocks
+    /// The rules of the policy in force, and how often each has decided.
+    case rules(RuleQuery)
 }
 
 extension ControlRequest {
@@ -33,6 +35,7 @@ extension ControlRequest {
         var members = [ControlProtocol.marker, JSONValue.Member("request", .text(word))]
         switch self {
         case .connections(let query): members += query.members
+        case .rules(let query): members += query.members
         case .scene(let query): members += query.members
         case .reload(let request): members += request.members
         case .keep(let request): members += request.members
@@ -59,6 +62,7 @@ extension ControlRequest {
         case .block: "block"
         case .unblock: "unblock"
         case .blocks: "blocks"
+        case .rules: "rules"
         }
     }
 
@@ -78,11 +82,12 @@ extension ControlRequest {
         case "block": self = .block(try BlockRequest(reader))
         case "unblock": self = .unblock(try reader.word("address") { IPAddress(parsing: $0) })
         case "blocks": self = .blocks
+        case "rules": self = .rules(try RuleQuery(reader))
         case let word:
             throw ControlFailure(
                 .unknownRequest,
                 "unknown request \"\(word)\"; known: ping, status, connections, scene, settings, reload, "
-                    + "keep, cold-start, reopen, block, unblock, blocks")
+                    + "keep, cold-start, reopen, block, unblock, blocks, rules")
         }
     }
 }

@@ -25,6 +25,7 @@ extension Agent {
         case .ping: return .pong(identity)
         case .status: return .status(StatusReport(AgentSnapshot(self)))
         case .connections(let query): return .connections(connections(query))
+        case .rules(let query): return errands.ask { .rules($0.rules(query)) }
         case .scene(let query): return errands.ask { .scene($0.scene(query)) }
         case .settings:
             let policy = policies.current

@@ -19,6 +19,8 @@ package struct AgentOptions: Sendable {
     package var statePath: String { directory + "/state" }
     /// What was reported of the queues' losses, for the next run.
     package var lossesPath: String { directory + "/losses" }
+    /// How often each rule has decided, beside the last policy in force.
+    var ruleCountsPath: String { policyDirectory + "/rule-counts" }
     var startsPath: String { directory + "/starts" }
     private var directory: String {
         guard let slash = controlPath.lastIndex(of: "/") else { return "." }

@@ -18,6 +18,9 @@ package enum Clocks {
     /// Seconds since 1970 (UTC).
     package static func calendarSeconds() -> Int64 { read(CLOCK_REALTIME) / 1_000_000_000 }
 
+    /// Microseconds since 1970 (UTC).
+    static func calendarMicroseconds() -> Int64 { read(CLOCK_REALTIME) / 1_000 }
+
     private static func read(_ clock: clockid_t) -> Int64 {
         var t = timespec()
         unsafe clock_gettime(clock, &t)

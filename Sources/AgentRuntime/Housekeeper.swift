@@ -52,6 +52,7 @@ final class Housekeeper {
     var rules = RulesWatch()
     var metrics = MetricsServers()
     var blocks = BlockBook()
+    var ruleCounting = RuleCounting()
     private var control: ControlServer?
     private var writer: pthread_t?
     private var frameGuard: pthread_t?
@@ -91,6 +92,7 @@ final class Housekeeper {
         updateKeptSockets()
         restoreConnections()
         restoreBlocks()
+        restoreRuleCounts()
         resumeOffload(policies.current)
         for worker in workers { worker.begin() }
         if let frames = agent.frames { frameGuard = Thread.start(name: "frames") { frames.run() } }
@@ -135,6 +137,7 @@ final class Housekeeper {
             if let dead = deadWorker() ?? lostQueue() { return dead }
             keepHouse()
             refreshState()
+            refreshRuleCounts()
         }
     }
 
@@ -183,6 +186,7 @@ final class Housekeeper {
         agent.haveWorkersEnded.store(true, ordering: .relaxed)
         endFastPath(.off)
         if isPlanned { handConnectionsOver() }
+        keepRuleCounts()
         if let frameGuard { Thread.join(frameGuard) }
         log.stop()
         if let writer { Thread.join(writer) }

@@ -12,7 +12,10 @@ extension Engine {
     ///   - new: the policy.
     ///   - interfaces: the interfaces in the terms of the new policy.
     ///   - activeSchedules: which of its schedules hold now (`Policy.scheduleActivity`).
-    public mutating func adopt(_ new: Policy, interfaces: InterfaceTable, activeSchedules: UInt64) {
+    ///   - kept: for each of its rules, which rule of the policy before it is, or -1: its counts go on.
+    public mutating func adopt(
+        _ new: Policy, interfaces: InterfaceTable, activeSchedules: UInt64, keepingCountsOf kept: [Int32] = []
+    ) {
         policy = new
         hot = HotSettings(new)
         self.interfaces = interfaces
@@ -27,6 +30,7 @@ extension Engine {
         prepareLog()
         generation &+= 1
         epochs.begin(new.epoch, at: generation)
+        carryCounts(to: new.rules.count, keeping: kept)
     }
 
     /// Admits connections older than now, as after a start: until now their packets did not come here, or a policy left them

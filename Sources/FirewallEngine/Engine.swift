@@ -63,6 +63,8 @@ public struct Engine: ~Copyable {
     /// The agent's own user, as the kernel names owners of sockets; nil: nobody's traffic is taken for the agent's.
     let ownUser: UInt32?
     public var counters = EngineCounters()
+    /// By the rules' index in the policy (`Engine+RuleCounts`).
+    var ruleCounts: [RuleCount] = []
     public var outbox = Outbox()
     /// The steps of the packets inspected since this was emptied, each recorded by the function that took it (`Step`). nil, as
     /// in the agent: none are recorded.
@@ -104,6 +106,7 @@ public struct Engine: ~Copyable {
         preparePayload()
         prepareCookies()
         prepareLog()
+        carryCounts(to: policy.rules.count, keeping: [])
     }
 
     /// The connections that one worker can hold: all of them, for nothing says that they spread evenly. Memory is

@@ -16,6 +16,16 @@ extension CanonicalPrinter {
         }
     }
 
+    /// What a rule says of its decisions: a line for each key.
+    func decisionLines(of rule: Rule) -> [String] {
+        RuleKey.allCases.compactMap { key in
+            switch key {
+            case .name, .log, .isEnabled, .comment, .packetData, .offload: nil
+            default: value(of: key, in: rule).map { "\(key.rawValue): \($0)" }
+            }
+        }
+    }
+
     /// nil where the rule does not say it.
     private func value(of key: RuleKey, in rule: Rule) -> String? {
         switch key {

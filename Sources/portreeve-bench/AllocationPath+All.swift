@@ -52,8 +52,18 @@ extension AllocationPath {
             AllocationPath(
                 "TCP from SYN to TIME-WAIT", (0..<125).flatMap { conversation(v4, back, 2000 + $0) }, .pass),
             AllocationPath(
+                "TCP from SYN to TIME-WAIT, connections logged", under: logging,
+                (0..<125).flatMap { conversation(v4, back, 2000 + $0) }, .pass),
+            AllocationPath(
                 "TCP over IPv6 from SYN to TIME-WAIT", (0..<125).flatMap { conversation(v6, back6, 2000 + $0) }, .pass),
         ]
+    }
+
+    private static var logging: PolicyDocument {
+        var document = document
+        document.events.newConnections = [.tcp, .udp, .icmp]
+        document.events.closedConnections = [.tcp, .udp, .icmp]
+        return document
     }
 
     /// To a listener that answers by cookies.

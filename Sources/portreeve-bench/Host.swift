@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
+import EventLog
 import FirewallEngine
 import FirewallPolicy
 import PacketWire
@@ -12,6 +13,8 @@ struct Host: ~Copyable {
     private var now = Instant(nanoseconds: 1_000_000_000_000)
     private var sinceBatch = 0
     private var events = 0
+    /// Who takes the events; nobody: they are counted.
+    var queue: EventQueue?
 
     init(_ document: PolicyDocument) {
         guard let policy = try? Policy(document, epoch: 1) else {
@@ -55,12 +58,16 @@ struct Host: ~Copyable {
 
     private mutating func takeEvents() {
         events += engine.outbox.events.count
+        queue?.append(engine.outbox.events, bytes: engine.outbox.bytes)
         engine.outbox.removeAll()
     }
 
     /// Bytes of data that were copied, and packets judged.
     var bytesKept: UInt64 { engine.counters.bytesKept }
     var judged: UInt64 { max(1, engine.counters.inspected) }
+
+    /// Sets the time, for who paces by a clock.
+    mutating func begin(at now: Instant) { self.now = max(self.now, now) }
 
     /// Events so far.
     mutating func drain() -> Int {

@@ -113,6 +113,7 @@ final class Scenario {
                         ruleSet(shape, count).syns, expects: nil, opens: true, reference: count == 10 ? nil : first))
             }
         }
+        all += logged(all.count)
         all += dataRead(all.count)
         for payload in [100, 1_400, 65_000] {
             all.append(
@@ -122,6 +123,24 @@ final class Scenario {
                     data(64, payload: payload).map(Segments.unverified), expects: .pass, reference: 0))
         }
         return all
+    }
+
+    /// The log of connections, off and on: for what is established, and from SYN to TIME-WAIT.
+    private static func logged(_ first: Int) -> [Scenario] {
+        var logging = PolicyDocument()
+        logging.events.newConnections = [.tcp, .udp, .icmp]
+        logging.events.closedConnections = [.tcp, .udp, .icmp]
+        return [
+            Scenario("established, connections not logged", known(PolicyDocument(), 512), data(512), expects: .pass),
+            Scenario(
+                "established, connections logged", known(logging, 512), data(512), expects: .pass, reference: first),
+            Scenario(
+                "from SYN to TIME-WAIT, not logged", Host(PolicyDocument()), Segments.conversations(2_500),
+                expects: .pass, opens: true),
+            Scenario(
+                "from SYN to TIME-WAIT, logged", Host(logging), Segments.conversations(2_500), expects: .pass,
+                opens: true, reference: first + 2),
+        ]
     }
 
     /// One connection whose data nobody reads, and the same where the policy has it read.

@@ -24,6 +24,28 @@ enum Segments {
         ].map(summed)
     }
 
+    /// So many connections one after the other, each from its SYN to the last ACK: eight packets.
+    static func conversations(_ count: Int) -> [Packet] { (0..<count).flatMap(conversation) }
+
+    static func conversation(_ number: Int) -> [Packet] {
+        let (client, port) = endpoint(number)
+        func there(_ flags: TCPFlags, _ sequence: UInt32, _ acknowledgement: UInt32, payload: Int = 0) -> Packet {
+            packet(
+                .prerouting, from: client, port, to: server, 80, flags, sequence: sequence,
+                acknowledgement: acknowledgement, payload: payload)
+        }
+        func back(_ flags: TCPFlags, _ sequence: UInt32, _ acknowledgement: UInt32, payload: Int = 0) -> Packet {
+            packet(
+                .output, from: server, 80, to: client, port, flags, sequence: sequence,
+                acknowledgement: acknowledgement, payload: payload)
+        }
+        return [
+            there(.syn, 1000, 0), back([.syn, .ack], 5000, 1001), there(.ack, 1001, 5001),
+            there([.ack, .psh], 1001, 5001, payload: 100), back([.ack, .fin], 5001, 1101, payload: 100),
+            there(.ack, 1101, 5102), there([.ack, .fin], 1101, 5102), back(.ack, 5102, 1102),
+        ]
+    }
+
     /// The client's next data segment; the same bytes again are a retransmission, which costs the same.
     static func data(_ number: Int, payload: Int) -> Packet {
         let (client, port) = endpoint(number)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import Glibc
+import PacketWire
 
 /// CPU time of this thread: what other processes do to the machine shows only through caches.
 enum Stopwatch {
@@ -8,6 +9,13 @@ enum Stopwatch {
         var t = timespec()
         unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t)
         return Int64(t.tv_sec) * 1_000_000_000 + Int64(t.tv_nsec)
+    }
+
+    /// The time that goes by.
+    static func now() -> Instant {
+        var t = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &t)
+        return Instant(nanoseconds: Int64(t.tv_sec) * 1_000_000_000 + Int64(t.tv_nsec))
     }
 }
 

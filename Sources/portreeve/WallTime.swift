@@ -18,6 +18,16 @@ struct WallTime: Hashable, Comparable {
         return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 
+    /// "2026-11-21 09:15:02 +0100".
+    var textWithOffset: String {
+        var seconds = time_t(microseconds.dividedRoundingDown(by: 1_000_000))
+        var fields = unsafe tm()
+        guard unsafe localtime_r(&seconds, &fields) != nil else { return "?" }
+        let minutes = unsafe Int(fields.tm_gmtoff) / 60
+        func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return "\(text) \(minutes < 0 ? "-" : "+")\(two(abs(minutes) / 60))\(two(abs(minutes) % 60))"
+    }
+
     /// "2026-11-21 09:15:02".
     var text: String {
         var seconds = time_t(microseconds.dividedRoundingDown(by: 1_000_000))

@@ -29,6 +29,7 @@ struct ControlServerTests {
         case .reopen: .reopened
         case .block, .unblock: .blocked(Samples.blocked)
         case .blocks: .blocks([Samples.blocked])
+        case .rules: .rules(Samples.rules)
         }
     }
 

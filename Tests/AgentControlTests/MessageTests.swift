@@ -15,6 +15,7 @@ struct MessageTests {
         arguments: [
             .ping, .status, .connections(ConnectionQuery()), .connections(Samples.query), .reload(ReloadRequest()),
             .reload(Samples.reload), .keep(KeepRequest()), .keep(Samples.keep), .reopen, .blocks,
+            .rules(RuleQuery()),
             .block(BlockRequest(address: IPAddress(v4: 0xc633_6407), seconds: 1)), .block(Samples.block),
             .unblock(Samples.block.address), .settings, .coldStart, .scene(Samples.sceneQuery),
             .scene(SceneQuery(packet: Samples.sceneQuery.packet, interface: nil)),
@@ -31,7 +32,7 @@ struct MessageTests {
             .connections(ConnectionPage(rows: [], next: nil)),
             .connections(ConnectionPage(rows: [Samples.connection(), Samples.connectionIPv6], next: 1 << 33)),
             .reloaded(ReloadReport(accepted: false, epoch: 3, files: ["a.yaml"], diagnostics: ["a.yaml:1:1: x\n ^"])),
-            .reloaded(Samples.trial), .coldStarted, .reopened, .blocks([]),
+            .reloaded(Samples.trial), .coldStarted, .reopened, .blocks([]), .rules(Samples.rules),
             .blocks([Samples.blocked, Samples.blocked]),
             .blocked(Samples.blocked), .unblocked(Samples.blocked),
             .settings(SettingsReport(policyEpoch: 7, values: ["engine.timeouts.closed": "10s", "a.b": "\"x\""])),

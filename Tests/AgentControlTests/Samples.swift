@@ -18,6 +18,15 @@ enum Samples {
         return block
     }()
 
+    static let rules: RulePage = {
+        var rule = RuleReport(
+            name: "Web", place: "policy.yaml:12", action: .forceAllow, priority: 3, direction: .incoming,
+            isEnabled: true, since: 1_795_252_502_000_000)
+        (rule.packets, rule.bytes, rule.first, rule.last) = (3, 1 << 40, 1_795_252_502_123_456, 1_795_252_503_000_000)
+        let unused = RuleReport(
+            name: "Path MTU", place: nil, action: .deny, priority: 0, direction: .outgoing, isEnabled: false, since: 1)
+        return RulePage(epoch: 7, rows: [rule, unused], next: 2)
+    }()
     static let blocked = BlockReport(
         address: IPAddress(v4: 0xc633_6409), author: .reconnaissance, since: 1_795_000_000, until: 1_795_000_600,
         why: "port scan")

@@ -12,14 +12,17 @@ enum SmallFile {
     }
 
     /// Writes a file whole or not at all, for its owner alone. What cannot be written is not.
-    static func replace(_ path: String, with text: String) {
+    @discardableResult
+    static func replace(_ path: String, with text: String) -> Bool {
         let new = path + ".new"
         _ = unsafe unlink(new)
         let descriptor = unsafe open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { return }
+        guard descriptor >= 0 else { return false }
         let isWhole = unsafe Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
         close(descriptor)
-        if isWhole { _ = unsafe rename(new, path) } else { _ = unsafe unlink(new) }
+        if isWhole, unsafe rename(new, path) == 0 { return true }
+        _ = unsafe unlink(new)
+        return false
     }
 
     /// Reads no further than until `body` returns false. A file that cannot be read has no lines.

@@ -130,9 +130,10 @@ extension Housekeeper {
         unclaimed?.setTimeouts(policy.document.engine.timeouts)
         unclaimed?.logEnds(
             of: policy.document.events.closedConnections, isOn: policy.document.keepsConnectionLog)
+        let kept = followRules(to: policy)
         for worker in workers {
             worker.engine.withLock { engine in
-                engine.adopt(policy, interfaces: interfaces, activeSchedules: schedules)
+                engine.adopt(policy, interfaces: interfaces, activeSchedules: schedules, keepingCountsOf: kept)
                 if tracksMore { engine.beginColdStart(at: Clocks.monotonic()) }
             }
         }

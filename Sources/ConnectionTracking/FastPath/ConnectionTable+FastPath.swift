@@ -35,8 +35,11 @@ extension ConnectionTable {
             if passed.has_gap != 0, !passed.gap.isAfter(state[side.opposite].acknowledged) {
                 memory.closeGap(place, side)
             }
+            guard passed.packets > 0 else { continue }
             fastPath.counts.packets &+= passed.packets
             fastPath.counts.bytes &+= passed.bytes
+            kernelRules.add(
+                decision(of: index, for: side), packets: passed.packets, bytes: passed.bytes, at: last)
         }
         var entries = entries.mutableSpan
         entries[Int(index)].connection.takeUp(state, at: last)

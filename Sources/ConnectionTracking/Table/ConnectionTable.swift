@@ -78,6 +78,8 @@ public struct ConnectionTable: ~Copyable, Sendable {
     public var fastPath = FastPathPlaces()
     /// What is kept to tell of connections that end.
     var log = ConnectionLog()
+    /// What passed in the kernel, by rule.
+    var kernelRules = KernelRuleCounts()
     /// Which listeners are flooded.
     public var listeners: ListenerLoads
     let seed: (UInt64, UInt64)

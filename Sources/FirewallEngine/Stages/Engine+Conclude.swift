@@ -8,6 +8,7 @@ extension Engine {
     /// The one exit: counts, writes the events, gives the verdict.
     mutating func conclude(_ p: inout Inspection, _ finding: Finding?, _ bytes: RawSpan) -> Decision {
         counters.inspected &+= 1
+        if p.ruling.rule >= 0 { countRule(p.ruling.rule, p.headers.length, at: p.now) }
         if hot.watchesScans, p.isUnknown || finding != nil { watchForScans(&p, finding, bytes) }
         if p.ruling.logOnlyRule >= 0 || !p.notices.isEmpty { writeNotices(&p, passes: finding == nil, bytes) }
         guard let finding else {
@@ -57,7 +58,10 @@ extension Engine {
     /// What is told of a packet beside its verdict. A Log Only rule speaks of a packet that finally passes (POLICY.md); a
     /// trait that the packet shows is told whether it passes or not.
     private mutating func writeNotices(_ p: inout Inspection, passes: Bool, _ bytes: RawSpan) {
-        if passes, p.ruling.logOnlyRule >= 0 { log(&p, Finding(.logOnly, .none, rule: p.ruling.logOnlyRule), bytes) }
+        if passes, p.ruling.logOnlyRule >= 0 {
+            if p.ruling.logOnlyRule != p.ruling.rule { countRule(p.ruling.logOnlyRule, p.headers.length, at: p.now) }
+            log(&p, Finding(.logOnly, .none, rule: p.ruling.logOnlyRule), bytes)
+        }
         while let reason = p.notices.popFirst() {
             if reason == .newConnection {
                 if passes { notify(&p, Finding(.newConnection, .none, rule: p.ruling.rule), bytes) }
