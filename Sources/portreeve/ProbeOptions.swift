@@ -30,6 +30,12 @@ struct ProbeOptions: ParsableArguments {
     var size = ProbePayload.minimumBytes
 
     @Option(
+        help: ArgumentHelp(
+            "Probe each TCP port once more for each of these times, silent for so long after the handshake: whether a device on the way "
+                + "has forgotten the connection.", valueName: "10s,5m,…"))
+    var idle: String?
+
+    @Option(
         help: ArgumentHelp("What should come of each probe: allow, deny or reject.", valueName: "outcome"),
         completion: .list(["allow", "deny", "reject"]))
     var expect: String?
@@ -72,7 +78,28 @@ struct ProbeOptions: ParsableArguments {
             }
         }
         guard !tests.isEmpty else { throw ValidationError("name ports with -t or -u") }
-        return tests
+        return try tests + silentTests(tests, hasReflector: hasReflector)
+    }
+
+    /// The same connections, silent at first.
+    private func silentTests(_ tests: [PlannedTest], hasReflector: Bool) throws -> [PlannedTest] {
+        guard let idle else { return [] }
+        guard hasReflector else {
+            throw ValidationError("--idle: without a reflector nobody answers after the silence")
+        }
+        let connections = tests.filter { $0.transport == .tcp }
+        guard !connections.isEmpty else { throw ValidationError("--idle: name TCP ports with -t") }
+        return try idle.split(separator: ",", omittingEmptySubsequences: false).flatMap { word in
+            guard let rest = Instant.Span(inUnits: String(word)), rest <= .minutes(55) else {
+                throw ValidationError("--idle: found \"\(word)\", expected times up to 55m such as 10s,5m")
+            }
+            return connections.map {
+                var test = $0
+                test.name = "idle \(word)"
+                test.deadlines.rest = rest
+                return test
+            }
+        }
     }
 
     private func ports(_ list: String, _ option: String) throws -> PortSet {

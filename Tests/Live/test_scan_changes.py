@@ -75,6 +75,21 @@ class ChangeTests(unittest.TestCase):
         self.assertNotIn("open", categories)
         self.assertEqual(changes, [["the handshake was completed by something on the way"]] * 3)
 
+    def test_a_connection_that_a_silent_device_forgets(self):
+        """The router loses what it knew of the connection that is silent for longer, and lets nothing by that it does not know."""
+        self.router.sysctl(net__netfilter__nf_conntrack_tcp_loose=0)
+        self.with_rules("mangle", "-A FORWARD -p tcp --dport 6101:6103 -m conntrack --ctstate INVALID -j DROP", 4)
+        self.router.sysctl(net__netfilter__nf_conntrack_tcp_timeout_established=3)
+        found = scan(
+            self.client, self.host.ip4, "-i", "1500", "-t", "6101", "--idle", "1s,6s", "--retries", "0",
+            key=self.reflector.key)
+        rows = {row.get("test"): (row["category"], row["conclusion"]) for row in found.rows}
+        self.assertEqual(rows[None][0], "open")
+        self.assertEqual(rows["idle 1s"][0], "open")
+        self.assertIn("known after 1 s of silence", rows["idle 1s"][1])
+        self.assertEqual(rows["idle 6s"][0], "payload_timeout")
+        self.assertIn("after 6 s of silence", rows["idle 6s"][1])
+
     def test_in_the_summary(self):
         self.with_rules("mangle", CHANGES[1][0], 4)
         status, output = self.client.status(

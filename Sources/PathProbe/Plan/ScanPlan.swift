@@ -160,7 +160,8 @@ package struct ScanPlan: Sendable {
             return .open(
                 Opening(
                     test.transport, isIPv6: test.target.isIPv6, ports: PortSet(ports: part), first: first + start,
-                    script: script, sources: origin.map { [$0] } ?? []))
+                    script: script, sources: origin.map { [$0] } ?? [],
+                    rest: Int(test.deadlines.rest.nanoseconds / 1_000_000)))
         }
     }
 

@@ -116,6 +116,13 @@ final class Lease {
         return true
     }
 
+    /// How long a connection at a port may last: longer where a probe there is to be silent first.
+    func patience(at port: UInt16) -> Instant.Span {
+        let rest = openings.filter { $0.transport == .tcp && $0.ports.index(of: port) != nil }.map(\.rest).max() ?? 0
+        let patience = Instant.Span(nanoseconds: limits.connection.nanoseconds + Int64(rest) * 1_000_000)
+        return min(patience, limits.lease)
+    }
+
     func leave(_ connection: Reflection) { connections[ObjectIdentifier(connection)] = nil }
 
     func currentCounters() -> ReflectorCounters {

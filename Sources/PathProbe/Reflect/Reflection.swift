@@ -30,7 +30,7 @@ final class Reflection: PollSource {
         self.port = port
         self.lease = lease
         self.poller = poller
-        ends = Poller.now + lease.limits.connection
+        ends = Poller.now + lease.patience(at: port)
     }
 
     func start(at now: Instant) {

@@ -63,7 +63,7 @@ package struct ScanReport: Sendable {
             let opening = result.opening(of: outcome)
             return Line(
                 outcome: outcome, test: plan.tests[tests[outcome.job.number]], witness: witness,
-                conclusion: Conclusion.sentence(outcome, witness, opening),
+                conclusion: Conclusion.afterSilence(outcome, witness, opening),
                 isUnreliable: result.isUnreliable(outcome), drops: drops.drops(of: outcome), opening: opening,
                 changes: outcome.changes(witness, opening), retries: result.retries,
                 location: result.locations[outcome.job.number])

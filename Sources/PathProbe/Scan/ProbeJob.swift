@@ -43,6 +43,8 @@ package struct ProbeDeadlines: Hashable, Sendable {
     package var connect: Instant.Span
     package var send: Instant.Span
     package var receive: Instant.Span
+    /// How long a connection stays silent once its handshake is done, before it says anything.
+    package var rest = Instant.Span.zero
 
     /// `-i MS`: for connecting and for receiving, as in Firescan; two fifths of it for sending.
     package init(_ span: Instant.Span) {
@@ -54,7 +56,8 @@ package struct ProbeDeadlines: Hashable, Sendable {
     /// What a probe takes at most.
     package func total(_ transport: Transport) -> Instant.Span {
         guard transport == .tcp else { return receive }
-        return Instant.Span(nanoseconds: connect.nanoseconds + send.nanoseconds + receive.nanoseconds)
+        return Instant.Span(
+            nanoseconds: connect.nanoseconds + rest.nanoseconds + send.nanoseconds + receive.nanoseconds)
     }
 }
 

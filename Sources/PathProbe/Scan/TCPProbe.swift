@@ -24,7 +24,7 @@ final class TCPProbe: PollSource {
     private var began = Instant(nanoseconds: 0)
     private var evidence = Evidence()
 
-    private enum Phase { case connecting, talking, trailing, over }
+    private enum Phase { case connecting, resting, talking, trailing, over }
 
     /// How long something may follow an answer that should have been the end.
     private static let trail = Instant.Span.milliseconds(50)
@@ -56,6 +56,7 @@ final class TCPProbe: PollSource {
     func ready(_ what: Readiness, at now: Instant) {
         switch phase {
         case .connecting: shakeHands(what, at: now)
+        case .resting: rest(at: now)
         case .talking, .trailing: talk(at: now)
         case .over: break
         }
@@ -68,6 +69,7 @@ final class TCPProbe: PollSource {
             if let what = socket?.readiness, !what.isEmpty { shakeHands(what, at: now) }
             guard phase == .connecting else { return }
             conclude((.handshakeTimeout, .segmentsSent(0)), at: now)
+        case .resting: beginTalk(at: now)
         case .talking:
             let before = (receivedCount, evidence.bytesSent)
             talk(at: now)
@@ -118,6 +120,24 @@ final class TCPProbe: PollSource {
         case .script(let script):
             request = script.steps[0].sender == .client ? script.steps[0].bytes : []
             talk = ScriptPosition(script, as: .client)
+        }
+        guard job.deadlines.rest > .zero else { return beginTalk(at: now) }
+        phase = .resting
+        context.poller.schedule(token, at: Poller.now + job.deadlines.rest)
+        // Errors and resets alone: what is said meanwhile can wait.
+        if let socket { try? context.poller.watch(socket.descriptor, for: [], token, isNew: false) }
+    }
+
+    /// Something ends the silence.
+    private func rest(at now: Instant) {
+        noteErrors()
+        if let fault, let verdict = verdict(on: fault) { conclude(verdict, at: now) }
+    }
+
+    private func beginTalk(at now: Instant) {
+        if phase == .resting, let socket {
+            isWatchedForRoom = true
+            try? context.poller.watch(socket.descriptor, for: [.readable, .writable], token, isNew: false)
         }
         phase = .talking
         setDeadline()

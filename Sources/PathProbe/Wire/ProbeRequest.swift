@@ -22,7 +22,7 @@ package enum ProbeRequest: Hashable, Sendable {
     case drops(from: Int)
     case end
 
-    package static let version = 2
+    package static let version = 3
 }
 
 /// Ports to listen on, one for each probe.
@@ -36,9 +36,12 @@ package struct Opening: Hashable, Sendable {
     package var script: Int?
     /// Who may play a script and be told of an agent's drops, beside the address that the control channel comes from.
     package var sources: [Endpoint]
+    /// Milliseconds for which a connection there may say nothing, beside the time that any has.
+    package var rest = 0
 
     package init(
-        _ transport: Transport, isIPv6: Bool, ports: PortSet, first: Int, script: Int? = nil, sources: [Endpoint] = []
+        _ transport: Transport, isIPv6: Bool, ports: PortSet, first: Int, script: Int? = nil, sources: [Endpoint] = [],
+        rest: Int = 0
     ) {
         self.transport = transport
         self.isIPv6 = isIPv6
@@ -46,6 +49,7 @@ package struct Opening: Hashable, Sendable {
         self.first = first
         self.script = script
         self.sources = sources
+        self.rest = rest
     }
 }
 
@@ -65,7 +69,7 @@ extension ProbeRequest {
                 "ask": .text("open"), "protocol": .text(opening.transport.rawValue),
                 "family": .count(opening.isIPv6 ? 6 : 4), "ports": .text("\(opening.ports)"),
                 "first": .count(opening.first), "script": opening.script.map { .count($0) } ?? .null,
-                "sources": .list(opening.sources.map { .text($0.host) }),
+                "sources": .list(opening.sources.map { .text($0.host) }), "rest": .count(opening.rest),
             ]
         case .go: ["ask": .text("go")]
         case .alive: ["ask": .text("alive")]
@@ -118,6 +122,7 @@ extension Opening {
         transport = try message.transport()
         isIPv6 = family == 6
         first = try message.integer("first")
+        rest = try message.integer("rest")
         script = message.has("script") ? try message.integer("script") : nil
         sources = []
         for text in try message.texts("sources") {
