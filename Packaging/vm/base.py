@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disk that the machine boots from: Debian 12 with systemd, sshd and the network tools, and nothing of Portreeve.
+"""The disk that the machine boots from: Debian 12, or another release, with systemd, sshd and the network tools, and nothing of Portreeve.
 
 mmdebstrap makes the root from the archive that apt is configured for here; mke2fs makes a file system of it. What the
 package depends on is downloaded but not installed: inside, where there is no network, apt resolves and installs it. The
@@ -15,6 +15,7 @@ import subprocess
 # mke2fs and others are not on an ordinary user's path.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
+#: What the package is made for. apt has to be configured for it here; other releases are looked for in the same archive.
 RELEASE = "bookworm"
 SIZE = "2G"
 PACKAGES = (
@@ -40,11 +41,12 @@ class Base:
             os.path.join(directory, name) for name in ("root.ext4", "vmlinuz", "initrd.img"))
 
 
-def base(cache, dependencies):
+def base(cache, dependencies, release=RELEASE):
     """The kept base, or a new one. `dependencies` are names of packages to be at hand inside."""
     sources = archive() or (refresh() and archive())
     if not sources:
         raise Unavailable(f"apt is not configured for Debian {RELEASE} here")
+    sources = [line.replace(f" {RELEASE}", f" {release}") for line in sources]
     ingredients = [*sources, *sorted(dependencies)]
     for recipe in (__file__, CUSTOMIZE):
         with open(recipe) as file:
@@ -57,7 +59,7 @@ def base(cache, dependencies):
         unfinished = directory + ".new"
         shutil.rmtree(unfinished, ignore_errors=True)
         os.makedirs(unfinished)
-        make(unfinished, sources, dependencies)
+        make(unfinished, sources, dependencies, release)
         os.rename(unfinished, directory)
     return Base(directory)
 
@@ -83,7 +85,7 @@ def apt_options():
     return [f"--aptopt={line.rstrip(';')}" for line in dump.splitlines() if wanted.match(line)]
 
 
-def make(directory, sources, dependencies):
+def make(directory, sources, dependencies, release):
     """Root, then kernel, then the file system of all the rest."""
     with open(os.path.join(directory, "sources.list"), "w") as file:
         file.write("\n".join(sources) + "\n")
@@ -91,7 +93,7 @@ def make(directory, sources, dependencies):
     root = [] if os.geteuid() == 0 else ["fakeroot"]
     run(["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", *apt_options(), "--dpkgopt=force-unsafe-io",
          "--skip=cleanup/apt", f"--customize-hook={CUSTOMIZE} \"$1\" {' '.join(sorted(dependencies))}",
-         RELEASE, f"{tree}.tar", file.name], log)
+         release, f"{tree}.tar", file.name], log)
     run([*root, "sh", "-euc", """
         mkdir "$1"; tar -C "$1" -xf "$1.tar"
         mv "$1"/boot/vmlinuz-* "$2/vmlinuz"; mv "$1"/boot/initrd.img-* "$2/initrd.img"

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from base import HERE, Broken, Unavailable, base, require
+from base import HERE, RELEASE, Broken, Unavailable, base, require
 from machine import QEMU, Machine
 
 PROJECT = os.path.dirname(os.path.dirname(HERE))
@@ -100,6 +100,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", default=os.path.join(PROJECT, ".build-vm"), help="where disks are kept")
     parser.add_argument("--limit", type=float, default=1800, help="seconds after which the machine is switched off")
+    parser.add_argument("--release", default=RELEASE, help="of Debian, with its own kernel")
     parser.add_argument("package")
     parser.add_argument("patterns", nargs="*")
     arguments = parser.parse_args()
@@ -113,7 +114,7 @@ def main():
         stage(tests, arguments.package, arguments.patterns)
         try:
             require(QEMU)
-            disk = base(arguments.cache, dependencies(arguments.package))
+            disk = base(arguments.cache, dependencies(arguments.package), arguments.release)
             print(f"the base disk is there after {time.monotonic() - begin:.0f} s", flush=True)
             with Machine(disk, tests, directory) as machine:
                 for message in machine.report(until=time.monotonic() + arguments.limit):

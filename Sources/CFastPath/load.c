@@ -32,13 +32,14 @@ struct object {
     const char *licence;
 };
 
-static const char *const map_names[] = {"flows4", "flows6", "places", "cells", "outcomes", "listeners"};
+static const char *const map_names[] = {
+    "flows4", "flows6", "places", "cells", "outcomes", "listeners", "programs"};
 enum { MAP_COUNT = sizeof map_names / sizeof *map_names };
 
 static int *map_of(struct cfastpath *loaded, int index) {
     int *const all[MAP_COUNT] = {
         &loaded->flows4, &loaded->flows6,   &loaded->places,
-        &loaded->cells,  &loaded->outcomes, &loaded->listeners};
+        &loaded->cells,  &loaded->outcomes, &loaded->listeners, &loaded->programs};
     return all[index];
 }
 
@@ -275,7 +276,7 @@ static int load_program(
 int cfastpath_load(
     const char *path, const struct cfastpath_sizes *sizes, struct cfastpath *loaded, char *message, size_t capacity
 ) {
-    *loaded = (struct cfastpath){-1, -1, -1, -1, -1, -1, -1, -1};
+    *loaded = (struct cfastpath){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
     struct object object;
     memset(&object, 0, sizeof object);
     int error = read_whole(path, &object);
@@ -285,10 +286,13 @@ int cfastpath_load(
         refuse(message, capacity, error, path, "it is no program for the kernel");
     if (error == 0)
         error = make_maps(&object, sizes, loaded, message, capacity);
-    if (error == 0)
-        error = load_program(&object, "fast4", &loaded->program4, loaded, message, capacity);
-    if (error == 0)
-        error = load_program(&object, "fast6", &loaded->program6, loaded, message, capacity);
+    const struct {
+        const char *name;
+        int *descriptor;
+    } programs[] = {
+        {"judge4", &loaded->program4}, {"judge6", &loaded->program6}, {"fast4", &loaded->stub4}, {"fast6", &loaded->stub6}};
+    for (size_t i = 0; i < sizeof programs / sizeof *programs && error == 0; i++)
+        error = load_program(&object, programs[i].name, programs[i].descriptor, loaded, message, capacity);
     free(object.bytes);
     if (error != 0)
         cfastpath_close(loaded);
@@ -297,7 +301,8 @@ int cfastpath_load(
 
 void cfastpath_close(struct cfastpath *loaded) {
     int *const all[] = {&loaded->flows4,   &loaded->flows6,   &loaded->places,  &loaded->cells,
-                        &loaded->outcomes, &loaded->listeners, &loaded->program4, &loaded->program6};
+                        &loaded->outcomes, &loaded->listeners, &loaded->programs, &loaded->program4,
+                        &loaded->program6, &loaded->stub4,    &loaded->stub6};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (*all[i] >= 0)
             close(*all[i]);

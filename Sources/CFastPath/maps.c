@@ -179,6 +179,51 @@ int cfastpath_openings(int map, const struct fastpath_listener_key *key, uint64_
     return 0;
 }
 
+int cfastpath_connect(int programs, int program4, int program6) {
+    const int descriptors[FASTPATH_PROGRAMS] = {[FASTPATH_PROGRAM4] = program4, [FASTPATH_PROGRAM6] = program6};
+    for (uint32_t place = 0; place < FASTPATH_PROGRAMS; place++) {
+        union bpf_attr a;
+        memset(&a, 0, sizeof a);
+        a.map_fd = (uint32_t)programs;
+        a.key = address(&place);
+        a.value = address(&descriptors[place]);
+        a.flags = BPF_ANY;
+        if (cfastpath_bpf(BPF_MAP_UPDATE_ELEM, &a) != 0) {
+            const int error = errno;
+            cfastpath_disconnect(programs);
+            return error;
+        }
+    }
+    return 0;
+}
+
+void cfastpath_disconnect(int programs) {
+    for (uint32_t place = 0; place < FASTPATH_PROGRAMS; place++)
+        delete_one(programs, &place);
+}
+
+int cfastpath_programs_of(int stub) {
+    struct bpf_prog_info described;
+    uint32_t map = 0;
+    memset(&described, 0, sizeof described);
+    described.nr_map_ids = 1;
+    described.map_ids = address(&map);
+    union bpf_attr a;
+    memset(&a, 0, sizeof a);
+    a.info.bpf_fd = (uint32_t)stub;
+    a.info.info_len = sizeof described;
+    a.info.info = address(&described);
+    if (cfastpath_bpf(BPF_OBJ_GET_INFO_BY_FD, &a) != 0)
+        return -errno;
+    // A stub has this map and no other.
+    if (described.nr_map_ids != 1)
+        return -ENOENT;
+    memset(&a, 0, sizeof a);
+    a.map_id = map;
+    const int descriptor = cfastpath_bpf(BPF_MAP_GET_FD_BY_ID, &a);
+    return descriptor >= 0 ? descriptor : -errno;
+}
+
 int cfastpath_try(int program, const void *frame, size_t length, uint32_t interface, uint32_t *verdict) {
     struct __sk_buff packet;
     memset(&packet, 0, sizeof packet);

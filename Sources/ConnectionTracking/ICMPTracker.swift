@@ -24,6 +24,15 @@ public struct ICMPState: Hashable, Sendable, BitwiseCopyable {
     var requesters: UInt8 = 0
     public init() {}
 
+    /// The only side that has asked; nil where none has, or both have.
+    var onlyAsker: Side? {
+        switch requesters {
+        case Self.bit(.low): .low
+        case Self.bit(.high): .high
+        default: nil
+        }
+    }
+
     fileprivate func hasAsked(_ sides: UInt8) -> Bool { requesters & sides != 0 }
 
     fileprivate static func bit(_ side: Side) -> UInt8 { side == .low ? 1 : 2 }

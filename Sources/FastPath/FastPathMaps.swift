@@ -8,15 +8,15 @@ import Glibc
 /// bpf. What is unsafe about them is here and in `FastPathMemory`.
 @safe
 package final class FastPathMaps: @unchecked Sendable {
-    /// The names that each has in its directory.
+    /// The names that each has in its directory. The array of programs has none: it is handed to the agent alone (`FastPathPins.offer`).
     enum Name: String, CaseIterable {
-        case flows4, flows6, places, cells, outcomes, listeners, fast4, fast6
+        case flows4, flows6, places, cells, outcomes, listeners, judge4, judge6, fast4, fast6
 
-        /// Whether it is one of the programs: the rules name them, and the agent has no need of them.
-        var isProgram: Bool { self == .fast4 || self == .fast6 }
+        /// Whether it is what the rules name: the agent has no need of that.
+        var isStub: Bool { self == .fast4 || self == .fast6 }
     }
 
-    private let descriptors: cfastpath
+    let descriptors: cfastpath
     private let flows: UnsafeMutableRawPointer
     private let cells: UnsafeMutableRawPointer
     /// How many flows there is room for.
@@ -38,23 +38,32 @@ package final class FastPathMaps: @unchecked Sendable {
         try self.init(owning: loaded)
     }
 
-    /// Opens what is pinned in a directory; of the programs nothing.
+    /// Opens what is pinned in a directory, and takes over the array of programs; no other agent may be using it.
     package convenience init(pinnedIn directory: String) throws(FastPathError) {
         func open(_ name: Name) -> Int32 { unsafe cfastpath_open("\(directory)/\(name.rawValue)") }
         var opened = cfastpath(
             flows4: open(.flows4), flows6: open(.flows6), places: open(.places), cells: open(.cells),
-            outcomes: open(.outcomes), listeners: open(.listeners), program4: -1, program6: -1)
+            outcomes: open(.outcomes), listeners: open(.listeners), programs: -1, program4: open(.judge4),
+            program6: open(.judge6), stub4: -1, stub6: -1)
+        // The label comes first: another version's directory may lack some of these.
+        if opened.places >= 0, !FastPathLabel(of: opened.places).isOfThisLayout {
+            let label = FastPathLabel(of: opened.places)
+            unsafe cfastpath_close(&opened)
+            throw FastPathError("\(directory): the program there is of another version of Portreeve (\(label))")
+        }
         for (name, descriptor) in [
             (Name.flows4, opened.flows4), (.flows6, opened.flows6), (.places, opened.places), (.cells, opened.cells),
-            (.outcomes, opened.outcomes), (.listeners, opened.listeners),
+            (.outcomes, opened.outcomes), (.listeners, opened.listeners), (.judge4, opened.program4),
+            (.judge6, opened.program6),
         ] where descriptor < 0 {
             unsafe cfastpath_close(&opened)
             throw FastPathError("\(directory)/\(name.rawValue)", errno: -descriptor)
         }
-        let label = FastPathLabel(of: opened.places)
-        guard label.isOfThisLayout else {
+        do {
+            opened.programs = try FastPathPins.takeOver(directory)
+        } catch {
             unsafe cfastpath_close(&opened)
-            throw FastPathError("\(directory): the program there is of another version of Portreeve (\(label))")
+            throw error
         }
         try self.init(owning: opened)
     }
@@ -86,13 +95,13 @@ package final class FastPathMaps: @unchecked Sendable {
     package static var cellCount: Int { Int(FASTPATH_OWNERS) }
     private static var cells: Int { Int(FASTPATH_CELLS) }
 
-    /// Gives all of them names in a directory of a file system of the type bpf.
+    /// Gives all of them names in a directory of a file system of the type bpf, but for the array of programs.
     package func pin(in directory: String) throws(FastPathError) {
         for (name, descriptor) in [
             (Name.flows4, descriptors.flows4), (.flows6, descriptors.flows6), (.places, descriptors.places),
             (.cells, descriptors.cells), (.outcomes, descriptors.outcomes), (.listeners, descriptors.listeners),
-            (.fast4, descriptors.program4),
-            (.fast6, descriptors.program6),
+            (.judge4, descriptors.program4), (.judge6, descriptors.program6), (.fast4, descriptors.stub4),
+            (.fast6, descriptors.stub6),
         ] {
             let status = unsafe cfastpath_pin(descriptor, "\(directory)/\(name.rawValue)")
             guard status == 0 else { throw FastPathError("\(directory)/\(name.rawValue)", errno: status) }
@@ -112,6 +121,15 @@ package final class FastPathMaps: @unchecked Sendable {
         let share = places / max(1, workers)
         return unsafe FastPathMemory(flows: flows, cells: cells, first: worker * share, count: share, owner: worker)
     }
+
+    /// Has the rules' stubs go on with the programs, for as long as this process holds their array.
+    package func connect() throws(FastPathError) {
+        let status = cfastpath_connect(descriptors.programs, descriptors.program4, descriptors.program6)
+        guard status == 0 else { throw FastPathError("the fast path's programs cannot be put in place", errno: status) }
+    }
+
+    /// Every packet comes to the queue when this returns, but for those that a processor has in hand.
+    package func disconnect() { cfastpath_disconnect(descriptors.programs) }
 
     /// Nothing passes, and no flow is known: what a run before has left is gone.
     package func clear() throws(FastPathError) {
@@ -139,12 +157,16 @@ package final class FastPathMaps: @unchecked Sendable {
         return counts
     }
 
-    /// Runs the program on a packet, from its IP header on, as if it came by this interface (0: from this host).
-    package func tries(_ packet: [UInt8], interface: UInt32) throws(FastPathError) -> Bool {
+    /// Runs the program on a packet, from its IP header on, as if it came by this interface (0: from this host); `byRule` as a rule does, by
+    /// the stub.
+    package func tries(_ packet: [UInt8], interface: UInt32, byRule: Bool = false) throws(FastPathError) -> Bool {
         let isIPv6 = packet.first.map { $0 >> 4 == 6 } ?? false
         let frame = [UInt8](repeating: 0, count: 12) + (isIPv6 ? [0x86, 0xdd] : [0x08, 0x00]) + packet
         var verdict: UInt32 = 0
-        let program = isIPv6 ? descriptors.program6 : descriptors.program4
+        let program =
+            byRule
+            ? (isIPv6 ? descriptors.stub6 : descriptors.stub4)
+            : (isIPv6 ? descriptors.program6 : descriptors.program4)
         let status = unsafe cfastpath_try(program, frame, frame.count, interface, &verdict)
         guard status == 0 else { throw FastPathError("the program cannot be tried", errno: status) }
         return verdict != 0

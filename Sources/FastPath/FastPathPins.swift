@@ -6,7 +6,7 @@ package import Glibc
 /// The directory in which the program and its maps have their names: the top of a file system of the type bpf, made for them.
 ///
 /// Whoever restores the rules makes it, as root. The agent opens the maps by their names, as a member of their group: it needs no
-/// capability for that, and may be running already. The programs are root's alone.
+/// capability for that, and may be running already. The stubs that rules name are root's alone.
 package enum FastPathPins {
     /// More flows than this take the queue. Each has some 300 bytes of the kernel's memory.
     private static let flows = 65_536
@@ -31,6 +31,7 @@ package enum FastPathPins {
             remove(directory)
             try FastPathMaps(loading: program, flows: flows).pin(in: directory)
         }
+        try offer(directory, to: group)
         try share(directory, with: group)
     }
 
@@ -44,6 +45,8 @@ package enum FastPathPins {
 
     private static func remove(_ directory: String) {
         for name in FastPathMaps.Name.allCases { unsafe unlink("\(directory)/\(name.rawValue)") }
+        unsafe unlink(offered(directory))
+        unsafe rmdir(handOver(directory))
     }
 
     /// Whether all of it is there, of this object file. What another version has left would be misread.
@@ -59,8 +62,8 @@ package enum FastPathPins {
 
     /// The directory comes last: an agent that looks meanwhile finds it closed, or all of it open.
     private static func share(_ directory: String, with group: gid_t) throws(FastPathError) {
-        let maps = FastPathMaps.Name.allCases.filter { !$0.isProgram }.map { "\(directory)/\($0.rawValue)" }
-        for (path, mode) in maps.map({ ($0, 0o660) }) + [(directory, 0o750)] {
+        let objects = FastPathMaps.Name.allCases.filter { !$0.isStub }.map { "\(directory)/\($0.rawValue)" }
+        for (path, mode) in objects.map({ ($0, 0o660) }) + [(directory, 0o750)] {
             guard unsafe chown(path, .max, group) == 0, unsafe chmod(path, mode_t(mode)) == 0 else {
                 throw FastPathError("\(path): its group cannot be set", errno: errno)
             }

@@ -7,10 +7,8 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     /// No packet has been looked at for it yet.
     case unasked
     /// It opens or closes, was taken over in mid-stream, or bytes are on their way that were not seen; of datagrams, no more than a
-    /// question and its answers were exchanged.
+    /// question and its answers were exchanged; of echoes, no answer came.
     case unsteady
-    /// A router's: the program sees one interface only.
-    case forwarded
     /// Each packet is seen twice.
     case loopback
     /// The agent's own.
@@ -33,6 +31,8 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     case group
     /// The policy bounds acknowledgements in a row, which the program does not count.
     case acknowledgements
+    /// A query of ICMP that is no echo.
+    case kind
 
     /// In a few words, for an administrator.
     public var text: String {
@@ -40,7 +40,6 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
         case .none: "none"
         case .unasked: "no packet since"
         case .unsteady: "not steady"
-        case .forwarded: "forwarded"
         case .loopback: "loopback"
         case .ownTraffic: "the agent's own"
         case .refused: "refused"
@@ -52,6 +51,7 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
         case .origin: "sources are held against routes and own addresses"
         case .group: "sent to a group"
         case .acknowledgements: "acknowledgements are counted"
+        case .kind: "no echo"
         }
     }
 }

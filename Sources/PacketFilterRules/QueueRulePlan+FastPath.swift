@@ -6,7 +6,8 @@ extension QueueRulePlan {
     func fastPath(_ family: AddressFamily) -> [String] {
         guard let directory = fastPathDirectory else { return [] }
         let program = "\(directory)/\(family == .ipv4 ? "fast4" : "fast6")"
-        return ["tcp", "udp"].map { "-p \($0) -m bpf --object-pinned \(program) -j RETURN" }
+        let protocols = ["tcp", "udp"] + (family == .ipv4 ? ["icmp"] : [])
+        return protocols.map { "-p \($0) -m bpf --object-pinned \(program) -j RETURN" }
     }
 }
 

@@ -118,7 +118,8 @@ extension QueueRulePlan {
             in: self.outgoing == .mangle ? OwnRules.mangle : OwnRules.security)
         if includesForwarded {
             rules.add(
-                .init(name: OwnRules.forwardedChain, rules: interfacePairs + forwarded), from: .forward,
+                .init(name: OwnRules.forwardedChain, rules: interfacePairs + fastPath(family) + forwarded),
+                from: .forward,
                 in: OwnRules.mangle
             )
         }

@@ -62,6 +62,12 @@ struct Portreeved: ParsableCommand {
     )
     var handOverFrameSockets = false
 
+    @Flag(
+        help:
+            "Offer the programs of the fast path, where it was loaded, to the agent that the service manager starts next, and end."
+    )
+    var handOverFastPath = false
+
     func run() throws {
         var options = AgentOptions()
         options.policyPath = policy
@@ -73,6 +79,8 @@ struct Portreeved: ParsableCommand {
                 try Agent.check(options)
             } else if handOverFrameSockets {
                 try Agent.handOverFrameSockets()
+            } else if handOverFastPath {
+                try Agent.handOverFastPath()
             } else if checkStart {
                 try rehearse(options)
             } else {

@@ -73,6 +73,13 @@ final class FastPathLab {
         try maps.tries(packet.bytes, interface: interface)
     }
 
+    /// Whether the stub that a rule names passes it.
+    func passesByRule(_ packet: PacketBuilder, by interface: UInt32) throws -> Bool {
+        try maps.tries(packet.bytes, interface: interface, byRule: true)
+    }
+    func connect() throws { try maps.connect() }
+    func disconnect() { maps.disconnect() }
+
     func clear() throws { try maps.clear() }
     var outcomes: [UInt64] { maps.outcomes() }
 }
@@ -86,8 +93,10 @@ extension Trait where Self == ConditionTrait {
 
 extension EngineUnderTest {
     /// An engine with the program before it.
-    static func withProgram(_ yaml: String = "", flows: Int = 64) throws -> EngineUnderTest {
-        let engine = try EngineUnderTest(yaml)
+    static func withProgram(
+        _ yaml: String = "", flows: Int = 64, startsNow: Bool = false
+    ) throws -> EngineUnderTest {
+        let engine = try EngineUnderTest(yaml, startsNow: startsNow)
         try FastPathLab(flows: flows).attach(to: engine)
         return engine
     }

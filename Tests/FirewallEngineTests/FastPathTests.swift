@@ -44,6 +44,23 @@ struct FastPathTests {
         #expect(talk.passesInKernel(talk.segment(.host, data: 10), from: .host))
     }
 
+    @Test("takes a connection that began before the agent, once both have spoken, but nothing far from what was seen")
+    func takenOver() throws {
+        let talk = TCPTalk(try .withProgram(Self.allow, startsNow: true))
+        talk.host.expected = talk.peer.next
+        talk.peer.expected = talk.host.next
+        talk.exchange()
+        talk.exchange()
+        for party in Self.parties {
+            #expect(talk.passesInKernel(talk.segment(party), from: party))
+            #expect(talk.passesInKernel(talk.segment(party, data: 1000), from: party))
+            // Within the window that the scale is guessed to give.
+            #expect(!talk.passesInKernel(talk.segment(party, data: 10, by: 17 << 20), from: party))
+            #expect(!talk.passesInKernel(talk.segment(party, by: 5000), from: party), "an empty one ahead")
+            #expect(talk.deliver(talk.segment(party, data: 10, by: 1 << 30), from: party) == .drop(.invalidSequence))
+        }
+    }
+
     /// What goes on to the queue, however good it is there.
     private static let oddPackets: [(name: String, make: @Sendable (TCPTalk) -> PacketBuilder)] = [
         ("SYN", { $0.segment(.peer, .syn, by: 70_000) }),

@@ -11,6 +11,7 @@ import isolation
 
 isolation.isolate()
 
+import bpf
 from agent import Agent, reasons
 from lab import Lab, wait_until
 
@@ -94,8 +95,8 @@ class FastPathLab(unittest.TestCase):
             raise OSError(result.stderr.strip())
         self.addCleanup(subprocess.run, ["umount", "-l", PINS], stderr=subprocess.DEVNULL, check=False)
 
-    def agent(self, policy=POLICY):
-        agent = self.enterContext(Agent(self.lab.host, policy))
+    def agent(self, policy=POLICY, namespace=None):
+        agent = self.enterContext(Agent(namespace or self.lab.host, policy))
         status, output = agent.tool_status("iptables", "--apply", "--program", OBJECT, seconds=60)
         if status and "not permitted" in output:
             self.skipTest(f"the kernel takes no program here: {output}")
@@ -177,6 +178,81 @@ class FastPathTests(FastPathLab):
         time.sleep(2)
         self.assertStands(client)
 
+    def test_the_kernel_closes_it_at_once_when_the_agent_is_killed(self):
+        """Not by the lease: the rules' stub goes on with nothing, because nobody holds its array of programs. The next agent takes it."""
+        agent = self.agent()
+        stub = f"{PINS}/fast4"
+        self.assertEqual(bpf.places_of(stub), [0, 1])
+        self.assertEqual(os.listdir(f"{PINS}/hand-over"), [], "the array has a name only until the agent takes it")
+        # One more offer while the agent holds it.
+        self.assertEqual(agent.tool_status("iptables", "--apply", "--program", OBJECT, seconds=60)[0], 0)
+        wait_until(lambda: os.listdir(f"{PINS}/hand-over") == [], "the agent takes the name away")
+        with agent.halted():
+            self.assertEqual(bpf.places_of(stub), [0, 1], "the lease alone is for one that stands still")
+        agent.kill()
+        wait_until(lambda: bpf.places_of(stub) == [], "the kernel has emptied the array")
+        agent.start()
+        wait_until(lambda: bpf.places_of(stub) == [0, 1], "the next agent has put the programs in place")
+
+    def test_a_policy_without_it_and_again_with_it(self):
+        """The agent goes on holding the array: it may not open it by itself."""
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
+        agent.write_policy(POLICY.replace("fast-path: on", "fast-path: off"))
+        agent.tool("reload")
+        wait_until(lambda: bpf.places_of(f"{PINS}/fast4") == [], "every packet comes to the queue")
+        agent.write_policy(POLICY)
+        agent.tool("reload")
+        wait_until(lambda: bpf.places_of(f"{PINS}/fast4") == [0, 1], "the programs are in place again")
+        passed = self.passed(agent)
+        wait_until(lambda: self.passed(agent) > passed + 10, "lines pass in the kernel again", process=client)
+
+    def test_names_that_another_tool_deletes(self):
+        """The rules that are in place go on with the same program; an agent that starts then says what it misses, and `--apply` helps."""
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
+        for name in os.listdir(PINS):
+            if "." not in name and name != "hand-over":
+                os.unlink(f"{PINS}/{name}")
+        passed = self.passed(agent)
+        wait_until(lambda: self.passed(agent) > passed + 40, "lines go on to pass in the kernel", process=client)
+        self.assertEqual(agent.stop(), 0)
+        agent.start()
+        wait_until(lambda: agent.report()["fast_path"]["state"] == "unavailable", "the agent has looked")
+        self.assertIn("No such file", agent.report()["fast_path"]["why"])
+        count = client.output().count("x")
+        wait_until(lambda: client.output().count("x") > count + 20, "the lines go on by the queue", process=client)
+        self.assertEqual(agent.tool_status("iptables", "--apply", "--program", OBJECT, seconds=60)[0], 0)
+        wait_until(lambda: agent.report()["fast_path"]["state"] == "active", "the fast path is used again")
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel again", process=client)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def test_echoes_pass_in_the_kernel(self):
+        agent = self.agent(POLICY + "  - { name: Ping, action: force-allow, direction: incoming, protocol: icmp }\n")
+        judged = self.judged(agent)
+        self.lab.client.run("ping", "-c", "100", "-i", "0.01", self.lab.host.ip4, seconds=60)
+        # Both directions of the first two; neighbours may look for each other.
+        self.assertLess(self.judged(agent) - judged, 20)
+        wait_until(lambda: self.passed(agent) > 180, "packets that passed are counted")
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "ICMP"], [])
+
+    def test_a_routers_flows_pass_in_the_kernel(self):
+        server = self.lab.host.start("iperf3", "--server")
+        wait_until(lambda: self.lab.host.listens(5201), "iperf3 listens", process=server)
+        policy = POLICY.replace("rules:", "interfaces: { ignore: [lo], inside: [in0] }\nrules:").replace("incoming", "outgoing")
+        agent = self.agent(policy, self.lab.router)
+        for address in (self.lab.host.ip4, self.lab.host.ip6):
+            for reverse in ([], ["--reverse"]):
+                with self.subTest(address, reverse=reverse):
+                    judged, passed = self.judged(agent), self.passed(agent)
+                    self.lab.client.run("iperf3", "--client", address, "--bytes", "50M", *reverse, seconds=300)
+                    judged = self.judged(agent) - judged
+                    wait_until(lambda: self.passed(agent) - passed > 500, "packets that passed are counted")
+                    self.assertLess(judged, 200)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
     def test_an_agent_that_stands_still_holds_its_flows_up_and_loses_none(self):
         agent = self.agent()
         client = self.lines()
@@ -195,6 +271,7 @@ class FastPathTests(FastPathLab):
         agent.start()
         count = client.output().count("x")
         wait_until(lambda: client.output().count("x") > count + 20, "the lines go on", process=client)
+        wait_until(lambda: self.passed(agent) > 10, "they come back to the fast path", process=client)
         self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
 
     def test_reasons_are_raised_as_without_it(self):

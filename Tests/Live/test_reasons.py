@@ -776,6 +776,7 @@ class Bench(unittest.TestCase):
         for prefix in ("198.18.3.0/24", "198.18.4.0/24"):
             router.run("ip", "route", "add", "blackhole", prefix)
         router.run("ip", "-6", "route", "add", "blackhole", "fd00:3::/64")
+        cls.lab.host_link.introduce()
         cls.router_mac = router.mac("out0")
         cls.injector = Injector(router, "out0", host.mac("eth0"))
         cls.addClassCleanup(cls.injector.close)

@@ -16,7 +16,7 @@ struct FastPathRulesTests {
 
     @Test("stand before the queue's", arguments: [(AddressFamily.ipv4, "fast4"), (.ipv6, "fast6")])
     func order(family: AddressFamily, program: String) throws {
-        for name in ["tcp", "udp"] { try expectOrder(family, program, name) }
+        for name in ["tcp", "udp"] + (family == .ipv4 ? ["icmp"] : []) { try expectOrder(family, program, name) }
     }
 
     private func expectOrder(_ family: AddressFamily, _ program: String, _ transport: String) throws {
@@ -28,6 +28,19 @@ struct FastPathRulesTests {
             let ignored = try #require(chain.rules.firstIndex { $0.hasSuffix("lo -j RETURN") })
             #expect(ignored < place && place < queue)
         }
+    }
+
+    @Test("stand before the queue's on the way through a router", arguments: AddressFamily.allCases)
+    func forwarded(family: AddressFamily) throws {
+        var policy = PolicyDocument()
+        policy.engine.fastPath = .on
+        policy.interfaces.inside = ["eth1"]
+        let own = QueueRulePlan(policy, incoming: .prerouting).rules(for: family)
+        let chain = try #require(
+            own.tables.flatMap { $0.chains }.first { $0.name == OwnRules.forwardedChain })
+        let program = try #require(chain.rules.firstIndex { $0.contains("-p tcp -m bpf") })
+        let queue = try #require(chain.rules.firstIndex { $0.contains("NFQUEUE") || $0.hasSuffix(OwnRules.queueChain) })
+        #expect(program < queue)
     }
 
     @Test("are not there where the policy has none", arguments: AddressFamily.allCases)

@@ -40,6 +40,7 @@ def passes():
     wait_for_use()
     equal(process_status(main_process())["CapEff"], NET_ADMIN_ALONE, "the agent's capabilities")
     equal(run("stat", "-c", "%U:%G %a", "/run/portreeve-fast-path").strip(), "root:portreeve 750", "the directory of the names")
+    equal(run("ls", "/run/portreeve-fast-path/hand-over"), "", "names of the array of programs, while the agent holds it")
     before = judged()
     with peers.bulk_server():
         result = json.loads(run(*FAR, "iperf3", "-J", "-c", NEAR4, "-p", str(peers.BULK_PORT), "-t", "5"))

@@ -20,6 +20,8 @@ enum FastPathStanding: Equatable, Sendable {
 /// What the main thread knows of it.
 struct FastPathUse {
     fileprivate(set) var maps: FastPathMaps?
+    /// Maps that are not in use now. With them goes the array of programs, which this agent may not open again by itself.
+    fileprivate var kept: FastPathMaps?
     /// What keeps another agent from the same maps.
     fileprivate var lock: FastPathLock?
     /// A failure is told when it begins, not every time.
@@ -37,7 +39,7 @@ extension Housekeeper {
         let directory = FastPathMode.directory
         if let maps = fastPath.maps {
             switch maps.isPinned(in: directory) {
-            case true?: return
+            case true?: return FastPathPins.declineOffer(directory)
             // Somebody has deleted the names: rules that are in place go on working, with the same maps.
             case nil: return
             case false?: endFastPath(.off)
@@ -58,8 +60,13 @@ extension Housekeeper {
         guard workers.count <= FastPathMaps.cellCount else {
             throw FastPathError("the fast path takes \(FastPathMaps.cellCount) queues at most")
         }
-        let maps = try FastPathMaps(pinnedIn: directory)
         let lock = try FastPathLock(directory)
+        let maps: FastPathMaps
+        if let kept = fastPath.kept, kept.isPinned(in: directory) == true {
+            maps = kept
+        } else {
+            maps = try FastPathMaps(pinnedIn: directory)
+        }
         try maps.clear()
         let now = Clocks.monotonic()
         for (place, worker) in workers.enumerated() {
@@ -69,6 +76,7 @@ extension Housekeeper {
                     maps.memory(of: place, among: workers.count), generation: .random(in: 1...(.max / 2)), at: now)
             }
         }
+        try maps.connect()
         fastPath = FastPathUse(maps: maps, lock: lock)
         agent.fastPath.withLock { $0 = .active }
         logger.notice("the fast path is used: \(maps.places) flows at most, by \(directory)")
@@ -78,13 +86,14 @@ extension Housekeeper {
     func endFastPath(_ standing: FastPathStanding) {
         agent.fastPath.withLock { $0 = standing }
         guard let maps = fastPath.maps else { return }
+        maps.disconnect()
         closeListeners()
         for worker in workers {
             worker.engine.withLock { $0.detachFastPath(at: Clocks.monotonic()) }
             worker.fastPath.withLock { $0 = nil }
         }
         do { try maps.clear() } catch { logger.warning("\(error)") }
-        fastPath = FastPathUse()
+        fastPath = FastPathUse(kept: maps)
     }
 
     func fastPathWarnings(_ policy: Policy) -> [String] {
@@ -96,5 +105,12 @@ extension Housekeeper {
             "engine.fast-path is on and cannot be used (\(why)): all packets come to the queue; run \"portreeve iptables "
                 + "--apply\", which loads the program"
         ]
+    }
+}
+
+extension Agent {
+    /// For the start of the service: offers what the agent itself may not open, and ends.
+    package static func handOverFastPath() throws(AgentError) {
+        do { try FastPathPins.offer(FastPathMode.directory) } catch { throw AgentError("\(error)") }
     }
 }

@@ -28,8 +28,13 @@ struct cfastpath {
     int cells;
     int outcomes;
     int listeners;
+    /// The array from which the stubs go on. The kernel empties it when its last descriptor is closed and it has no name.
+    int programs;
     int program4;
     int program6;
+    /// What rules name.
+    int stub4;
+    int stub6;
 };
 
 /// Makes the maps and loads the programs of an object file.
@@ -84,6 +89,16 @@ int cfastpath_open_listener(int map, const struct fastpath_listener_key *key, ui
 
 /// How many openings to a listener have passed. Returns 0 or an `errno` value.
 int cfastpath_openings(int map, const struct fastpath_listener_key *key, uint64_t *passed);
+
+/// Has the stubs go on with these programs. Returns 0 or an `errno` value.
+int cfastpath_connect(int programs, int program4, int program6);
+
+/// Has the stubs say no.
+void cfastpath_disconnect(int programs);
+
+/// Opens the array from which a stub goes on, which may have no name and no holder; takes the rights of root. Returns a descriptor, or the
+/// negative of an `errno` value.
+int cfastpath_programs_of(int stub);
 
 /// Runs a program on one Ethernet frame as if it had come by this interface. Returns 0 or an `errno` value.
 int cfastpath_try(int program, const void *frame, size_t length, uint32_t interface, uint32_t *verdict);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /// The endpoints of an IPv4 flow as they stand in the packet; the low one has the lower address, or the lower port at equal
-/// addresses, by their values.
+/// addresses, by their values. The identifier of an echo stands for both ports.
 struct fastpath_key4 {
     uint32_t low_address, high_address;
     uint16_t low_port, high_port;
@@ -57,7 +57,11 @@ struct fastpath_side {
     uint8_t has_gap;
     /// The shift of the windows that it offers.
     uint8_t scale;
-    uint8_t unused[3];
+    /// Of an exchange of echoes: the type of the messages that this side sends.
+    uint8_t message;
+    /// The windows were learnt in mid-stream: what lies far from all that was seen is for the engine.
+    uint8_t is_learnt;
+    uint8_t unused;
     /// What has passed here; bytes from the IP header on, as the queue counts them.
     uint64_t packets;
     uint64_t bytes;
@@ -107,18 +111,24 @@ struct fastpath_listener {
 
 enum {
     /// Counted up with every change of this file that an agent or a program of before would misread.
-    FASTPATH_LAYOUT = 1,
+    FASTPATH_LAYOUT = 2,
     /// The most workers, one cell each.
     FASTPATH_OWNERS = 64,
     /// The cell after theirs holds for listeners.
     FASTPATH_CELL_OF_LISTENERS = FASTPATH_OWNERS,
     FASTPATH_CELLS = FASTPATH_OWNERS + 1,
     FASTPATH_LISTENERS = 256,
+    /// The places in the array of programs.
+    FASTPATH_PROGRAM4 = 0,
+    FASTPATH_PROGRAM6 = 1,
+    FASTPATH_PROGRAMS = 2,
     /// The least by which a segment may lie behind the highest one: a small window says little about how long a path delays
     /// what it has doubled.
     FASTPATH_LEAST_REACH = 66000,
     /// Bytes after which the sequence numbers before a SYN begin to mean later ones.
     FASTPATH_YOUTH = 1 << 30,
+    /// The most that a learnt window is trusted with.
+    FASTPATH_LEARNT_DISTANCE = 1 << 24,
     /// No segment is this long.
     FASTPATH_LONGEST_SEGMENT = 1 << 24,
 };
@@ -126,7 +136,7 @@ enum {
 /// Why a packet goes on to the queue; `FASTPATH_PASSED` and `FASTPATH_OPENING` for one that does not. The program counts by these.
 enum fastpath_outcome {
     FASTPATH_PASSED,
-    /// Neither TCP nor UDP with data over IP without options, or a length that is not the packet's.
+    /// Neither TCP, nor UDP with data, nor an ICMPv4 echo, over IP without options; or a length that is not the packet's.
     FASTPATH_OTHER_PROTOCOL,
     FASTPATH_FRAGMENT,
     /// Not ACK alone or with PSH.
@@ -134,7 +144,7 @@ enum fastpath_outcome {
     FASTPATH_UNKNOWN_FLOW,
     FASTPATH_EPOCH,
     FASTPATH_LEASE,
-    /// The agent has not opened this side.
+    /// The agent has not opened this side, or not for such a message.
     FASTPATH_SIDE,
     FASTPATH_INTERFACE,
     /// TCP options other than time stamps and selective acknowledgements as every stack lays them out.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The fast path: says of a packet whether the agent's tracker would pass it without a change of anything but the bounds that are
-// kept here, or is an opening to a flooded listener, of which no entry would be kept. It stands in a rule before the queue's; what it says no to goes on to the queue, so that every drop, and every reason
-// for one, is the agent's.
+// kept here, or is an opening to a flooded listener, of which no entry would be kept. It stands in a rule before the queue's; what
+// it says no to goes on to the queue, so that every drop, and every reason for one, is the agent's.
+//
+// What the rule names is a stub: it goes on with the program that stands in an array. The agent alone holds that array, and the kernel
+// empties it when nobody does: whatever ends the agent closes the fast path at once.
 //
 // xt_bpf calls it with the packet from its IP header on. It reads no more than headers. A segment whose checksum is wrong may
 // pass: its receiver drops it.
@@ -21,9 +24,12 @@ struct map_definition listeners SECTION("maps") = {
     MAP_HASH, sizeof(struct fastpath_listener_key), sizeof(struct fastpath_listener), FASTPATH_LISTENERS, 0};
 struct map_definition outcomes SECTION("maps") = {
     MAP_PER_CPU_ARRAY, sizeof(uint32_t), sizeof(uint64_t), FASTPATH_OUTCOMES, 0};
+struct map_definition programs SECTION("maps") = {
+    MAP_OF_PROGRAMS, sizeof(uint32_t), sizeof(uint32_t), FASTPATH_PROGRAMS, 0};
 
 enum { PASSES = 1, GOES_ON = 0 };
-enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
+enum { PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
+enum { ECHO_REPLY = 0, ECHO_REQUEST = 8 };
 enum { FLAG_SYN = 2, FLAG_PSH = 8, FLAG_ACK = 16 };
 /// The first of a namespace is its loopback interface.
 enum { LOOPBACK = 1 };
@@ -39,10 +45,17 @@ struct udp_header {
     uint16_t source_port, destination_port, length, checksum;
 };
 
-/// What follows the IP header. The ports are in the same place in both.
+/// Of a query (RFC 792).
+struct icmp_header {
+    uint8_t type, code;
+    uint16_t checksum, identifier, sequence;
+};
+
+/// What follows the IP header. The ports are in the same place in both that have them.
 union transport_header {
     struct tcp_header tcp;
     struct udp_header udp;
+    struct icmp_header icmp;
 };
 
 ALWAYS_INLINE int conclude(uint32_t outcome) {
@@ -95,6 +108,12 @@ ALWAYS_INLINE uint32_t reach(uint32_t window) {
 ALWAYS_INLINE uint32_t lowest(const struct fastpath_side *side, uint32_t end, uint32_t reach) {
     const uint32_t low = end - reach;
     return side->is_young && is_after(side->start, low) ? side->start : low;
+}
+
+/// As TCPTracker.isFarFetched, for one number: whether it lies further from `end` than half of a reach.
+ALWAYS_INLINE int is_far(uint32_t number, uint32_t end, uint32_t reach) {
+    const uint32_t half = reach / 2, distance = half < FASTPATH_LEARNT_DISTANCE ? half : FASTPATH_LEARNT_DISTANCE;
+    return number - (end - distance) >= 2 * distance;
 }
 
 /// The time stamp of a segment that begins its options with one, and the selective acknowledgements behind it.
@@ -174,6 +193,11 @@ ALWAYS_INLINE uint32_t judge_segment(
     if (is_after(acknowledgement, other_end) ||
         is_after(lowest(other, other_end, reach(now_of(&side->window))), acknowledgement))
         return FASTPATH_ACKNOWLEDGEMENT;
+    // Nor is an empty segment ahead of what was seen, which tells the tracker of more.
+    if (side->is_learnt && ((length == 0 && is_after(sequence, own_end)) ||
+                            is_far(sequence, own_end, reach(now_of(&other->window))) ||
+                            is_far(acknowledgement, other_end, reach(now_of(&side->window)))))
+        return FASTPATH_SEQUENCE;
     struct options options = {0};
     if (header_length > 20 && !read_options(packet, at + 20, header_length - 20, &options))
         return FASTPATH_OPTIONS;
@@ -211,10 +235,10 @@ ALWAYS_INLINE uint32_t judge_segment(
     return FASTPATH_PASSED;
 }
 
-/// By what is known of the flow. A datagram, for which `segment` is null, has nothing else to be held against.
+/// By what is known of the flow. A datagram, for which both headers are null, has nothing else to be held against.
 ALWAYS_INLINE uint32_t judge(
     struct __sk_buff *packet, const struct fastpath_reference *reference, uint32_t from, const struct tcp_header *segment,
-    uint32_t at
+    const struct icmp_header *echo, uint32_t at
 ) {
     const uint32_t place = reference->place;
     struct fastpath_flow *const flow = map_lookup(&places, &place);
@@ -235,12 +259,15 @@ ALWAYS_INLINE uint32_t judge(
         return FASTPATH_SIDE;
     if (side->interface != packet->ingress_ifindex)
         return FASTPATH_INTERFACE;
+    if (echo && side->message != echo->type)
+        return FASTPATH_SIDE;
     const uint32_t outcome = segment ? judge_segment(packet, side, other, cell, segment, at) : FASTPATH_PASSED;
     if (outcome != FASTPATH_PASSED)
         return outcome;
     __sync_fetch_and_add(&side->packets, 1);
     __sync_fetch_and_add(&side->bytes, packet->len);
-    if (flow->last_passed != now)
+    // A reply renews nothing: an exchange lasts as long as somebody asks.
+    if (flow->last_passed != now && !(echo && echo->type == ECHO_REPLY))
         flow->last_passed = now;
     return FASTPATH_PASSED;
 }
@@ -303,7 +330,12 @@ ALWAYS_INLINE int is_whole(const struct udp_header *header, uint32_t length) {
     return IN_NETWORK_ORDER16(header->length) == length && length > sizeof *header;
 }
 
-SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
+/// A request or a reply, as every program sends them.
+ALWAYS_INLINE int is_echo(const struct icmp_header *header) {
+    return (header->type == ECHO_REQUEST || header->type == ECHO_REPLY) && header->code == 0;
+}
+
+SECTION("socket/judge4") int judge4(struct __sk_buff *packet) {
     struct {
         uint8_t version_and_length, service;
         uint16_t total_length, identification, fragment;
@@ -319,8 +351,9 @@ SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
     // All but "don't fragment".
     if (header.fragment & IN_NETWORK_ORDER16(0xbfff))
         return conclude(FASTPATH_FRAGMENT);
-    const int is_segment = header.protocol == PROTOCOL_TCP;
-    if (!is_segment && (header.protocol != PROTOCOL_UDP || !is_whole(&header.transport.udp, packet->len - 20)))
+    const int is_segment = header.protocol == PROTOCOL_TCP, is_message = header.protocol == PROTOCOL_ICMP;
+    if (!is_segment && !(is_message && is_echo(&header.transport.icmp)) &&
+        (header.protocol != PROTOCOL_UDP || !is_whole(&header.transport.udp, packet->len - 20)))
         return conclude(FASTPATH_OTHER_PROTOCOL);
     if (is_segment && is_opening(&header.transport.tcp)) {
         int is_from_host = 0;
@@ -334,7 +367,9 @@ SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
     }
     if (is_segment && !is_plain(&header.transport.tcp))
         return conclude(FASTPATH_FLAGS);
-    const uint16_t source_port = header.transport.udp.source_port, destination_port = header.transport.udp.destination_port;
+    // An identifier stands for both ports.
+    const uint16_t source_port = is_message ? header.transport.icmp.identifier : header.transport.udp.source_port;
+    const uint16_t destination_port = is_message ? source_port : header.transport.udp.destination_port;
     const uint64_t source = (uint64_t)IN_NETWORK_ORDER32(header.source) << 16 | IN_NETWORK_ORDER16(source_port);
     const uint64_t destination =
         (uint64_t)IN_NETWORK_ORDER32(header.destination) << 16 | IN_NETWORK_ORDER16(destination_port);
@@ -348,7 +383,8 @@ SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
     const struct fastpath_reference *const reference = map_lookup(&flows4, &key);
     if (!reference)
         return conclude(FASTPATH_UNKNOWN_FLOW);
-    return conclude(judge(packet, reference, from, is_segment ? &header.transport.tcp : 0, 20));
+    return conclude(judge(
+        packet, reference, from, is_segment ? &header.transport.tcp : 0, is_message ? &header.transport.icmp : 0, 20));
 }
 
 /// Whether the first address, or the first port where both addresses are the same, is the higher one.
@@ -361,7 +397,7 @@ ALWAYS_INLINE uint32_t is_higher(const uint32_t *a, const uint32_t *b, uint16_t 
     return IN_NETWORK_ORDER16(port_of_a) > IN_NETWORK_ORDER16(port_of_b);
 }
 
-SECTION("socket/fast6") int fast6(struct __sk_buff *packet) {
+SECTION("socket/judge6") int judge6(struct __sk_buff *packet) {
     struct {
         uint32_t version;
         uint16_t payload_length;
@@ -411,7 +447,17 @@ SECTION("socket/fast6") int fast6(struct __sk_buff *packet) {
     const struct fastpath_reference *const reference = map_lookup(&flows6, &key);
     if (!reference)
         return conclude(FASTPATH_UNKNOWN_FLOW);
-    return conclude(judge(packet, reference, from, is_segment ? &header.transport.tcp : 0, 40));
+    return conclude(judge(packet, reference, from, is_segment ? &header.transport.tcp : 0, 0, 40));
+}
+
+SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {
+    tail_call(packet, &programs, FASTPATH_PROGRAM4);
+    return GOES_ON;
+}
+
+SECTION("socket/fast6") int fast6(struct __sk_buff *packet) {
+    tail_call(packet, &programs, FASTPATH_PROGRAM6);
+    return GOES_ON;
 }
 
 // The kernel asks each program for its licence.

@@ -20,10 +20,12 @@ struct map_definition {
     uint32_t type, key_size, value_size, entries, flags;
 };
 
-enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PER_CPU_ARRAY = 6 };
+enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_OF_PROGRAMS = 3, MAP_PER_CPU_ARRAY = 6 };
 enum { MAP_IS_MAPPABLE = 1 << 10 };
 
 static void *(*const map_lookup)(const void *map, const void *key) = (void *)1;
+/// Goes on with a program of an array, and does not come back; where there is none, it does.
+static long (*const tail_call)(void *packet, const void *programs, uint32_t index) = (void *)12;
 static long (*const load_bytes)(const void *packet, uint32_t offset, void *to, uint32_t length) = (void *)26;
 static uint64_t (*const coarse_clock)(void) = (void *)160;
 

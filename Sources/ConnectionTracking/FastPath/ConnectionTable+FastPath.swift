@@ -70,7 +70,7 @@ extension ConnectionTable {
             }
             place = free
             let connection = entries[Int(index)].connection
-            fastPath.begin(place, connection.tcp.fastPathState, connection.key, holder: index)
+            fastPath.begin(place, connection.fastPathState, connection.key, holder: index)
             fastPath.counts.admitted &+= 1
             entries[Int(index)].connection.fastPlace = place
         }
@@ -108,8 +108,8 @@ extension ConnectionTable {
         return index
     }
 
-    /// A connection is removed: its place is nobody's.
-    mutating func abandonPlace(of index: ConnectionIndex) {
+    /// A connection is removed, or what is known of it begins anew: its place is nobody's.
+    public mutating func abandonPlace(of index: ConnectionIndex) {
         let place = entries[Int(index)].connection.fastPlace
         guard place >= 0 else { return }
         takeUp(index)
@@ -161,16 +161,5 @@ extension ConnectionTable {
     /// Nothing passes in the kernel after this instant, unless it is put off.
     public mutating func setFastPathLease(until end: Instant) {
         fastPath.memory?.setLease(until: UInt64(max(0, end.nanoseconds)))
-    }
-}
-
-extension Connection {
-    /// Takes up what has passed in the kernel since the last time, the last of it then.
-    fileprivate mutating func takeUp(_ state: FastPathState, at last: Instant) {
-        if key.protocolNumber == IPProtocol.tcp { tcp.takeUp(state, at: last) }
-        for side in [Side.low, .high] where state[side].packets > 0 {
-            count(packets: state[side].packets, bytes: state[side].bytes, from: side)
-        }
-        if last > lastSeen { lastSeen = last }
     }
 }

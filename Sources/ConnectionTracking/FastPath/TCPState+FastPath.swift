@@ -5,21 +5,27 @@ import PacketWire
 
 /// The windows of a connection as the program in the kernel keeps them, and back.
 extension TCPState {
-    /// Whether plain segments change nothing but bounds: an opening that was seen, completed, and no end of it begun.
+    /// Whether plain segments change nothing but bounds: the windows are there, no opening is under way, and no end has begun.
+    ///
+    /// Of a connection that was taken over, an acknowledgement beyond what was seen, and an empty segment ahead of it, tell the tracker
+    /// more: the program sends them on to it.
     public var isSteady: Bool {
-        phase == .established && windows == .known && !handshake.isUnderWay && low.isSteady && high.isSteady
+        phase == .established && hasWindows && !handshake.isUnderWay && low.isSteady && high.isSteady
     }
 
     /// The bounds for the program; what else is in the flow's state is left at 0.
     var fastPathState: FastPathState {
         var state = FastPathState()
-        for side in [Side.low, .high] { state[side] = self[side].fastPathSide(before: self[side.opposite]) }
+        for side in [Side.low, .high] {
+            state[side] = self[side].fastPathSide(before: self[side.opposite])
+            state[side].is_learnt = windows == .learnt ? 1 : 0
+        }
         return state
     }
 
     /// Takes up what the program has let pass, of the opening that these windows are of: another one may have taken its place.
     mutating func takeUp(_ state: FastPathState, at last: Instant) {
-        guard windows == .known, low.start == state[.low].start, high.start == state[.high].start else { return }
+        guard hasWindows, low.start == state[.low].start, high.start == state[.high].start else { return }
         for side in [Side.low, .high] {
             self[side].takeUp(state[side], at: last)
             self[side].ceiling = self[side].ceiling.later(state[side.opposite].edge)
@@ -32,7 +38,7 @@ extension TCPState {
 
 extension TCPEndpoint {
     fileprivate var isSteady: Bool {
-        marks.subtracting([.timestamped, .young, .gapped]).isEmpty && unseen == 0
+        marks.subtracting([.timestamped, .young, .gapped, .unsettled]).isEmpty && unseen == 0
     }
 
     /// Its own ceiling is what the peer has offered, and stands with the peer's side.

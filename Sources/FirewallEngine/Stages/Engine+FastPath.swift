@@ -31,7 +31,7 @@ extension Engine {
 
     /// What keeps a connection of this engine from there; nil where there is no fast path.
     public func fastPathObstacle(of c: Connection) -> FastPathObstacle? {
-        guard table.fastPath.isOn, c.key.trackedProtocol != .icmp else { return nil }
+        guard table.fastPath.isOn else { return nil }
         let obstacle = FastPathObstacle(rawValue: c.fastPathObstacle) ?? .unasked
         return obstacle == .none && (c.fastPlace < 0 || c.generation != generation) ? .unasked : obstacle
     }
@@ -71,8 +71,7 @@ extension Engine {
         let obstacle = fastPathObstacle(&p, i, packet.sender)
         table[i].fastPathObstacle = obstacle.rawValue
         guard obstacle == .none else { return nil }
-        let interface = p.direction == .incoming ? p.metadata.inInterface : 0
-        table.openFastPath(i, packet.sender, interface: interface, at: p.now)
+        table.openFastPath(i, packet.sender, interface: interfaceForProgram(&p), at: p.now)
         return nil
     }
 
@@ -88,9 +87,31 @@ extension Engine {
         let obstacle = table[i].udp.isStream ? fastPathObstacle(&p, i, packet.sender) : .unsteady
         table[i].fastPathObstacle = obstacle.rawValue
         guard obstacle == .none else { return nil }
-        let interface = p.direction == .incoming ? p.metadata.inInterface : 0
-        table.openFastPath(i, packet.sender, interface: interface, at: p.now)
+        table.openFastPath(i, packet.sender, interface: interfaceForProgram(&p), at: p.now)
         return nil
+    }
+
+    /// Judges a query or reply of an exchange whose others may pass in the kernel; then says whether those that follow may. Only
+    /// echoes, and only where one side asks and was answered.
+    mutating func judgeQueryBesideFastPath(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ packet: KeyedPacket, isReply: Bool
+    ) -> Finding? {
+        let finding = judgeKnownQuery(&p, i, packet, isReply: isReply)
+        guard finding == nil, !p.leavesNoTrace, table.holds(packet.key, at: i), !p.headers.fragment.isFragment else {
+            return finding
+        }
+        let isEcho = packet.key.isOfEcho && p.headers.icmp.code == 0
+        let obstacle: FastPathObstacle =
+            !isEcho ? .kind : table[i].isAnsweredEcho ? fastPathObstacle(&p, i, packet.sender) : .unsteady
+        table[i].fastPathObstacle = obstacle.rawValue
+        guard obstacle == .none else { return nil }
+        table.openFastPath(i, packet.sender, interface: interfaceForProgram(&p), at: p.now)
+        return nil
+    }
+
+    /// By which the program will see the packets that follow come; 0 for those that this host sends.
+    private func interfaceForProgram(_ p: inout Inspection) -> UInt32 {
+        p.metadata.hook == .output ? 0 : p.metadata.inInterface
     }
 
     /// What keeps the next plain segment, or the next datagram, of this side from being decided as this one was.
@@ -100,9 +121,6 @@ extension Engine {
         let isSegment = p.headers.transport == .tcp
         let standing = table.standing(of: i)
         if p.isLoopback { return .loopback }
-        guard p.metadata.hook == .prerouting || p.metadata.hook == .input || p.metadata.hook == .output else {
-            return .forwarded
-        }
         if p.isOwnTraffic || standing.isOwnTraffic { return .ownTraffic }
         if standing.refusal.isRefused || standing.generation != generation { return .refused }
         if isSegment {
@@ -114,11 +132,16 @@ extension Engine {
         if hot.examinesOrigin { return .origin }
         if isSegment, hot.ackStormThreshold != .max { return .acknowledgements }
         if hot.hidesFromProgram[p.direction] { return .unseenByProgram }
+        // Where rules look at types of ICMP, nothing is kept of what they said, and this packet's type is that of those that follow.
+        let isAskedAnew = p.headers.transport == .icmp && hot.examinesICMP[p.direction]
         let decision = table.decision(of: i, for: side)
-        guard decision.generation == generation, decision.direction == p.direction,
-            decision.interface == p.interface, decision.logOnlyRule < 0
+        guard
+            isAskedAnew
+                || (decision.generation == generation && decision.direction == p.direction
+                    && decision.interface == p.interface),
+            (isAskedAnew ? p.ruling.logOnlyRule : decision.logOnlyRule) < 0
         else { return .rule }
-        switch RuleOutcome(rawValue: decision.outcome) ?? .undetermined {
+        switch isAskedAnew ? p.ruling.outcome : RuleOutcome(rawValue: decision.outcome) ?? .undetermined {
         case .allow, .forceAllow, .noMatch: break
         default: return .rule
         }

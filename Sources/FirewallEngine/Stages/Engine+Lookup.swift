@@ -52,7 +52,11 @@ extension Engine {
         guard hot.icmpEnabled, let packet = ConnectionKey.make(p.headers),
             let query = ICMPQuery(type: p.headers.icmp.type)
         else { return judgeUnknown(&p, .icmpOther) }
-        if let i = lookUp(&p, packet.key) { return judgeKnownQuery(&p, i, packet, isReply: query.isReply) }
+        if let i = lookUp(&p, packet.key) {
+            return table.fastPath.isOn
+                ? judgeQueryBesideFastPath(&p, i, packet, isReply: query.isReply)
+                : judgeKnownQuery(&p, i, packet, isReply: query.isReply)
+        }
         return judgeUnknown(&p, query.isReply ? .icmpReply : .icmpRequest, packet)
     }
 

@@ -56,6 +56,7 @@ extension Engine {
     /// nothing: its receiver knows better whether to believe it (RFC 5961 section 3).
     mutating func catchUp(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Finding? {
         guard !p.leavesNoTrace, !p.headers.tcp.flags.contains(.rst) else { return nil }
+        table.abandonPlace(of: i)
         TCPTracker.relearn(&table[i].tcp, p.headers.tcp, from: side, at: p.now)
         seen(&p, i, side)
         return nil

@@ -128,7 +128,8 @@ extension Setting {
         """,
         "sanity.broadcast-source": "Packets whose source is the broadcast address of a network that this host is in.",
         "fast-path": """
-        auto, on: plain segments of established TCP connections pass in the kernel, held against the same windows, by a program \
+        auto, on: plain segments of established TCP connections (held against the same windows), datagrams and echoes pass in the \
+        kernel, by a program \
         that portreeve iptables --apply loads. It sees neither checksums nor the outgoing interface. Where the kernel takes no \
         program, auto leaves all packets in the queue, and on refuses to apply the rules.
         """,
