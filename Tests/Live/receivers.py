@@ -8,6 +8,7 @@ syslog-ng is unpacked into .build/syslog-ng (make deps-lab).
 import glob
 import json
 import os
+import re
 import shutil
 
 from lab import wait_until
@@ -62,6 +63,12 @@ def unavailable(kind):
     if kind == "rsyslog":
         return None if shutil.which("rsyslogd") else "rsyslog is missing: make deps-lab"
     return None if os.path.exists(os.path.join(SYSLOG_NG, "usr/sbin/syslog-ng")) else "syslog-ng is missing: make deps-lab"
+
+
+def page(name):
+    """A block of README.md, which stands under a comment that names it."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        return re.search(rf"<!-- live: {name} -->\n```\w*\n(.*?\n)```", file.read(), re.DOTALL)[1]
 
 
 class Certificates:

@@ -3,6 +3,7 @@
 as it was sent, no output waits for another, and what the firewall does waits for none."""
 
 import json
+import os
 import signal
 import socket
 import unittest
@@ -306,6 +307,47 @@ class RsyslogTests(Receivers, unittest.TestCase):
                 self.lab.host.flush_rules()
                 self.assertEqual({message.source for message in receiver.received()[before:]}, {"tcp"})
                 self.written += written
+
+    def test_the_page(self):
+        """README.md's configurations of both ends, with the lab's files and its receiver's address."""
+        c, lab = self.certificates, self.lab
+        directory = lab.file("page")
+        os.makedirs(directory)
+        output = os.path.join(directory, "events.jsonl")
+        files = {"/etc/ssl/portreeve/ca.pem": c.ca, "/etc/ssl/portreeve/receiver.pem": c.certificate,
+                 "/etc/ssl/portreeve/receiver.key": c.key, "/etc/ssl/portreeve/host.pem": c.client_certificate,
+                 "/etc/ssl/portreeve/host.key": c.client_key, "/var/log/portreeve-events.jsonl": output,
+                 "//logs.example.org:": f"//{lab.client.ip4}:"}
+
+        def here(name):
+            text = receivers.page(name)
+            for path, place in files.items():
+                text = text.replace(path, place)
+            self.assertNotIn("/etc/", text)
+            return text
+
+        configuration = lab.file(os.path.join(directory, "rsyslog.conf"), here("rsyslog"))
+        receiver = lab.client.start("rsyslogd", "-n", "-i", os.path.join(directory, "pid"), "-f", configuration, name="page-rsyslog")
+        self.addCleanup(receiver.stop)
+        wait_until(lambda: lab.client.listens(TLS), "rsyslog listens", process=receiver)
+        with Agent(lab.host, RULES, name="page-agent") as agent:
+            self.addCleanup(lab.host.flush_rules)
+            agent.feed()
+            lab.file(os.path.join(agent.directory, "policy.d", "syslog.yaml"), here("rsyslog-sender"))
+            agent.tool("check", check=False)
+            agent.tool("reload")
+            lab.client.python(SEND, lab.host.ip4, FIRST_PORT, 7)
+
+            def arrived():
+                if not os.path.exists(output):
+                    return []
+                with open(output, encoding="utf-8") as file:
+                    events = [json.loads(line) for line in file if line.endswith("\n")]
+                return [event["dest_port"] for event in events if event["event_type"] == "drop"]
+
+            wait_until(lambda: len(arrived()) >= 7, "all arrive", process=agent.process)
+            self.assertEqual(arrived(), list(range(FIRST_PORT, FIRST_PORT + 7)))
+            self.assertNotIn("no events reach", agent.tool("status"))
 
 
 class SyslogNGTests(Receivers, unittest.TestCase):
