@@ -76,7 +76,7 @@ extension RecordFields {
             physicalInInterface: physicalInInterface, physicalOutInterface: physicalOutInterface, rule: rule,
             mode: mode,
             note: keepsTexts ? note : nil, cause: cause, explain: keepsTexts ? explain : nil, flowID: flowID,
-            communityID: communityID)
+            communityID: communityID, account: account)
     }
 
     /// The record of several, of which `summary` says what they have in common.
