@@ -14,6 +14,8 @@ package struct PacketScene: Sendable {
     package var metadata: PacketMetadata
     /// The name of the packet's interface; nil: none is known.
     package var interface: String?
+    /// Of a forwarded packet, the name of the other one.
+    private var otherInterface: String?
     /// Seconds since 1970.
     package var unixTime: Int64
     /// That is the time at which schedules are looked at, also where the agent tells of the present.
@@ -32,6 +34,7 @@ package struct PacketScene: Sendable {
     private static let dayBefore = Instant(nanoseconds: 9 * 86_400 * 1_000_000_000)
     /// The index that stands for the interface where the agent tells none.
     private static let index: UInt32 = 2
+    private static let otherIndex: UInt32 = 3
 
     package init(bytes: [UInt8], metadata: PacketMetadata, interface: String?, unixTime: Int64) {
         self.bytes = bytes
@@ -42,10 +45,14 @@ package struct PacketScene: Sendable {
 
     package init(_ words: PacketWords, now: Int64) {
         self.init(
-            bytes: words.bytes, metadata: words.metadata(interface: words.interface == nil ? 0 : Self.index),
+            bytes: words.bytes,
+            metadata: words.metadata(
+                interface: words.interface == nil ? 0 : Self.index,
+                other: words.otherInterface == nil ? 0 : Self.otherIndex),
             interface: words.interface, unixTime: words.unixTime ?? now)
+        otherInterface = words.otherInterface
         isAtSaidTime = words.unixTime != nil
-        if let quoted = words.quoted { supposed = (quoted.bytes, quoted.metadata(interface: metadata.inInterface)) }
+        if let quoted = words.quoted { supposed = (quoted.bytes, quoted.metadata(interface: Self.index)) }
     }
 
     /// Who it is from and to; nil for what is no IP packet.
@@ -56,8 +63,11 @@ package struct PacketScene: Sendable {
     /// Has the packet come at this moment, by the interface of its name.
     package mutating func put(_ present: Present) {
         self.present = present
-        let index = present.interfaces.first { $0.name == interface }?.index ?? 0
-        if metadata.direction == .incoming { metadata.inInterface = index } else { metadata.outInterface = index }
+        func index(_ name: String?) -> UInt32 { present.interfaces.first { $0.name == name }?.index ?? 0 }
+        let (own, other) = (index(interface), index(otherInterface))
+        if metadata.direction == .incoming { metadata.inInterface = own } else { metadata.outInterface = own }
+        guard otherInterface != nil else { return }
+        if metadata.direction == .incoming { metadata.outInterface = other } else { metadata.inInterface = other }
     }
 
     /// Judges the packet by a policy, and gives the steps that the engine took.
@@ -96,10 +106,13 @@ package struct PacketScene: Sendable {
 
     /// The connection of the packet that is supposed to be known, as an engine has it that refuses nothing.
     private func supposedConnections(_ clock: EngineClock, at now: Instant) -> [Connection] {
-        guard let supposed, let policy = try? Policy(PolicyDocument().forOnePacket, epoch: 1) else { return [] }
+        guard let supposed, let policy = try? Policy(PolicyDocument.refusingNothing.forOnePacket, epoch: 1) else {
+            return []
+        }
         let limits = policy.document.engine.limits
         let shared = SharedLimits(tables: limits, computers: policy.document.stateful.limits, seed: (1, 2))
         var engine = Engine(policy: policy, clock: clock, seed: (3, 4), shared: shared, workers: 1)
+        for known in interfaces { engine.learnInterface(known.index, name: known.name, isLoopback: known.isLoopback) }
         var told = Circumstances(now: now, clock: clock)
         unsafe supposed.bytes.withUnsafeBytes {
             _ = engine.inspect(unsafe $0.bytes, supposed.metadata, at: now)
@@ -112,12 +125,26 @@ package struct PacketScene: Sendable {
     /// Those that the engine has to know.
     private var interfaces: [SceneReport.Interface] {
         if let present { return present.interfaces }
-        guard let interface else { return [] }
-        return [SceneReport.Interface(index: Self.index, name: interface, isLoopback: interface == "lo")]
+        return [(Self.index, interface), (Self.otherIndex, otherInterface)].compactMap { index, name in
+            name.map { SceneReport.Interface(index: index, name: $0, isLoopback: $0 == "lo") }
+        }
     }
 }
 
 extension PolicyDocument {
+    /// By which any exchange can be known that there may be.
+    fileprivate static var refusingNothing: PolicyDocument {
+        var document = PolicyDocument()
+        document.interfaces.ignore = []
+        document.stateful.udpAdmit = .allow
+        document.engine.sanity.denyReserved = false
+        document.engine.sanity.denyBogon = false
+        document.engine.sanity.deny6to4Bogon = false
+        document.engine.sanity.denyReservedAddresses = false
+        document.engine.sanity.blockSameSourceDestination = false
+        return document
+    }
+
     /// One packet needs no more, and tables that are large take time to make.
     fileprivate var forOnePacket: PolicyDocument {
         var document = self

@@ -12,8 +12,8 @@ import PacketWire
 /// matches.
 package struct PacketUniverse: Sendable {
     package let direction: Direction
-    /// A name for each set of patterns that a name can match.
-    private(set) var interfaces: [String] = []
+    /// One for each set of patterns that a name can match.
+    private(set) var interfaces: [InterfaceNames.Place] = []
     /// nil: none.
     private(set) var sourceMACs: [MACAddress?] = [nil]
     private(set) var destinationMACs: [MACAddress?] = [nil]
@@ -21,6 +21,8 @@ package struct PacketUniverse: Sendable {
     let kinds: [PacketKind]
     /// The place of the loopback interface, where it is judged.
     let loopback: UInt128?
+    /// Elsewhere no packet gets to the rules that goes from an address to itself.
+    let refusesSameAddresses: Bool
     /// By `PacketKind`, of those of IP.
     private var addresses: [AddressDomain] = []
     /// By `PacketKind` and `Dimension`, with their sizes and with what is outside of them.
@@ -47,10 +49,13 @@ package struct PacketUniverse: Sendable {
         let documents = policies.map(\.document)
         let isBridge = documents.contains { $0.queue.family == .bridge }
         let hasIPv6 = !documents.contains { $0.engine.sanity.blockIPv6 }
-        kinds = PacketKind.allCases.filter { (isBridge || $0.isIP) && (hasIPv6 || !$0.isIPv6) }
-        guard let names = InterfaceNames.all(documents) else { return nil }
-        interfaces = names
-        loopback = names.firstIndex(of: "lo").map { UInt128($0) }
+        guard let places = InterfaceNames.all(documents, direction) else { return nil }
+        interfaces = places
+        loopback = places.firstIndex { $0.name == "lo" }.map { UInt128($0) }
+        refusesSameAddresses = documents.contains { $0.engine.sanity.blockSameSourceDestination }
+        kinds = PacketKind.allCases.filter {
+            !places.isEmpty && (isBridge || $0.isIP) && (hasIPv6 || !$0.isIPv6)
+        }
         addresses = PacketKind.allCases.filter(\.isIP).map { AddressDomain($0, direction, documents) }
         let lists = documents.flatMap { $0.macLists.map(\.values) }
         if direction == .incoming || isBridge { sourceMACs += Self.distinct(lists) }
@@ -111,7 +116,7 @@ package struct PacketUniverse: Sendable {
         case .quote: NumberSet(0...1)
         case .protocolNumber: kind == .other4 ? Self.otherProtocols4 : Self.otherProtocols6
         case .etherType: Self.otherEtherTypes
-        case .interface: NumberSet(0...UInt128(interfaces.count - 1))
+        case .interface: NumberSet(members: Array(interfaces.indices))
         case .sourceMAC: NumberSet(0...UInt128(sourceMACs.count - 1))
         case .destinationMAC: NumberSet(0...UInt128(destinationMACs.count - 1))
         case .hour: NumberSet(0...UInt128(moments.count - 1))

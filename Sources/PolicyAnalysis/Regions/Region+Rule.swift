@@ -148,7 +148,7 @@ extension Region {
         if let criterion = rule.interfaces {
             let globs = criterion.value.map { InterfaceGlob($0) }
             let rows = universe.interfaces.indices.filter { index in
-                globs.contains { $0.matches(universe.interfaces[index]) } != criterion.isInverted
+                globs.contains { $0.matches(universe.interfaces[index].name) } != criterion.isInverted
             }
             narrow(.interface, to: NumberSet(members: rows))
         }
