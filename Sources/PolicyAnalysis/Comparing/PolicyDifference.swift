@@ -136,7 +136,9 @@ extension PolicyDifference {
     /// The verdict, where there is one: of what was not compared to its end only what was found is said.
     package var conclusion: String {
         if !isUndecided { return verdict.rawValue }
-        return (isIncomplete ? "not decided within the budget" : "not decided: no packet was found that both let come to their rules")
+        return
+            (isIncomplete
+            ? "not decided within the budget" : "not decided: no packet was found that both let come to their rules")
             + (parts.isEmpty ? "" : "; as far as it was compared \(verdict.rawValue)")
     }
 

@@ -23,6 +23,7 @@ package struct PacketUniverse: Sendable {
     let loopback: UInt128?
     /// Elsewhere no packet gets to the rules that goes from an address to itself.
     let refusesSameAddresses: Bool
+    private let refusesZeroPayload: Bool
     /// By `PacketKind`, of those of IP.
     private var addresses: [AddressDomain] = []
     /// By `PacketKind` and `Dimension`, with their sizes and with what is outside of them.
@@ -52,6 +53,7 @@ package struct PacketUniverse: Sendable {
         guard let places = InterfaceNames.all(documents, direction) else { return nil }
         interfaces = places
         loopback = places.firstIndex { $0.name == "lo" }.map { UInt128($0) }
+        refusesZeroPayload = documents.contains(where: \.engine.sanity.dropZeroPayload)
         refusesSameAddresses = documents.contains { $0.engine.sanity.blockSameSourceDestination }
         kinds = PacketKind.allCases.filter {
             !places.isEmpty && (isBridge || $0.isIP) && (hasIPv6 || !$0.isIPv6)
@@ -114,7 +116,7 @@ package struct PacketUniverse: Sendable {
             }
         case .flags: NumberSet(0...63)
         case .quote: NumberSet(0...1)
-        case .protocolNumber: kind == .other4 ? Self.otherProtocols4 : Self.otherProtocols6
+        case .protocolNumber: kind == .other4 ? Self.otherProtocols4 : otherProtocols6
         case .etherType: Self.otherEtherTypes
         case .interface: NumberSet(members: Array(interfaces.indices))
         case .sourceMAC: NumberSet(0...UInt128(sourceMACs.count - 1))
@@ -140,9 +142,11 @@ package struct PacketUniverse: Sendable {
         .init(first: 130 << 8, last: 136 << 8 | 255), .init(first: 143 << 8, last: 143 << 8 | 255),
     ])
     private static let otherProtocols4 = NumberSet(0...255).subtracting(NumberSet(members: [1, 6, 17]))
-    /// Extension headers are no protocol of a packet (RFC 8200 section 4).
-    private static let otherProtocols6 = NumberSet(0...255)
-        .subtracting(NumberSet(members: [0, 6, 17, 43, 44, 51, 58, 60]))
+    /// Extension headers are no protocol of a packet (RFC 8200 section 4), and after "no next header" there is no payload.
+    private var otherProtocols6: NumberSet {
+        NumberSet(0...255).subtracting(
+            NumberSet(members: [0, 6, 17, 43, 44, 51, 58, 60] + (refusesZeroPayload ? [59] : [])))
+    }
     /// Nor is a VLAN tag what a frame carries.
     private static let otherEtherTypes = NumberSet(0x0600...0xffff)
         .subtracting(NumberSet(members: [0x0800, 0x0806, 0x86dd]))
