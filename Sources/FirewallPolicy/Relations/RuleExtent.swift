@@ -89,24 +89,39 @@ struct RuleExtent {
 }
 
 extension [AddressRange] {
-    /// Both are sorted and disjoint, so that one walk along both is enough: lists have a million entries.
-    fileprivate func cover(_ others: [AddressRange]) -> Bool {
-        var index = 0
-        for other in others {
-            while index < count, self[index].last < other.last { index += 1 }
-            guard index < count, self[index].first <= other.first else { return false }
-        }
-        return !others.isEmpty
-    }
+    fileprivate func cover(_ others: [AddressRange]) -> Bool { cover(others, from: \.first, to: \.last) }
 }
 
 extension [PortRange] {
-    fileprivate func cover(_ others: [PortRange]) -> Bool {
+    fileprivate func cover(_ others: [PortRange]) -> Bool { cover(others, from: \.first, to: \.last) }
+}
+
+extension Array {
+    /// Both are sorted and disjoint: one walk along both is enough, in which a list of a million entries is leapt over where the other
+    /// one is short.
+    fileprivate func cover<Bound: Comparable>(
+        _ others: [Element], from first: (Element) -> Bound, to last: (Element) -> Bound
+    ) -> Bool {
         var index = 0
         for other in others {
-            while index < count, self[index].last < other.last { index += 1 }
-            guard index < count, self[index].first <= other.first else { return false }
+            index = place(after: index) { last($0) < last(other) }
+            guard index < count, first(self[index]) <= first(other) else { return false }
         }
         return !others.isEmpty
+    }
+
+    /// The first place from here on of what is not before; those that are before come first.
+    private func place(after start: Int, _ isBefore: (Element) -> Bool) -> Int {
+        var (low, step) = (start, 1)
+        while low + step <= count, isBefore(self[low + step - 1]) {
+            low += step
+            step *= 2
+        }
+        var high = Swift.min(count, low + step - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if isBefore(self[middle]) { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

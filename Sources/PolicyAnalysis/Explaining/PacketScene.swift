@@ -72,14 +72,11 @@ package struct PacketScene: Sendable {
 
     /// Judges the packet by a policy, and gives the steps that the engine took.
     package func judge(_ policy: Policy) -> Explanation {
-        let document = policy.document.forOnePacket
-        let shared = SharedLimits(tables: document.engine.limits, computers: document.stateful.limits, seed: (1, 2))
-        let clock = EngineClock(agentStarted: Self.dayBefore, kernelBooted: Instant(nanoseconds: 0))
-        let judging = (try? Policy(document, epoch: policy.epoch)) ?? policy
-        var engine = Engine(policy: judging, clock: clock, seed: (3, 4), shared: shared, workers: 1)
-        let schedules = judging.scheduleActivity(SystemTimeZones.zones(of: document), unixTime: unixTime)
-        engine.setActiveSchedules(schedules, at: Self.now)
-        for known in interfaces { engine.learnInterface(known.index, name: known.name, isLoopback: known.isLoopback) }
+        let judging = OnePacketPolicy(policy).policy
+        var engine = engine(judging)
+        let clock = Self.clock
+        let schedules = judging.scheduleActivity(
+            SystemTimeZones.zones(of: judging.document), unixTime: unixTime)
         if let present {
             var told = present.circumstances(schedules: isAtSaidTime ? schedules : nil)
             told.connections += supposedConnections(told.clock, at: told.now)
@@ -102,6 +99,34 @@ package struct PacketScene: Sendable {
         _ = unsafe bytes.withUnsafeBytes { engine.inspect(unsafe $0.bytes, metadata, at: now) }
         let names = Dictionary(interfaces.map { ($0.index, $0.name) }) { first, _ in first }
         return Explanation(judging, engine.steps ?? [], interfaces: names)
+    }
+
+    /// Judges packets one after another, as an engine that has seen nothing else, and gives the steps of each.
+    package static func judge(_ packets: [PacketWords], now: Int64, by policy: OnePacketPolicy) -> [Explanation] {
+        let scenes = packets.map { PacketScene($0, now: now) }
+        guard let first = scenes.first else { return [] }
+        var engine = first.engine(policy.policy)
+        let names = Dictionary(first.interfaces.map { ($0.index, $0.name) }) { first, _ in first }
+        return scenes.map { scene in
+            engine.steps = []
+            _ = unsafe scene.bytes.withUnsafeBytes {
+                engine.inspect(unsafe $0.bytes, scene.metadata, at: Self.now)
+            }
+            return Explanation(policy.policy, engine.steps ?? [], interfaces: names)
+        }
+    }
+
+    private static let clock = EngineClock(agentStarted: dayBefore, kernelBooted: Instant(nanoseconds: 0))
+
+    /// One that has seen nothing, at the scene's time and with its interfaces.
+    private func engine(_ policy: Policy) -> Engine {
+        let document = policy.document
+        let shared = SharedLimits(tables: document.engine.limits, computers: document.stateful.limits, seed: (1, 2))
+        var engine = Engine(policy: policy, clock: Self.clock, seed: (3, 4), shared: shared, workers: 1)
+        let schedules = policy.scheduleActivity(SystemTimeZones.zones(of: document), unixTime: unixTime)
+        engine.setActiveSchedules(schedules, at: Self.now)
+        for known in interfaces { engine.learnInterface(known.index, name: known.name, isLoopback: known.isLoopback) }
+        return engine
     }
 
     /// The connection of the packet that is supposed to be known, as an engine has it that refuses nothing.
@@ -131,6 +156,15 @@ package struct PacketScene: Sendable {
     }
 }
 
+/// A policy in an engine for a packet or two: tables that are large take time to make.
+package struct OnePacketPolicy: Sendable {
+    let policy: Policy
+
+    package init(_ policy: Policy) {
+        self.policy = (try? Policy(policy.document.forOnePacket, epoch: policy.epoch)) ?? policy
+    }
+}
+
 extension PolicyDocument {
     /// By which any exchange can be known that there may be.
     fileprivate static var refusingNothing: PolicyDocument {
@@ -145,7 +179,7 @@ extension PolicyDocument {
         return document
     }
 
-    /// One packet needs no more, and tables that are large take time to make.
+    /// With tables no larger than a packet or two need.
     fileprivate var forOnePacket: PolicyDocument {
         var document = self
         document.engine.limits.tcp = min(document.engine.limits.tcp, 64)

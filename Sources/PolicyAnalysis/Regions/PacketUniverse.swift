@@ -18,6 +18,8 @@ package struct PacketUniverse: Sendable {
     private(set) var sourceMACs: [MACAddress?] = [nil]
     private(set) var destinationMACs: [MACAddress?] = [nil]
     package let moments: [Moment]
+    /// By which rules and interfaces.ignore name interfaces.
+    private let patterns: [InterfaceGlob]
     let kinds: [PacketKind]
     /// The place of the loopback interface, where it is judged.
     let loopback: UInt128?
@@ -53,6 +55,8 @@ package struct PacketUniverse: Sendable {
         guard let places = InterfaceNames.all(documents, direction) else { return nil }
         interfaces = places
         loopback = places.firstIndex { $0.name == "lo" }.map { UInt128($0) }
+        let texts = documents.flatMap { $0.interfaces.ignore + $0.rules.flatMap { $0.interfaces?.value ?? [] } }
+        patterns = Set(texts).sorted().map { InterfaceGlob($0) }
         refusesZeroPayload = documents.contains(where: \.engine.sanity.dropZeroPayload)
         refusesSameAddresses = documents.contains { $0.engine.sanity.blockSameSourceDestination }
         kinds = PacketKind.allCases.filter {
@@ -129,6 +133,13 @@ package struct PacketUniverse: Sendable {
         let domain = addresses[kind.rawValue]
         let whole = dimension == .source ? domain.source : domain.destination
         return loopback == nil ? whole.subtracting(refused(dimension, of: kind)) : whole
+    }
+
+    /// Whether the rules tell an interface of this name apart from that of a row.
+    func isAlike(_ name: String, _ row: Int) -> Bool {
+        let place = interfaces[row]
+        return place.other == nil && patterns.allSatisfy { $0.matches(name) == $0.matches(place.name) }
+            && (name == "lo") == (place.name == "lo")
     }
 
     /// The addresses that are refused before any rule is asked, but on a loopback interface.
