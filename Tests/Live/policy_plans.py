@@ -11,6 +11,12 @@ import sys
 import isolation
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bin", default=".build/release")
+    parser.add_argument("--rules", type=int, default=1000)
+    parser.add_argument("--results", help="a file for what was found")
+    options = parser.parse_args()
+    os.environ["PORTREEVE_BIN"] = os.path.abspath(options.bin)
     isolation.isolate()
 
 from agent import Agent
@@ -94,12 +100,7 @@ def compare(lab, count, *options, seconds=300):
                                           f"by the agent's own events and connections, {len(unreached)} are not reached from there")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bin", default=".build/release")
-    parser.add_argument("--rules", type=int, default=1000)
-    parser.add_argument("--results", help="a file for what was found")
-    options = parser.parse_args()
+def main(options):
     with Lab() as lab:
         wrong, _, _, text = compare(lab, options.rules, "-i", "1000", "--udp-rate", "500", "--parallel", "256", seconds=600)
     print(text)
@@ -112,4 +113,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(options))

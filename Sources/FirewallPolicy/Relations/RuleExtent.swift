@@ -6,21 +6,16 @@ import PacketWire
 /// The packets that a rule matches, with its lists in place of their names, so far as two rules can be compared by them.
 struct RuleExtent {
     let rule: Rule
-    private let sources: Criterion<[AddressRange]>?
-    private let destinations: Criterion<[AddressRange]>?
+    private let lists: ListCovers
     private let sourcePorts: Criterion<[PortRange]>?
     var destinationPorts: Criterion<[PortRange]>?
 
-    init(_ rule: Rule, _ document: PolicyDocument) {
+    init(_ rule: Rule, _ document: PolicyDocument, _ lists: ListCovers) {
         self.rule = rule
-        func addresses(_ list: Criterion<Int>?) -> Criterion<[AddressRange]>? {
-            list.map { Criterion(document.addressLists[$0.value].values, isInverted: $0.isInverted) }
-        }
+        self.lists = lists
         func ports(_ list: Criterion<Int>?) -> Criterion<[PortRange]>? {
             list.map { Criterion(document.portLists[$0.value].values, isInverted: $0.isInverted) }
         }
-        sources = addresses(rule.source.addresses)
-        destinations = addresses(rule.destination.addresses)
         sourcePorts = ports(rule.source.ports)
         destinationPorts = ports(rule.destination.ports)
     }
@@ -31,8 +26,6 @@ struct RuleExtent {
         let (mine, theirs) = (rule, other.rule)
         return mine.direction == theirs.direction && mine.schedule == nil && covers(frameOf: theirs)
             && covers(protocolsOf: theirs)
-            && Self.covers(sources, other.sources) { $0.cover($1) }
-            && Self.covers(destinations, other.destinations) { $0.cover($1) }
             && Self.covers(sourcePorts, other.sourcePorts) { $0.cover($1) }
             && Self.covers(destinationPorts, other.destinationPorts) { $0.cover($1) }
             && Self.covers(mine.source.macs, theirs.source.macs, by: ==)
@@ -40,6 +33,13 @@ struct RuleExtent {
             && Self.covers(mine.flags, theirs.flags, by: ==)
             && Self.covers(mine.icmp, theirs.icmp) { $0.type == $1.type && ($0.code == nil || $0.code == $1.code) }
             && Self.covers(mine.interfaces, theirs.interfaces, by: ==)
+            && covers(mine.source.addresses, theirs.source.addresses)
+            && covers(mine.destination.addresses, theirs.destination.addresses)
+    }
+
+    /// Of lists by their places. What is inverted is compared with the same list alone.
+    private func covers(_ mine: Criterion<Int>?, _ theirs: Criterion<Int>?) -> Bool {
+        Self.covers(mine, theirs, by: lists.cover)
     }
 
     private static func covers<Value: Hashable>(
@@ -85,6 +85,27 @@ struct RuleExtent {
                 criterion.value.contains { $0.first <= port && port <= $0.last } != criterion.isInverted
             } ?? true
         return hasProtocol && hasPort
+    }
+}
+
+/// Which list of addresses has all of another: asked once of each two, which may have a million entries and be in many rules.
+final class ListCovers {
+    private let document: PolicyDocument
+    private var known: [Pair: Bool] = [:]
+
+    private struct Pair: Hashable {
+        let list: Int
+        let other: Int
+    }
+
+    init(_ document: PolicyDocument) { self.document = document }
+
+    func cover(_ list: Int, _ other: Int) -> Bool {
+        let pair = Pair(list: list, other: other)
+        if let answer = known[pair] { return answer }
+        let answer = document.addressLists[list].values.cover(document.addressLists[other].values)
+        known[pair] = answer
+        return answer
     }
 }
 

@@ -65,11 +65,12 @@ package struct PolicyDifference {
         for kind in universe.kinds {
             let rules = PairedRules(kind, mine, theirs)
             for region in universe.classes(of: Region(kind)) {
-                for pair in rules.suspects(in: region) {
+                rules.suspects(in: region) { pair in
                     look(at: pair, rules, universe)
                     if !goesOn() { isIncomplete = true }
-                    if isIncomplete { return }
+                    return !isIncomplete
                 }
+                if isIncomplete { return }
             }
         }
     }

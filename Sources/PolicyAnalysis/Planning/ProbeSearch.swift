@@ -135,7 +135,8 @@ extension ProbeSearch {
             ranked.position(of: index, in: probe.kind).map { (place: $0, probe: probe) }
         }
         if sendable.isEmpty {
-            return "nothing that can be sent gets as far as the rules there: interfaces.ignore or engine.sanity decides before"
+            return
+                "nothing that can be sent gets as far as the rules there: interfaces.ignore or engine.sanity decides before"
         }
         guard !places.isEmpty else { return "it matches no TCP or UDP packet of this family" }
         let wanted: [(Dimension, String)] = [
