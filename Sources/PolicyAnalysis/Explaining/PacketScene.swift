@@ -71,8 +71,11 @@ package struct PacketScene: Sendable {
     }
 
     /// Judges the packet by a policy, and gives the steps that the engine took.
-    package func judge(_ policy: Policy) -> Explanation {
-        let judging = OnePacketPolicy(policy).policy
+    package func judge(_ policy: Policy) -> Explanation { judge(by: OnePacketPolicy(policy)) }
+
+    /// The same by a policy that many packets are judged by, each alone.
+    func judge(by policy: OnePacketPolicy) -> Explanation {
+        let judging = policy.policy
         var engine = engine(judging)
         let clock = Self.clock
         let schedules = judging.scheduleActivity(
@@ -80,7 +83,7 @@ package struct PacketScene: Sendable {
         if let present {
             var told = present.circumstances(schedules: isAtSaidTime ? schedules : nil)
             told.connections += supposedConnections(told.clock, at: told.now)
-            engine.assume(told, of: present.packet, isInForce: present.policyEpoch == policy.epoch)
+            engine.assume(told, of: present.packet, isInForce: present.policyEpoch == judging.epoch)
         } else if supposed != nil, let identity {
             var told = Circumstances(now: Self.now, clock: clock)
             told.activeSchedules = schedules

@@ -14,6 +14,7 @@ import PolicyFile
 package final class WitnessJudge {
     private let policy: Policy
     private let zones: CalendarZones
+    private lazy var alone = OnePacketPolicy(policy)
     private var engine: Engine?
     /// Of the present engine.
     private var interfaces: [String: UInt32] = [:]
@@ -38,7 +39,7 @@ package final class WitnessJudge {
         {
             return true
         }
-        let steps = PacketScene(PacketWords(witness), now: 0).judge(policy).steps
+        let steps = PacketScene(PacketWords(witness), now: 0).judge(by: alone).steps
         return Self.agrees(steps, claim, effect, witness)
     }
 
