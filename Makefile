@@ -46,11 +46,11 @@ TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
 TEST_VM         = $(PYTHON) Packaging/vm/run.py $(if $(RELEASE),--release $(RELEASE)) .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
-        test-model test-live test-deb test-vm check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour \
-        evasion attack-stack model-bulk strict fuzz deb deb-reproducible install clean
+        test-model test-live test-deb test-vm check model model-fast-path demo bench bench-queue bench-scan repeat-scan scan-policy prove-analysis \
+        attack-conntrack flood-hour evasion attack-stack model-bulk strict fuzz deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan prove-analysis attack-conntrack flood-hour evasion attack-stack model-bulk strict fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan scan-policy prove-analysis attack-conntrack flood-hour evasion attack-stack model-bulk strict fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -169,6 +169,10 @@ bench-scan: build deps-lab
 # One plan a thousand times in parallel labs, on a loaded machine with loss: every result as the first.
 repeat-scan: build deps-lab
 	$(PYTHON) Tests/Benchmarks/repeat_scan.py --bin $(BIN)
+
+# A plan of a policy of 1,000 rules, sent to a host where an agent has that policy in force. Its outcome is kept in the repository.
+scan-policy: build deps-lab
+	$(PYTHON) Tests/Live/policy_plans.py --bin $(BIN) --rules 1000 --results Tests/Live/PLANS.md
 
 # 100,000 mutated conversations beside the kernel's connection tracking. Its outcome is kept in the repository.
 attack-conntrack: build deps-lab

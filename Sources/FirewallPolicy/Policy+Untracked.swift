@@ -13,7 +13,13 @@ extension Policy {
         return !before.stateful.tcpEnabled
             || !Set(before.interfaces.ignore).isSubset(of: now.interfaces.ignore)
             || (before.interfaces.inside.isEmpty && !now.interfaces.inside.isEmpty)
-            || !before.bypassed.isSubset(of: now.bypassed)
+            || bypassesLess(before, now)
+    }
+
+    private func bypassesLess(_ before: PolicyDocument, _ now: PolicyDocument) -> Bool {
+        var lists = KnownLists()
+        let bypassed = before.bypassed(&lists)
+        return !bypassed.isSubset(of: now.bypassed(&lists))
     }
 
     /// The schedules with which a Bypass rule of TCP ends, one bit each.
@@ -35,20 +41,45 @@ extension Rule {
     }
 }
 
+/// A number for each list of the same values: many rules may share one, and a list may have a million.
+private struct KnownLists {
+    private var addresses: [[AddressRange]: Int] = [:]
+    private var ports: [[PortRange]: Int] = [:]
+    private var macs: [[MACAddress]: Int] = [:]
+
+    /// Of each list of a document, by its place.
+    mutating func numbers(of document: PolicyDocument) -> Numbers {
+        Numbers(
+            addresses: document.addressLists.map { Self.number(of: $0.values, &addresses) },
+            ports: document.portLists.map { Self.number(of: $0.values, &ports) },
+            macs: document.macLists.map { Self.number(of: $0.values, &macs) })
+    }
+
+    private static func number<Values>(of values: Values, _ known: inout [Values: Int]) -> Int {
+        if let number = known[values] { return number }
+        known[values] = known.count
+        return known.count - 1
+    }
+
+    struct Numbers {
+        let addresses: [Int]
+        let ports: [Int]
+        let macs: [Int]
+    }
+}
+
 /// Which packets a Bypass rule lets by: the rule without name, comment, place and offload, and what its lists hold.
 private struct Bypass: Hashable {
     var rule: Rule
-    var addresses: [[AddressRange]]
-    var ports: [[PortRange]]
-    var macs: [[MACAddress]]
+    var lists: [Int]
     var weekly: [[Range<Int>]]
     var timeZone: TimeZoneName?
 
-    init(_ rule: Rule, in document: PolicyDocument) {
+    init(_ rule: Rule, in document: PolicyDocument, _ known: KnownLists.Numbers) {
         self.rule = rule
-        addresses = Bypass.resolve(&self.rule, \.addresses) { document.addressLists[$0].values }
-        ports = Bypass.resolve(&self.rule, \.ports) { document.portLists[$0].values }
-        macs = Bypass.resolve(&self.rule, \.macs) { document.macLists[$0].values }
+        lists =
+            Bypass.resolve(&self.rule, \.addresses, known.addresses) + Bypass.resolve(&self.rule, \.ports, known.ports)
+            + Bypass.resolve(&self.rule, \.macs, known.macs)
         let schedule = rule.schedule.map { document.schedules[$0] }
         weekly = schedule?.weekly ?? []
         timeZone = schedule?.timeZone
@@ -59,19 +90,22 @@ private struct Bypass: Hashable {
         self.rule.position = SourcePosition(file: "", line: 0, column: 0)
     }
 
-    /// Puts the values of lists into the place of their numbers.
-    private static func resolve<Values>(
-        _ rule: inout Rule, _ list: WritableKeyPath<EndpointCriteria, Criterion<Int>?>, _ values: (Int) -> Values
-    ) -> [Values] {
-        let numbers = [rule.source[keyPath: list]?.value, rule.destination[keyPath: list]?.value]
+    /// Puts 0 in the place of the lists' places, and gives the numbers of what they hold; -1 where there is none.
+    private static func resolve(
+        _ rule: inout Rule, _ list: WritableKeyPath<EndpointCriteria, Criterion<Int>?>, _ numbers: [Int]
+    ) -> [Int] {
+        let held = [rule.source, rule.destination].map { $0[keyPath: list].map { numbers[$0.value] } ?? -1 }
         rule.source[keyPath: list]?.value = 0
         rule.destination[keyPath: list]?.value = 0
-        return numbers.compactMap { $0.map(values) }
+        return held
     }
 }
 
 extension PolicyDocument {
-    fileprivate var bypassed: Set<Bypass> {
-        Set(rules.filter(\.bypassesTCP).map { Bypass($0, in: self) })
+    fileprivate func bypassed(_ lists: inout KnownLists) -> Set<Bypass> {
+        let bypassing = rules.filter(\.bypassesTCP)
+        guard !bypassing.isEmpty else { return [] }
+        let numbers = lists.numbers(of: self)
+        return Set(bypassing.map { Bypass($0, in: self, numbers) })
     }
 }

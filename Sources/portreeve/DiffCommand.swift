@@ -98,6 +98,12 @@ struct DiffCommand: DescribedCommand {
             report.traffic = traffic
         }
         if json { print(report.json.printed) } else { for line in report.lines { print(line.harmless) } }
+        if difference.unconfirmed > 0, !difference.isIncomplete {
+            let regions = "\(difference.unconfirmed) region\(difference.unconfirmed == 1 ? "" : "s")"
+            throw fail(
+                "the rules differ in \(regions) of packets of which none was found that both policies let come to their rules: "
+                    + "settings decide before")
+        }
         if difference.isIncomplete || forbidden?.isIncomplete == true {
             throw fail("the comparison was given up: it takes too much work, and there may be more differences")
         }

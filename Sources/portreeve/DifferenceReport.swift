@@ -53,7 +53,7 @@ struct DifferenceReport {
         return .object(
             [
                 .init("verdict", .text(difference.conclusion)),
-                .init("complete", .bool(!difference.isIncomplete && forbidden?.isIncomplete != true)),
+                .init("complete", .bool(!difference.isUndecided && forbidden?.isIncomplete != true)),
                 .init(
                     "differences",
                     .list(

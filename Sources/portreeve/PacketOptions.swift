@@ -15,6 +15,12 @@ struct PacketOptions: ParsableArguments {
     var interface: String?
 
     @Option(
+        help: ArgumentHelp(
+            "It is forwarded: the interface that it goes to, or if it is outgoing the one that it comes from.",
+            valueName: "name"))
+    var otherInterface: String?
+
+    @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp("A TCP segment: from where and to where.", valueName: "address:port"))
     var tcp: [String] = []
@@ -89,6 +95,9 @@ struct PacketOptions: ParsableArguments {
         guard let direction = direction.flatMap(Direction.init(word:)) else {
             throw ValidationError("--direction is incoming or outgoing")
         }
+        if otherInterface != nil && interface == nil {
+            throw ValidationError("--other-interface goes with --interface")
+        }
         if quotesKnown && icmp.isEmpty { throw ValidationError("--quotes-known is for --icmp") }
         var words = PacketWords(direction, .frame(0))
         if let frame {
@@ -99,6 +108,7 @@ struct PacketOptions: ParsableArguments {
             try setEndpoints(given[0], in: &words)
         }
         words.interface = interface
+        words.otherInterface = otherInterface
         words.sequence = sequence ?? 0
         words.acknowledgement = acknowledgement ?? 0
         words.identifier = identifier ?? words.identifier

@@ -61,13 +61,7 @@ struct ProbeOptions: ParsableArguments {
 
     /// The ports that were named, at one target.
     func tests(of target: Endpoint, hasReflector: Bool) throws -> [PlannedTest] {
-        var origin: Endpoint?
-        if let source {
-            guard let address = Endpoint(address: source), address.isIPv6 == target.isIPv6 else {
-                throw ValidationError("--source: found \"\(source)\", expected an address of the target's family")
-            }
-            origin = address
-        }
+        let origin = try origin(to: target)
         let payload: ProbeJob.Payload = hasReflector ? .keyed(length: size) : .none(length: size)
         let tests = try [(Transport.tcp, tcp, "-t"), (.udp, udp, "-u")].compactMap { transport, list, option in
             try list.map {
@@ -100,6 +94,15 @@ struct ProbeOptions: ParsableArguments {
                 return test
             }
         }
+    }
+
+    /// The address of --source.
+    func origin(to target: Endpoint) throws -> Endpoint? {
+        guard let source else { return nil }
+        guard let address = Endpoint(address: source), address.isIPv6 == target.isIPv6 else {
+            throw ValidationError("--source: found \"\(source)\", expected an address of the target's family")
+        }
+        return address
     }
 
     private func ports(_ list: String, _ option: String) throws -> PortSet {

@@ -50,6 +50,7 @@ struct ScanCommand: DescribedCommand {
         completion: .file())
     var plan: String?
 
+    @OptionGroup var derivation: DerivedPlanOptions
     @OptionGroup var probes: ProbeOptions
     @OptionGroup var pace: PaceOptions
 
@@ -94,8 +95,13 @@ struct ScanCommand: DescribedCommand {
     func run() throws {
         guard !categories else { return ScanText.showCategories(json: report.json) }
         let file = try plan.map { try PlannedFile.load($0) }
-        let plan = ScanPlan(try file.map { try PlannedFile.tests(of: $0, probes, resolving: !dryRun) } ?? tests())
         var options = try pace.options()
+        let derived =
+            derivation.file == nil ? nil : try derivation.plan(to: destination(), except: controlPort, probes, options)
+        if derivation.simulate, let derived { return derived.lines(json: report.json).forEach { print($0) } }
+        let plan = ScanPlan(
+            try file.map { try PlannedFile.tests(of: $0, probes, resolving: !dryRun) } ?? derived?.tests(probes)
+                ?? tests())
         if options.seed == 0 { options.seed = UInt64.random(in: 1...UInt64(UInt32.max)) }
         guard !dryRun else { return describe(plan, options) }
         let earlier = try report.earlier()
@@ -123,10 +129,12 @@ struct ScanCommand: DescribedCommand {
         }
         let drops = DropRegister(agents.flatMap { $0.drops() } + result.drops)
         if let fault = agents.compactMap(\.fault).first { throw fail("\(fault)", status: .cannotScan) }
-        try finish(ScanReport(plan, result, tag: tag, drops: drops), options, earlier)
+        try finish(ScanReport(plan, result, tag: tag, drops: drops), options, earlier, derived)
     }
 
-    private func finish(_ found: ScanReport, _ options: ScanOptions, _ earlier: ScanBaseline?) throws {
+    private func finish(
+        _ found: ScanReport, _ options: ScanOptions, _ earlier: ScanBaseline?, _ derived: DerivedPlan?
+    ) throws {
         if report.json {
             for line in found.jsonLines { print(line) }
         } else if report.tap {
@@ -140,6 +148,12 @@ struct ScanCommand: DescribedCommand {
             let changes = earlier.changes(to: now)
             if report.json { changes.forEach { print($0.json) } } else { ScanText.show(changes, report.diff ?? "") }
             if !changes.isEmpty, status != ExitStatus.cannotScan.code { status = ExitStatus.failed.code }
+        }
+        if let derived {
+            for line in derived.unreached(json: report.json) where !report.tap { print(line) }
+            let comparison = derived.comparison(found)
+            if !report.json && !report.tap { comparison.lines.forEach { print($0) } }
+            if !comparison.agrees, status == 0 { status = ExitStatus.failed.code }
         }
         if let reason = ScanText.interruption(found) { complain(reason) }
         if status != 0 { throw ExitCode(status) }
@@ -167,6 +181,11 @@ struct ScanCommand: DescribedCommand {
 
     func validate() throws {
         guard !offline || (plan != nil && key != nil) else { throw ValidationError("--offline needs --plan and --key") }
+        if derivation.file != nil {
+            guard plan == nil, probes.tcp == nil, probes.udp == nil, probes.expect == nil, target == nil else {
+                throw ValidationError("--from-policy takes the place of --plan, -t, -u, --expect and --target")
+            }
+        }
         guard plan != nil else { return }
         guard probes.tcp == nil, probes.udp == nil, probes.expect == nil, target == nil else {
             throw ValidationError("--plan takes the place of -t, -u, --expect and --target")
@@ -174,6 +193,17 @@ struct ScanCommand: DescribedCommand {
     }
 
     private func tests() throws -> [PlannedTest] {
+        try probes.tests(of: destination(), hasReflector: target == nil)
+    }
+
+    /// Where the reflector listens for scans, if that is a port.
+    private var controlPort: UInt16? {
+        guard controlVia == nil else { return nil }
+        return (server ?? host).flatMap { HostName.split($0)?.port } ?? Reflector.defaultControlPort
+    }
+
+    /// Where probes go.
+    private func destination() throws -> Endpoint {
         guard let name = target ?? host ?? server.flatMap({ HostName.split($0)?.host }) else {
             throw ValidationError("name the reflector's host, or with --target a host without one")
         }
@@ -181,8 +211,7 @@ struct ScanCommand: DescribedCommand {
             throw ValidationError("--target takes the place of the reflector's host")
         }
         // ssh's way to name a user says nothing about where probes go.
-        let address = try probes.resolve(String(name.split(separator: "@").last ?? ""))
-        return try probes.tests(of: address, hasReflector: target == nil)
+        return try probes.resolve(String(name.split(separator: "@").last ?? ""))
     }
 
     /// Nil without a reflector.

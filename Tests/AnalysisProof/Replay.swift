@@ -26,10 +26,11 @@ package enum Replay {
         if let objection = objection(witness, policy, to: claim) { return objection }
         // What a known connection's errors come to depends on that connection too.
         if witness.isOfKnownExchange { return nil }
-        let passes = PacketScene(PacketWords(witness), now: 0).judge(policy).passes
-        if effect == .bypass, passes != true { return "\(PacketWords(witness).options): bypassed, and refused" }
-        if effect < .admit, passes != false { return "\(PacketWords(witness).options): refused, and passes" }
-        if effect == .admit, passes != true, witness.opensSomething {
+        // What tap mode and failure settings let pass is refused all the same.
+        let passes = PacketScene(PacketWords(witness), now: 0).judge(policy).refusal == nil
+        if effect == .bypass, !passes { return "\(PacketWords(witness).options): bypassed, and refused" }
+        if effect < .admit, passes { return "\(PacketWords(witness).options): refused, and passes" }
+        if effect == .admit, !passes, witness.opensSomething {
             return "\(PacketWords(witness).options): admitted, and refused"
         }
         return nil

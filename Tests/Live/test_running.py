@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import sys
 import unittest
 
 import isolation
@@ -269,34 +270,65 @@ class PolicyChangeTests(unittest.TestCase):
 class KernelTests(unittest.TestCase):
     """After an accept: what the kernel does."""
 
+    def watch(self, lab, agent, words, send):
+        """What a watch says while packets are sent; the test is skipped where this kernel may not be traced."""
+        command = [TOOL, "explain", "--control", agent.control, "--direction", "incoming", "--interface", "eth0", "--watch", "8", *words]
+        watching = lab.host.start("unshare", "--mount", "sh", "-c", "mount -t tracefs tracefs /sys/kernel/tracing 2>&1; exec \"$@\"", "sh", *command,
+                                  name="watching")
+        wait_until(lambda: "watching for" in watching.output() or not watching.is_running, "it watches", process=None)
+
+        # Until it has seen them: how many it takes depends on when it looks.
+        def sent():
+            send()
+            return not watching.is_running
+
+        wait_until(sent, "the watch ends")
+        output = watching.output()
+        if "what the kernel does cannot be watched" in output:
+            self.skipTest(output)
+        self.assertIn("verdict: pass", output)
+        self.assertIn("of this flow passed the agent", output)
+        return output
+
     def test_an_admitted_packet_to_a_port_without_a_listener(self):
         with Lab() as lab, Agent(lab.host, POLICY.replace("ports: 7 ", "ports: [7, 81] ")).feed() as agent:
             self.addCleanup(lab.host.flush_rules)
             services.echo(lab.host)
-            words = ("explain", "--control", agent.control, "--direction", "incoming", "--interface", "eth0", "--tcp", "--watch", "8")
-            ends = (f"{lab.client.ip4}:4000", f"{lab.host.ip4}:81")
-            words = [*words[:-3], words[-3], *ends, *words[-2:]]
-            watching = lab.host.start("sh", "-c", f"exec unshare --mount sh -c 'mount -t tracefs tracefs /sys/kernel/tracing 2>&1; exec \"$@\"' sh {TOOL} "
-                                      + " ".join(words), name="watching")
-            wait_until(lambda: "watching for" in watching.output() or not watching.is_running, "it watches", process=None)
-            # Until it has seen them: how many it takes depends on when it looks.
-            def sent():
-                lab.client.status("nc", "-z", "-w", "1", "-p", "4000", lab.host.ip4, "81")
-                return not watching.is_running
-
-            wait_until(sent, "the watch ends")
-            output = watching.output()
-            if "what the kernel does cannot be watched" in output:
-                self.skipTest(output)
-            self.assertIn("verdict: pass", output)
+            words = ("--tcp", f"{lab.client.ip4}:4000", f"{lab.host.ip4}:81")
+            output = self.watch(lab, agent, words, lambda: lab.client.status("nc", "-z", "-w", "1", "-p", "4000", lab.host.ip4, "81"))
             self.assertIn("NO_SOCKET, no socket listens at that port", output)
-            self.assertIn("of this flow passed the agent", output)
 
             # Where it may not trace, it says so.
             status, output = lab.host.status(
-                "unshare", "--mount", "sh", "-c", "umount -l /sys/kernel/tracing 2>/dev/null; mount -t tmpfs tmpfs /sys/kernel; exec \"$@\"", "sh", TOOL, *words)
+                "unshare", "--mount", "sh", "-c", "umount -l /sys/kernel/tracing 2>/dev/null; mount -t tmpfs tmpfs /sys/kernel; exec \"$@\"", "sh", TOOL,
+                "explain", "--control", agent.control, "--direction", "incoming", "--interface", "eth0", "--watch", "8", *words)
             self.assertEqual(status, 4, output)
             self.assertIn("what the kernel does cannot be watched: tracefs is not to be seen", output)
+
+    def test_an_admitted_datagram_that_the_kernel_throws_away(self):
+        """For its reverse path, for its checksum, and for a full buffer: each by a flow of its own."""
+        policy = ("version: 1\nrules:\n  - { name: Datagrams, action: force-allow, direction: incoming, protocol: udp, destination: { ports: 90-99 } }\n")
+        with Lab() as lab, Agent(lab.host, policy).feed() as agent:
+            self.addCleanup(lab.host.flush_rules)
+            injector = Injector(lab.router, "out0", lab.host.mac("eth0"))
+            self.addCleanup(injector.close)
+            # It never reads, and its buffer is the smallest that there is.
+            lab.host.start(sys.executable, "-c", "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+                           "s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1); s.bind(('', 90)); time.sleep(60)", name="deaf")
+            wait_until(lambda: ":90 " in lab.host.run("ss", "-Hlnu"), "the socket is there", process=None)
+            lab.host.sysctl(net__ipv4__conf__all__rp_filter=1, net__ipv4__conf__eth0__rp_filter=1)
+            lab.host.run("ip", "route", "add", "203.0.113.0/24", "dev", "lo")
+            for source, port, expected, change in (
+                    (lab.client.ip4, 90, "SOCKET_RCVBUFF, the socket's receive buffer is full", {}),
+                    (lab.client.ip4, 91, "NO_SOCKET", {}),
+                    # Where a socket is, the sum is verified when the datagram is read.
+                    (lab.client.ip4, 93, "a checksum is wrong", {"chksum": 0x1234}),
+                    ("203.0.113.9", 92, "IP_RPFILTER, the kernel's reverse path filter", {})):
+                with self.subTest(expected):
+                    sport = 4000 + port + len(expected)
+                    packet = IP(src=source, dst=lab.host.ip4) / UDP(sport=sport, dport=port, **change) / (b"x" * 1000)
+                    output = self.watch(lab, agent, ("--udp", f"{source}:{sport}", f"{lab.host.ip4}:{port}"), lambda: injector.send(packet))
+                    self.assertIn(expected, output)
 
 
 if __name__ == "__main__":

@@ -225,10 +225,43 @@ class FilesTests(FolderTests):
         self.explain(*words, policy=old, status=2)
         self.tool("explain", "--direction", "incoming", "--tcp", "192.0.2.1:1", "192.0.2.2:2", "--quotes-known", status=64)
 
+    def test_packets_of_ignored_interfaces_are_judged_where_they_are_forwarded(self):
+        """A witness says which other interface such a packet has."""
+        head = "version: 1\ninterfaces: {{ ignore: [lo, wan0], inside: {} }}\nrules:\n"
+        rule = "  - { name: Wide, action: deny, direction: incoming, protocol: tcp, interfaces: [wan0], destination: { ports: 23 } }\n"
+        router, host = (self.write(f"{name}.yaml", head.format(inside) + rule) for name, inside in (("router", "[lan0]"), ("host", "[]")))
+        other = self.write("other.yaml", head.format("[lan0]") + rule.replace("deny", "bypass"))
+        words = shlex.split(json.loads(self.tool("diff", router, other, "--json", status=2))["differences"][0]["witness"])
+        self.assertIn("--other-interface", words)
+        self.assertIn('"Wide": deny', self.explain(*words, policy=router, status=2))
+        self.assertIn("judged only where interfaces.inside names something", self.explain(*words, policy=host))
+        at = words.index("--other-interface")
+        self.assertIn("interfaces.ignore", self.explain(*words[:at], *words[at + 2:], policy=router))
+        self.assertEqual(json.loads(self.tool("check", host, "--rules", "--json"))["rules"][0]["answer"], "matches-nothing")
+        self.tool("explain", "--direction", "incoming", "--tcp", "192.0.2.1:1", "192.0.2.2:2", "--other-interface", "lan0", status=64)
+
+    def test_settings_that_decide_before_the_rules_are_no_differences_of_rules(self):
+        """Where one of two policies refuses packets by a setting, none of these is a witness; the setting itself is named."""
+        text = ("version: 1\ninterfaces: {{ ignore: {} }}\nengine: {{ sanity: {{ reserved-addresses: {} }} }}\nrules:\n"
+                '  - {{ name: Strange, action: {}, direction: incoming, protocol: tcp, source: {{ addresses: "{}" }} }}\n')
+        old = self.write("old.yaml", text.format("[]", "allow", "deny", "240.0.0.0/4"))
+        new = self.write("new.yaml", text.format('["*"]', "deny", "bypass", "240.0.0.0/4"))
+        answer = json.loads(self.tool("diff", old, new, "--json", status=2))
+        self.assertEqual((answer["verdict"], answer["differences"]), ("equivalent", []))
+        self.assertEqual([each["path"] for each in answer["settings"]], ["engine.sanity.reserved-addresses", "interfaces.ignore"])
+        wider = self.write("wider.yaml", text.format("[lo]", "deny", "bypass", "0.0.0.0/0"))
+        for difference in json.loads(self.tool("diff", old, wider, "--json", status=2))["differences"]:
+            for policy, rule, effect in ((old, difference["old_by"], difference["old"]), (wider, difference["new_by"], difference["new"])):
+                # Segments that open nothing are refused for want of their connection.
+                passes = effect == "bypass" or effect == "admit" and "--flags ack" not in difference["witness"]
+                said = self.explain(*shlex.split(difference["witness"]), policy=policy, status=0 if passes else 2)
+                self.assertIn('"Strange"' if "Strange" in rule else "rules: ", said)
+
     def test_what_takes_too_much_work_is_said_and_nothing_is_claimed(self):
         hard = self.write("hard.yaml", HARD)
         found = json.loads(self.tool("check", hard, "--rules", "--json", "--strict"))
-        self.assertEqual({each["code"] for each in found["findings"]}, {"undecided"})
+        # Whether this host forwards is its own affair.
+        self.assertEqual({each["code"] for each in found["findings"]} - {"not-judged"}, {"undecided"})
         self.assertEqual({each["answer"] for each in found["rules"] if not each["built_in"]}, {"undecided"})
         same = self.tool("diff", hard, hard, status=1)
         self.assertEqual(same, "rules: not decided within the budget\n")

@@ -44,7 +44,7 @@ struct BudgetTests {
 
         let undecided = try #require(finding(tiled, 1_000))
         #expect(undecided.verdict == .undecided && undecided.witness == nil)
-        #expect(undecided.text(tiled) == "not decided within the budget")
+        #expect(undecided.text(tiled).hasPrefix("not decided: within the budget"))
         let lint = try #require(PolicyLint(undecided, tiled))
         #expect(lint.code == "undecided" && lint.level == .note)
     }

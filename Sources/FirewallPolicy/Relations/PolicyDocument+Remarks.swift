@@ -7,9 +7,10 @@ extension PolicyDocument {
     /// What is to be said of this policy, the widest first: what its author hardly meant. `sshPorts` are those on which this
     /// host's SSH servers listen.
     public func remarks(sshPorts: Set<UInt16> = []) -> [PolicyRemark] {
-        let extents = rules.map { RuleExtent($0, self) }
+        let lists = ListCovers(self)
+        let extents = rules.map { RuleExtent($0, self, lists) }
         let denials = extents.filter { $0.rule.action == .deny }
-        return (openness.map { [$0] } ?? []) + sshPorts.sorted().compactMap { unreachable($0, extents, denials) }
+        return (openness.map { [$0] } ?? []) + sshPorts.sorted().compactMap { unreachable($0, extents, denials, lists) }
             + extents.compactMap { outranked($0, denials) } + rules.compactMap(deadness)
     }
 
@@ -63,7 +64,9 @@ extension PolicyDocument {
     }
 
     /// The host's SSH port, to which no rule lets anybody.
-    private func unreachable(_ port: UInt16, _ extents: [RuleExtent], _ denials: [RuleExtent]) -> PolicyRemark? {
+    private func unreachable(
+        _ port: UInt16, _ extents: [RuleExtent], _ denials: [RuleExtent], _ lists: ListCovers
+    ) -> PolicyRemark? {
         func atPort(_ extent: RuleExtent) -> RuleExtent {
             var narrowed = extent
             narrowed.destinationPorts = Criterion([PortRange(first: port, last: port)])
@@ -79,7 +82,7 @@ extension PolicyDocument {
             name: "", action: .allow, priority: 0, direction: .incoming,
             position: SourcePosition(file: "", line: 0, column: 0))
         anybody.protocols = Criterion(.number(IPProtocol.tcp))
-        let isDenied = denials.contains { $0.covers(atPort(RuleExtent(anybody, self))) }
+        let isDenied = denials.contains { $0.covers(atPort(RuleExtent(anybody, self, lists))) }
         guard !isAdmitted, isRestricted || isDenied else { return nil }
         return PolicyRemark(
             .unreachable, "an SSH server of this host listens on port \(port), and no rule admits a connection to it",

@@ -6,21 +6,16 @@ import PacketWire
 /// The packets that a rule matches, with its lists in place of their names, so far as two rules can be compared by them.
 struct RuleExtent {
     let rule: Rule
-    private let sources: Criterion<[AddressRange]>?
-    private let destinations: Criterion<[AddressRange]>?
+    private let lists: ListCovers
     private let sourcePorts: Criterion<[PortRange]>?
     var destinationPorts: Criterion<[PortRange]>?
 
-    init(_ rule: Rule, _ document: PolicyDocument) {
+    init(_ rule: Rule, _ document: PolicyDocument, _ lists: ListCovers) {
         self.rule = rule
-        func addresses(_ list: Criterion<Int>?) -> Criterion<[AddressRange]>? {
-            list.map { Criterion(document.addressLists[$0.value].values, isInverted: $0.isInverted) }
-        }
+        self.lists = lists
         func ports(_ list: Criterion<Int>?) -> Criterion<[PortRange]>? {
             list.map { Criterion(document.portLists[$0.value].values, isInverted: $0.isInverted) }
         }
-        sources = addresses(rule.source.addresses)
-        destinations = addresses(rule.destination.addresses)
         sourcePorts = ports(rule.source.ports)
         destinationPorts = ports(rule.destination.ports)
     }
@@ -31,8 +26,6 @@ struct RuleExtent {
         let (mine, theirs) = (rule, other.rule)
         return mine.direction == theirs.direction && mine.schedule == nil && covers(frameOf: theirs)
             && covers(protocolsOf: theirs)
-            && Self.covers(sources, other.sources) { $0.cover($1) }
-            && Self.covers(destinations, other.destinations) { $0.cover($1) }
             && Self.covers(sourcePorts, other.sourcePorts) { $0.cover($1) }
             && Self.covers(destinationPorts, other.destinationPorts) { $0.cover($1) }
             && Self.covers(mine.source.macs, theirs.source.macs, by: ==)
@@ -40,6 +33,13 @@ struct RuleExtent {
             && Self.covers(mine.flags, theirs.flags, by: ==)
             && Self.covers(mine.icmp, theirs.icmp) { $0.type == $1.type && ($0.code == nil || $0.code == $1.code) }
             && Self.covers(mine.interfaces, theirs.interfaces, by: ==)
+            && covers(mine.source.addresses, theirs.source.addresses)
+            && covers(mine.destination.addresses, theirs.destination.addresses)
+    }
+
+    /// Of lists by their places. What is inverted is compared with the same list alone.
+    private func covers(_ mine: Criterion<Int>?, _ theirs: Criterion<Int>?) -> Bool {
+        Self.covers(mine, theirs, by: lists.cover)
     }
 
     private static func covers<Value: Hashable>(
@@ -88,25 +88,61 @@ struct RuleExtent {
     }
 }
 
-extension [AddressRange] {
-    /// Both are sorted and disjoint, so that one walk along both is enough: lists have a million entries.
-    fileprivate func cover(_ others: [AddressRange]) -> Bool {
-        var index = 0
-        for other in others {
-            while index < count, self[index].last < other.last { index += 1 }
-            guard index < count, self[index].first <= other.first else { return false }
-        }
-        return !others.isEmpty
+/// Which list of addresses has all of another: asked once of each two, which may have a million entries and be in many rules.
+final class ListCovers {
+    private let document: PolicyDocument
+    private var known: [Pair: Bool] = [:]
+
+    private struct Pair: Hashable {
+        let list: Int
+        let other: Int
+    }
+
+    init(_ document: PolicyDocument) { self.document = document }
+
+    func cover(_ list: Int, _ other: Int) -> Bool {
+        let pair = Pair(list: list, other: other)
+        if let answer = known[pair] { return answer }
+        let answer = document.addressLists[list].values.cover(document.addressLists[other].values)
+        known[pair] = answer
+        return answer
     }
 }
 
+extension [AddressRange] {
+    fileprivate func cover(_ others: [AddressRange]) -> Bool { cover(others, from: \.first, to: \.last) }
+}
+
 extension [PortRange] {
-    fileprivate func cover(_ others: [PortRange]) -> Bool {
+    fileprivate func cover(_ others: [PortRange]) -> Bool { cover(others, from: \.first, to: \.last) }
+}
+
+extension Array {
+    /// Both are sorted and disjoint: one walk along both is enough, in which a list of a million entries is leapt over where the other
+    /// one is short.
+    fileprivate func cover<Bound: Comparable>(
+        _ others: [Element], from first: (Element) -> Bound, to last: (Element) -> Bound
+    ) -> Bool {
         var index = 0
         for other in others {
-            while index < count, self[index].last < other.last { index += 1 }
-            guard index < count, self[index].first <= other.first else { return false }
+            index = place(after: index) { last($0) < last(other) }
+            guard index < count, first(self[index]) <= first(other) else { return false }
         }
         return !others.isEmpty
+    }
+
+    /// The first place from here on of what is not before; those that are before come first.
+    private func place(after start: Int, _ isBefore: (Element) -> Bool) -> Int {
+        var (low, step) = (start, 1)
+        while low + step <= count, isBefore(self[low + step - 1]) {
+            low += step
+            step *= 2
+        }
+        var high = Swift.min(count, low + step - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if isBefore(self[middle]) { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

@@ -139,7 +139,23 @@ package struct ScanPlan: Sendable {
             let origin = test.source ?? source(test.target.with(port: 9))
             requests += openings(test, first: first, script: id, from: origin)
         }
-        return requests
+        return Self.joined(requests)
+    }
+
+    /// Fewer requests that say the same: ports that ascend with the numbers of their probes are opened together.
+    private static func joined(_ requests: [ProbeRequest]) -> [ProbeRequest] {
+        requests.reduce(into: []) { joined, request in
+            guard case .open(let next) = request, case .open(let last)? = joined.last, let end = last.ports.ranges.last,
+                let start = next.ports.ranges.first, end.upperBound < start.lowerBound,
+                last.first + last.ports.count == next.first,
+                last.ports.count + next.ports.count <= Reflector.portsOfOneRequest,
+                (last.transport, last.isIPv6, last.script) == (next.transport, next.isIPv6, next.script),
+                last.sources == next.sources
+            else { return joined.append(request) }
+            var both = last
+            both.ports = PortSet(ports: last.ports.ports + next.ports.ports)
+            joined[joined.count - 1] = .open(both)
+        }
     }
 
     /// With scripts in the place of bytes that the reflector answers.

@@ -5,7 +5,7 @@ internal import Glibc
 /// The ports that probes are sent from: each probe its own, so that any packet of it can be told by its address and port alone.
 /// Outside the range that the kernel gives to others first; a port comes round again only after all others.
 struct LocalPorts {
-    private let ranges: [ClosedRange<UInt16>]
+    let ranges: [ClosedRange<UInt16>]
     private let count: Int
     private var next = 0
 
@@ -49,4 +49,9 @@ struct LocalPorts {
         guard numbers.count == 2, numbers[0] <= numbers[1] else { return usual }
         return numbers[0]...numbers[1]
     }
+}
+
+extension ScanOptions {
+    /// The ports that probes may be sent from.
+    package var localPorts: [ClosedRange<UInt16>] { LocalPorts(sourcePorts).ranges }
 }

@@ -47,9 +47,7 @@ final class ProbeContext {
     /// The address that the kernel sends from to the target.
     func source(to target: Endpoint) -> Endpoint? {
         if let known = sources[target.with(port: 0)] { return known }
-        guard let socket = try? ProbeSocket(.udp, isIPv6: target.isIPv6) else { return nil }
-        defer { socket.close() }
-        guard socket.connect(target) == nil, let local = socket.local else { return nil }
+        guard let local = target.sourceAddress else { return nil }
         sources[target.with(port: 0)] = local
         return local
     }
@@ -61,5 +59,14 @@ final class ProbeContext {
             .request, port: job.target.port, session: session.number, probe: UInt64(job.number),
             attempt: UInt32(attempt), length: length)
         return (payload.encoded(session.key), payload.answer.encoded(session.key))
+    }
+}
+
+extension Endpoint {
+    /// The address that the kernel would send from to this one, as routes are now; nothing is sent.
+    package var sourceAddress: Endpoint? {
+        guard let socket = try? ProbeSocket(.udp, isIPv6: isIPv6) else { return nil }
+        defer { socket.close() }
+        return socket.connect(port == 0 ? with(port: 9) : self) == nil ? socket.local : nil
     }
 }

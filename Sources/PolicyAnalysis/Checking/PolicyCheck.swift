@@ -17,6 +17,7 @@ package struct PolicyCheck {
     private let moments: [PacketUniverse.Moment]
     /// Parts looked at for one rule.
     private let budget: Int
+    let judge: WitnessJudge
 
     /// - Parameters:
     ///   - policy: what to look at.
@@ -30,6 +31,7 @@ package struct PolicyCheck {
         self.interfaces = interfaces
         self.moments = moments
         self.budget = budget
+        judge = WitnessJudge(policy)
         ranked = Direction.allCases.reduce(into: [:]) { ranked, direction in
             guard let universe = PacketUniverse([policy], direction, moments: moments) else { return }
             ranked[direction] = RankedRegions(policy, in: universe)
@@ -60,7 +62,7 @@ package struct PolicyCheck {
         let useful = own.compactMap { place in purpose.narrowed(place.region).map { (place, $0) } }
         guard !useful.isEmpty else { return .admitsNothing(purpose.futility) }
         // What is settled by one packet is most.
-        let cover = RuleCover(index, useful, ranked, budget: budget)
+        let cover = RuleCover(index, useful, ranked, judge, budget: budget)
         for (_, region) in useful {
             if let witness = cover.witness(in: region) { return .effective(witness) }
         }
@@ -81,6 +83,7 @@ package struct PolicyCheck {
 extension PolicyCheck {
     /// Why a rule matches nothing: the criterion that does so alone, if one does.
     private func emptiness(of rule: Rule, _ universe: PacketUniverse) -> RuleVerdict.Emptiness {
+        if universe.kinds.isEmpty { return .ignored }
         let document = policy.document
         var lists = ListSets(policy)
         func isVoid(_ copy: (inout Rule) -> Void) -> Bool {

@@ -74,7 +74,7 @@ extension PolicyLint {
         case .undecided:
             self.init(
                 "undecided", .note, at: rule.position,
-                "whether \(name) ever decides was not found out: it takes too much work",
+                "whether \(name) ever decides was not found out within the budget",
                 cure: "nothing is known to be wrong")
         }
     }
@@ -103,7 +103,9 @@ extension RuleVerdict.Emptiness {
         case .ignored: "no rule is asked on the interfaces that it names (interfaces.ignore)"
         case .family: "IPv6 packets are refused before any rule is asked (engine.sanity.block-ipv6)"
         case .tag: "frames are looked at behind their VLAN tags, by what these carry"
-        case .header: "a packet's protocol is what follows its IPv6 extension headers, none of these themselves"
+        case .header:
+            "a packet's protocol is what follows its IPv6 extension headers, none of these themselves, and where nothing "
+                + "follows engine.sanity.drop-zero-payload refuses it"
         case .criteria: "its criteria exclude each other"
         case .schedule: "its schedule never holds in the year to come"
         }

@@ -15,8 +15,8 @@ extension PolicyLints {
     private func mayBe(_ direction: Direction, _ regions: [Region], _ isSought: (RuleOutcome, Effect) -> Bool) -> Bool {
         guard let ranked = ranked[direction] else { return true }
         return regions.contains { region in
-            var search = RegionSearch(ranked)
-            return search.packet(in: region, isSought) != nil || search.budget == 0
+            var search = RegionSearch(ranked, judge)
+            return search.packet(in: region, isSought) != nil || search.budget == 0 || search.isUnconfirmed
         }
     }
 
@@ -94,7 +94,7 @@ extension PolicyLints {
     /// The first Deny rule that decides about packets of a region.
     private func denied(_ region: Region, _ direction: Direction) -> Rule? {
         guard let ranked = ranked[direction], ranked.universe.kinds.contains(region.kind) else { return nil }
-        var search = RegionSearch(ranked)
+        var search = RegionSearch(ranked, judge)
         guard let found = search.packet(in: region, { outcome, _ in outcome == .deny }), found.decision.rule >= 0 else {
             return nil
         }
@@ -120,7 +120,8 @@ extension PolicyLints {
             guard let other = ranked.position(of: builtIn, in: place.kind) else { continue }
             let region = place.region.intersection(other.region)
             guard !region.isEmpty, let witness = ranked.universe.judged(region).first?.witness(in: ranked.universe),
-                policy.classify(witness.subject(of: policy)).rule == builtIn
+                judge.confirms(
+                    witness, RuleDecision(outcome: RuleOutcome(self.rule(builtIn).action), rule: builtIn))
             else { continue }
             let (name, passing) = (rule(denial).name, rule(builtIn).name)
             return PolicyLint(

@@ -78,7 +78,7 @@ extension PolicyLints {
         }
         // It adds nothing that could pass: that is said of the rule, not of the entry.
         if parts.isEmpty { return false }
-        if case .covered = RuleCover(index, parts, ranked, budget: 10_000).answer() { return true }
+        if case .covered = RuleCover(index, parts, ranked, judge, budget: 10_000).answer() { return true }
         return false
     }
 

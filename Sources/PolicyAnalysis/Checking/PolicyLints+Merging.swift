@@ -20,13 +20,15 @@ extension PolicyLints {
 }
 
 extension Rule {
-    private typealias List = (name: String, path: WritableKeyPath<Rule, Criterion<Int>?>, values: (Int) -> AnyHashable)
+    private typealias List = (name: String, path: WritableKeyPath<Rule, Criterion<Int>?>, areSame: (Int, Int) -> Bool)
 
     /// In what criterion alone two rules differ, where one rule can have the values of both.
     fileprivate func onlyDifference(from other: Rule, _ document: PolicyDocument) -> String? {
-        let addresses = { AnyHashable(document.addressLists[$0].values) }
-        let ports = { AnyHashable(document.portLists[$0].values) }
-        let macs = { AnyHashable(document.macLists[$0].values) }
+        // The same values may be written down twice.
+        func same<Value: Equatable>(_ lists: [NamedList<[Value]>]) -> (Int, Int) -> Bool {
+            { $0 == $1 || lists[$0].values == lists[$1].values }
+        }
+        let (addresses, ports, macs) = (same(document.addressLists), same(document.portLists), same(document.macLists))
         let lists: [List] = [
             ("source addresses", \.source.addresses, addresses), ("source ports", \.source.ports, ports),
             ("source macs", \.source.macs, macs), ("destination addresses", \.destination.addresses, addresses),
@@ -36,10 +38,12 @@ extension Rule {
         var differing: [List] = []
         for list in lists {
             let (mine, theirs) = (self[keyPath: list.path], other[keyPath: list.path])
-            // The same values may be written down twice.
             let isSame =
-                mine?.isInverted == theirs?.isInverted
-                && mine.map { list.values($0.value) } == theirs.map { list.values($0.value) }
+                if let mine, let theirs {
+                    mine.isInverted == theirs.isInverted && list.areSame(mine.value, theirs.value)
+                } else {
+                    mine == nil && theirs == nil
+                }
             if !isSame { differing.append(list) }
             same[keyPath: list.path] = mine
         }

@@ -9,6 +9,7 @@ import PacketWire
 package struct PolicyLints {
     let policy: Policy
     let ranked: [Direction: RankedRegions]
+    let judge: WitnessJudge
 
     /// - Parameters:
     ///   - check: the policy and its rules.
@@ -26,7 +27,7 @@ package struct PolicyLints {
             return (finding.rule, witness)
         }
         let effective = witnesses.map(\.rule).filter { !policy.rules[Int($0)].isBuiltIn }
-        let lints = PolicyLints(policy: policy, ranked: check.ranked)
+        let lints = PolicyLints(policy: policy, ranked: check.ranked, judge: check.judge)
         return ofRules + lints.lists + witnesses.compactMap { lints.oneSided($0.rule, $0.witness) }
             + lints.entriesWithoutEffect(effective) + lints.outrankedByBuiltIn(effective) + lints.mergeable(effective)
             + lints.exchanges

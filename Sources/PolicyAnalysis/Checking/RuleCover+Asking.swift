@@ -28,7 +28,9 @@ extension RuleCover {
                     return .undecided
                 }
                 let decider = decider(of: packet)
-                if decider == rule { return .open(usual(packet, in: rest)) }
+                if decider == rule {
+                    return confirmed(packet, in: rest).map { .open($0) } ?? .undecided
+                }
                 guard let place = ranked.position(of: decider, in: part.kind), place.index < part.limit else {
                     return .undecided
                 }
@@ -42,15 +44,29 @@ extension RuleCover {
     }
 
     /// A packet of a region about which the rule decides: one that people would think of first, or one at an edge.
-    func witness(in region: Region) -> Witness? {
+    func witness(in region: Region) -> Witness? { witness(in: region, variants: 0..<3) }
+
+    private func witness(in region: Region, variants: Range<Int>) -> Witness? {
         for part in universe.judged(region) {
-            for variant in 0..<3 {
-                if let witness = part.witness(in: universe, variant: variant), decider(of: witness) == rule {
+            for variant in variants {
+                if let witness = part.witness(in: universe, variant: variant), decider(of: witness) == rule,
+                    isConfirmed(witness)
+                {
                     return witness
                 }
             }
         }
         return nil
+    }
+
+    /// So many packets are tried where the engine decides before the rules about the one that was found.
+    private static let mostTried = 64
+
+    /// The packet as people would think of it first, or it, or another one of the region.
+    private func confirmed(_ packet: Witness, in region: Region) -> Witness? {
+        let usual = usual(packet, in: region)
+        if isConfirmed(usual) { return usual }
+        return isConfirmed(packet) ? packet : witness(in: region, variants: 0..<Self.mostTried)
     }
 
     /// A packet like one about which the rule decides, with what people would think of first in each field where it still decides.

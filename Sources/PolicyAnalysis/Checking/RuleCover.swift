@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import FirewallPolicy
+
 /// Whether a rule decides about any packet of all that it is there for, over all kinds of packets; if not, which of the rules that are
 /// asked before it decide instead.
 struct RuleCover {
@@ -21,13 +23,18 @@ struct RuleCover {
     let rule: Int32
     let ranked: RankedRegions
     let parts: [Part]
+    private let judge: WitnessJudge
     /// How many parts of regions are looked at, one by one.
     private let budget: Int
 
     var universe: PacketUniverse { ranked.universe }
 
-    init(_ rule: Int32, _ regions: [(RankedRegions.Place, Region)], _ ranked: RankedRegions, budget: Int) {
+    init(
+        _ rule: Int32, _ regions: [(RankedRegions.Place, Region)], _ ranked: RankedRegions, _ judge: WitnessJudge,
+        budget: Int
+    ) {
         self.rule = rule
+        self.judge = judge
         self.ranked = ranked
         self.budget = budget
         parts = regions.map { place, region in
@@ -120,5 +127,11 @@ struct RuleCover {
     private func covers(_ region: Region, of kind: PacketKind, by indices: [Int]) -> Coverage.Answer {
         var coverage = Coverage(ranked, kind, budget: budget)
         return coverage.covers(region, by: indices)
+    }
+
+    /// Whether an engine lets the rule decide about the packet.
+    func isConfirmed(_ witness: Witness) -> Bool {
+        judge.confirms(
+            witness, RuleDecision(outcome: RuleOutcome(ranked.policy.rules[Int(rule)].action), rule: rule))
     }
 }

@@ -41,7 +41,10 @@ extension RuleFinding {
         case .admitsNothing: return "admits nothing: what it matches opens no connection, or passes without it"
         case .inert: return "inert: this host has no interface that it names"
         case .disabled: return "off"
-        case .undecided: return "not decided within the budget"
+        case .undecided:
+            return
+                "not decided: within the budget neither a packet was found about which the engine lets it decide, nor rules "
+                + "that decide instead"
         }
     }
 

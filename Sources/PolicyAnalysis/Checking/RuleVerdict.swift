@@ -16,7 +16,7 @@ package enum RuleVerdict: Hashable, Sendable {
     case inert
     /// `enabled: false`.
     case disabled
-    /// The work was bounded, and it did not suffice.
+    /// The work was bounded, and it did not suffice; or the engine decides before the rules about each packet that was tried.
     case undecided
 
     package enum Emptiness: Hashable, Sendable {

@@ -23,6 +23,7 @@ package struct ForbiddenAccess {
     ///
     /// `moments`: of the two policies, in this order.
     package init(_ policy: Policy, forbidding: Policy, moments: [PacketUniverse.Moment] = []) {
+        let judge = WitnessJudge(policy)
         for direction in Direction.allCases {
             guard let universe = PacketUniverse([policy, forbidding], direction, moments: moments) else {
                 isIncomplete = true
@@ -35,26 +36,26 @@ package struct ForbiddenAccess {
                     guard let region = Region(rule, of: kind, in: universe, place: 1, &lists, forbidding) else {
                         continue
                     }
-                    look(region, rule, ranked)
+                    look(region, rule, ranked, judge)
                 }
             }
         }
     }
 
-    private mutating func look(_ region: Region, _ rule: Rule, _ ranked: RankedRegions) {
+    private mutating func look(_ region: Region, _ rule: Rule, _ ranked: RankedRegions, _ judge: WitnessJudge) {
         var wanted = region
         // Other segments fare as the connection does that was opened.
         if EffectSettings(ranked.policy.document).separatesOpenings(region.kind) {
             wanted.narrow(.flags, to: Purpose.openings)
         }
         guard !wanted.isEmpty else { return }
-        var search = RegionSearch(ranked)
+        var search = RegionSearch(ranked, judge)
         if let found = search.packet(in: wanted, { $1 >= .admit }) {
             parts.append(
                 Part(
                     forbidding: rule.place, direction: ranked.universe.direction,
                     text: found.region.text(in: ranked.universe), decision: found.decision, witness: found.witness))
-        } else if search.budget == 0 {
+        } else if search.budget == 0 || search.isUnconfirmed {
             isIncomplete = true
         }
     }

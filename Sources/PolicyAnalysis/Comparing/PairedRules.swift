@@ -47,12 +47,13 @@ struct PairedRules {
         self.inOld = inOld
     }
 
-    /// The pairs of which a difference may come, within a class of packets.
-    func suspects(in packets: Region) -> [Pair] {
+    /// Looks at the pairs of which a difference may come, within a class of packets, one after another: what two rules with long lists have
+    /// in common is long too. Ends where the look says so.
+    func suspects(in packets: Region, _ look: (Pair) -> Bool) {
         let (old, new) = (mine.entries(of: kind), theirs.entries(of: kind))
-        var pairs: [Pair] = []
+        var goesOn = true
         func suspect(_ first: Int?, _ second: Int?) {
-            guard
+            guard goesOn,
                 effect(of: first, in: mine, settings.old, packets)
                     != effect(of: second, in: theirs, settings.new, packets)
                     || !kind.isIP
@@ -62,9 +63,9 @@ struct PairedRules {
             if let second, first == nil || inNew[first ?? 0] != second {
                 region = region.intersection(new[second].region)
             }
-            if !region.isEmpty { pairs.append(Pair(old: first, new: second, region: region)) }
+            if !region.isEmpty { goesOn = look(Pair(old: first, new: second, region: region)) }
         }
-        for place in old.indices {
+        for place in old.indices where goesOn {
             guard inNew[place] == nil else {
                 suspect(place, inNew[place])
                 continue
@@ -73,14 +74,13 @@ struct PairedRules {
             for other in theirs.meeting(old[place].region) where inOld[other] ?? .max > place { suspect(place, other) }
             suspect(place, nil)
         }
-        for place in new.indices where inOld[place] == nil {
+        for place in new.indices where goesOn && inOld[place] == nil {
             for other in mine.meeting(new[place].region) {
                 if let same = inNew[other], same > place { suspect(other, place) }
             }
             suspect(nil, place)
         }
         suspect(nil, nil)
-        return pairs
     }
 
     /// Where the pair is one rule, others of its rank in the new policy do the same.

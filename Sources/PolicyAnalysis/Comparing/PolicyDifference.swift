@@ -31,6 +31,10 @@ package struct PolicyDifference {
     package private(set) var parts: [Part] = []
     /// The work was bounded, and it did not suffice: there may be more.
     package private(set) var isIncomplete = false
+    /// Regions of packets that the rules decide differently, where an engine decided otherwise, or before them, about each packet that
+    /// was tried.
+    package private(set) var unconfirmed = 0
+    private let judges: (old: WitnessJudge, new: WitnessJudge)
 
     /// - Parameters:
     ///   - old: the policy before.
@@ -47,6 +51,7 @@ package struct PolicyDifference {
         self.moments = moments
         self.budget = budget
         self.goesOn = goesOn
+        judges = (WitnessJudge(old), WitnessJudge(new))
         for direction in Direction.allCases { compare(direction) }
     }
 
@@ -60,11 +65,12 @@ package struct PolicyDifference {
         for kind in universe.kinds {
             let rules = PairedRules(kind, mine, theirs)
             for region in universe.classes(of: Region(kind)) {
-                for pair in rules.suspects(in: region) {
+                rules.suspects(in: region) { pair in
                     look(at: pair, rules, universe)
                     if !goesOn() { isIncomplete = true }
-                    if isIncomplete { return }
+                    return !isIncomplete
                 }
+                if isIncomplete { return }
             }
         }
     }
@@ -75,7 +81,7 @@ package struct PolicyDifference {
         var coverage = Coverage(entries: rules.entries, bounds: rules.bounds, universe: universe, budget: budget)
         let answer = coverage.covers(pair.region, by: before)
         budget = coverage.budget
-        guard case .open(let part) = answer, let witness = part.witness(in: universe) else {
+        guard case .open(let part) = answer, var witness = part.witness(in: universe) else {
             if case .undecided = answer { isIncomplete = true }
             return
         }
@@ -88,11 +94,35 @@ package struct PolicyDifference {
             rules.settings.new.effect(of: decisions.1.outcome, part.kind, universe.direction, opens: opens)
         )
         guard effects.0 != effects.1 else { return }
+        guard let confirmed = confirmed(witness, in: part, universe, decisions, effects) else {
+            unconfirmed += 1
+            return
+        }
+        witness = confirmed
         parts.append(
             Part(
                 direction: universe.direction,
                 text: pair.region.text(in: universe) + (before.isEmpty ? "" : ", but for what other rules decide"),
                 old: decisions.0, new: decisions.1, oldEffect: effects.0, newEffect: effects.1, witness: witness))
+    }
+
+    /// So many packets of a region are tried.
+    private static let mostTried = 64
+
+    /// A packet of a region that fares with both policies as their rules decide.
+    private func confirmed(
+        _ first: Witness, in region: Region, _ universe: PacketUniverse, _ decisions: (RuleDecision, RuleDecision),
+        _ effects: (Effect, Effect)
+    ) -> Witness? {
+        for variant in 0..<Self.mostTried {
+            guard let witness = variant == 0 ? first : region.witness(in: universe, variant: variant) else { continue }
+            if judges.old.confirms(witness, decisions.0, effects.0),
+                judges.new.confirms(witness, decisions.1, effects.1)
+            {
+                return witness
+            }
+        }
+        return nil
     }
 }
 
@@ -106,10 +136,15 @@ extension PolicyDifference {
 
     /// The verdict, where there is one: of what was not compared to its end only what was found is said.
     package var conclusion: String {
-        if !isIncomplete { return verdict.rawValue }
-        return "not decided within the budget"
+        if !isUndecided { return verdict.rawValue }
+        return
+            (isIncomplete
+            ? "not decided within the budget" : "not decided: no packet was found that both let come to their rules")
             + (parts.isEmpty ? "" : "; as far as it was compared \(verdict.rawValue)")
     }
+
+    /// There may be more than was found.
+    package var isUndecided: Bool { isIncomplete || unconfirmed > 0 }
 
     /// Of the rules' decisions, as far as they were compared.
     package var verdict: Verdict {

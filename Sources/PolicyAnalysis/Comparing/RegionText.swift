@@ -67,7 +67,7 @@ extension Region {
     private func places(_ universe: PacketUniverse) -> [String] {
         var words: [String] = []
         if let set = self[.interface], set != universe.domain(.interface, of: kind) {
-            words.append("on \(Self.list(set) { universe.interfaces[Int($0)] }) and the like")
+            words.append("on \(Self.list(set) { universe.interfaces[Int($0)].name }) and the like")
         }
         if let set = self[.sourceMAC], set != universe.domain(.sourceMAC, of: kind) {
             words.append("from MAC \(Self.list(set) { universe.sourceMACs[Int($0)]?.description ?? "none" })")

@@ -20,12 +20,13 @@ extension PacketWords {
     }
 
     /// What the kernel would say about it, on an interface of this index.
-    package func metadata(interface index: UInt32) -> PacketMetadata {
+    package func metadata(interface index: UInt32, other: UInt32 = 0) -> PacketMetadata {
         var metadata = PacketMetadata()
         metadata.direction = direction
         metadata.hook = direction == .incoming ? .prerouting : .output
-        metadata.inInterface = direction == .incoming ? index : 0
-        metadata.outInterface = direction == .incoming ? 0 : index
+        if otherInterface != nil { metadata.hook = .forward }
+        metadata.inInterface = direction == .incoming ? index : other
+        metadata.outInterface = direction == .incoming ? other : index
         metadata.checksumNotReady = true
         metadata.fullLength = UInt32(bytes.count)
         metadata.etherType = etherType

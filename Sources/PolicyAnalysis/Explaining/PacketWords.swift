@@ -20,6 +20,8 @@ package struct PacketWords: Hashable, Sendable {
     package var direction: Direction
     /// nil: none is named.
     package var interface: String?
+    /// It is forwarded, and this is the interface that it comes from or goes to; nil: it comes to this host or is sent by it.
+    package var otherInterface: String?
     package var source = IPAddress.zero
     package var destination = IPAddress.zero
     package var isIPv6 = false
@@ -57,6 +59,7 @@ package struct PacketWords: Hashable, Sendable {
             }
         self.init(witness.direction, transport)
         interface = witness.interface
+        otherInterface = witness.otherInterface
         quotesKnownExchange = witness.isOfKnownExchange
         isIPv6 = kind.isIPv6
         if kind.isIP {
@@ -74,6 +77,7 @@ extension PacketWords {
     package var options: String {
         var words = ["--direction \(direction.word)"]
         if let interface { words.append("--interface \(interface.quotedForShell)") }
+        if let otherInterface { words.append("--other-interface \(otherInterface.quotedForShell)") }
         let (from, to) = (source.description(isIPv6: isIPv6), destination.description(isIPv6: isIPv6))
         func at(_ address: String, _ port: UInt16) -> String {
             isIPv6 ? "'[\(address)]:\(port)'" : "\(address):\(port)"
@@ -113,6 +117,7 @@ extension PacketWords {
             }
         let quoted = quotesKnownExchange ? " about a datagram of a known connection" : ""
         return "\(direction.word) \(what)\(quoted)" + (interface.map { " on \($0)" } ?? "")
+            + (otherInterface.map { " \(direction == .incoming ? "to" : "from") \($0)" } ?? "")
     }
 }
 

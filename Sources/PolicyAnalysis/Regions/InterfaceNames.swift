@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import ConnectionTracking
 import FirewallPolicy
 
 /// Finds a name for every set of patterns that an interface name can match: all patterns are walked at once, letter by letter, and
@@ -12,23 +13,38 @@ enum InterfaceNames {
     /// Names that people would think of first, where one will do.
     private static let usual = ["eth0", "eth1", "wlan0"]
 
-    /// Names of what the packets of a queue are on: not of ignored interfaces, whose packets no rule sees unless they are
-    /// forwarded. nil: the budget did not suffice.
-    static func all(_ documents: [PolicyDocument]) -> [String]? {
-        let isForwarding = documents.contains { !$0.interfaces.inside.isEmpty }
+    /// An interface that rules see packets on.
+    struct Place: Hashable {
+        let name: String
+        /// Where packets of it are judged only while they are forwarded: the interface that they come from or go to.
+        var other: String?
+    }
+
+    /// Interfaces whose packets all policies judge: those that none ignores, and of the others those between which and one that is
+    /// judged packets are forwarded. nil: the budget did not suffice.
+    static func all(_ documents: [PolicyDocument], _ direction: Direction) -> [Place]? {
+        let isForwarding = documents.allSatisfy { !$0.interfaces.inside.isEmpty }
         var texts: [String] = []
         for document in documents {
             for rule in document.rules { texts += rule.interfaces?.value ?? [] }
             texts += document.interfaces.ignore
+            if isForwarding { texts += document.interfaces.inside }
         }
         let patterns = Set(texts).sorted().map(InterfacePattern.init)
         guard let names = walk(patterns) else { return nil }
         let isIgnored = { (name: String) in documents.contains { $0.interfaces.ignores(name) } }
-        // Nothing is forwarded from or to the loopback interface.
-        let judged = names.filter { isForwarding && $0 != "lo" || !isIgnored($0) }
+        let isForwarded = { (name: String, other: String) in
+            documents.allSatisfy { $0.interfaces.judges(name, besides: other, direction) }
+        }
+        var places = names.compactMap { name -> Place? in
+            guard isIgnored(name) else { return Place(name: name) }
+            // Nothing is forwarded from or to the loopback interface.
+            guard isForwarding, name != "lo" else { return nil }
+            return names.first { $0 != "lo" && isForwarded(name, $0) }.map { Place(name: name, other: $0) }
+        }
         // What stage V refuses elsewhere may be there.
-        let hasLoopback = !judged.contains("lo") && !isIgnored("lo")
-        return (judged.isEmpty ? names : judged) + (hasLoopback ? ["lo"] : [])
+        if !places.contains(where: { $0.name == "lo" }), !isIgnored("lo") { places.append(Place(name: "lo")) }
+        return places
     }
 
     private static func walk(_ patterns: [InterfacePattern]) -> [String]? {
@@ -88,4 +104,14 @@ struct InterfacePattern: Sendable {
     var start: [Int] { pattern.positions(from: [0]) }
     func advance(_ positions: [Int], over byte: UInt8) -> [Int] { pattern.positions(after: byte, from: positions) }
     func isMatched(_ positions: [Int]) -> Bool { positions.contains(pattern.count) }
+}
+
+extension InterfaceSettings {
+    /// Whether packets of a direction are judged that are forwarded between the interface that rules see them on and another one.
+    fileprivate func judges(_ name: String, besides other: String, _ direction: Direction) -> Bool {
+        guard !ignores(name) || !ignores(other) else { return false }
+        return isInside(direction == .incoming ? name : other) == (direction == .outgoing)
+    }
+
+    private func isInside(_ name: String) -> Bool { inside.contains { InterfaceGlob($0).matches(name) } }
 }

@@ -18,11 +18,36 @@ extension PacketUniverse {
     /// Packets of a kind that are refused whatever the rules say.
     func refusals(of kind: PacketKind, _ settings: [SanitySettings]) -> [Region] {
         guard kind.isIP else { return [] }
-        var regions: [Region] = []
+        var regions = kind == .icmp4 || kind == .icmp6 ? impossibleQuotes(kind) : []
         if settings.contains(where: \.denyLinkLocal) { regions += linkLocalRefusals(of: kind) }
         if kind == .udp4, settings.contains(where: { !$0.allowNullIP }) { regions += Self.nullRefusals }
         return regions
     }
+
+    /// Only errors quote, and no packet is known that a group or, elsewhere than on a loopback interface, a loopback address has sent.
+    private func impossibleQuotes(_ kind: PacketKind) -> [Region] {
+        var quotes = Region(kind)
+        quotes[.quote] = NumberSet(1...1)
+        var (plain, fromGroup) = (quotes, quotes)
+        plain[.icmp] = domain(.icmp, of: kind).subtracting(kind == .icmp4 ? Self.errors4 : Self.errors6)
+        let groups = kind == .icmp4 ? Self.groups4 : NumberSet(0xff00 << 112...UInt128.max)
+        fromGroup[.destination] = domain(.destination, of: kind).intersection(groups)
+        guard kind == .icmp4 else { return [plain, fromGroup] }
+        var fromLoopback = quotes
+        fromLoopback[.destination] = domain(.destination, of: kind).intersection(NumberSet(0x7f00_0000...0x7fff_ffff))
+        if let loopback {
+            fromLoopback[.interface] = domain(.interface, of: kind).subtracting(NumberSet(loopback...loopback))
+        }
+        return [plain, fromGroup, fromLoopback]
+    }
+
+    /// RFC 792: destination unreachable, source quench, redirect, time exceeded, parameter problem.
+    private static let errors4 = NumberSet([3, 4, 5, 11, 12].map { .init(first: $0 << 8, last: $0 << 8 | 255) })
+    /// RFC 4443 section 2.1, and the redirect of RFC 4861, which quotes too.
+    private static let errors6 = NumberSet([1, 2, 3, 4, 137].map { .init(first: $0 << 8, last: $0 << 8 | 255) })
+    private static let groups4 = NumberSet([
+        .init(first: 0xe000_0000, last: 0xefff_ffff), .init(first: 0xffff_ffff, last: 0xffff_ffff),
+    ])
 
     /// Addresses of the link: this host uses them towards groups of the link (RFC 6724 section 5), and anybody for DHCPv6 and redirects
     /// (RFC 8415 section 7.2, RFC 4861 section 4.5).

@@ -12,15 +12,20 @@ import PacketWire
 /// matches.
 package struct PacketUniverse: Sendable {
     package let direction: Direction
-    /// A name for each set of patterns that a name can match.
-    private(set) var interfaces: [String] = []
+    /// One for each set of patterns that a name can match.
+    private(set) var interfaces: [InterfaceNames.Place] = []
     /// nil: none.
     private(set) var sourceMACs: [MACAddress?] = [nil]
     private(set) var destinationMACs: [MACAddress?] = [nil]
     package let moments: [Moment]
+    /// By which rules and interfaces.ignore name interfaces.
+    private let patterns: [InterfaceGlob]
     let kinds: [PacketKind]
     /// The place of the loopback interface, where it is judged.
     let loopback: UInt128?
+    /// Elsewhere no packet gets to the rules that goes from an address to itself.
+    let refusesSameAddresses: Bool
+    private let refusesZeroPayload: Bool
     /// By `PacketKind`, of those of IP.
     private var addresses: [AddressDomain] = []
     /// By `PacketKind` and `Dimension`, with their sizes and with what is outside of them.
@@ -47,10 +52,16 @@ package struct PacketUniverse: Sendable {
         let documents = policies.map(\.document)
         let isBridge = documents.contains { $0.queue.family == .bridge }
         let hasIPv6 = !documents.contains { $0.engine.sanity.blockIPv6 }
-        kinds = PacketKind.allCases.filter { (isBridge || $0.isIP) && (hasIPv6 || !$0.isIPv6) }
-        guard let names = InterfaceNames.all(documents) else { return nil }
-        interfaces = names
-        loopback = names.firstIndex(of: "lo").map { UInt128($0) }
+        guard let places = InterfaceNames.all(documents, direction) else { return nil }
+        interfaces = places
+        loopback = places.firstIndex { $0.name == "lo" }.map { UInt128($0) }
+        let texts = documents.flatMap { $0.interfaces.ignore + $0.rules.flatMap { $0.interfaces?.value ?? [] } }
+        patterns = Set(texts).sorted().map { InterfaceGlob($0) }
+        refusesZeroPayload = documents.contains(where: \.engine.sanity.dropZeroPayload)
+        refusesSameAddresses = documents.contains { $0.engine.sanity.blockSameSourceDestination }
+        kinds = PacketKind.allCases.filter {
+            !places.isEmpty && (isBridge || $0.isIP) && (hasIPv6 || !$0.isIPv6)
+        }
         addresses = PacketKind.allCases.filter(\.isIP).map { AddressDomain($0, direction, documents) }
         let lists = documents.flatMap { $0.macLists.map(\.values) }
         if direction == .incoming || isBridge { sourceMACs += Self.distinct(lists) }
@@ -109,9 +120,9 @@ package struct PacketUniverse: Sendable {
             }
         case .flags: NumberSet(0...63)
         case .quote: NumberSet(0...1)
-        case .protocolNumber: kind == .other4 ? Self.otherProtocols4 : Self.otherProtocols6
+        case .protocolNumber: kind == .other4 ? Self.otherProtocols4 : otherProtocols6
         case .etherType: Self.otherEtherTypes
-        case .interface: NumberSet(0...UInt128(interfaces.count - 1))
+        case .interface: NumberSet(members: Array(interfaces.indices))
         case .sourceMAC: NumberSet(0...UInt128(sourceMACs.count - 1))
         case .destinationMAC: NumberSet(0...UInt128(destinationMACs.count - 1))
         case .hour: NumberSet(0...UInt128(moments.count - 1))
@@ -122,6 +133,13 @@ package struct PacketUniverse: Sendable {
         let domain = addresses[kind.rawValue]
         let whole = dimension == .source ? domain.source : domain.destination
         return loopback == nil ? whole.subtracting(refused(dimension, of: kind)) : whole
+    }
+
+    /// Whether the rules tell an interface of this name apart from that of a row.
+    func isAlike(_ name: String, _ row: Int) -> Bool {
+        let place = interfaces[row]
+        return place.other == nil && patterns.allSatisfy { $0.matches(name) == $0.matches(place.name) }
+            && (name == "lo") == (place.name == "lo")
     }
 
     /// The addresses that are refused before any rule is asked, but on a loopback interface.
@@ -135,9 +153,11 @@ package struct PacketUniverse: Sendable {
         .init(first: 130 << 8, last: 136 << 8 | 255), .init(first: 143 << 8, last: 143 << 8 | 255),
     ])
     private static let otherProtocols4 = NumberSet(0...255).subtracting(NumberSet(members: [1, 6, 17]))
-    /// Extension headers are no protocol of a packet (RFC 8200 section 4).
-    private static let otherProtocols6 = NumberSet(0...255)
-        .subtracting(NumberSet(members: [0, 6, 17, 43, 44, 51, 58, 60]))
+    /// Extension headers are no protocol of a packet (RFC 8200 section 4), and after "no next header" there is no payload.
+    private var otherProtocols6: NumberSet {
+        NumberSet(0...255).subtracting(
+            NumberSet(members: [0, 6, 17, 43, 44, 51, 58, 60] + (refusesZeroPayload ? [59] : [])))
+    }
     /// Nor is a VLAN tag what a frame carries.
     private static let otherEtherTypes = NumberSet(0x0600...0xffff)
         .subtracting(NumberSet(members: [0x0800, 0x0806, 0x86dd]))

@@ -8,6 +8,14 @@ struct ListSets {
     private let policy: Policy
     private var addresses: [Int: (v4: NumberSet, v6: NumberSet)] = [:]
     private var ports: [Int: NumberSet] = [:]
+    private var parts: [Part: NumberSet] = [:]
+
+    /// What is left of a field's values by a criterion, of which many rules may have the same.
+    private struct Part: Hashable {
+        let domain: NumberSet
+        let named: NumberSet
+        let isInverted: Bool
+    }
 
     init(_ policy: Policy) { self.policy = policy }
 
@@ -16,6 +24,19 @@ struct ListSets {
         addresses[list] = sets
         return kind.isIPv4 ? sets.v4 : sets.v6
     }
+
+    /// The members of a domain that a list names, or does not. Those of a long list are kept: each copy takes as much memory as it does.
+    mutating func part(of domain: NumberSet, _ named: NumberSet, isInverted: Bool) -> NumberSet {
+        func make() -> NumberSet { isInverted ? domain.subtracting(named) : domain.intersection(named) }
+        guard named.intervals.count > Self.few else { return make() }
+        let part = Part(domain: domain, named: named, isInverted: isInverted)
+        if let set = parts[part] { return set }
+        let set = make()
+        parts[part] = set
+        return set
+    }
+
+    private static let few = 100
 
     mutating func ports(_ list: Int) -> NumberSet {
         if let set = ports[list] { return set }
@@ -61,16 +82,17 @@ extension Region {
         _ policy: Policy
     ) {
         self.init(kind)
-        guard rule.isEnabled, accepts(frameOf: rule, universe), accepts(protocolOf: rule, universe), !isSpared(by: rule)
+        guard rule.isEnabled, accepts(frameOf: rule, universe, &lists), accepts(protocolOf: rule, universe, &lists),
+            !isSpared(by: rule)
         else {
             return nil
         }
-        guard narrow(.source, by: rule.source.addresses, universe, { lists.addresses($0, of: kind) }),
-            narrow(.destination, by: rule.destination.addresses, universe, { lists.addresses($0, of: kind) }),
-            narrow(.sourcePort, by: rule.source.ports, universe, { lists.ports($0) }),
-            narrow(.destinationPort, by: rule.destination.ports, universe, { lists.ports($0) }),
-            narrow(.flags, by: rule.flags, universe, { $0.numbers }),
-            narrow(.icmp, by: rule.icmp, universe, { $0.numbers })
+        guard narrow(.source, by: rule.source.addresses, universe, &lists, { $1.addresses($0, of: kind) }),
+            narrow(.destination, by: rule.destination.addresses, universe, &lists, { $1.addresses($0, of: kind) }),
+            narrow(.sourcePort, by: rule.source.ports, universe, &lists, { $1.ports($0) }),
+            narrow(.destinationPort, by: rule.destination.ports, universe, &lists, { $1.ports($0) }),
+            narrow(.flags, by: rule.flags, universe, &lists, { match, _ in match.numbers }),
+            narrow(.icmp, by: rule.icmp, universe, &lists, { match, _ in match.numbers })
         else { return nil }
         if rule.needsKnownQuote { narrow(.quote, to: NumberSet(1...1)) }
         spareGroups(by: rule, universe)
@@ -78,7 +100,7 @@ extension Region {
         if isEmpty { return nil }
     }
 
-    private mutating func accepts(frameOf rule: Rule, _ universe: PacketUniverse) -> Bool {
+    private mutating func accepts(frameOf rule: Rule, _ universe: PacketUniverse, _ lists: inout ListSets) -> Bool {
         let isNamed: Bool
         switch rule.frame.value {
         case .any: isNamed = true
@@ -88,8 +110,10 @@ extension Region {
         case .arp: isNamed = kind == .arp
         case .etherType(let number):
             guard kind != .otherFrame else {
-                return narrow(.etherType, by: Criterion(Int(number), isInverted: rule.frame.isInverted), universe) {
-                    NumberSet(members: [$0])
+                return narrow(
+                    .etherType, by: Criterion(Int(number), isInverted: rule.frame.isInverted), universe, &lists
+                ) {
+                    number, _ in NumberSet(members: [number])
                 }
             }
             isNamed = number == (kind.isIPv4 ? EtherType.ipv4 : kind.isIPv6 ? EtherType.ipv6 : EtherType.arp)
@@ -97,7 +121,7 @@ extension Region {
         return isNamed != rule.frame.isInverted
     }
 
-    private mutating func accepts(protocolOf rule: Rule, _ universe: PacketUniverse) -> Bool {
+    private mutating func accepts(protocolOf rule: Rule, _ universe: PacketUniverse, _ lists: inout ListSets) -> Bool {
         guard let criterion = rule.protocols else { return true }
         guard kind.isIP else { return false }
         let named: [Int] =
@@ -106,26 +130,26 @@ extension Region {
             case .number(let number): [Int(number)]
             }
         if let number = kind.protocolNumber { return named.contains(Int(number)) != criterion.isInverted }
-        return narrow(.protocolNumber, by: Criterion(named, isInverted: criterion.isInverted), universe) {
-            NumberSet(members: $0)
+        return narrow(.protocolNumber, by: Criterion(named, isInverted: criterion.isInverted), universe, &lists) {
+            numbers, _ in NumberSet(members: numbers)
         }
     }
 
     /// False where the kind lacks the field: a criterion on it never matches, also not inverted.
     private mutating func narrow<Value>(
-        _ dimension: Dimension, by criterion: Criterion<Value>?, _ universe: PacketUniverse,
-        _ set: (Value) -> NumberSet
+        _ dimension: Dimension, by criterion: Criterion<Value>?, _ universe: PacketUniverse, _ lists: inout ListSets,
+        _ set: (Value, inout ListSets) -> NumberSet
     ) -> Bool {
         guard let criterion else { return true }
         guard kind.dimensions.contains(dimension) else { return false }
         let domain = universe.domain(dimension, of: kind)
-        let named = set(criterion.value)
+        let named = set(criterion.value, &lists)
         if criterion.isInverted {
-            narrow(dimension, to: domain.subtracting(named))
+            narrow(dimension, to: lists.part(of: domain, named, isInverted: true))
         } else {
             // Long lists are shared, where they are all within what there can be.
             let isWithin = !universe.isOutside(named, dimension, of: kind)
-            narrow(dimension, to: isWithin ? named : domain.intersection(named))
+            narrow(dimension, to: isWithin ? named : lists.part(of: domain, named, isInverted: false))
         }
         return true
     }
@@ -148,7 +172,7 @@ extension Region {
         if let criterion = rule.interfaces {
             let globs = criterion.value.map { InterfaceGlob($0) }
             let rows = universe.interfaces.indices.filter { index in
-                globs.contains { $0.matches(universe.interfaces[index]) } != criterion.isInverted
+                globs.contains { $0.matches(universe.interfaces[index].name) } != criterion.isInverted
             }
             narrow(.interface, to: NumberSet(members: rows))
         }

@@ -15,13 +15,19 @@ struct RegionSearch {
     }
 
     let ranked: RankedRegions
+    private let judge: WitnessJudge
     /// How many parts of regions are looked at; 0: it did not suffice.
     var budget = 500_000
+    /// In some region an engine decided otherwise about each packet that was tried.
+    private(set) var isUnconfirmed = false
 
     private var policy: Policy { ranked.policy }
     private var universe: PacketUniverse { ranked.universe }
 
-    init(_ ranked: RankedRegions) { self.ranked = ranked }
+    init(_ ranked: RankedRegions, _ judge: WitnessJudge) {
+        self.ranked = ranked
+        self.judge = judge
+    }
 
     /// Some packet of which `isSought` is true. nil: there is none, unless the budget is used
     /// up.
@@ -46,10 +52,21 @@ struct RegionSearch {
         var coverage = Coverage(ranked, region.kind, budget: budget)
         let answer = coverage.covers(region, by: ranked.meeting(region, before: limit))
         budget = max(0, coverage.budget)
-        guard case .open(let part) = answer, let witness = part.witness(in: universe) else { return nil }
-        let decision = policy.classify(witness.subject(of: policy))
-        return Found(region: part, witness: witness, decision: decision, effect: effect(of: decision.outcome, part))
+        guard case .open(let part) = answer else { return nil }
+        for variant in 0..<Self.mostTried {
+            guard let witness = part.witness(in: universe, variant: variant) else { continue }
+            let decision = policy.classify(witness.subject(of: policy, place: ranked.place))
+            let effect = effect(of: decision.outcome, part)
+            if judge.confirms(witness, decision, effect) {
+                return Found(region: part, witness: witness, decision: decision, effect: effect)
+            }
+        }
+        isUnconfirmed = true
+        return nil
     }
+
+    /// So many packets of a region are tried.
+    private static let mostTried = 64
 
     private func effect(of outcome: RuleOutcome, _ region: Region) -> Effect {
         let opens = region.kind.isTCP && region[.flags]?.isSubset(of: Purpose.openings) == true

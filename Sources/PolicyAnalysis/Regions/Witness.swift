@@ -11,6 +11,8 @@ package struct Witness: Hashable, Sendable {
     /// By `Dimension`; 0 where the kind lacks it.
     var numbers: [UInt128]
     package let interface: String
+    /// Where it is judged only if it is forwarded: the interface that it comes from or goes to.
+    package let otherInterface: String?
     package let sourceMAC: MACAddress?
     package let destinationMAC: MACAddress?
     package let moment: PacketUniverse.Moment
@@ -80,9 +82,10 @@ extension Region {
             numbers[dimension.rawValue] = number
         }
         if kind.isIP, !makeSane(&numbers, universe) { return nil }
+        let place = universe.interfaces[Int(numbers[Dimension.interface.rawValue])]
         return Witness(
             direction: universe.direction, kind: kind, numbers: numbers,
-            interface: universe.interfaces[Int(numbers[Dimension.interface.rawValue])],
+            interface: place.name, otherInterface: place.other,
             sourceMAC: universe.sourceMACs[Int(numbers[Dimension.sourceMAC.rawValue])],
             destinationMAC: universe.destinationMACs[Int(numbers[Dimension.destinationMAC.rawValue])],
             moment: universe.moments[Int(numbers[Dimension.hour.rawValue])])
@@ -91,11 +94,15 @@ extension Region {
     /// Whether all its packets are refused before any rule is asked: they go from an address to itself, or have others that are refused,
     /// and not on a loopback interface.
     func isVoid(in universe: PacketUniverse) -> Bool {
-        guard kind.isIP, !meetsLoopback(universe) else { return false }
+        kind.isIP && !meetsLoopback(universe) && isVoidElsewhere(in: universe)
+    }
+
+    /// The same of its packets that are not on a loopback interface.
+    private func isVoidElsewhere(in universe: PacketUniverse) -> Bool {
         if universe.loopback == nil, self[.source] == nil || self[.destination] == nil { return false }
         let (source, destination) = (usable(.source, universe), usable(.destination, universe))
         guard let from = source.first, let to = destination.first else { return true }
-        return from == source.last && to == destination.last && from == to
+        return universe.refusesSameAddresses && from == source.last && to == destination.last && from == to
     }
 
     private func meetsLoopback(_ universe: PacketUniverse) -> Bool {
@@ -113,7 +120,7 @@ extension Region {
     private func makeSane(_ numbers: inout [UInt128], _ universe: PacketUniverse) -> Bool {
         let place = Dimension.interface.rawValue
         if numbers[place] == universe.loopback { return true }
-        if isVoid(in: universe) {
+        if isVoidElsewhere(in: universe) {
             guard meetsLoopback(universe), let loopback = universe.loopback else { return false }
             numbers[place] = loopback
             return true
@@ -124,12 +131,13 @@ extension Region {
             && [Dimension.source, .destination].contains {
                 universe.refused($0, of: kind).contains(numbers[$0.rawValue])
             }
-        if numbers[from] != numbers[to], !isRefused { return true }
+        func isFine() -> Bool { numbers[from] != numbers[to] || !universe.refusesSameAddresses }
+        if isFine(), !isRefused { return true }
         for dimension in [Dimension.source, .destination] {
             let set = usable(dimension, universe)
             if !set.contains(numbers[dimension.rawValue]) { numbers[dimension.rawValue] = set.first ?? 0 }
         }
-        if numbers[from] != numbers[to] { return true }
+        if isFine() { return true }
         for dimension in [Dimension.source, .destination] {
             let same = numbers[from]
             if let other = usable(dimension, universe).subtracting(NumberSet(same...same)).first {
