@@ -42,8 +42,7 @@ struct ConnectionLogs: ParsableCommand {
             document.events.newConnections = .tcp
             document.events.closedConnections = .tcp
         }
-        // Ports come again after a second or so, when TIME-WAIT is still about: a pure SYN opens them anew.
-        let packets = Segments.conversations(rate)
+        var packets = Segments.conversations(rate)
         let log = EventLog(
             workers: 1, fold: .seconds(1),
             outputs: [OutputSettings(name: "file", format: .json, target: .file(path: file))], host: "bench",
@@ -59,7 +58,7 @@ struct ConnectionLogs: ParsableCommand {
         var host = Host(document)
         host.queue = log.queues[0]
         let cpu = Stopwatch.cpuNanoseconds()
-        let (judged, took) = pace(&host, packets)
+        let (judged, took) = pace(&host, &packets)
         let spent = Stopwatch.cpuNanoseconds() - cpu
         _ = host.drain()
         log.stop()
@@ -67,8 +66,8 @@ struct ConnectionLogs: ParsableCommand {
         report(log, judged: judged, took: took, spent: spent, isLogged)
     }
 
-    /// Packets judged, and how long that took.
-    private func pace(_ host: inout Host, _ packets: [Segments.Packet]) -> (judged: Int, seconds: Double) {
+    /// Packets that passed, and how long that took. Each second has clients of another network.
+    private func pace(_ host: inout Host, _ packets: inout [Segments.Packet]) -> (judged: Int, seconds: Double) {
         let began = Stopwatch.now()
         let total = rate * seconds
         var (opened, place, judged) = (0, 0, 0)
@@ -80,6 +79,8 @@ struct ConnectionLogs: ParsableCommand {
             }
             host.begin(at: Stopwatch.now())
             for _ in 0..<8 * ConnectionLogs.connectionsAtOnce {
+                let isAnswer = packets[place].metadata.hook == .output
+                packets[place].bytes[isAnswer ? 17 : 13] = UInt8(truncatingIfNeeded: 20 + opened / rate)
                 if host.judge(packets[place].bytes, packets[place].metadata) == .pass { judged += 1 }
                 place = place + 1 == packets.count ? 0 : place + 1
             }
