@@ -12,7 +12,7 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "portreeve-bench", abstract: "What a packet costs in the engine, and an event in its writer.",
         subcommands: [
-            Speed.self, Records.self, ConnectionLogs.self, Allocations.self, Analysis.self, Prove.self,
+            Speed.self, Records.self, ConnectionLogs.self, Outputs.self, Allocations.self, Analysis.self, Prove.self,
             GeneratedPolicy.self,
         ],
         defaultSubcommand: Speed.self)

@@ -37,7 +37,7 @@ struct Records: ParsableCommand {
     }
 
     /// Drops of SYNs from as many ports, by a rule with a place in a file.
-    private static func denied(_ count: Int) throws -> [Event] {
+    static func denied(_ count: Int) throws -> [Event] {
         try (0..<count).map { number in
             let (bytes, metadata) = Segments.syn(from: 0xc633_6409, UInt16(1024 + number % 60_000), to: 0xc000_020a, 23)
             var headers = PacketHeaders()

@@ -49,6 +49,19 @@ struct SpoolTests {
         #expect(size(spool) == 0 && sender.spooledCount == 0)
     }
 
+    @Test("takes what comes between two attempts as well")
+    func meanwhile() {
+        var sender = OutputSender(settings("/dev/full"))
+        for millisecond in Int64(0)..<5 {
+            sender.take(records(100))
+            sender.send(at: .ms(millisecond))
+            let areAllTaken = sender.hasNoRecords
+            #expect(areAllTaken)
+        }
+        let spooled = sender.spooledCount
+        #expect(spooled == 500)
+    }
+
     @Test("keeps it over the end of the agent, without counting the earlier run's events as this one's")
     func restart() {
         var first = OutputSender(settings("/dev/full"))

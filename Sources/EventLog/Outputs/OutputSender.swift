@@ -104,7 +104,8 @@ struct OutputSender: ~Copyable {
     /// Sends what waits, unless the last failure was too short a time ago.
     mutating func send(at now: Instant) {
         if budget.begin(at: now), !coarse.isEmpty { makeCoarseLines() }
-        guard !isDone, retry.isOver(at: now) else { return }
+        guard !isDone else { return }
+        guard retry.isOver(at: now) else { return spoolMeanwhile() }
         let (before, taken) = (backlog.arrivedCount, target.progress)
         lastSent = now
         do throws(OutputError) {
@@ -148,14 +149,23 @@ struct OutputSender: ~Copyable {
             send(at: now)
             if backlog.arrivedCount == before { break }
         }
-        target.settle(&backlog)
-        noteGone()
+        settle(at: now)
         // What waits on disk is for the next run.
         spill()
         if isSpooling { backlog.letGo() } else { backlog.giveUp() }
         for fields in taken[next...] { backlog.giveUp(fields.summary) }
         forgetTaken()
         target.close()
+    }
+
+    /// What one datagram has found out lets the others go, and what they have found out is waited for, too.
+    private mutating func settle(at now: Instant) {
+        for _ in 0..<4 where target.isAwaitingConfirmation {
+            target.settle(&backlog)
+            noteGone()
+            backlog.forgetArrived()
+            send(at: now)
+        }
     }
 
     private mutating func forgetTaken() {
@@ -224,6 +234,13 @@ extension OutputSender {
             spool.noteGivenOut(lengths)
         }
         makeLines()
+    }
+
+    /// Between two attempts too, what comes goes to disk.
+    private mutating func spoolMeanwhile() {
+        guard isSpooling else { return }
+        makeLines()
+        if hasNoRecords { forgetTaken() }
     }
 
     /// Lets go of what has left the backlog.
