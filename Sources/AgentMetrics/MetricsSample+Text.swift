@@ -166,7 +166,9 @@ extension MetricsSample {
             &text, "portreeve_events_merged_total", .counter,
             "Events that became part of a coarser record because the output's budget was spent."
         ) { $0.merged }
-        perOutput(&text, "portreeve_events_pending", .gauge, "Events in memory, and in the spool on disk.") { $0.pending }
+        perOutput(&text, "portreeve_events_pending", .gauge, "Events in memory, and in the spool on disk.") {
+            $0.pending
+        }
         perOutput(&text, "portreeve_events_lost_total", .counter, "Events that the output never took.") { $0.lost }
         perOutput(&text, "portreeve_event_output_writable", .gauge, "0 while the output takes no events.") {
             $0.isInTrouble ? 0 : 1

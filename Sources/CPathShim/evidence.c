@@ -40,6 +40,7 @@ static void take(const struct cmsghdr *c, struct path_error *error) {
     error->origin = data.record.ee_origin;
     error->type = data.record.ee_type;
     error->code = data.record.ee_code;
+    if (data.record.ee_errno == EMSGSIZE) error->mtu = data.record.ee_info;
     sa_family_t family = data.offender.any.sa_family;
     error->has_offender = family == AF_INET || family == AF_INET6;
     if (error->has_offender) path_decode(&data.offender, &error->offender);

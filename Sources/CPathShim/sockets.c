@@ -76,6 +76,13 @@ int path_limit_hops(int socket, bool is_ipv6, int hops) {
     return result(setsockopt(socket, level, is_ipv6 ? IPV6_UNICAST_HOPS : IP_TTL, &hops, sizeof hops));
 }
 
+int path_keep_whole(int socket, bool is_ipv6) {
+    int mode = is_ipv6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE;
+    int level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    int error = result(setsockopt(socket, level, is_ipv6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &mode, sizeof mode));
+    return error == 0 && is_ipv6 ? enable(socket, IPPROTO_IPV6, IPV6_DONTFRAG) : error;
+}
+
 int path_listener(const struct path_endpoint *endpoint, bool is_tcp, int backlog) {
     int socket = path_socket(endpoint->is_ipv6, is_tcp);
     if (socket < 0) return socket;

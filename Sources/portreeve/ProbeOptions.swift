@@ -35,6 +35,12 @@ struct ProbeOptions: ParsableArguments {
                 + "has forgotten the connection.", valueName: "10s,5m,…"))
     var idle: String?
 
+    @Flag(
+        help:
+            "Look for the largest packet that reaches the first UDP port whole, for the largest answer that comes back so, and for black holes."
+    )
+    var mtu = false
+
     @Option(
         help: ArgumentHelp("What should come of each probe: allow, deny or reject.", valueName: "outcome"),
         completion: .list(["allow", "deny", "reject"]))
@@ -73,6 +79,26 @@ struct ProbeOptions: ParsableArguments {
         }
         guard !tests.isEmpty else { throw ValidationError("name ports with -t or -u") }
         return try tests + silentTests(tests, hasReflector: hasReflector)
+            + sizedTests(of: target, tests, hasReflector: hasReflector)
+    }
+
+    /// Packets of many sizes to the first UDP port, none of which may be taken apart.
+    private func sizedTests(
+        of target: Endpoint, _ tests: [PlannedTest], hasReflector: Bool
+    ) throws -> [PlannedTest] {
+        guard mtu else { return [] }
+        guard hasReflector else { throw ValidationError("--mtu: without a reflector nobody says what arrived whole") }
+        guard var test = tests.first(where: { $0.transport == .udp }), let port = test.ports.ports.first else {
+            throw ValidationError("--mtu: name a UDP port with -u")
+        }
+        test.ports = PortSet(ports: [port])
+        test.expectation = nil
+        return PathMTU.sizes(isIPv6: target.isIPv6).map { size in
+            test.name = "size \(size)"
+            test.packetSize = size
+            test.payload = .keyed(length: PathMTU.payload(of: size, isIPv6: target.isIPv6))
+            return test
+        }
     }
 
     /// The same connections, silent at first.

@@ -76,6 +76,7 @@ enum ScanText {
                 "\nanswer \(milliseconds(times.least)), median \(milliseconds(times.middle)), at most "
                 + milliseconds(times.most)
         }
+        for found in report.pathMTUs { text += "\n\(found.target.harmless): \(found.text)" }
         for change in report.changes {
             text += "\non the way: \(change.text) (\(change.probes.grouped) of \(report.lines.count.grouped) probes)"
         }

@@ -25,7 +25,7 @@ class Lease:
         self.lines = self.socket.makefile("rb")
         nonce = os.urandom(32)
         self.channel = None
-        theirs = bytes.fromhex(self.ask({"ask": "hello", "version": 2, "nonce": nonce.hex()})["nonce"])
+        theirs = bytes.fromhex(self.ask({"ask": "hello", "version": 3, "nonce": nonce.hex()})["nonce"])
         accepted = self.ask({"ask": "prove", "proof": mac(secret, b"portreeve client", nonce, theirs).hex()})
         if bytes.fromhex(accepted["proof"]) != mac(secret, b"portreeve reflector", nonce, theirs):
             raise ValueError("the reflector's proof")

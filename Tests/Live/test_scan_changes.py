@@ -90,6 +90,44 @@ class ChangeTests(unittest.TestCase):
         self.assertEqual(rows["idle 6s"][0], "payload_timeout")
         self.assertIn("after 6 s of silence", rows["idle 6s"][1])
 
+    def mtu(self, address):
+        found = scan(
+            self.client, address, "-i", "800", "-u", "6105", "--mtu", "--retries", "0", "--udp-rate", "200",
+            key=self.reflector.key)
+        words = ["scan", "--key", self.reflector.key, "-i", "800", "-u", "6105", "--mtu", "--retries", "0", "--udp-rate", "200"]
+        _, text = self.client.status(TOOL, *words, address)
+        return found, [line for line in text.splitlines() if "path MTU" in line]
+
+    def test_the_path_mtu_and_who_says_it(self):
+        """A link of 1,400 behind the router, and a client whose own link has 1,500."""
+        self.lab.host_link.set_mtu(1400)
+        self.addCleanup(self.lab.host_link.set_mtu, 1500)
+        for address, router in ((self.host.ip4, "198.18.1.1"), (self.host.ip6, "fd00:1::1")):
+            _, lines = self.mtu(address)
+            self.assertEqual(lines, [f"{address}: path MTU there: 1400, says {router}; back: at least 1400"])
+
+    def test_no_smaller_link(self):
+        for address in (self.host.ip4, self.host.ip6):
+            _, lines = self.mtu(address)
+            self.assertEqual(lines, [f"{address}: path MTU there: 1500, says this host's own link; back: at least 1500"])
+
+    def test_black_holes_in_each_direction(self):
+        """The router throws what is larger away and says nothing."""
+        for rule, there, back in (
+                ("-A FORWARD -i in0 -m length --length 1429:65535 -j DROP", "1428", "at least 1428"),
+                ("-A FORWARD -i out0 -m length --length 1429:65535 -j DROP", "1500", "1428 or a little more, and 1432 vanishes")):
+            with self.subTest(rule):
+                self.with_rules("mangle", rule, 4)
+                try:
+                    _, lines = self.mtu(self.host.ip4)
+                finally:
+                    self.doCleanups()
+                self.assertEqual(len(lines), 1, lines)
+                self.assertIn(f"path MTU there: {there}", lines[0])
+                self.assertIn(f"back: {back}", lines[0])
+                if there == "1428":
+                    self.assertIn("1428 or a little more, and 1432 vanishes without a word: a black hole", lines[0])
+
     def test_in_the_summary(self):
         self.with_rules("mangle", CHANGES[1][0], 4)
         status, output = self.client.status(

@@ -58,7 +58,13 @@ struct path_error {
     bool has_offender;
     /// Who sent the ICMP message, without a port.
     struct path_endpoint offender;
+    /// Of an error about a packet that is too large: what would fit; else 0.
+    uint32_t mtu;
 };
+
+/// Has what the socket sends go out as it is, or not at all: nobody on the way may take it apart, and what this host knows of the way is
+/// not asked. 0 or a negative errno value.
+int path_keep_whole(int socket, bool is_ipv6);
 
 /// False where the queue is empty.
 bool path_take_queued_error(int socket, struct path_error *error);

@@ -68,6 +68,8 @@ package struct PlannedTest: Sendable {
     package var payload: ProbeJob.Payload
     package var deadlines: ProbeDeadlines
     package var expectation: Expectation?
+    /// Bytes of each packet from its IP header on, where these are to reach the other end whole; nil where that does not matter.
+    package var packetSize: Int?
 
     package init(
         name: String? = nil, target: Endpoint, _ transport: Transport, ports: PortSet, source: Endpoint? = nil,
@@ -97,10 +99,11 @@ package struct ScanPlan: Sendable {
         jobs.reserveCapacity(count)
         for test in tests {
             for port in test.ports.ports {
-                jobs.append(
-                    ProbeJob(
-                        number: jobs.count, test.transport, to: test.target.with(port: port), from: test.source,
-                        test.payload, test.deadlines))
+                var job = ProbeJob(
+                    number: jobs.count, test.transport, to: test.target.with(port: port), from: test.source,
+                    test.payload, test.deadlines)
+                job.isWhole = test.packetSize != nil
+                jobs.append(job)
             }
         }
         return jobs
@@ -177,7 +180,7 @@ package struct ScanPlan: Sendable {
                 Opening(
                     test.transport, isIPv6: test.target.isIPv6, ports: PortSet(ports: part), first: first + start,
                     script: script, sources: origin.map { [$0] } ?? [],
-                    rest: Int(test.deadlines.rest.nanoseconds / 1_000_000)))
+                    rest: Int(test.deadlines.rest.nanoseconds / 1_000_000), isWhole: test.packetSize != nil))
         }
     }
 

@@ -76,19 +76,22 @@ final class Lease {
         books[session]?.grow(to: probes)
         openings.append(opening)
         return opening.ports.ports.compactMap { port in
-            listen(opening.transport, isIPv6: opening.isIPv6, port).map { RefusedPort(port: port, reason: $0) }
+            listen(opening, port).map { RefusedPort(port: port, reason: $0) }
         }
     }
 
     /// Nil once every address of the family listens; else why one does not.
-    private func listen(_ transport: Transport, isIPv6: Bool, _ port: UInt16) -> String? {
-        let addresses = options.addresses.filter { $0.isIPv6 == isIPv6 }
+    private func listen(_ opening: Opening, _ port: UInt16) -> String? {
+        let transport = opening.transport
+        let addresses = options.addresses.filter { $0.isIPv6 == opening.isIPv6 }
         guard !addresses.isEmpty else { return "no address of this family" }
         for address in addresses {
             let key = ListenerKey(transport: transport, address: address.with(port: port))
-            guard listeners[key] == nil else { continue }
             do throws(SystemFault) {
-                listeners[key] = try PortListener(key.address, transport, of: self, poller)
+                if listeners[key] == nil {
+                    listeners[key] = try PortListener(key.address, transport, of: self, poller)
+                }
+                if opening.isWhole { try listeners[key]?.keepWhole() }
             } catch {
                 return error.name
             }

@@ -7,6 +7,7 @@ final class PortListener: PollSource {
     private let socket: ProbeSocket
     private let transport: Transport
     private let port: UInt16
+    private let isIPv6: Bool
     private unowned let lease: Lease
     private let poller: Poller
     private var token: Poller.Token = 0
@@ -20,6 +21,7 @@ final class PortListener: PollSource {
         self.lease = lease
         self.poller = poller
         port = endpoint.port
+        isIPv6 = endpoint.isIPv6
         socket = try ProbeSocket(listening: endpoint, transport, backlog: 4_096)
         token = poller.add(self)
         do throws(SystemFault) {
@@ -34,6 +36,9 @@ final class PortListener: PollSource {
         poller.remove(token)
         socket.close()
     }
+
+    /// Answers from here may not be taken apart on the way.
+    func keepWhole() throws(SystemFault) { try socket.keepWhole(isIPv6: isIPv6) }
 
     func ready(_ what: Readiness, at now: Instant) {
         _ = socket.takeError()

@@ -22,7 +22,7 @@ extension ScanReport {
         package var expectation: Expectation?
     }
 
-    /// What was found, in the order of targets, protocols and first ports.
+    /// What was found, in the order of targets, protocols and first ports. Packets of given sizes are for `pathMTUs`.
     package var groups: [Group] {
         struct Key: Hashable {
             var target: Endpoint
@@ -38,7 +38,7 @@ extension ScanReport {
         }
         var order: [Key] = []
         var members: [Key: (ports: [UInt16], details: Set<String>)] = [:]
-        for line in lines {
+        for line in lines where line.test.packetSize == nil {
             let job = line.outcome.job
             let key = Key(
                 target: job.target.with(port: 0), transport: job.transport, category: line.outcome.finding.category,

@@ -110,7 +110,9 @@ extension ScanReport {
             .adding("unreliable", line.isUnreliable ? .bool(true) : nil)
             .adding("conclusion", .text(line.conclusion))
             .adding("retry", line.retry.map { .text($0) })
-            .adding("on_the_way", line.changes.isEmpty ? nil : .texts(line.changes.map(\.text)))
+            .adding("packet_size", line.test.packetSize.map { .count($0) }).adding(
+                "on_the_way", line.changes.isEmpty ? nil : .texts(line.changes.map(\.text))
+            )
             .adding("syn", json(line.opening)).adding("hop", line.location.map(json))
             .adding("where", line.answer.map { .text($0.place) }).adding("why", line.answer.map { .text($0.cause) })
             .adding("by", line.answer?.author.map { .text($0) })
@@ -129,7 +131,7 @@ extension ScanReport {
         guard let icmp else { return .null }
         return [
             "version": .count(icmp.version), "type": .count(icmp.type), "code": .count(icmp.code),
-            "from": .optional(icmp.offender?.host),
+            "from": .optional(icmp.offender?.host), "mtu": icmp.mtu.map { .count($0) } ?? .null,
         ]
     }
 

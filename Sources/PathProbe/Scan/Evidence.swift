@@ -10,6 +10,8 @@ package struct ICMPEvidence: Hashable, Sendable {
     package var code: UInt8
     /// Who sent it.
     package var offender: Endpoint?
+    /// What would fit, where it says that a packet was too large (RFC 1191 section 4, RFC 4443 section 3.2).
+    package var mtu: UInt32?
 
     package init(version: Int, type: UInt8, code: UInt8, offender: Endpoint?) {
         self.version = version

@@ -24,6 +24,8 @@ package struct ProbeJob: Sendable {
     package var deadlines: ProbeDeadlines
     /// How many routers it may pass, and one more; the kernel's choice where it is nil.
     package var hopLimit: UInt8?
+    /// Whether nobody on the way may take its datagrams apart, nor the answers to them.
+    package var isWhole = false
 
     package init(
         number: Int, _ transport: Transport, to target: Endpoint, from source: Endpoint? = nil, _ payload: Payload,

@@ -160,7 +160,7 @@ final class UDPProbe: PollSource {
 
     private func note(_ fault: SystemFault, _ icmp: ICMPEvidence?, at now: Instant) {
         // A smaller MTU on the way: the next copy is sent in fragments that fit (RFC 1191, RFC 8201).
-        guard refusal == nil, fault.number != EMSGSIZE else { return }
+        guard refusal == nil, job.isWhole || fault.number != EMSGSIZE else { return }
         let verdict = Classifier.datagram(fault, icmp, target: job.target, isOwn: context.isOwn)
         if evidence.fault == nil { evidence.fault = fault }
         evidence.icmp = icmp

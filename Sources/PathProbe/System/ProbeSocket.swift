@@ -32,6 +32,9 @@ struct ProbeSocket {
         try checked(path_limit_hops(descriptor, isIPv6, CInt(hops)))
     }
 
+    /// Has what it sends go out as it is, or not at all.
+    func keepWhole(isIPv6: Bool) throws(SystemFault) { try checked(path_keep_whole(descriptor, isIPv6)) }
+
     func close() { _ = Glibc.close(descriptor) }
 
     func bind(_ endpoint: Endpoint) -> SystemFault? {
@@ -147,6 +150,7 @@ struct QueuedError: Hashable, Sendable {
         icmp = ICMPEvidence(
             version: c.origin == 3 ? 6 : 4, type: c.type, code: c.code,
             offender: c.has_offender ? Endpoint(c.offender) : nil)
+        if c.mtu > 0 { icmp?.mtu = c.mtu }
     }
 }
 

@@ -38,10 +38,12 @@ package struct Opening: Hashable, Sendable {
     package var sources: [Endpoint]
     /// Milliseconds for which a connection there may say nothing, beside the time that any has.
     package var rest = 0
+    /// Whether answers there may not be taken apart on the way.
+    package var isWhole = false
 
     package init(
         _ transport: Transport, isIPv6: Bool, ports: PortSet, first: Int, script: Int? = nil, sources: [Endpoint] = [],
-        rest: Int = 0
+        rest: Int = 0, isWhole: Bool = false
     ) {
         self.transport = transport
         self.isIPv6 = isIPv6
@@ -50,6 +52,7 @@ package struct Opening: Hashable, Sendable {
         self.script = script
         self.sources = sources
         self.rest = rest
+        self.isWhole = isWhole
     }
 }
 
@@ -70,6 +73,7 @@ extension ProbeRequest {
                 "family": .count(opening.isIPv6 ? 6 : 4), "ports": .text("\(opening.ports)"),
                 "first": .count(opening.first), "script": opening.script.map { .count($0) } ?? .null,
                 "sources": .list(opening.sources.map { .text($0.host) }), "rest": .count(opening.rest),
+                "whole": .bool(opening.isWhole),
             ]
         case .go: ["ask": .text("go")]
         case .alive: ["ask": .text("alive")]
@@ -122,7 +126,11 @@ extension Opening {
         transport = try message.transport()
         isIPv6 = family == 6
         first = try message.integer("first")
-        rest = try message.integer("rest")
+        rest = message.has("rest") ? try message.integer("rest") : 0
+        if message.has("whole") {
+            guard let isWhole = try message.value("whole").asBool else { throw message.wrong("whole", "true or false") }
+            self.isWhole = isWhole
+        }
         script = message.has("script") ? try message.integer("script") : nil
         sources = []
         for text in try message.texts("sources") {
