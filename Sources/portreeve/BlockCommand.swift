@@ -44,14 +44,10 @@ struct BlockCommand: DescribedCommand {
     }
 
     private func seconds() throws -> Int64 {
-        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
-        let product = time.last.flatMap { units[$0] }.flatMap { unit in
-            UInt32(time.dropLast()).map { Int64($0) * unit }
-        }
-        guard let product, BlockRequest.secondsRange.contains(product) else {
+        guard let seconds = LengthOfTime.seconds(time), BlockRequest.secondsRange.contains(seconds) else {
             throw ValidationError("--for takes a number with its unit, 1s to 366d, such as 30m")
         }
-        return product
+        return seconds
     }
 
     func run() throws {

@@ -182,12 +182,7 @@ struct EventsCommand: DescribedCommand {
 extension WallTime {
     /// "15m": the moment so long before this one.
     fileprivate func before(_ text: String) -> WallTime? {
-        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), count >= 0 else {
-            return nil
-        }
-        let (length, overflow) = count.multipliedReportingOverflow(by: unit * 1_000_000)
-        return overflow ? nil : WallTime(microseconds: microseconds &- length)
+        LengthOfTime.seconds(text).map { WallTime(microseconds: microseconds &- $0 * 1_000_000) }
     }
 }
 

@@ -110,13 +110,13 @@ struct ProbeOptions: ParsableArguments {
         let connections = tests.filter { $0.transport == .tcp }
         guard !connections.isEmpty else { throw ValidationError("--idle: name TCP ports with -t") }
         return try idle.split(separator: ",", omittingEmptySubsequences: false).flatMap { word in
-            guard let rest = Instant.Span(inUnits: String(word)), rest <= .minutes(55) else {
+            guard let seconds = LengthOfTime.seconds(String(word)), (1...55 * 60).contains(seconds) else {
                 throw ValidationError("--idle: found \"\(word)\", expected times up to 55m such as 10s,5m")
             }
             return connections.map {
                 var test = $0
                 test.name = "idle \(word)"
-                test.deadlines.rest = rest
+                test.deadlines.rest = .seconds(seconds)
                 return test
             }
         }

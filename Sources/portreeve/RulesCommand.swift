@@ -40,11 +40,10 @@ struct RulesCommand: DescribedCommand {
 
     private func unusedSeconds() throws -> Int64? {
         guard let unused else { return nil }
-        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
-        guard let unit = unused.last.flatMap({ units[$0] }), let number = UInt32(unused.dropLast()), number > 0,
-            Int64(number) * unit <= 3_660 * 86_400
-        else { throw ValidationError("--unused takes a number with its unit, 1s to 3660d, such as 90d") }
-        return Int64(number) * unit
+        guard let seconds = LengthOfTime.seconds(unused), (1...3_660 * 86_400).contains(seconds) else {
+            throw ValidationError("--unused takes a number with its unit, 1s to 3660d, such as 90d")
+        }
+        return seconds
     }
 
     func run() throws {

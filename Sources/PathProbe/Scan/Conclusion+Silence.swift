@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
+internal import PacketWire
 
 extension Conclusion {
     /// The sentence on a probe, which says of one that was silent first how long that was: what passes without, and not after it, was
@@ -17,18 +17,8 @@ extension Conclusion {
 }
 
 extension Instant.Span {
-    /// As it is written in an option: "90s", "5m", "1h", "250ms".
-    package init?(inUnits text: String) {
-        let digits = text.prefix { $0.isASCII && $0.isNumber }
-        let units: [Substring: Int64] = ["ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000]
-        guard let number = Int64(digits), number > 0, number <= 1_000_000,
-            let unit = units[text.dropFirst(digits.count)]
-        else { return nil }
-        self = .milliseconds(number * unit)
-    }
-
     /// In the largest unit that has no remainder.
-    package var inUnits: String {
+    fileprivate var inUnits: String {
         let milliseconds = nanoseconds / 1_000_000
         for (unit, size) in [("h", 3_600_000 as Int64), ("m", 60_000), ("s", 1_000)] where milliseconds % size == 0 {
             return "\(milliseconds / size) \(unit)"
