@@ -196,9 +196,9 @@ extension DerivedPlan {
     }
 
     /// What came beside what the policy says: where an agent's events name another rule or reason than the simulation, and how many probes
-    /// fared as simulated.
-    func comparison(_ report: ScanReport) -> (lines: [String], agrees: Bool) {
-        var lines: [String] = []
+    /// fared as simulated; for people or as JSON lines.
+    func comparison(_ report: ScanReport, json: Bool) -> (lines: [String], agrees: Bool) {
+        var differences: [(probe: Int, place: String, simulated: String, found: String)] = []
         for (line, (entry, outcome)) in zip(report.lines, zip(plan.probes, outcomes)) where line.isAsExpected == true {
             guard let refusal = outcome.refusal, !line.drops.isEmpty else { continue }
             let rule = refusal.rule >= 0 ? policy.rules[Int(refusal.rule)].name : nil
@@ -207,15 +207,23 @@ extension DerivedPlan {
             }
             if !isSame {
                 let found = line.drops.map { "\($0.drop.cause), \($0.drop.author)" }.joined(separator: "; ")
-                lines.append(
-                    "\(line.outcome.job.transport.rawValue) \(entry.probe.port): simulated \(text(outcome)); found \(found)"
-                )
+                let place = "\(line.outcome.job.transport.rawValue) \(entry.probe.port)"
+                differences.append((line.outcome.job.number, place, text(outcome), found))
             }
         }
-        let agrees = lines.isEmpty
-        let alike = report.lines.count { $0.isAsExpected == true } - lines.count
-        lines.append("\(alike.grouped) of \(report.lines.count.grouped) probes fared as simulated; \(summary)")
-        return (lines.map(\.harmless), agrees)
+        let alike = report.lines.count { $0.isAsExpected == true } - differences.count
+        guard json else {
+            let lines = differences.map { "\($0.place): simulated \($0.simulated); found \($0.found)" }
+            let last = "\(alike.grouped) of \(report.lines.count.grouped) probes fared as simulated; \(summary)"
+            return ((lines + [last]).map(\.harmless), differences.isEmpty)
+        }
+        let values: [JSONValue] = differences.map {
+            ["v": .integer(1), "probe": .count($0.probe), "simulated": .text($0.simulated), "found": .text($0.found)]
+        }
+        let last: JSONValue = [
+            "v": .integer(1), "as_simulated": .count(alike), "probes": .count(report.lines.count),
+        ]
+        return ((values + [last]).map(\.printed), differences.isEmpty)
     }
 }
 

@@ -150,9 +150,10 @@ struct ScanCommand: DescribedCommand {
             if !changes.isEmpty, status != ExitStatus.cannotScan.code { status = ExitStatus.failed.code }
         }
         if let derived {
-            for line in derived.unreached(json: report.json) where !report.tap { print(line) }
-            let comparison = derived.comparison(found)
-            if !report.json && !report.tap { comparison.lines.forEach { print($0) } }
+            let comparison = derived.comparison(found, json: report.json)
+            // A TAP reader takes a line that begins so for a comment.
+            let mark = report.tap ? "# " : ""
+            for line in derived.unreached(json: report.json) + comparison.lines { print(mark + line) }
             if !comparison.agrees, status == 0 { status = ExitStatus.failed.code }
         }
         if let reason = ScanText.interruption(found) { complain(reason) }

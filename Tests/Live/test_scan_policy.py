@@ -101,6 +101,20 @@ class PolicyPlanTests(unittest.TestCase):
         self.assertEqual(status, 1, text)
         self.assertIn('deny by', text)
         self.assertIn('rule "Renamed"', text)
+        page = self.lab.file("matrix.html")
+        status, text = self.client.status(*words, "--json", "--html", page, seconds=120)
+        rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        differing = [row for row in rows if "found" in row]
+        self.assertEqual((status, len(differing)), (1, 1), text)
+        self.assertIn('rule "Renamed"', differing[0]["found"])
+        last = rows[-1]
+        self.assertEqual(last["as_simulated"], last["probes"] - 1, text)
+        with open(page) as file:
+            self.assertIn("8050", file.read())
+        status, text = self.client.status(*words, "--tap", seconds=120)
+        self.assertEqual(status, 1, text)
+        self.assertIn("# tcp 8050: simulated deny", text)
+        self.assertEqual([line for line in text.splitlines() if line.startswith("not ok")], [], text)
         agent.reload(POLICY.replace("8000-8099", "8000-8098"))
         agent.await_epoch(3)
         status, text = self.client.status(*words, "--json", seconds=120)
