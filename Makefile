@@ -43,7 +43,7 @@ DEPS_VM        := $(MAKE) deps-vm || echo 'not everything that the virtual machi
 FUZZ_SECONDS   ?= 60
 
 TEST_DEB        = $(PYTHON) Tests/Packaging/run.py
-TEST_VM         = $(PYTHON) Packaging/vm/run.py $(if $(RELEASE),--release $(RELEASE)) .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
+TEST_VM         = $(PYTHON) Packaging/vm/run.py $(if $(SUITE),--release $(SUITE)) .build/deb/portreeve_[0-9]*.deb $(foreach step,$(STEPS),'$(step)')
 
 .PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
         test-model test-live test-deb test-vm check model model-fast-path demo bench bench-queue bench-scan repeat-scan scan-policy prove-analysis \

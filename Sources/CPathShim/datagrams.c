@@ -11,8 +11,17 @@
 
 union control {
     struct cmsghdr alignment;
-    char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+    char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
 };
+
+static void take_class(struct msghdr *message, int *traffic_class) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS)
+            *traffic_class = *CMSG_DATA(c);
+        else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS)
+            memcpy(traffic_class, CMSG_DATA(c), sizeof *traffic_class);
+    }
+}
 
 static void take_local(struct msghdr *message, struct path_endpoint *local) {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
@@ -30,7 +39,7 @@ static void take_local(struct msghdr *message, struct path_endpoint *local) {
 }
 
 ssize_t path_receive_from(
-    int socket, void *bytes, size_t count, struct path_endpoint *from, struct path_endpoint *local) {
+    int socket, void *bytes, size_t count, struct path_endpoint *from, struct path_endpoint *local, int *traffic_class) {
     union path_address address;
     union control control;
     struct iovec part = {bytes, count};
@@ -38,6 +47,8 @@ ssize_t path_receive_from(
     ssize_t received = recvmsg(socket, &message, MSG_TRUNC);
     if (received < 0) return -errno;
     path_decode(&address, from);
+    *traffic_class = -1;
+    take_class(&message, traffic_class);
     if (local != NULL) {
         memset(local, 0, sizeof *local);
         take_local(&message, local);

@@ -67,6 +67,8 @@ static int prepare_listener(int socket, bool is_ipv6, bool is_tcp) {
     // Connections of an earlier lease that wait for their end must not keep its port.
     if (error == 0 && is_tcp) error = enable(socket, SOL_SOCKET, SO_REUSEADDR);
     if (error == 0 && !is_tcp)
+        error = is_ipv6 ? enable(socket, IPPROTO_IPV6, IPV6_RECVTCLASS) : enable(socket, IPPROTO_IP, IP_RECVTOS);
+    if (error == 0 && !is_tcp)
         error = is_ipv6 ? enable(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO) : enable(socket, IPPROTO_IP, IP_PKTINFO);
     return error;
 }
@@ -74,6 +76,12 @@ static int prepare_listener(int socket, bool is_ipv6, bool is_tcp) {
 int path_limit_hops(int socket, bool is_ipv6, int hops) {
     int level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
     return result(setsockopt(socket, level, is_ipv6 ? IPV6_UNICAST_HOPS : IP_TTL, &hops, sizeof hops));
+}
+
+int path_mark(int socket, bool is_ipv6, int traffic_class) {
+    int level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    return result(
+        setsockopt(socket, level, is_ipv6 ? IPV6_TCLASS : IP_TOS, &traffic_class, sizeof traffic_class));
 }
 
 int path_keep_whole(int socket, bool is_ipv6) {

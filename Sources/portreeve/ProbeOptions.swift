@@ -41,6 +41,12 @@ struct ProbeOptions: ParsableArguments {
     )
     var mtu = false
 
+    @Option(help: ArgumentHelp("Differentiated services code point of the probes, 0 to 63.", valueName: "number"))
+    var dscp: UInt8 = 0
+
+    @Flag(help: "Send datagrams as ones whose ends take part in explicit congestion notification, ECT(0).")
+    var ecn = false
+
     @Option(
         help: ArgumentHelp("What should come of each probe: allow, deny or reject.", valueName: "outcome"),
         completion: .list(["allow", "deny", "reject"]))
@@ -53,6 +59,7 @@ struct ProbeOptions: ParsableArguments {
         guard (ProbePayload.minimumBytes...ProbePayload.maximumBytes).contains(size) else {
             throw ValidationError("--size: expected 48 to 65507 bytes")
         }
+        guard dscp < 64 else { throw ValidationError("--dscp: expected 0 to 63") }
         guard expect.map({ Expectation.Kind(rawValue: $0) != nil }) ?? true else {
             throw ValidationError("--expect: found \"\(expect ?? "")\", expected allow, deny or reject")
         }
@@ -68,13 +75,16 @@ struct ProbeOptions: ParsableArguments {
     /// The ports that were named, at one target.
     func tests(of target: Endpoint, hasReflector: Bool) throws -> [PlannedTest] {
         let origin = try origin(to: target)
+        let ecnBits: UInt8 = ecn ? 2 : 0
         let payload: ProbeJob.Payload = hasReflector ? .keyed(length: size) : .none(length: size)
         let tests = try [(Transport.tcp, tcp, "-t"), (.udp, udp, "-u")].compactMap { transport, list, option in
             try list.map {
-                PlannedTest(
+                var test = PlannedTest(
                     target: target, transport, ports: try ports($0, option), source: origin, payload: payload,
                     deadlines: ProbeDeadlines(.milliseconds(Int64(timeout))),
                     expectation: expect.flatMap(Expectation.Kind.init(rawValue:)).map { Expectation($0) })
+                test.trafficClass = dscp << 2 | (transport == .udp ? ecnBits : 0)
+                return test
             }
         }
         guard !tests.isEmpty else { throw ValidationError("name ports with -t or -u") }

@@ -59,6 +59,25 @@ class ChangeTests(unittest.TestCase):
         self.with_rules("mangle", "-A FORWARD -p tcp -j ECN --ecn-tcp-remove", 4)
         self.assertEqual(self.changes(self.host.ip4), (["open"] * 3, [["ECN removed from the SYN"]] * 3))
 
+    def test_datagrams_marked_by_the_scan_and_on_the_way(self):
+        for version, address in ((4, self.host.ip4), (6, self.host.ip6)):
+            words = ("-i", "1500", "-t", "6106", "-u", "6106", "--dscp", "10", "--ecn")
+            found = scan(self.client, address, *words, key=self.reflector.key)
+            self.assertEqual([row.get("on_the_way", []) for row in found.rows], [[], []], found.output)
+            self.with_rules("mangle", "-A FORWARD -j DSCP --set-dscp 0", version)
+            found = scan(self.client, address, *words, key=self.reflector.key)
+            self.assertEqual([row["on_the_way"] for row in found.rows], [["DSCP changed from 10 to 0"]] * 2, found.output)
+            self.doCleanups()
+            # A field of one byte that is taken away: 0x02 of the second byte of the header, by nftables.
+            family, field = ("ip", "ip ecn set not-ect") if version == 4 else ("ip6", "ip6 ecn set not-ect")
+            self.router.run("nft", "add", "table", family, "bleach")
+            self.addCleanup(self.router.run, "nft", "delete", "table", family, "bleach")
+            self.router.run("nft", "add", "chain", family, "bleach", "forward", "{ type filter hook forward priority mangle; }")
+            self.router.run("nft", "add", "rule", family, "bleach", "forward", *field.split())
+            found = scan(self.client, address, *words, key=self.reflector.key)
+            self.assertEqual(found.of(6106, "udp")["on_the_way"], ["ECN field cleared"], found.output)
+            self.doCleanups()
+
     def test_translated_source(self):
         self.with_rules("nat", "-A POSTROUTING -o out0 -j MASQUERADE", 4)
         own, router = self.client.ip4, "198.18.2.1"

@@ -62,6 +62,9 @@ struct path_error {
     uint32_t mtu;
 };
 
+/// What the IP headers of all that the socket sends have for DSCP and ECN. 0 or a negative errno value.
+int path_mark(int socket, bool is_ipv6, int traffic_class);
+
 /// Has what the socket sends go out as it is, or not at all: nobody on the way may take it apart, and what this host knows of the way is
 /// not asked. 0 or a negative errno value.
 int path_keep_whole(int socket, bool is_ipv6);
@@ -90,9 +93,10 @@ ssize_t path_send(int socket, const void *bytes, size_t count);
 ssize_t path_receive(int socket, void *bytes, size_t count);
 
 /// One datagram, its sender, and the address that it was sent to (without a port). A longer datagram than `count` gives its
-/// true length.
+/// true length. `traffic_class` is what its IP header has for DSCP and ECN, or -1 where that is not known.
 ssize_t path_receive_from(
-    int socket, void *bytes, size_t count, struct path_endpoint *from, struct path_endpoint *_Nullable local);
+    int socket, void *bytes, size_t count, struct path_endpoint *from, struct path_endpoint *_Nullable local,
+    int *traffic_class);
 
 /// `local`, if given, is the address that the datagram comes from.
 ssize_t path_send_to(

@@ -70,6 +70,8 @@ package struct PlannedTest: Sendable {
     package var expectation: Expectation?
     /// Bytes of each packet from its IP header on, where these are to reach the other end whole; nil where that does not matter.
     package var packetSize: Int?
+    /// DSCP and ECN of the packets.
+    package var trafficClass: UInt8 = 0
 
     package init(
         name: String? = nil, target: Endpoint, _ transport: Transport, ports: PortSet, source: Endpoint? = nil,
@@ -103,6 +105,7 @@ package struct ScanPlan: Sendable {
                     number: jobs.count, test.transport, to: test.target.with(port: port), from: test.source,
                     test.payload, test.deadlines)
                 job.isWhole = test.packetSize != nil
+                job.trafficClass = test.trafficClass
                 jobs.append(job)
             }
         }

@@ -70,12 +70,14 @@ final class PortListener: PollSource {
     }
 
     private func receive(at now: Instant) throws(SystemFault) {
-        let (length, peer, local) = try socket.receiveDatagram(into: &poller.buffer)
+        let (length, peer, local, trafficClass) = try socket.receiveDatagram(into: &poller.buffer)
         guard length <= poller.buffer.count else { return }
         let bytes = poller.buffer[..<length]
         if let (probe, script) = lease.script(.udp, at: port, with: peer) {
+            lease.note(probe) { $0.trafficClass = trafficClass }
             converse(bytes, probe, script, peer, local, at: now)
         } else if let request = lease.request(in: bytes) {
+            lease.note(ProbeName(request)) { $0.trafficClass = trafficClass }
             answer(request, peer, local, at: now)
         } else {
             lease.noteStranger(

@@ -11,6 +11,8 @@ package enum PathChange: Hashable, Sendable {
     case removed(Feature)
     /// The differentiated services field (RFC 2474).
     case dscp(UInt8, UInt8)
+    /// A datagram was sent as one whose ends take part in ECN, and arrived as one whose do not (RFC 3168 section 5).
+    case ecnCleared
     /// A handshake was completed, and none of its SYNs reached the reflector's host.
     case handshakeByAnother
 
@@ -32,6 +34,7 @@ package enum PathChange: Hashable, Sendable {
             seen < sent ? "MSS clamped from \(sent) to \(seen)" : "MSS raised from \(sent) to \(seen)"
         case .removed(let feature): "\(feature.rawValue) removed from the SYN"
         case .dscp(let sent, let seen): "DSCP changed from \(sent) to \(seen)"
+        case .ecnCleared: "ECN field cleared"
         case .handshakeByAnother: "the handshake was completed by something on the way"
         }
     }
@@ -93,6 +96,12 @@ extension ProbeOutcome {
     func changes(_ witness: WitnessView, _ opening: OpeningView) -> [PathChange] {
         var changes: [PathChange] = []
         if let local, let peer = peer(witness, opening), peer != local { changes.append(.source(local, peer)) }
+        if case .seen(let record) = witness, let seen = record.trafficClass {
+            let sent = job.trafficClass
+            if seen >> 2 != sent >> 2 { changes.append(.dscp(sent >> 2, seen >> 2)) }
+            // What a router marks for congestion is no change of that kind.
+            if sent & 3 != 0, seen & 3 == 0 { changes.append(.ecnCleared) }
+        }
         switch opening {
         case .seen(let sighting): changes += finding.evidence.offered?.changes(to: sighting.header) ?? []
         case .notSeen where finding.evidence.phase == .payload: changes.append(.handshakeByAnother)

@@ -23,6 +23,7 @@ final class ProbeContext {
     func socket(for job: ProbeJob) throws(SystemFault) -> ProbeSocket {
         let socket = try ProbeSocket(job.transport, isIPv6: job.target.isIPv6)
         if let hops = job.hopLimit { try socket.limit(hops: hops, isIPv6: job.target.isIPv6) }
+        if job.trafficClass != 0 { try socket.mark(job.trafficClass, isIPv6: job.target.isIPv6) }
         if job.isWhole { try socket.keepWhole(isIPv6: job.target.isIPv6) }
         let source = job.source ?? .any(isIPv6: job.target.isIPv6)
         var fault = SystemFault(0)

@@ -26,6 +26,8 @@ package struct ProbeJob: Sendable {
     package var hopLimit: UInt8?
     /// Whether nobody on the way may take its datagrams apart, nor the answers to them.
     package var isWhole = false
+    /// DSCP and ECN of its packets; of connections the kernel sets ECN by itself.
+    package var trafficClass: UInt8 = 0
 
     package init(
         number: Int, _ transport: Transport, to target: Endpoint, from source: Endpoint? = nil, _ payload: Payload,

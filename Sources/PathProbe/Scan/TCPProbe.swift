@@ -293,6 +293,7 @@ final class TCPProbe: PollSource {
         if evidence.phase == .connect { evidence.sent = Int(info.retransmissions) + 1 }
         evidence.bytesAcknowledged = max(0, Int(info.bytesAcknowledged) - 1)
         evidence.offered = context.offered
+        evidence.offered?.dscp = job.trafficClass >> 2
         evidence.offered?.maximumSegmentSize = UInt16(exactly: info.offeredSegmentSize).flatMap { $0 > 0 ? $0 : nil }
     }
 }

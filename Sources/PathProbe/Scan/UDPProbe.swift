@@ -173,7 +173,7 @@ final class UDPProbe: PollSource {
             let length: Int
             let from: Endpoint
             do throws(SystemFault) {
-                (length, from, _) = try socket.receiveDatagram(into: &context.poller.buffer)
+                (length, from, _, _) = try socket.receiveDatagram(into: &context.poller.buffer)
             } catch {
                 if error.number != EAGAIN, error.number != EINTR { note(error, nil, at: now) }
                 return

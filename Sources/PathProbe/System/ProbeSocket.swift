@@ -32,6 +32,11 @@ struct ProbeSocket {
         try checked(path_limit_hops(descriptor, isIPv6, CInt(hops)))
     }
 
+    /// Sets DSCP and ECN of what it sends.
+    func mark(_ trafficClass: UInt8, isIPv6: Bool) throws(SystemFault) {
+        try checked(path_mark(descriptor, isIPv6, CInt(trafficClass)))
+    }
+
     /// Has what it sends go out as it is, or not at all.
     func keepWhole(isIPv6: Bool) throws(SystemFault) { try checked(path_keep_whole(descriptor, isIPv6)) }
 
@@ -120,16 +125,20 @@ struct ProbeSocket {
         return try counted(count)
     }
 
-    /// One datagram: its length, which may exceed the buffer, its sender, and the address that it was sent to.
+    /// One datagram: its length, which may exceed the buffer, its sender, the address that it was sent to, and its DSCP and ECN where
+    /// they are known.
     func receiveDatagram(
         into buffer: inout [UInt8]
-    ) throws(SystemFault) -> (length: Int, from: Endpoint, local: Endpoint) {
+    ) throws(SystemFault) -> (length: Int, from: Endpoint, local: Endpoint, trafficClass: UInt8?) {
         var from = path_endpoint()
         var local = path_endpoint()
+        var trafficClass: CInt = -1
         let count = unsafe buffer.withUnsafeMutableBytes { bytes in
-            unsafe bytes.baseAddress.map { unsafe path_receive_from(descriptor, $0, bytes.count, &from, &local) } ?? 0
+            unsafe bytes.baseAddress.map {
+                unsafe path_receive_from(descriptor, $0, bytes.count, &from, &local, &trafficClass)
+            } ?? 0
         }
-        return (try counted(count), Endpoint(from), Endpoint(local))
+        return (try counted(count), Endpoint(from), Endpoint(local), UInt8(exactly: trafficClass))
     }
 
     private func counted(_ count: Int) throws(SystemFault) -> Int {

@@ -28,6 +28,8 @@ package struct WitnessRecord: Hashable, Sendable {
     package var bytesOut = 0
     /// The sender's address and port as they arrived: after any translation.
     package var peer: Endpoint?
+    /// DSCP and ECN of the last datagram.
+    package var trafficClass: UInt8?
 
     package init() {}
 }
@@ -68,15 +70,16 @@ package struct ReflectorCounters: Hashable, Sendable {
 }
 
 extension WitnessRecord {
-    /// `[marks, bytes in, bytes out, peer]`: a scan has thousands.
+    /// `[marks, bytes in, bytes out, peer, traffic class]`: a scan has thousands.
     var json: JSONValue {
         .list([
             .count(marks.rawValue), .count(bytesIn), .count(bytesOut), peer.map { .text("\($0)") } ?? .null,
+            trafficClass.map { .count($0) } ?? .null,
         ])
     }
 
     init(_ json: JSONValue) throws(MessageFault) {
-        guard let list = json.asList, list.count == 4, let marks = list[0].asInteger.flatMap({ UInt16(exactly: $0) }),
+        guard let list = json.asList, list.count == 5, let marks = list[0].asInteger.flatMap({ UInt16(exactly: $0) }),
             let bytesIn = list[1].asInteger, let bytesOut = list[2].asInteger, bytesIn >= 0, bytesOut >= 0
         else { throw MessageFault("a witness record of another form") }
         self.marks = Marks(rawValue: marks)
@@ -86,6 +89,11 @@ extension WitnessRecord {
             guard let peer = Endpoint(parsing: text) else { throw MessageFault("a witness record without a peer") }
             self.peer = peer
         }
+        guard list[4] != .null else { return }
+        guard let trafficClass = list[4].asInteger.flatMap({ UInt8(exactly: $0) }) else {
+            throw MessageFault("a witness record without a traffic class")
+        }
+        self.trafficClass = trafficClass
     }
 }
 
