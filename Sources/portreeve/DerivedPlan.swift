@@ -87,7 +87,7 @@ struct DerivedPlanOptions: ParsableArguments {
                     + (plan.unreached.first.map { "\(policy.rules[Int($0.rule)].place): \($0.reason)" } ?? "it has none"),
                 status: .usage)
         }
-        return DerivedPlan(plan, ProbeExchange(policy, reach), target)
+        return DerivedPlan(plan, ProbeExchange(policy, reach), target, direction)
     }
 }
 
@@ -95,14 +95,16 @@ struct DerivedPlanOptions: ParsableArguments {
 struct DerivedPlan {
     private let plan: PolicyPlan
     private let target: Endpoint
+    private let direction: Direction
     /// Of the probes of the plan, in their order.
     private let outcomes: [ProbeExchange.Outcome]
 
     private var policy: Policy { plan.policy }
 
-    init(_ plan: PolicyPlan, _ exchange: ProbeExchange, _ target: Endpoint) {
+    init(_ plan: PolicyPlan, _ exchange: ProbeExchange, _ target: Endpoint, _ direction: Direction) {
         self.plan = plan
         self.target = target
+        self.direction = direction
         outcomes = plan.probes.map { exchange.outcome(of: $0.probe) }
     }
 
@@ -200,7 +202,15 @@ extension DerivedPlan {
     func comparison(_ report: ScanReport, json: Bool) -> (lines: [String], agrees: Bool) {
         var differences: [(probe: Int, place: String, simulated: String, found: String)] = []
         for (line, (entry, outcome)) in zip(report.lines, zip(plan.probes, outcomes)) where line.isAsExpected == true {
-            guard let refusal = outcome.refusal, !line.drops.isEmpty else { continue }
+            guard let refusal = outcome.refusal else { continue }
+            if line.drops.isEmpty {
+                // The agent of the policy's host was asked, and knows nothing of what its policy refuses.
+                guard direction == .incoming, report.result.isFarAgentAsked else { continue }
+                let place = "\(line.outcome.job.transport.rawValue) \(entry.probe.port)"
+                differences.append(
+                    (line.outcome.job.number, place, text(outcome), "blocked, and the agent there has dropped nothing"))
+                continue
+            }
             let rule = refusal.rule >= 0 ? policy.rules[Int(refusal.rule)].name : nil
             let isSame = line.drops.contains { attributed in
                 attributed.drop.rule == rule && attributed.drop.cause == refusal.reason.row.name

@@ -97,6 +97,9 @@ struct ProbeOptions: ParsableArguments {
         of target: Endpoint, _ tests: [PlannedTest], hasReflector: Bool
     ) throws -> [PlannedTest] {
         guard mtu else { return [] }
+        guard size <= 1_232 else {
+            throw ValidationError("--mtu: --size is to fit into every packet, 1232 bytes at most")
+        }
         guard hasReflector else { throw ValidationError("--mtu: without a reflector nobody says what arrived whole") }
         guard var test = tests.first(where: { $0.transport == .udp }), let port = test.ports.ports.first else {
             throw ValidationError("--mtu: name a UDP port with -u")

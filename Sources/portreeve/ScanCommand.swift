@@ -136,9 +136,10 @@ struct ScanCommand: DescribedCommand {
         _ found: ScanReport, _ options: ScanOptions, _ earlier: ScanBaseline?, _ derived: DerivedPlan?
     ) throws {
         if report.json {
-            for line in found.jsonLines { print(line) }
+            for line in found.jsonLines + found.pathMTULines { print(line) }
         } else if report.tap {
             print(found.tap, terminator: "")
+            for each in found.pathMTUs { print("# \(each.target.harmless): \(each.text)") }
         } else {
             ScanText.show(found, options)
         }
@@ -182,6 +183,11 @@ struct ScanCommand: DescribedCommand {
 
     func validate() throws {
         guard !offline || (plan != nil && key != nil) else { throw ValidationError("--offline needs --plan and --key") }
+        if derivation.file != nil || plan != nil {
+            guard probes.idle == nil, !probes.mtu, !probes.ecn, probes.dscp == 0 else {
+                throw ValidationError("--idle, --mtu, --dscp and --ecn go with -t and -u")
+            }
+        }
         if derivation.file != nil {
             guard plan == nil, probes.tcp == nil, probes.udp == nil, probes.expect == nil, target == nil else {
                 throw ValidationError("--from-policy takes the place of --plan, -t, -u, --expect and --target")

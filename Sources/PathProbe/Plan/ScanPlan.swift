@@ -199,7 +199,9 @@ package struct ScanPlan: Sendable {
         let udp = longest[.udp] ?? (0, 0)
         let rounds = Int64((tcp.count + options.parallel - 1) / max(1, options.parallel))
         let paced = Int64(udp.count) * 3 * 1_000_000_000 / Int64(max(1, options.datagramsPerSecond))
-        return Instant.Span(
-            nanoseconds: max(rounds * tcp.span, paced + udp.span) * Int64(1 + options.retries))
+        let (inRounds, isTooLong) = rounds.multipliedReportingOverflow(by: tcp.span)
+        let once = max(isTooLong ? .max : inRounds, paced + udp.span)
+        let (whole, isEndless) = once.multipliedReportingOverflow(by: Int64(1 + options.retries))
+        return Instant.Span(nanoseconds: isEndless ? .max : whole)
     }
 }

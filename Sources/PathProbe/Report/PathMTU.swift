@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+internal import AgentControl
+
 /// The largest packet that reaches the other end whole, and the largest answer that comes back so, as far as the sizes tell that were
 /// tried.
 package struct PathMTU: Hashable, Sendable {
@@ -9,8 +11,14 @@ package struct PathMTU: Hashable, Sendable {
         case atLeast(Int)
         /// Somebody said what fits, and who.
         case told(Int, by: String)
-        /// Up to the first came through, and from the second on nothing does, of which nobody says anything.
+        /// Up to the first came through; somebody said of the second that it is too large, and not what would fit.
+        case refused(Int, below: Int, by: String)
+        /// Up to the first came through; from the second on nothing did, and nobody said why.
         case silent(Int, below: Int)
+        /// The same of answers: nobody tells this host why one does not come.
+        case missing(Int, below: Int)
+        /// Smaller ones were lost as well, or one size alone: what the way takes cannot be told from loss.
+        case uncertain(Int)
         case unknown
     }
 
@@ -29,10 +37,15 @@ package struct PathMTU: Hashable, Sendable {
         switch bound {
         case .atLeast(let size): "at least \(size)"
         case .told(let size, let who): "\(size), says \(who)"
-        case .silent(let size, let next): "\(size) or a little more, and \(next) vanishes without a word: a black hole"
+        case .refused(let size, let next, let who): "\(range(size, next)), larger ones are refused by \(who)"
+        case .silent(let size, let next): "\(range(size, next)), larger ones vanish without a word: a black hole"
+        case .missing(let size, let next): "\(range(size, next)), larger answers do not come"
+        case .uncertain(let size): "at least \(size); packets are lost, so that more cannot be said"
         case .unknown: "not known"
         }
     }
+
+    private static func range(_ size: Int, _ next: Int) -> String { "\(size) to \(next - 1)" }
 
     /// Sizes of packets that are tried: the least that every link has (RFC 791, RFC 8200 section 5), Ethernet's and what tunnels leave of
     /// it, and those of larger frames.
@@ -67,6 +80,7 @@ extension ScanReport {
         var size: Int
         var hasArrived: Bool
         var isAnswered: Bool
+        /// What would fit, 0 where that was not said, and who said it.
         var told: (mtu: Int, by: String)?
 
         init(_ line: Line) {
@@ -78,26 +92,43 @@ extension ScanReport {
             } else {
                 hasArrived = isAnswered
             }
-            if let mtu = evidence.icmp?.mtu, let offender = evidence.icmp?.offender {
-                told = (Int(mtu), offender.host)
-            } else if evidence.fault?.name == "EMSGSIZE" {
-                told = (0, "this host's own link")
+            guard evidence.fault?.name == "EMSGSIZE" else { return }
+            if let icmp = evidence.icmp, let offender = icmp.offender {
+                told = (Int(icmp.mtu ?? 0), offender.host)
+            } else {
+                told = (Int(evidence.linkMTU ?? 0), "this host's own link")
             }
         }
     }
 
     private static func there(_ tried: [Try]) -> PathMTU.Bound {
         guard let largest = tried.last(where: \.hasArrived)?.size else { return .unknown }
-        guard let next = tried.first(where: { $0.size > largest }) else { return .atLeast(largest) }
-        guard let told = next.told else { return .silent(largest, below: next.size) }
-        return told.mtu >= largest && told.mtu < next.size ? .told(told.mtu, by: told.by) : .told(largest, by: told.by)
+        let larger = tried.filter { $0.size > largest }
+        guard let next = larger.first else { return .atLeast(largest) }
+        // A router may say so of some packets only.
+        let told = larger.compactMap(\.told)
+        if let fitting = told.first(where: { (largest..<next.size).contains($0.mtu) }) {
+            return .told(fitting.mtu, by: fitting.by)
+        }
+        if let refusal = next.told { return .refused(largest, below: next.size, by: refusal.by) }
+        let isLossy = tried.contains { $0.size < largest && !$0.hasArrived } || larger.count < 2
+        return isLossy ? .uncertain(largest) : .silent(largest, below: next.size)
     }
 
-    /// Of the answers nobody tells this host why they do not come.
     private static func back(_ tried: [Try]) -> PathMTU.Bound {
         let arrived = tried.filter(\.hasArrived)
         guard let largest = arrived.last(where: \.isAnswered)?.size else { return .unknown }
-        guard let next = arrived.first(where: { $0.size > largest }) else { return .atLeast(largest) }
-        return .silent(largest, below: next.size)
+        let larger = arrived.filter { $0.size > largest }
+        guard let next = larger.first else { return .atLeast(largest) }
+        let isLossy = arrived.contains { $0.size < largest && !$0.isAnswered } || larger.count < 2
+        return isLossy ? .uncertain(largest) : .missing(largest, below: next.size)
+    }
+
+    /// The same as a JSON text for each target.
+    package var pathMTULines: [String] {
+        pathMTUs.map { found in
+            let value: JSONValue = ["v": .integer(1), "target": .text(found.target), "path_mtu": .text(found.text)]
+            return value.printed
+        }
     }
 }

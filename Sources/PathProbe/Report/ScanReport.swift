@@ -129,10 +129,11 @@ extension ScanReport {
 
     private func json(_ icmp: ICMPEvidence?) -> JSONValue {
         guard let icmp else { return .null }
-        return [
+        let value: JSONValue = [
             "version": .count(icmp.version), "type": .count(icmp.type), "code": .count(icmp.code),
-            "from": .optional(icmp.offender?.host), "mtu": icmp.mtu.map { .count($0) } ?? .null,
+            "from": .optional(icmp.offender?.host),
         ]
+        return value.adding("mtu", icmp.mtu.map { .count($0) })
     }
 
     private func json(_ witness: WitnessView) -> JSONValue? {

@@ -6,7 +6,7 @@ extension Conclusion {
         switch outcome.finding.category {
         case .handshakeTimeout, .handshakeRefused: handshakePlace(outcome.finding.category, witness, opening)
         case .payloadTimeout, .payloadRefused, .payloadMismatch: payloadPlace(outcome, witness)
-        case .payloadSend: "the other end"
+        case .payloadSend: outcome.finding.detail == .stalled ? "the other end" : "this host"
         default: unknown
         }
     }

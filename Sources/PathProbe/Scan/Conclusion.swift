@@ -147,7 +147,8 @@ package enum Conclusion {
         case .nothing: "no datagram arrived: dropped, or lost, on the way there"
         case .seen(let record) where record.marks.contains(.proven):
             "the datagram arrived; the answer is dropped, or lost, on the way back"
-        case .seen, .stranger: "something arrived, and not the datagram as it was sent"
+        case .seen, .stranger(_, isCertain: true): "something arrived, and not the datagram as it was sent"
+        case .stranger(_, isCertain: false): "no answer; what arrived at that port may be somebody else's"
         case .absent: "no answer: dropped, lost, or refused by a host that says so only now and then"
         }
     }

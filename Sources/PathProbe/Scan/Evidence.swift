@@ -39,6 +39,10 @@ package struct Evidence: Hashable, Sendable {
     /// The first errno value that was seen.
     package var fault: SystemFault?
     package var icmp: ICMPEvidence?
+    /// What this host's own link takes, where a packet was too large for it.
+    package var linkMTU: UInt32?
+    /// How long a connection was silent after its handshake, on purpose.
+    package var silence: Instant.Span?
     /// SYNs, or datagrams, that were sent.
     package var sent = 0
     package var bytesSent = 0

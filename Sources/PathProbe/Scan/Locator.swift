@@ -67,7 +67,7 @@ final class Locator {
         var found: [Int: HopLocation] = [:]
         var looked = 0
         for outcome in outcomes where outcome.finding.category != .open && outcome.finding.category.isVerdict {
-            guard outcome.finding.evidence.phase != .local, !isEnded() else { continue }
+            guard outcome.finding.evidence.phase != .local, !outcome.job.isWhole, !isEnded() else { continue }
             let isBefore = outcome.job.transport == .udp || outcome.finding.evidence.phase == .connect
             guard isBefore else {
                 found[outcome.job.number] = .unknown

@@ -95,7 +95,10 @@ extension ProbeOutcome {
     /// What became of the probe on its way, as far as the reflector's host saw it.
     func changes(_ witness: WitnessView, _ opening: OpeningView) -> [PathChange] {
         var changes: [PathChange] = []
-        if let local, let peer = peer(witness, opening), peer != local { changes.append(.source(local, peer)) }
+        // The reflector may speak of another attempt than the last one.
+        if let local, let peer = peer(witness, opening), !origins.contains(peer) {
+            changes.append(.source(local, peer))
+        }
         if case .seen(let record) = witness, let seen = record.trafficClass {
             let sent = job.trafficClass
             if seen >> 2 != sent >> 2 { changes.append(.dscp(sent >> 2, seen >> 2)) }
@@ -103,11 +106,18 @@ extension ProbeOutcome {
             if sent & 3 != 0, seen & 3 == 0 { changes.append(.ecnCleared) }
         }
         switch opening {
-        case .seen(let sighting): changes += finding.evidence.offered?.changes(to: sighting.header) ?? []
+        case .seen(let sighting): changes += offered?.changes(to: sighting.header) ?? []
         case .notSeen where finding.evidence.phase == .payload: changes.append(.handshakeByAnother)
         case .notSeen, .unknown: break
         }
         return changes
+    }
+
+    /// A SYN that is sent again asks for ECN no more (RFC 3168 section 6.1.1.1): nothing follows from one that came without.
+    private var offered: OfferedOpening? {
+        var offered = finding.evidence.offered
+        if finding.evidence.retransmissions > 0 { offered?.features[.explicitCongestionNotification] = nil }
+        return offered
     }
 
     /// The sender as it arrived.

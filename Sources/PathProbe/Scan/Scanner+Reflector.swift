@@ -17,7 +17,9 @@ extension Scanner {
                 guard
                     case .witness(let records, let strangers, let isMore) = try channel.ask(
                         .witness(from: result.records.count, strangersFrom: result.strangers.count)),
-                    !isMore || !records.isEmpty || !strangers.isEmpty
+                    !isMore || !records.isEmpty || !strangers.isEmpty,
+                    result.records.count + records.count <= result.outcomes.count + Self.mostTold,
+                    result.strangers.count + strangers.count <= Self.mostTold
                 else { throw channel.unexpected() }
                 result.records += records
                 result.strangers += strangers
@@ -35,7 +37,7 @@ extension Scanner {
         var found: [OpeningSighting] = []
         while true {
             guard case .sightings(let page, let isComplete, let more) = try channel.ask(.sightings(from: found.count)),
-                !more || !page.isEmpty
+                !more || !page.isEmpty, found.count + page.count <= Self.mostTold
             else { throw channel.unexpected() }
             guard let isComplete else { return }
             found += page
@@ -56,7 +58,7 @@ extension Scanner {
         var drops: [AgentDrop] = []
         while true {
             guard case .drops(let page, _, let more) = try channel.ask(.drops(from: drops.count)),
-                !more || !page.isEmpty
+                !more || !page.isEmpty, drops.count + page.count <= Self.mostTold
             else { throw channel.unexpected() }
             drops += page
             guard more else { break }
@@ -70,6 +72,9 @@ extension Scanner {
             do throws(SystemFault) { try poller.turn(until: limit) } catch { throw ControlFault("\(error)") }
         }
     }
+
+    /// More than a reflector keeps of anything: one that goes on is not to be believed.
+    private static let mostTold = 1 << 18
 
     /// Milliseconds.
     private static let longestSettling = 10_000

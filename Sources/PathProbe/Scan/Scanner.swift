@@ -60,7 +60,10 @@ final class Scanner {
         let before = counters()
         try pass(jobs.map { Launch(job: $0) })
         for attempt in 1..<options.retries + 1 where interruption == nil {
-            let silent = jobs.filter { outcomes[$0.number]?.finding.category.isSilence ?? false }
+            // A long silence is not kept twice: the lease might not last.
+            let silent = jobs.filter {
+                $0.deadlines.rest == .zero && outcomes[$0.number]?.finding.category.isSilence ?? false
+            }
             guard !silent.isEmpty else { break }
             isRepeating = true
             try pass(silent.map { Launch(job: $0, attempt: attempt) })

@@ -22,6 +22,7 @@ final class TCPProbe: PollSource {
     private var isClosed = false
     private var isWatchedForRoom = true
     private var began = Instant(nanoseconds: 0)
+    private var restBegan = Instant(nanoseconds: 0)
     private var evidence = Evidence()
 
     private enum Phase { case connecting, resting, talking, trailing, over }
@@ -123,6 +124,7 @@ final class TCPProbe: PollSource {
         }
         guard job.deadlines.rest > .zero else { return beginTalk(at: now) }
         phase = .resting
+        restBegan = now
         context.poller.schedule(token, at: Poller.now + job.deadlines.rest)
         // Errors and resets alone: what is said meanwhile can wait.
         if let socket { try? context.poller.watch(socket.descriptor, for: [], token, isNew: false) }
@@ -130,12 +132,14 @@ final class TCPProbe: PollSource {
 
     /// Something ends the silence.
     private func rest(at now: Instant) {
+        evidence.silence = now - restBegan
         noteErrors()
         if let fault, let verdict = verdict(on: fault) { conclude(verdict, at: now) }
     }
 
     private func beginTalk(at now: Instant) {
         if phase == .resting, let socket {
+            evidence.silence = now - restBegan
             isWatchedForRoom = true
             try? context.poller.watch(socket.descriptor, for: [.readable, .writable], token, isNew: false)
         }
@@ -231,7 +235,10 @@ final class TCPProbe: PollSource {
     }
 
     private func take(_ bytes: ArraySlice<UInt8>, at now: Instant) {
-        if evidence.answer == nil { evidence.answer = now - began }
+        if evidence.answer == nil {
+            evidence.answer = Instant.Span(
+                nanoseconds: (now - began).nanoseconds - (evidence.silence?.nanoseconds ?? 0))
+        }
         received += bytes.prefix(max(0, 256 - received.count))
         let taken = talk?.take(bytes) ?? 0
         receivedCount += taken

@@ -114,6 +114,7 @@ final class UDPProbe: PollSource {
             copies += 1
         } catch {
             if error.number == EAGAIN || error.number == EINTR { return true }
+            if error.number == EMSGSIZE { evidence.linkMTU = socket.takeQueuedError()?.linkMTU }
             let isLater = copies > 0 && error.number != EPERM && error.number != EACCES
             if evidence.fault == nil { evidence.fault = error }
             if isLater { return true }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+internal import PacketWire
+
 /// What the reflector says about one probe.
 package enum WitnessView: Hashable, Sendable {
     /// There is no reflector, or it could not be asked.
@@ -54,7 +56,13 @@ extension ScanResult {
             if let own { return .seen(own) }
         }
         guard let one = knocks.first else { return areSightingsComplete ? .notSeen : .unknown }
+        // Anybody may knock: only an address from which a proven probe of this scan came is a translation's.
+        guard knocks.allSatisfy({ provenAddresses.contains($0.peer.address) }) else { return .unknown }
         return knocks.count <= outcome.origins.count ? .seen(one) : .unknown
+    }
+
+    private var provenAddresses: Set<IPAddress> {
+        Set(records.filter { $0.marks.contains(.proven) }.compactMap { $0.peer?.address })
     }
 
     /// Whether the silence of a probe may be the reflector's fault rather than the path's.

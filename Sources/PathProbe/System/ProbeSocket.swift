@@ -152,9 +152,12 @@ struct QueuedError: Hashable, Sendable {
     var fault: SystemFault
     /// Nil where no ICMP message is behind it.
     var icmp: ICMPEvidence?
+    /// What this host's own link takes, where that was too small.
+    var linkMTU: UInt32?
 
     fileprivate init(_ c: path_error) {
         fault = SystemFault(c.error)
+        if c.origin == 1, c.mtu > 0 { linkMTU = c.mtu }
         guard c.origin == 2 || c.origin == 3 else { return }
         icmp = ICMPEvidence(
             version: c.origin == 3 ? 6 : 4, type: c.type, code: c.code,

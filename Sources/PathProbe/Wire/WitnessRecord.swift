@@ -140,7 +140,9 @@ extension ReflectorCounters {
 
     init(_ json: JSONValue) throws(MessageFault) {
         func number(_ name: String) throws(MessageFault) -> Int {
-            guard let number = json[name]?.asInteger else { throw MessageFault("counters without \(name)") }
+            guard let number = json[name]?.asInteger, (0...Int64(Int32.max)).contains(number) else {
+                throw MessageFault("counters without \(name)")
+            }
             return Int(number)
         }
         listenOverflows = try number("listen_overflows")
