@@ -36,9 +36,9 @@ struct ProbeOptions: ParsableArguments {
     var idle: String?
 
     @Flag(
-        help:
-            "Look for the largest packet that reaches the first UDP port whole, for the largest answer that comes back so, and for black holes."
-    )
+        help: ArgumentHelp(
+            "Look for the largest packet that reaches the first UDP port, for the largest answer that comes back, and for black holes.",
+            discussion: "No packet may be taken apart; that a device does so all the same is not noticed."))
     var mtu = false
 
     @Option(help: ArgumentHelp("Differentiated services code point of the probes, 0 to 63.", valueName: "number"))
