@@ -44,7 +44,12 @@ struct DiffCommand: DescribedCommand {
     @Flag(help: "The old policy is the one that the agent has in force.")
     var running = false
 
-    @Flag(help: "Demand that nothing is admitted that the old policy refuses.")
+    @Flag(
+        help: ArgumentHelp(
+            "Demand that nothing is admitted that the old policy refuses.",
+            discussion:
+                "Settings that decide about packets beside the rules are not compared: where they differ the answer is status 1."
+        ))
     var noNewAccess = false
 
     @Option(
@@ -108,6 +113,18 @@ struct DiffCommand: DescribedCommand {
             throw fail("the comparison was given up: it takes too much work, and there may be more differences")
         }
         if isRefused(difference, forbidden, report) { throw ExitStatus.differs.exit }
+        let undecided = noNewAccess ? report.settings.map(\.path).filter(Self.mayAdmit) : []
+        if !undecided.isEmpty {
+            throw fail(
+                "whether more is admitted is not decided: settings beside the rules differ: \(undecided.joined(separator: ", "))"
+            )
+        }
+    }
+
+    /// Whether a setting decides about packets in a way that the comparison of rules does not see. What it sees are the defaults; events,
+    /// metrics and queues decide nothing.
+    private static func mayAdmit(_ path: String) -> Bool {
+        !["events.", "metrics.", "queue.", "default."].contains { path.hasPrefix($0) }
     }
 
     private func forbiddenAccess(_ policy: Policy, _ forbidding: Policy) -> ForbiddenAccess {

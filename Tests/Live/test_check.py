@@ -223,6 +223,12 @@ class ForbidTests(Files):
         self.tool("diff", working, always, "--no-new-access", status=2)
         self.tool("diff", always, working, "--no-new-access")
         self.tool("diff", always, working, "--forbid", night, "--no-new-access")
+        # Settings beside the rules may admit all: the rules alone say nothing of that. The defaults are compared with them.
+        with open(working) as file:
+            text = file.read()
+        for setting, status in (("mode: tap", 1), ('interfaces: { ignore: ["*"] }', 1), ("engine: { sanity: { block-ipv6: true } }", 1),
+                                ("events: { fold: 2s }", 0), ("default: { incoming: allow }", 2)):
+            self.tool("diff", working, self.write("set.yaml", f"{text}\n{setting}\n"), "--no-new-access", status=status)
         self.tool("diff", always, always, "--forbid", os.path.join(self.folder, "missing.yaml"), status=1)
         self.tool("diff", always, always, "--forbid", self.write("wrong.yaml", "version: 2\n"), status=1)
 

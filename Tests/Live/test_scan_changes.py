@@ -78,6 +78,19 @@ class ChangeTests(unittest.TestCase):
             self.assertEqual(found.of(6106, "udp")["on_the_way"], ["ECN field cleared"], found.output)
             self.doCleanups()
 
+    def test_what_goes_with_named_ports_alone_and_waits_out_of_all_bounds(self):
+        plan = self.lab.file("plan.yaml", f"version: 1\ntests: [ {{ target: {self.host.ip4}, protocol: tcp, ports: 1 }} ]\n")
+        for words in (("--plan", plan, "--mtu"), ("--plan", plan, "--idle", "1s"), ("--plan", plan, "--dscp", "1"),
+                      (self.host.ip4, "--mtu", "-t", "1"), (self.host.ip4, "--mtu", "-u", "1", "--size", "3000"),
+                      (self.host.ip4, "--idle", "0s", "-t", "1"), (self.host.ip4, "--idle", "56m", "-t", "1"),
+                      (self.host.ip4, "--idle", "1s", "-u", "1"), (self.host.ip4, "--dscp", "64", "-t", "1")):
+            status, text = self.client.status(TOOL, "scan", "--key", self.reflector.key, *words)
+            self.assertEqual(status, 64, f"{words}: {text}")
+        status, text = self.client.status(
+            TOOL, "scan", self.host.ip4, "--dry-run", "-t", "1-65535", "--sequential", "--retries", "3", "--idle", ",".join(["55m"] * 11),
+            seconds=60)
+        self.assertIn(status, (0, 64), text)
+
     def test_translated_source(self):
         self.with_rules("nat", "-A POSTROUTING -o out0 -j MASQUERADE", 4)
         own, router = self.client.ip4, "198.18.2.1"

@@ -115,8 +115,17 @@ class PolicyPlanTests(unittest.TestCase):
         self.assertEqual(status, 1, text)
         self.assertIn("# tcp 8050: simulated deny", text)
         self.assertEqual([line for line in text.splitlines() if line.startswith("not ok")], [], text)
-        agent.reload(POLICY.replace("8000-8099", "8000-8098"))
+        # Something else blocks what the agent's policy no longer refuses.
+        agent.reload("\n".join(line for line in POLICY.splitlines() if "Inner" not in line) + "\n")
         agent.await_epoch(3)
+        block = ("FORWARD", "-p", "tcp", "--dport", "8050", "-j", "DROP")
+        self.lab.router.run("iptables", "-A", *block)
+        status, text = self.client.status(*words, seconds=120)
+        self.lab.router.run("iptables", "-D", *block)
+        self.assertEqual(status, 1, text)
+        self.assertIn("found blocked, and the agent there has dropped nothing", text)
+        agent.reload(POLICY.replace("8000-8099", "8000-8098"))
+        agent.await_epoch(4)
         status, text = self.client.status(*words, "--json", seconds=120)
         rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         wrong = {int(row["dst"].rsplit(":", 1)[1]) for row in rows if row.get("ok") is False}

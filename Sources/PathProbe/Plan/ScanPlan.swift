@@ -202,6 +202,7 @@ package struct ScanPlan: Sendable {
         let (inRounds, isTooLong) = rounds.multipliedReportingOverflow(by: tcp.span)
         let once = max(isTooLong ? .max : inRounds, paced + udp.span)
         let (whole, isEndless) = once.multipliedReportingOverflow(by: Int64(1 + options.retries))
-        return Instant.Span(nanoseconds: isEndless ? .max : whole)
+        // Thirty years: nobody waits longer, and who prints it may round it up.
+        return Instant.Span(nanoseconds: min(isEndless ? .max : whole, 1_000_000_000_000_000_000))
     }
 }
