@@ -85,14 +85,15 @@ while not ended or any(time.monotonic() - at < 1 for at in sent.values()):
         answered += time.monotonic() - sent.pop(answer, -9) <= 1
 print(number, answered)
 """
-# One download of 1 MB after the other: how many came whole.
+# One download of 1 MB after the other: how many came whole, and how many did not, within 8 s each.
 DOWNLOADS = """
 import signal, subprocess, sys
-ended, whole = [], 0
+ended, whole, failed = [], 0, 0
 signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
 while not ended:
-    whole += subprocess.run(['curl', '-sf', '-m', '8', '-o', '/dev/null', f'http://{sys.argv[1]}/small']).returncode == 0
-print(whole)
+    done = subprocess.run(['curl', '-sf', '-m', '8', '-o', '/dev/null', f'http://{sys.argv[1]}/small']).returncode == 0
+    whole, failed = whole + done, failed + (not done)
+print(whole, failed)
 """
 
 
@@ -145,10 +146,11 @@ class Round:
                 agent.feed_as_printed("--hook", "prerouting")
         elif self.contestant.tracks:
             self.host.rules(TRACKING, [4])
+        self.most = {"entries": 0, "half-open": 0, "MiB": 0}
         try:
-            row = self.measure()
+            row = self.measure(agent)
             if agent:
-                row.update(self.sums(agent))
+                row.update(self.sums(agent), **self.most)
         finally:
             if agent:
                 agent.stop()
@@ -156,7 +158,14 @@ class Round:
             self.host.status("conntrack", "-F")
         return row
 
-    def measure(self):
+    def look(self, agent):
+        """What the tables and the process have grown to."""
+        report = agent.report()["connections"]
+        half_open = sum(row["count"] for row in report["tcp_states"] if row["state"].lower().startswith("syn"))
+        now = {"entries": report["tcp"], "half-open": half_open, "MiB": agent.resident_bytes() / 2**20}
+        self.most = {name: max(value, now[name]) for name, value in self.most.items()}
+
+    def measure(self, agent):
         from flooding import Flood
         nice = ("nice", "-n", "-10", "/usr/bin/python3", "-c")
         running = [self.client.start(*nice, program, self.host.ip4, name=name)
@@ -169,6 +178,9 @@ class Round:
         else:
             flood = Flood(self.router, "out0", self.host, "eth0", (self.kind,), seconds=self.seconds, sources="198.18.64.0/18",
                           prefix=("chrt", "-f", "1"))
+            if agent:
+                time.sleep(self.seconds * 0.8)
+                self.look(agent)
             sent = flood.wait(self.seconds + 60)
         after = time.monotonic()
         for process in running:
@@ -180,8 +192,9 @@ class Round:
         inside = [point for point in points if before + 0.5 <= point[0] <= after]
         rate = (inside[-1][1] - inside[0][1]) / (after - before - 0.5) if len(inside) > 1 else 0
         asked, answered = map(int, queries.split())
+        whole, failed = map(int, downloads.split())
         return {"flood": self.kind, "contestant": self.contestant.name, "pps": sent["sent"] / sent["sec"] if sent else 0,
-                "MB/s": rate / 1e6, "asked": asked, "answered": answered, "downloads": int(downloads)}
+                "MB/s": rate / 1e6, "asked": asked, "answered": answered, "downloads": whole, "failed": failed}
 
     def sums(self, agent):
         """Whether arrived = judged + lost, queue by queue where a rule's queue is known."""
@@ -207,14 +220,15 @@ class Round:
 
 
 def table(rows):
-    lines = ["| flood | by | packets/s | download MB/s | answers within 1 s | downloads of 1 MB | arrived = judged + lost |",
-             "|---|---|---|---|---|---|---|"]
+    lines = ["| flood | by | packets/s | download MB/s | answers within 1 s | downloads of 1 MB, failed | TCP entries, half-open, memory in the "
+             "flood | arrived = judged + lost |", "|---|---|---|---|---|---|---|---|"]
     for row in rows:
         sums = f"{row['arrived']:,} = {row['judged']:,} + {row['lost']:,}" if "arrived" in row else ""
+        tables = f"{row['entries']:,}, {row['half-open']:,}, {row['MiB']:.0f} MiB" if row.get("MiB") else ""
         sums += f"; before the queue {row['in kernel']:,}" if "in kernel" in row else ""
         lines.append(
             f"| {row['flood']} | {row['contestant']} | {row['pps']:,.0f} | {row['MB/s']:.1f} | {row['answered']} of {row['asked']} | "
-            f"{row['downloads']} | {sums}{' **not exact**' if 'inexact' in row else ''} |")
+            f"{row['downloads']}, {row['failed']} | {tables} | {sums}{' **not exact**' if 'inexact' in row else ''} |")
     return "\n".join(lines)
 
 

@@ -51,7 +51,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="portreeve-bench.") as directory:
         agent = os.path.abspath(os.path.join(arguments.bin, "portreeved"))
         if arguments.rfc3511:
-            arguments.tests = "teardown@1000,illegal@20000,illegal@80000,frag@8000"
+            arguments.tests = "teardown@8000,illegal@20000,illegal@80000,frag@8000"
         command = [
             sys.executable, os.path.join(QUEUE, "bench.py"), "--bin", build, "--rounds", arguments.rounds, "--tests",
             arguments.tests, "--budget", "240", "--agent",
