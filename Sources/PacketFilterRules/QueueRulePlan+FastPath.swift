@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 extension QueueRulePlan {
-    /// Before the queue's rule: what the program in the kernel lets pass goes on to the next hook, as what the agent lets pass
-    /// does.
+    /// Before all others: what the program in the kernel lets pass goes on to the next hook, as what the agent lets pass and what
+    /// other rules leave alone does. One rule for every protocol and interface, since packets of known flows pay for each rule
+    /// that is asked before; what is of no flow that the agent has put there costs a look-up more.
     func fastPath(_ family: AddressFamily) -> [String] {
         guard let directory = fastPathDirectory else { return [] }
         let program = "\(directory)/\(family == .ipv4 ? "fast4" : "fast6")"
-        let protocols = ["tcp", "udp"] + (family == .ipv4 ? ["icmp"] : [])
-        return protocols.map { "-p \($0) -m bpf --object-pinned \(program) -j RETURN" }
+        return ["-m bpf --object-pinned \(program) -j RETURN"]
     }
 }
 

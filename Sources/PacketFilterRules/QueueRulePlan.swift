@@ -106,9 +106,12 @@ extension QueueRulePlan {
     /// The chains and jumps for one family.
     package func rules(for family: AddressFamily) -> OwnRules {
         var rules = OwnRules()
-        let incoming = interfaces("-i") + acceptingIncoming + fastPath(family) + arrivals(family)
+        let incoming = fastPath(family) + interfaces("-i") + acceptingIncoming + arrivals(family)
+        // Marks for translated packets are set before anything leaves the chain.
+        let isMarking = outgoing == .security
         let outgoing =
-            departures + refusals + acceptingOutgoing + fastPath(family) + acquaintances(family) + [ownTarget]
+            (isMarking ? departures + fastPath(family) : fastPath(family) + departures) + refusals + acceptingOutgoing
+            + acquaintances(family) + [ownTarget]
         rules.add(
             .init(name: OwnRules.incomingChain, rules: incoming),
             from: self.incoming == .prerouting ? .prerouting : .input,
@@ -118,7 +121,7 @@ extension QueueRulePlan {
             in: self.outgoing == .mangle ? OwnRules.mangle : OwnRules.security)
         if includesForwarded {
             rules.add(
-                .init(name: OwnRules.forwardedChain, rules: interfacePairs + fastPath(family) + forwarded),
+                .init(name: OwnRules.forwardedChain, rules: fastPath(family) + interfacePairs + forwarded),
                 from: .forward,
                 in: OwnRules.mangle
             )

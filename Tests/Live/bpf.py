@@ -6,7 +6,8 @@ import os
 import platform
 
 _NUMBER = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-_LOOK_UP, _GET_PINNED, _MAP_BY_NUMBER, _INFO = 1, 7, 14, 15
+_CREATE, _LOOK_UP, _PIN, _GET_PINNED, _MAP_BY_NUMBER, _INFO = 0, 1, 6, 7, 14, 15
+_ARRAY = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -27,6 +28,16 @@ def pinned(path):
     """A descriptor of what has this name."""
     name = ctypes.create_string_buffer(path.encode())
     return _bpf(_GET_PINNED, _pack((ctypes.addressof(name), 8)))
+
+
+def pin_array(path, name):
+    """Gives an array of one number, which calls itself so, this name."""
+    array = _bpf(_CREATE, _pack((_ARRAY, 4), (4, 4), (8, 4), (1, 4), (0, 4), (0, 4), (0, 4)) + name.encode().ljust(16, b"\0"))
+    try:
+        text = ctypes.create_string_buffer(path.encode())
+        _bpf(_PIN, _pack((ctypes.addressof(text), 8), (array, 4)))
+    finally:
+        os.close(array)
 
 
 def array_of(program):

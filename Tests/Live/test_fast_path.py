@@ -317,6 +317,24 @@ class FastPathTests(FastPathLab):
         wait_until(lambda: self.passed(agent) > passed + 10, "lines pass in the kernel again", process=client)
         self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
 
+    def test_maps_of_another_layout_are_left_alone(self):
+        """What lies in them means something else there: the agent says so, and all comes to the queue until rules are applied anew."""
+        agent = self.agent()
+        client = self.lines()
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
+        agent.stop()
+        os.unlink(f"{PINS}/places")
+        bpf.pin_array(f"{PINS}/places", "L9_another")
+        agent.start()
+        wait_until(lambda: agent.report()["fast_path"]["state"] == "unavailable", "the agent has looked")
+        self.assertIn("of another version of Portreeve (L9_another)", agent.report()["fast_path"]["why"])
+        count = client.output().count("x")
+        wait_until(lambda: client.output().count("x") > count + 10, "lines pass by the queue", process=client)
+        self.assertEqual(self.passed(agent), 0)
+        self.assertEqual(agent.tool_status("iptables", "--apply", "--program", OBJECT)[0], 0)
+        wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel again", process=client)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
     def test_auto_uses_it_where_it_can_be_had(self):
         agent = self.agent(POLICY.replace("fast-path: on", "fast-path: auto"))
         self.assertEqual(agent.tool_status("iptables", "--check")[0], 0)

@@ -14,20 +14,28 @@ struct FastPathRulesTests {
         return QueueRulePlan(policy, incoming: .prerouting).rules(for: family)
     }
 
-    @Test("stand before the queue's", arguments: [(AddressFamily.ipv4, "fast4"), (.ipv6, "fast6")])
-    func order(family: AddressFamily, program: String) throws {
-        for name in ["tcp", "udp"] + (family == .ipv4 ? ["icmp"] : []) { try expectOrder(family, program, name) }
+    @Test(
+        "are the first of their chain, one for all protocols",
+        arguments: [(AddressFamily.ipv4, "fast4"), (.ipv6, "fast6")])
+    func order(family: AddressFamily, program: String) {
+        let rule = "-m bpf --object-pinned /run/portreeve-fast-path/\(program) -j RETURN"
+        for chain in rules(family).tables[0].chains where chain.name != OwnRules.queueChain {
+            #expect(chain.rules.first == rule)
+            #expect(chain.rules.filter { $0.contains("bpf") }.count == 1)
+            #expect(chain.rules.contains { $0.hasSuffix("lo -j RETURN") })
+        }
     }
 
-    private func expectOrder(_ family: AddressFamily, _ program: String, _ transport: String) throws {
-        let rule = "-p \(transport) -m bpf --object-pinned /run/portreeve-fast-path/\(program) -j RETURN"
-        for chain in rules(family).tables[0].chains where chain.name != OwnRules.queueChain {
-            let place = try #require(chain.rules.firstIndex(of: rule))
-            let queue = try #require(
-                chain.rules.firstIndex { $0.contains("NFQUEUE") || $0.hasSuffix(OwnRules.queueChain) })
-            let ignored = try #require(chain.rules.firstIndex { $0.hasSuffix("lo -j RETURN") })
-            #expect(ignored < place && place < queue)
-        }
+    @Test("stand behind the marks of translated packets", arguments: AddressFamily.allCases)
+    func translated(family: AddressFamily) throws {
+        var policy = PolicyDocument()
+        policy.engine.fastPath = .on
+        let own = QueueRulePlan(policy, incoming: .input).rules(for: family)
+        let chain = try #require(own.tables.flatMap { $0.chains }.first { $0.name == OwnRules.outgoingChain })
+        let program = try #require(chain.rules.firstIndex { $0.contains("bpf") })
+        let mark = chain.rules.firstIndex { $0.contains("MARK --set") }
+        let queue = try #require(chain.rules.firstIndex { $0.contains("NFQUEUE") || $0.hasSuffix(OwnRules.queueChain) })
+        #expect((mark ?? -1) < program && program < queue)
     }
 
     @Test("stand before the queue's on the way through a router", arguments: AddressFamily.allCases)
@@ -38,7 +46,7 @@ struct FastPathRulesTests {
         let own = QueueRulePlan(policy, incoming: .prerouting).rules(for: family)
         let chain = try #require(
             own.tables.flatMap { $0.chains }.first { $0.name == OwnRules.forwardedChain })
-        let program = try #require(chain.rules.firstIndex { $0.contains("-p tcp -m bpf") })
+        let program = try #require(chain.rules.firstIndex { $0.contains("-m bpf") })
         let queue = try #require(chain.rules.firstIndex { $0.contains("NFQUEUE") || $0.hasSuffix(OwnRules.queueChain) })
         #expect(program < queue)
     }
