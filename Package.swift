@@ -107,11 +107,13 @@ let targets: [Target] =
         .target(name: "CPathShim"),
         // The program itself is built for the kernel, by the Makefile.
         .target(name: "CFastPath", exclude: ["program"]),
+        .target(name: "CAnswerShim"),
         .target(name: "CServiceShim"),
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics", "FastPath",
+                logging, "CAnswerShim", "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics",
+                "FastPath",
                 "FrameGuard",
                 "KernelRules",
                 "Locking", "NetfilterQueue", "PacketFilterRules", "PolicyAnalysis", "PolicyFile",

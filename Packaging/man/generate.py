@@ -214,9 +214,7 @@ def add_settings(page, schema):
     for name, value in settings(schema):
         page.text(".TP", f"\\fB{plain(name)}\\fR", plain(value["description"]))
         facts = []
-        if "$comment" in value:
-            facts.append(f"For now {value['$comment']}.")
-        elif value_text(value):
+        if value_text(value):
             facts.append(f"Values: {value_text(value)}.")
         if "default" in value:
             facts.append(f"Default: {default_text(value)}.")

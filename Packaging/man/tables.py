@@ -42,8 +42,7 @@ def settings(tool):
     """Name, values, default and meaning of each setting outside rules, lists and schedules."""
     rows = []
     for name, value in generate.settings(json.loads(generate.ask(tool, "schema"))):
-        values = f"for now {value['$comment']}" if "$comment" in value else generate.value_text(value)
-        rows.append([f"`{name}`", values or "–", generate.default_text(value) if "default" in value else "–",
+        rows.append([f"`{name}`", generate.value_text(value) or "–", generate.default_text(value) if "default" in value else "–",
                      value["description"]])
     return table(["setting", "values", "default", "meaning"], rows)
 

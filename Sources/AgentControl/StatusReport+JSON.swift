@@ -13,6 +13,7 @@ extension StatusReport {
             "policy": policy.json, "queues": .list(queues.map(\.json)), "reasons": .list(reasons.map(\.json)),
             "outputs": .list(outputs.map(\.json)),
             "connections": connections.json, "fast_path": fastPath.json, "floods": floods.json,
+            "answers": answers.json,
             "hooks": .list(hooks.map(\.json)),
             "fragments_visible": fragmentsVisible.map { .bool($0) } ?? .null, "warnings": .texts(warnings),
         ]
@@ -32,6 +33,7 @@ extension StatusReport {
         connections = try ConnectionCounts(reader.object("connections"))
         fastPath = try FastPathStatus(reader.object("fast_path"))
         floods = try FloodStatus(reader.object("floods"))
+        answers = try AnswerStatus(reader.object("answers"))
         hooks = try reader.list("hooks", HookCount.init)
         fragmentsVisible = try reader.optional("fragments_visible", reader.bool)
         warnings = try reader.texts("warnings")
@@ -70,6 +72,24 @@ extension FloodStatus {
         admittedStateless = try reader.integer("admitted_stateless")
         opened = try reader.integer("opened")
         inKernel = try reader.integer("in_kernel")
+    }
+}
+
+extension AnswerStatus {
+    fileprivate var json: JSONValue {
+        [
+            "reset": .count(reset), "unreachable": .count(unreachable), "prohibited": .count(prohibited),
+            "withheld": .count(withheld), "unanswerable": .count(unanswerable), "unsent": .count(unsent),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        reset = try reader.integer("reset")
+        unreachable = try reader.integer("unreachable")
+        prohibited = try reader.integer("prohibited")
+        withheld = try reader.integer("withheld")
+        unanswerable = try reader.integer("unanswerable")
+        unsent = try reader.integer("unsent")
     }
 }
 

@@ -19,6 +19,7 @@ package struct StatusReport: Hashable, Sendable {
     package var connections = ConnectionCounts()
     package var fastPath = FastPathStatus()
     package var floods = FloodStatus()
+    package var answers = AnswerStatus()
     /// Only hooks that delivered packets.
     package var hooks: [HookCount] = []
     /// Whether incoming packets arrive before reassembly, so that stage F can work; nil while nothing says so yet.
@@ -60,6 +61,21 @@ package struct FloodStatus: Hashable, Sendable {
     package var opened: UInt64 = 0
     /// SYNs that ever passed before the queue, beside those.
     package var inKernel: UInt64 = 0
+
+    package init() {}
+}
+
+/// Answers to refused packets, by what they are, and refused packets that were to be answered and were not.
+package struct AnswerStatus: Hashable, Sendable {
+    package var reset: UInt64 = 0
+    package var unreachable: UInt64 = 0
+    package var prohibited: UInt64 = 0
+    /// More than the rate allows.
+    package var withheld: UInt64 = 0
+    /// Such as nothing may answer.
+    package var unanswerable: UInt64 = 0
+    /// Of the answers, those that the kernel did not take.
+    package var unsent: UInt64 = 0
 
     package init() {}
 }

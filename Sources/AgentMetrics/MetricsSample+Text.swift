@@ -13,6 +13,7 @@ extension MetricsSample {
         addPackets(&text)
         addFastPath(&text)
         addFloods(&text)
+        addAnswers(&text)
         addReasons(&text)
         addEvents(&text)
         addConnections(&text)
@@ -101,6 +102,20 @@ extension MetricsSample {
             "portreeve_openings_in_kernel_total", .counter,
             "SYNs to flooded listeners that passed before the queue, beside the packets judged.")
         text.sample(floods.inKernel)
+    }
+
+    private func addAnswers(_ text: inout ExpositionText) {
+        text.family("portreeve_answers_total", .counter, "Answers to refused packets.")
+        text.sample(["reply": "reset"], answers.reset)
+        text.sample(["reply": "unreachable"], answers.unreachable)
+        text.sample(["reply": "prohibited"], answers.prohibited)
+        text.family(
+            "portreeve_answers_missing_total", .counter,
+            "Refused packets that were to be answered and were not: beyond the rate, such as nothing may answer, not taken by the kernel."
+        )
+        text.sample(["why": "rate"], answers.withheld)
+        text.sample(["why": "unanswerable"], answers.unanswerable)
+        text.sample(["why": "unsent"], answers.unsent)
     }
 
     /// Beside the packets judged.

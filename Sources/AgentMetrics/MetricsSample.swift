@@ -36,6 +36,7 @@ package struct MetricsSample: Sendable {
     package var blockedSources = 0
     package var scannersKnown = 0
     package var floods = FloodStatus()
+    package var answers = AnswerStatus()
     package var tables: [TableFill] = []
     /// The event file is the first.
     package var outputs: [OutputSample] = []

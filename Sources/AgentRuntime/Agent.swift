@@ -29,6 +29,9 @@ package final class Agent: Sendable {
     let manager: ServiceManager?
     /// Nil where its sockets are not to be had.
     let frames: FrameWatch?
+    let answers = AnswerSockets()
+    /// As the kernel names the owner of its sockets.
+    let ownUser = SocketOwner.ofThisProcess
     let startedAt: Instant
     /// What other threads want the main one to do.
     let errands = Errands()
@@ -145,7 +148,12 @@ package final class Agent: Sendable {
             frames = nil
             logger.notice("no frame guard: what the kernel discards before any hook is not told of (\(error))")
         }
-        workers = Agent.makeWorkers(policy, layout, shared, log, startedAt, manager, inherited)
+        if let error = answers.giveUpRight() {
+            logger.notice("the right to open raw sockets (CAP_NET_RAW) could not be given up: \(error)")
+        }
+        answers.setMark(MarkLayout(mask: policy.document.queue.markMask).ownTraffic)
+        workers = Agent.makeWorkers(
+            policy, layout, shared, log, startedAt, manager, inherited, answers: answers, ownUser: ownUser)
     }
 
     /// The queues that this process can have, and those of them that the run before left. Where another program has one of
@@ -174,14 +182,17 @@ package final class Agent: Sendable {
 
     private static func makeWorkers(
         _ policy: Policy, _ layout: QueueLayout, _ shared: SharedLimits, _ log: EventLog, _ startedAt: Instant,
-        _ manager: ServiceManager?, _ inherited: [UInt16: Int32]
+        _ manager: ServiceManager?, _ inherited: [UInt16: Int32], answers: AnswerSockets, ownUser: UInt32?
     ) -> [Worker] {
         let clock = EngineClock(agentStarted: startedAt, kernelBooted: Instant(nanoseconds: 0))
         var random = SystemRandomNumberGenerator()
         let seed = (random.next(), random.next())
         // The one behind them is the frame guard's.
         let workers = log.queues.prefix(layout.width).enumerated().map { place, events in
-            Worker(
+            var engine = Engine(
+                policy: policy, clock: clock, seed: seed, shared: shared, workers: layout.width, ownUser: ownUser)
+            engine.canAnswer = answers.trouble == nil && ownUser != nil
+            return Worker(
                 layout.ranges.map { kind, numbers in
                     let number = numbers.lowerBound + UInt16(place)
                     return WorkerQueue(
@@ -189,10 +200,7 @@ package final class Agent: Sendable {
                         inherited: inherited[number])
                 },
                 marks: MarkLayout(mask: policy.document.queue.markMask),
-                engine: Engine(
-                    policy: policy, clock: clock, seed: seed, shared: shared, workers: layout.width,
-                    ownUser: SocketOwner.ofThisProcess),
-                events: events)
+                engine: engine, events: events, answers: answers)
         }
         for worker in workers { worker.peers.withLock { $0 = workers } }
         return workers

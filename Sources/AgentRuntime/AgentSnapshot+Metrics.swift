@@ -39,6 +39,7 @@ extension MetricsSample {
         blockedSources = snapshot.blockedSources
         scannersKnown = snapshot.scannersKnown
         floods = FloodStatus(snapshot)
+        answers = AnswerStatus(snapshot)
         let limits = document.engine.limits
         tables = [
             TableFill(proto: "tcp", entries: snapshot.entries.tcp, limit: UInt64(limits.tcp)),

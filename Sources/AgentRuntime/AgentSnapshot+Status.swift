@@ -24,6 +24,7 @@ extension StatusReport {
         connections = ConnectionCounts(snapshot)
         fastPath = FastPathStatus(snapshot)
         floods = FloodStatus(snapshot)
+        answers = AnswerStatus(snapshot)
         hooks = HookCount.all(of: snapshot.workers)
         if snapshot.workers.contains(where: { $0.counters.fragments > 0 }) {
             fragmentsVisible = true
@@ -67,6 +68,21 @@ extension FloodStatus {
             admittedStateless &+= worker.counters.admittedStateless
             opened &+= worker.counters.openedByCookies
         }
+    }
+}
+
+extension AnswerStatus {
+    init(_ snapshot: AgentSnapshot) {
+        self.init()
+        for worker in snapshot.workers {
+            let counters = worker.counters
+            reset &+= counters.answers[Int(Reply.reset.rawValue)]
+            unreachable &+= counters.answers[Int(Reply.unreachable.rawValue)]
+            prohibited &+= counters.answers[Int(Reply.prohibited.rawValue)]
+            withheld &+= counters.answersWithheld
+            unanswerable &+= counters.unanswerable
+        }
+        unsent = snapshot.unsentAnswers
     }
 }
 

@@ -44,6 +44,8 @@ struct AgentSnapshot {
     let flooded: [FloodedListener]
     /// SYNs to such that passed before the queue.
     let openingsInKernel: UInt64
+    /// Answers that the kernel did not take.
+    let unsentAnswers: UInt64
 
     /// Entries of all workers' tables.
     struct TableEntries {
@@ -85,6 +87,7 @@ struct AgentSnapshot {
         scannersKnown = scanners
         blockedSources = agent.blocks.withLock { $0.count }
         self.flooded = flooded
+        unsentAnswers = agent.answers.unsent.load(ordering: .relaxed)
         openingsInKernel = agent.openingsInKernel.load(ordering: .relaxed)
         entries = TableEntries(
             tcp: UInt64(agent.shared.total(of: .tcp)), udp: UInt64(agent.shared.total(of: .udp)),

@@ -24,7 +24,7 @@ extension Housekeeper {
         let now =
             missingInterfaces(policy) + (agent.queueTrouble.map { [$0] } ?? []) + unfedQueues() + olderQueues(policy)
             + offloadWarnings + fastPathWarnings(policy) + rules.complaints + routes.complaints
-            + (cookieComplaint.map { [$0] } ?? [])
+            + answerWarnings(policy) + (cookieComplaint.map { [$0] } ?? [])
         let begun = now.filter { !warnings.contains($0) }
         warnings = now
         for warning in begun {

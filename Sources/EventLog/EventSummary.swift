@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 package import FirewallEngine
+import FirewallPolicy
 package import PacketWire
 
 /// One event, or several that became one: the first of them, how many, from when to when, and what they have in common.
@@ -20,7 +21,7 @@ package struct EventSummary: Sendable, BitwiseCopyable {
         self.shared = shared
     }
 
-    /// Adds an event that folds into this one: same reason, cause, rule, action, direction, interface, protocol,
+    /// Adds an event that folds into this one: same reason, cause, rule, action, answer, direction, interface, protocol,
     /// addresses and destination port. What else the record says is true of the first event.
     mutating func fold(_ other: Event) {
         count &+= 1
@@ -61,7 +62,10 @@ package struct SharedFields: OptionSet, Sendable, BitwiseCopyable {
     /// What decided, and what has to be turned; of connections, how they ended.
     package static let cause = SharedFields(rawValue: 1 << 10)
 
-    package static let all = SharedFields(rawValue: 0x7ff)
+    /// How the packet was answered.
+    package static let reply = SharedFields(rawValue: 1 << 11)
+
+    package static let all = SharedFields(rawValue: 0xfff)
 
     /// What two events of different packets have in common.
     init(_ a: Event, _ b: Event) {
@@ -84,6 +88,7 @@ package struct SharedFields: OptionSet, Sendable, BitwiseCopyable {
         if samePolicy { insert(.policy) }
         if samePolicy && a.rule == b.rule { insert(.rule) }
         if a.note == b.note { insert(.note) }
+        if a.reply == b.reply { insert(.reply) }
         let sameRemedy =
             a.remedy == b.remedy && a.remedyRule == b.remedyRule
             && (samePolicy || !a.remedy.contains(.denyRule))

@@ -2,6 +2,7 @@
 
 import ConnectionTracking
 package import FirewallEngine
+import FirewallPolicy
 package import PacketWire
 
 /// How many different events the folding table holds before it merges.
@@ -203,6 +204,7 @@ struct FoldKey: Hashable, Sendable {
         bits = bits << 8 | UInt64(event.metadata.direction.rawValue)
         bits = bits << 8 | UInt64(event.headers.network.rawValue)
         bits = bits << 8 | UInt64(event.cause.rawValue)
+        bits = bits << 8 | UInt64(event.reply.rawValue)
         return bits << 8 | UInt64(event.headers.protocolNumber)
     }
 

@@ -159,6 +159,11 @@ package enum RecordSchema {
             .init("priority", number("The rule's priority.", to: 4)),
             .init("rule_file", text("Where the rule stands; left out for built-in rules.")),
             .init("rule_line", number("The line in that file.", from: 1)),
+            .init(
+                "reply",
+                words(
+                    ["reset", "unreachable", "prohibited"],
+                    "How its sender was told: a TCP reset, or ICMP; left out where he was not.")),
             .init("note", text("A detail: of the packet, of the record, of the agent.")),
             .init(
                 "ended", words(ConnectionEnding.allCases.map(\.text), "How the connection ended.")),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import FirewallPolicy
 import PacketWire
 
 /// What one worker counts; plain numbers, read under the worker's lock.
@@ -25,6 +26,11 @@ public struct EngineCounters: Sendable {
     public var mergedOfPassed = [UInt64](repeating: 0, count: DropReason.count)
     /// Notices, which are no drops.
     public var noticed = [UInt64](repeating: 0, count: DropReason.count)
+    /// Answers to refused packets by `Reply.rawValue`.
+    public var answers = [UInt64](repeating: 0, count: Reply.allCases.count)
+    /// Refused packets that were to be answered: more than the budget has, and such as nothing may answer (`Silence`).
+    public var answersWithheld: UInt64 = 0
+    public var unanswerable: UInt64 = 0
     /// Packets by the hook that delivered them (`Hook.rawValue` 0–4).
     public var hooks = [UInt64](repeating: 0, count: 5)
     /// Fragments seen: tells whether the hook in use shows them.

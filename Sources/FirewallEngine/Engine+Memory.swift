@@ -13,6 +13,7 @@ extension Engine {
             + FragmentTracker.memory(limit: fragmentedDatagrams(document.engine.limits, workers: workers))
             + FragmentTracker.heldCapacity * MemoryLayout<Inspection>.stride
             + Outbox.capacity * MemoryLayout<Event>.stride + Outbox.bytesCapacity
+            + Answers.capacity * MemoryLayout<Answer>.stride + Answers.bytesCapacity + AnswerBudget.memory
         if document.keepsConnectionLog { bytes += ConnectionTable.memoryOfLog }
         if !ScanKinds(document.reconnaissance).isEmpty { bytes += ReconnaissanceWatch.memory }
         if settings.tcpEnabled, document.engine.antiEvasion.evasiveRetransmit != .allow {

@@ -66,6 +66,10 @@ public struct Engine: ~Copyable {
     /// By the rules' index in the policy (`Engine+RuleCounts`).
     var ruleCounts: [RuleCount] = []
     public var outbox = Outbox()
+    /// Whether somebody sends what is in `answers`. Off, as in a replay, nothing is put there.
+    public var canAnswer = false
+    public var answers = Answers()
+    var answerBudget: AnswerBudget
     /// The steps of the packets inspected since this was emptied, each recorded by the function that took it (`Step`). nil, as
     /// in the agent: none are recorded.
     public var steps: [Step]?
@@ -102,6 +106,7 @@ public struct Engine: ~Copyable {
         unansweredSYNs = UnansweredSYNs(seed: seed)
         sent = SentBytes(workers: workers, seed: seed)
         scans = ReconnaissanceWatch(seed: seed)
+        answerBudget = AnswerBudget(workers: workers, seed: seed)
         epochs.begin(policy.epoch, at: generation)
         preparePayload()
         prepareCookies()

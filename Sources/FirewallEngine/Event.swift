@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+public import FirewallPolicy
 public import PacketWire
 
 /// What an event says was done.
@@ -38,6 +39,8 @@ public struct Event: Sendable, BitwiseCopyable {
     public var remedyRule: Int32 = -1
     /// Of a connection that ended; `headers` name its ends then, its opener the source.
     public var account: ConnectionAccount?
+    /// How who sent it was told.
+    public var reply = Reply.none
     /// Bytes of the packet in the batch's copy, where the policy asks for packet data: offset into `Outbox.bytes`, or -1.
     public var packetData: Int32 = -1
     /// How many of them.

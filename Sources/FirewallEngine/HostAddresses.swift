@@ -29,6 +29,9 @@ public struct HostAddresses: Sendable {
         for address in broadcast { lastOfBroadcast |= 1 << UInt64(address.v4 & 63) }
     }
 
+    /// Whether it is known which addresses the host has.
+    var isKnown: Bool { !local.isEmpty }
+
     /// Which of these addresses are the host's, and how.
     func tell(of addresses: [IPAddress], into told: inout Circumstances) {
         told.own = addresses.filter { local.contains($0) }

@@ -47,6 +47,10 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let silenced: ReasonSet
     /// Whether the bytes of refused packets are kept with their events.
     let capturesRefused: Bool
+    /// How what no rule admits is answered.
+    let replyToUnmatched: Reply
+    /// Whether anything is.
+    let answers: Bool
     /// The bit of the packet mark that the agent's own sockets set; 0 where there is none.
     let ownTrafficMark: UInt32
     /// The connections whose opening and whose end is told.
@@ -96,6 +100,8 @@ struct HotSettings: Sendable, BitwiseCopyable {
         }
         silenced = HotSettings.silencedReasons(d)
         capturesRefused = d.events.capture != nil
+        replyToUnmatched = d.unmatched.reply
+        answers = d.answers
         ownTrafficMark = MarkLayout(mask: d.queue.markMask).ownTraffic
         openingsLogged = d.events.newConnections
         closingsLogged = d.events.closedConnections

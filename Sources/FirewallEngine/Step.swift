@@ -48,6 +48,8 @@ public enum Step: Sendable {
         case forwarded
         /// The copy of this host's own packet to a group.
         case ownGroupPacket
+        /// The agent's own answer to a refused packet.
+        case ownAnswer
         /// The datagram by which the tool tries the rules.
         case rulesTrial
     }
@@ -80,6 +82,9 @@ public enum Step: Sendable {
         public var remedyRule: Int32
         /// It passes all the same: tap mode, or a failure setting.
         public var passes: Bool
+        /// How it is answered, and why it is not although the policy says so.
+        public var reply: Reply
+        public var silence: Silence?
     }
 }
 
@@ -93,10 +98,11 @@ extension Engine {
     /// The last step of a refused packet.
     mutating func recordRefusal(_ p: inout Inspection, _ finding: Finding, passes: Bool, _ bytes: RawSpan) {
         explain(&p, finding, bytes)
+        let answer = answerPlan(&p, finding, bytes)
         record(
             .refused(
                 Step.Refused(
                     reason: finding.reason, cause: finding.cause, rule: finding.rule, remedy: p.remedy,
-                    remedyRule: p.remedyRule, passes: passes)))
+                    remedyRule: p.remedyRule, passes: passes, reply: answer.reply, silence: answer.silence)))
     }
 }

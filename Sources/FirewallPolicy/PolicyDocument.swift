@@ -37,6 +37,11 @@ extension PolicyDocument {
             || rules.contains { $0.log && $0.action.admits && $0.isEnabled }
     }
 
+    /// Whether anything that is refused is answered.
+    public var answers: Bool {
+        unmatched.reply != .none || rules.contains { $0.reply != .none && $0.isEnabled }
+    }
+
     /// The directions in which a rule offloads flows to the kernel.
     public var offloadedDirections: Set<Direction> {
         Set(rules.filter { $0.offload && $0.isEnabled }.map(\.direction))
@@ -68,6 +73,8 @@ public enum UnmatchedDecision: UInt8, Sendable, BitwiseCopyable {
 public struct UnmatchedSettings: Hashable, Sendable, BitwiseCopyable {
     public var incoming = UnmatchedDecision.byRules
     public var outgoing = UnmatchedDecision.byRules
+    /// How what is refused because no rule admits it is answered, in both directions.
+    public var reply = Reply.none
     public init() {}
 }
 

@@ -14,6 +14,17 @@ public enum RuleAction: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     public var logs: Bool { self == .deny || self == .logOnly }
 }
 
+/// How who sent a refused packet is told of it.
+public enum Reply: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case none
+    /// A TCP reset; what is not TCP gets `unreachable`.
+    case reset
+    /// ICMP: port unreachable.
+    case unreachable
+    /// ICMP: administratively prohibited.
+    case prohibited
+}
+
 /// Where in the policy files something stands; for messages and `explain`.
 public struct SourcePosition: Hashable, Sendable {
     public var file: String
@@ -56,6 +67,8 @@ public struct Rule: Hashable, Sendable {
     public var schedule: Int?
     /// Deny and Log Only: false silences the event. Allow and Force Allow: true logs the connections that they admit.
     public var log: Bool
+    /// Deny: how what it refuses is answered.
+    public var reply = Reply.none
     /// False: the rule is read and checked, and never matches. It has no part in what the policy is otherwise: an Allow rule
     /// that is off restricts nothing.
     public var isEnabled = true

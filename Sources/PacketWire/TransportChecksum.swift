@@ -37,12 +37,20 @@ public enum TransportChecksum {
     }
 
     private static func pseudoHeader(_ headers: borrowing PacketHeaders, _ length: Int) -> UInt64 {
-        var sum = UInt64(headers.protocolNumber) &+ UInt64(length)
-        if headers.network == .ipv4 {
-            sum &+= UInt64(headers.source.v4) &+ UInt64(headers.destination.v4)
+        pseudoHeader(headers.network, headers.source, headers.destination, headers.protocolNumber, length)
+    }
+
+    /// The same for either direction: the sum does not know source from destination.
+    static func pseudoHeader(
+        _ network: NetworkProtocol, _ source: IPAddress, _ destination: IPAddress, _ protocolNumber: UInt8,
+        _ length: Int
+    ) -> UInt64 {
+        var sum = UInt64(protocolNumber) &+ UInt64(length)
+        if network == .ipv4 {
+            sum &+= UInt64(source.v4) &+ UInt64(destination.v4)
         } else {
-            sum &+= halves(headers.source.high) &+ halves(headers.source.low)
-            sum &+= halves(headers.destination.high) &+ halves(headers.destination.low)
+            sum &+= halves(source.high) &+ halves(source.low)
+            sum &+= halves(destination.high) &+ halves(destination.low)
         }
         return sum
     }
@@ -68,7 +76,7 @@ public enum TransportChecksum {
 
     private static func halves(_ word: UInt64) -> UInt64 { word >> 32 &+ word & 0xffff_ffff }
 
-    private static func fold(_ sum: UInt64) -> UInt16 {
+    static func fold(_ sum: UInt64) -> UInt16 {
         var sum = sum
         while sum > 0xffff { sum = sum >> 16 &+ sum & 0xffff }
         return UInt16(truncatingIfNeeded: sum)

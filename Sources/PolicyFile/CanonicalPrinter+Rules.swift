@@ -20,7 +20,7 @@ extension CanonicalPrinter {
     func decisionLines(of rule: Rule) -> [String] {
         RuleKey.allCases.compactMap { key in
             switch key {
-            case .name, .log, .isEnabled, .comment, .packetData, .offload: nil
+            case .name, .log, .reply, .isEnabled, .comment, .packetData, .offload: nil
             default: value(of: key, in: rule).map { "\(key.rawValue): \($0)" }
             }
         }
@@ -42,6 +42,7 @@ extension CanonicalPrinter {
         case .interfaces: rule.interfaces.map { text($0, ValueForm.interfaces.print) }
         case .schedule: rule.schedule.map { yamlText(document.schedules[$0].name) }
         case .log: rule.log == rule.action.logs ? nil : rule.log ? "true" : "false"
+        case .reply: rule.reply == .none ? nil : rule.reply.word
         case .isEnabled: rule.isEnabled ? nil : "false"
         case .comment: rule.comment.map(yamlText)
         case .packetData: rule.packetData ? "true" : nil

@@ -163,12 +163,26 @@ extension AllocationPath {
             AllocationPath(
                 "denied by a rule, with packet data",
                 [packet(.prerouting, v4.tcp(2000, 23, .syn).payload(count: 1400))], .drop),
+            AllocationPath(
+                "denied by a rule, and answered by a reset", under: answering(.reset),
+                [packet(.prerouting, v4.tcp(2000, 23, .syn))], .drop),
+            AllocationPath(
+                "denied by a rule, and answered by an ICMPv6 error", under: answering(.prohibited),
+                [packet(.prerouting, v6.tcp(2000, 23, .syn).payload(count: 1400))], .drop),
             AllocationPath("out of connection", [packet(.prerouting, v4.tcp(2000, 80, .ack, seq: 1, ack: 1))], .drop),
             AllocationPath("invalid flags", [packet(.prerouting, v4.tcp(2000, 80, [.syn, .fin], seq: 1))], .drop),
             AllocationPath(
                 "invalid sequence", after: Array(conversation(v4, back, 2000).prefix(3)),
                 [packet(.prerouting, v4.tcp(2000, 80, .ack, seq: 900_000_000, ack: 5001))], .drop),
         ]
+    }
+
+    private static func answering(_ reply: Reply) -> PolicyDocument {
+        var document = document
+        for place in document.rules.indices where document.rules[place].name == "Telnet" {
+            document.rules[place].reply = reply
+        }
+        return document
     }
 
     private static var fragments: [AllocationPath] {

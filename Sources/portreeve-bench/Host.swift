@@ -27,6 +27,7 @@ struct Host: ~Copyable {
             clock: EngineClock(
                 agentStarted: Instant(nanoseconds: .min / 4), kernelBooted: Instant(nanoseconds: .min / 4)),
             seed: (7, 8), shared: shared, workers: 1)
+        engine.canAnswer = true
         engine.hostAddresses = HostAddresses(local: ["198.19.0.1", "fd00::2"], broadcast: ["198.19.0.255"])
         guard document.stateful.synFlood.usesCookies else { return }
         var ports = ListeningPorts()
@@ -50,6 +51,7 @@ struct Host: ~Copyable {
         while engine.takeRelease(at: now) != nil {}
         engine.tidy(at: now)
         takeEvents()
+        engine.answers.removeAll()
         while engine.hasMoreEnds {
             engine.reportEnds(at: now)
             takeEvents()

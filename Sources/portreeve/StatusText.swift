@@ -19,7 +19,7 @@ struct StatusText {
     }
 
     var lines: [String] {
-        let facts = standing + head + policy + [hooks, connections] + floods + fastPath + [losses] + outputs
+        let facts = standing + head + policy + [hooks, connections] + answers + floods + fastPath + [losses] + outputs
         return facts.flatMap { $0.wrapped(to: width, indent: StatusText.margin) } + [""] + queues + [""] + reasons
             + warnings
     }
@@ -117,6 +117,19 @@ struct StatusText {
                 + "\(counts.refused.grouped), datagrams \(counts.fragmentedDatagrams.grouped); at most tcp "
                 + "\(counts.tcpLimit.grouped), udp \(counts.udpLimit.grouped), icmp \(counts.icmpLimit.grouped), "
                 + "datagrams \(counts.fragmentedDatagramsLimit.grouped)")
+    }
+
+    /// What refused packets were told; nothing where no policy has said that they are.
+    private var answers: [String] {
+        let answers = report.answers
+        guard answers != AnswerStatus() else { return [] }
+        return [
+            line(
+                "answers",
+                "to refused packets: reset \(answers.reset.grouped), unreachable \(answers.unreachable.grouped), prohibited "
+                    + "\(answers.prohibited.grouped); none: beyond the rate \(answers.withheld.grouped), such as nothing may "
+                    + "answer \(answers.unanswerable.grouped); not taken by the kernel \(answers.unsent.grouped)")
+        ]
     }
 
     /// Listeners that answer by cookies; nothing where none does.

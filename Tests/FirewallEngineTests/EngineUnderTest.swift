@@ -44,6 +44,8 @@ final class EngineUnderTest {
     /// Held fragments that were settled, in that order.
     private(set) var released: [Fate] = []
     private(set) var lastDecision = Decision.pass
+    /// The answer to the last packet, and its bytes.
+    private(set) var lastAnswer: (answer: Answer, bytes: [UInt8])?
     /// Asked before the engine, as the rule before the queue's does.
     var program: FastPathLab?
     /// Judges each packet too, told of the present alone.
@@ -82,6 +84,7 @@ final class EngineUnderTest {
             policy: policy, clock: EngineClock(agentStarted: began, kernelBooted: Instant(nanoseconds: 0)),
             seed: (1, 2), shared: shared ?? EngineUnderTest.limits(of: policy), workers: workers, ownUser: ownUser)
         engine.setInterfaces(EngineUnderTest.interfaces(policy))
+        engine.canAnswer = true
         engine.hostAddresses = HostAddresses(
             local: [.host, .host6, "fe80::10"], broadcast: ["192.0.2.255"],
             linkLocal: [LinkAddress("fe80::10", on: 2)])
@@ -204,6 +207,7 @@ extension EngineUnderTest {
             ? unsafe engine.inspectFrame(bytes.span.bytes, metadata, at: now)
             : unsafe engine.inspect(bytes.span.bytes, metadata, at: now, relation: relation)
         let fate = Fate(lastDecision)
+        takeAnswer(location)
         if let foretold, fate != .ask { mirror?.compare(foretold, with: self, engine.steps?.lastRefusal) }
         sent += 1
         if fate != .hold, fate != .ask { settled += 1 }
@@ -221,6 +225,16 @@ extension EngineUnderTest {
             collect(location)
         }
         #expect(Int(sent - settled) == engine.heldCount, "settled or held, never both", sourceLocation: location)
+    }
+
+    private func takeAnswer(_ location: SourceLocation) {
+        let answers = engine.answers
+        #expect(answers.waiting.count <= 1, "one answer at most", sourceLocation: location)
+        lastAnswer = answers.waiting.first.map { answer in
+            let start = Int(answer.offset)
+            return (answer, Array(answers.bytes[start..<start + Int(answer.length)]))
+        }
+        engine.answers.removeAll()
     }
 
     private func takeOutbox() {

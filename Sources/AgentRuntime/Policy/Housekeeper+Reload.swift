@@ -139,6 +139,7 @@ extension Housekeeper {
         }
         refreshRoutes(policy)
         agent.frames?.adopt(policy, interfaces)
+        agent.answers.setMark(MarkLayout(mask: policy.document.queue.markMask).ownTraffic)
         if offload.standing != .unused || !policy.document.offloadedDirections.isEmpty {
             pauseOffload()
             resumeOffload(policy)

@@ -20,6 +20,8 @@ struct Turn: ~Copyable {
     var asked = 0
     var latency = LatencyHistogram()
     var fastPathBatch = FastPathBatch()
+    /// Answers to what this batch has refused.
+    var answers = Answers()
     private var upkeepDue = Instant(nanoseconds: 0)
     private var countingDue = Instant(nanoseconds: 0)
 

@@ -38,6 +38,8 @@ final class Worker: Sendable {
     /// Protects the connections, the counters and the policy in force of this worker.
     let engine: Guarded<Engine>
     let events: EventQueue
+    /// Sends answers to refused packets.
+    let answers: AnswerSockets
     /// Set once, before the thread starts: all workers, for ICMP errors about their connections.
     let peers = Guarded<[Worker]>([])
     let standing = Guarded(Standing.starting)
@@ -63,11 +65,16 @@ final class Worker: Sendable {
     ///   - marks: of the policy.
     ///   - engine: judges their packets.
     ///   - events: takes the events.
-    init(_ queues: [WorkerQueue], marks: MarkLayout, engine: consuming sending Engine, events: EventQueue) {
+    ///   - answers: takes the answers.
+    init(
+        _ queues: [WorkerQueue], marks: MarkLayout, engine: consuming sending Engine, events: EventQueue,
+        answers: AnswerSockets
+    ) {
         self.queues = queues
         self.marks = marks
         self.engine = Guarded(engine)
         self.events = events
+        self.answers = answers
     }
 
     func report(opened waker: QueueWaker) { standing.withLock { $0 = .running(waker) } }

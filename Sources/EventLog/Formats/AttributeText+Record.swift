@@ -28,6 +28,7 @@ extension AttributeText {
     /// Under which policy, what is noted, what would let it pass, and the record's place in the output.
     mutating func appendCircumstances(_ fields: RecordFields, at place: RecordPlace) {
         field("portreevePolicyEpoch", ifPresent: fields.policyEpoch)
+        field("portreeveReply", ifPresent: fields.reply)
         field("msg", ifPresent: fields.note)
         if let explain = fields.explain, !explain.isEmpty {
             field("portreeveExplain", explain.joined(separator: "; "))

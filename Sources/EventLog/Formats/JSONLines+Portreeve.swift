@@ -20,6 +20,7 @@ extension JSONLines {
         json.field("stage", row.stage.letter)
         json.field("cause", ifPresent: fields.cause?.slug)
         if let rule = fields.rule { appendRule(rule, to: &json) }
+        json.field("reply", ifPresent: fields.reply)
         json.field("note", ifPresent: fields.note)
         if let account = fields.account { appendEnding(account, to: &json) }
         json.field("count", fields.summary.count)

@@ -2,6 +2,7 @@
 
 package import ConnectionTracking
 package import FirewallEngine
+import FirewallPolicy
 package import PacketWire
 
 /// What a record says of its packet, or of all its packets.
@@ -50,6 +51,17 @@ extension RecordFields {
         guard shares(.packet), account == nil else { return nil }
         let length = headers.length != 0 ? headers.length : metadata.fullLength
         return length == 0 ? nil : length
+    }
+
+    /// How who sent it was told.
+    package var reply: String? {
+        guard shares(.reply) else { return nil }
+        return switch event.reply {
+        case .none: nil
+        case .reset: "reset"
+        case .unreachable: "unreachable"
+        case .prohibited: "prohibited"
+        }
     }
 
     /// The packet's bytes, where its rule wants them in the event.

@@ -29,11 +29,12 @@ extension Engine {
             return Decision(verdict: .pass, reason: finding.reason, rule: finding.rule)
         }
         counters.dropped[Int(finding.reason.rawValue)] &+= 1
+        let reply = hot.answers ? answer(&p, finding, bytes) : .none
         if isSilenced(finding) {
             counters.silenced[Int(finding.reason.rawValue)] &+= 1
         } else {
             explain(&p, finding, bytes)
-            emit(&p, finding, .deny, bytes)
+            emit(&p, finding, .deny, bytes, reply)
         }
         return Decision(verdict: .drop, reason: finding.reason, rule: finding.rule)
     }
@@ -82,7 +83,9 @@ extension Engine {
         if !isSilenced(finding) { emit(&p, finding, .logOnly, bytes) }
     }
 
-    private mutating func emit(_ p: inout Inspection, _ finding: Finding, _ action: EventAction, _ bytes: RawSpan) {
+    private mutating func emit(
+        _ p: inout Inspection, _ finding: Finding, _ action: EventAction, _ bytes: RawSpan, _ reply: Reply = .none
+    ) {
         var event = Event(
             reason: finding.reason, action: action, instant: p.now, metadata: p.metadata, headers: p.headers)
         event.rule = finding.rule
@@ -91,6 +94,7 @@ extension Engine {
         event.cause = finding.cause
         event.remedy = p.remedy
         event.remedyRule = p.remedyRule
+        event.reply = reply
         let isOfRule = finding.rule >= 0 && policy.rules[Int(finding.rule)].packetData
         if isOfRule || (hot.capturesRefused && action != .logOnly && action != .notice) {
             event.packetIsForCapture = !isOfRule

@@ -36,6 +36,7 @@ extension Engine {
     private mutating func inspectDecoded(_ p: inout Inspection, _ bytes: RawSpan) -> Decision {
         if records(&p) { record(.decoded(p.headers)) }
         if isOwnGroupPacket(&p, bytes) { return passUntouched(&p, .ownGroupPacket) }
+        if p.isOwnTraffic || p.isLoopback, isOwnAnswer(&p, bytes) { return passUntouched(&p, .ownAnswer) }
         if RulesTrial.isOne(&p.headers, p.metadata.hook) { return passUntouched(&p, .rulesTrial) }
         if let finding = SanityCheck.finding(&p, bytes, &hot) { return conclude(&p, finding, bytes) }
         if hot.examinesOrigin, let finding = findingOfOrigin(&p) { return conclude(&p, finding, bytes) }

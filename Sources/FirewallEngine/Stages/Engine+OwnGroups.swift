@@ -63,10 +63,10 @@ extension Engine {
         return true
     }
 
-    private enum Extent { case whole, beginning }
+    enum Extent { case whole, beginning }
 
     /// Of what follows the network header. A port and a UDP length count, its checksum does not.
-    private mutating func digest(_ p: inout Inspection, _ bytes: RawSpan, _ extent: Extent) -> UInt64 {
+    mutating func digest(_ p: inout Inspection, _ bytes: RawSpan, _ extent: Extent = .whole) -> UInt64 {
         var sip = SipHash(seed: ownGroupPackets.seed)
         sip.absorb(p.headers.destination.high)
         sip.absorb(p.headers.destination.low)

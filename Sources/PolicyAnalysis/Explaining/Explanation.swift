@@ -137,7 +137,31 @@ extension Explanation {
             let setting = refused.cause.setting.map { " (\($0), \(place))" } ?? ""
             lines.append(Line(depth: 1, text: "because \(refused.cause.row.sentence)\(setting)"))
         }
+        if let text = text(ofReply: refused) { lines.append(Line(depth: 1, text: text)) }
         return lines
+    }
+
+    /// What its sender is told.
+    private func text(ofReply refused: Step.Refused) -> String? {
+        if let silence = refused.silence { return "not answered: \(Self.text(silence))" }
+        return switch refused.reply {
+        case .none: nil
+        case .reset: "answered by a TCP reset"
+        case .unreachable: "answered by ICMP: port unreachable"
+        case .prohibited: "answered by ICMP: administratively prohibited"
+        }
+    }
+
+    private static func text(_ silence: Silence) -> String {
+        switch silence {
+        case .passes: "it passes"
+        case .toGroup: "it went to a multicast or broadcast address"
+        case .source: "its source is not the address of one other computer"
+        case .fragment: "it is a later fragment, or a part of a TCP segment"
+        case .asksNothing: "nothing answers a reset, an ICMP error, or an ICMP message that asks nothing"
+        case .checksum: "its checksum is wrong or cannot be verified"
+        case .tooShort: "the shortest answer would be longer than it"
+        }
     }
 
     private func text(_ why: Step.Untouched) -> String {
@@ -146,6 +170,7 @@ extension Explanation {
         case .forwarded:
             "verdict: pass: forwarded packets are judged only where interfaces.inside names something, on a judged interface"
         case .ownGroupPacket: "verdict: pass: the copy of what this host has sent to a group"
+        case .ownAnswer: "verdict: pass: the agent's own answer to a refused packet"
         case .rulesTrial: "verdict: pass: the datagram by which the tool tries the rules"
         }
     }

@@ -13,6 +13,7 @@ extension PolicyDraft {
         checkScheduleCount(&sink)
         checkBridge(&sink)
         checkReversePath(&sink)
+        checkReplies(&sink)
         checkMemory(&sink)
     }
 
@@ -33,6 +34,15 @@ extension PolicyDraft {
         sink.error(
             at: place, found: "deny beside queue.family: bridge",
             expected: "allow: no route leads to a port of a bridge")
+    }
+
+    /// An answer is sent as this host's own traffic is routed, and says where it comes from.
+    private func checkReplies(_ sink: inout DiagnosticSink) {
+        guard document.queue.family == .bridge, document.unmatched.reply != .none, let place = places["default.reply"]
+        else { return }
+        sink.error(
+            at: place, found: "\(document.unmatched.reply.word) beside queue.family: bridge",
+            expected: "none: a bridge has no address and no route to answer from")
     }
 
     private func checkFloodNumbers(_ sink: inout DiagnosticSink) {

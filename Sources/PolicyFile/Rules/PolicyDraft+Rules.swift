@@ -83,6 +83,7 @@ extension PolicyDraft {
             draft.rule.comment = node.text
             if node.text == nil { sink.mismatch(node, expected: "a text") }
         case .log: if let log = ValueForm.flag.read(node, &sink) { draft.rule.log = log }
+        case .reply: if let reply = Reply.form.read(node, &sink) { draft.rule.reply = reply }
         case .packetData: if let data = ValueForm.flag.read(node, &sink) { draft.rule.packetData = data }
         case .offload: if let offload = ValueForm.flag.read(node, &sink) { draft.rule.offload = offload }
         }

@@ -32,6 +32,18 @@ extension PolicyDraft {
                 expected: "log only in other rules: what bypasses is not looked at",
                 suggestion: "a log-only rule with the same criteria and another one that allows them")
         }
+        if rule.reply != .none, rule.action != .deny {
+            sink.error(
+                at: draft.place(of: .reply),
+                found: "reply: \(rule.reply.word) in a rule with action: \(rule.action.word)",
+                expected: "reply only in deny rules: nothing else refuses a packet",
+                suggestion: "write action: deny, or leave reply out")
+        }
+        if rule.reply != .none, use == .queue, document.queue.family == .bridge {
+            sink.error(
+                at: draft.place(of: .reply), found: "reply: \(rule.reply.word) beside queue.family: bridge",
+                expected: "none: a bridge has no address and no route to answer from")
+        }
         if rule.packetData, !writesEvents || !rule.log {
             sink.error(
                 at: draft.place(of: .packetData),

@@ -6,7 +6,7 @@ import FirewallPolicy
 enum RuleKey: String, CaseIterable {
     case name, action, priority, direction, frame
     case protocols = "protocol"
-    case source, destination, flags, icmp, interfaces, schedule, log
+    case source, destination, flags, icmp, interfaces, schedule, log, reply
     case isEnabled = "enabled"
     case comment
     case packetData = "packet-data"
@@ -33,6 +33,21 @@ enum RuleKey: String, CaseIterable {
     }
 }
 
+extension Reply {
+    static let form = ValueForm<Reply>.words(
+        ["none": .none, "reset": .reset, "unreachable": .unreachable, "prohibited": .prohibited],
+        advice: [
+            "rst": "write reset", "tcp-reset": "write reset", "tcp-rst": "write reset",
+            "port-unreachable": "write unreachable", "icmp-port-unreachable": "write unreachable",
+            "icmp": "write unreachable", "admin-prohibited": "write prohibited",
+            "icmp-admin-prohibited": "write prohibited", "reject": "write reset, unreachable or prohibited",
+            "drop": "write none",
+        ])
+
+    /// As the policy file writes it.
+    package var word: String { Reply.form.print(self) }
+}
+
 extension RuleAction {
     static let words: KeyValuePairs<String, RuleAction> = [
         "allow": .allow, "deny": .deny, "force-allow": .forceAllow, "bypass": .bypass, "log-only": .logOnly,
@@ -41,7 +56,8 @@ extension RuleAction {
     static let form = ValueForm<RuleAction>.words(
         words,
         advice: [
-            "drop": "write deny", "reject": "write deny", "block": "write deny", "accept": "write allow",
+            "drop": "write deny", "reject": "write deny, and reply: reset", "block": "write deny",
+            "accept": "write allow",
             "pass": "write allow", "permit": "write allow", "log": "write log-only", "ignore": "write bypass",
         ])
 

@@ -57,6 +57,7 @@ enum RuleSchema {
             SchemaText.criterion(SchemaText.oneOrSeveral(ValueForm<String>.interface.schema, atLeast: 1))
         case .schedule: SchemaText.name(SchemaPattern.name)
         case .log, .isEnabled, .packetData, .offload: ValueForm.flag.schema
+        case .reply: Reply.form.schema
         case .comment: SchemaText.scalar
         }
     }
@@ -107,6 +108,7 @@ extension RuleSchema {
         when("action", is: #""allow""#, then("priority", SchemaText.values("0", #""0""#))),
         when("action", is: #""log-only""#, then("priority", SchemaText.values("4", #""4""#))),
         given("log", "true", then("action", #"{"not":{"const":"bypass"}}"#)),
+        given("reply", answering, then("action", SchemaText.values(#""deny""#))),
         when("packet-data", is: "true", then("action", writing), then("log", SchemaText.values("true"))),
         when(
             "offload", is: "true", then("action", SchemaText.values(#""bypass""#)), then("flags", any),
@@ -135,6 +137,7 @@ extension RuleSchema {
     ]
 
     private static let writing = SchemaText.values(#""deny""#, #""log-only""#)
+    private static let answering = SchemaText.values(#""reset""#, #""unreachable""#, #""prohibited""#)
     private static let notAny = #"{"not":{"const":"any"}}"#
     private static let withoutMACs = #"{"properties":{"macs":\#(any)}}"#
     private static let withoutAddresses = #"{"properties":{"addresses":\#(any),"ports":\#(any)}}"#

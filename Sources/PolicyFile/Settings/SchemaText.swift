@@ -70,11 +70,6 @@ enum SchemaText {
         return "{\((members + (own.isEmpty ? [] : [String(own)])).joined(separator: ","))}"
     }
 
-    /// What this version does not have; `expected` says so.
-    static func unavailable(_ expected: String, _ schema: String) -> String {
-        explained(adding([#""$comment":\#(jsonText(expected))"#], to: schema), expected)
-    }
-
     /// The schema with what an editor shows where it does not hold.
     static func explained(_ schema: String, _ expected: String) -> String {
         adding([#""errorMessage":\#(jsonText("expected " + expected))"#], to: schema)

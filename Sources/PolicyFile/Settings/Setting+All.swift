@@ -42,7 +42,7 @@ extension Setting {
             [
                 Setting("incoming", \.unmatched.incoming, .unmatched),
                 Setting("outgoing", \.unmatched.outgoing, .unmatched),
-                .unavailable("reply", "answering what is refused is", off: "none"),
+                Setting("reply", \.unmatched.reply, Reply.form),
             ]),
         .section("events", events),
         .section("queue", queue),

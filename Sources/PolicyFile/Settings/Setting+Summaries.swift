@@ -181,7 +181,11 @@ extension Setting {
         state and sanity are the same in all three.
         """,
         "default.outgoing": "The same for outgoing packets.",
-        "default.reply": "How a packet that is refused so is answered.",
+        "default.reply": """
+        How a packet that no rule admits is answered, in both directions, as reply of a deny rule says it of what that rule \
+        refuses: none, not at all; reset, by a TCP reset (what is not TCP: as unreachable); unreachable, by ICMP port \
+        unreachable; prohibited, by ICMP administratively prohibited. Never longer than the packet, at most 1,000 a second.
+        """,
         "events.file.path": """
         Where the events go. The packaged unit may write below /var/log/portreeve only: another place needs a drop-in with \
         ReadWritePaths=.

@@ -10,7 +10,7 @@ struct Setting: Sendable {
     let children: [Setting]
     /// Reads the value into the draft. `path` is the key's full name.
     let read: @Sendable (_ node: YAMLNode, _ path: String, inout PolicyDraft, inout DiagnosticSink) -> Void
-    /// The value as canonical text; nil for sections and for what this version does not have.
+    /// The value as canonical text; nil for sections.
     let print: @Sendable (PolicyDocument) -> String?
     /// What a value may be, as a JSON Schema; that of a section follows from its keys.
     let schema: String
@@ -38,33 +38,6 @@ extension Setting {
                 guard !node.isNothing else { return }
                 draft.read(node, as: children, path: path, &sink)
             }, print: { _ in nil }, schema: "{}")
-    }
-
-    /// A setting whose feature this version does not have: only what leaves it switched off is accepted.
-    static func unavailable(_ key: String, _ feature: String, off: String) -> Setting {
-        let expected = "\(off): \(feature) not available in this version"
-        return Setting(
-            key: key, children: [],
-            read: { node, _, _, sink in
-                if case .sequence(let items) = node.content, items.isEmpty, off == "[]" || off == "off" { return }
-                guard node.text != off else { return }
-                sink.mismatch(node, expected: expected)
-            }, print: { _ in nil },
-            schema: SchemaText.unavailable(expected, switchedOff(off)))
-    }
-}
-
-extension Setting {
-    /// What leaves it switched off, as any reader may have it.
-    private static func switchedOff(_ off: String) -> String {
-        var values = [jsonText(off)]
-        switch off {
-        case "off": values += ["false", "[]"]
-        case "[]": values = ["[]"]
-        case "true", "false": values.append(off)
-        default: if Int(off) != nil { values.append(off) }
-        }
-        return SchemaText.values(values)
     }
 }
 

@@ -40,7 +40,8 @@ struct EngineRun: ~Copyable {
             tables: policy.document.engine.limits, computers: policy.document.stateful.limits, seed: (1, 2))
         engine = Engine(
             policy: policy, clock: EngineClock(agentStarted: now, kernelBooted: Instant(nanoseconds: 0)), seed: (3, 4),
-            shared: shared, workers: 2)
+            shared: shared, workers: 2, ownUser: 997)
+        engine.canAnswer = true
         engine.setInterfaces(EngineRun.interfaces(policy))
         engine.hostAddresses = HostAddresses(local: ["198.18.0.2"])
     }
@@ -77,6 +78,7 @@ struct EngineRun: ~Copyable {
             require(decision.verdict != .askOtherWorkers, "asked twice")
         }
         note(decision)
+        checkAnswer(to: m, decision, isFrame: number == EngineInput.frame)
         if exponent > 0 { engine.tidy(at: now) }
         release()
     }
@@ -121,6 +123,35 @@ struct EngineRun: ~Copyable {
             require(shared.total(of: kind) <= shared.limit(of: kind), "limit of \(kind)")
         }
         require(engine.census.total <= 12, "table")
+    }
+
+    /// A packet that is dropped gets one answer at most: a sound packet, no longer than itself unless it stays on this host, and
+    /// never to several computers.
+    private mutating func checkAnswer(to packet: PacketMetadata, _ decision: Decision, isFrame: Bool) {
+        defer { engine.answers.removeAll() }
+        guard let answer = engine.answers.waiting.first else { return }
+        require(engine.answers.waiting.count == 1, "several answers")
+        require(decision.verdict == .drop && !isFrame && packet.hook != .none, "an answer to what passes")
+        let bytes = Array(engine.answers.bytes[Int(answer.offset)..<Int(answer.offset) + Int(answer.length)])
+        if packet.hook == .prerouting || packet.hook == .input || packet.hook == .forward {
+            require(bytes.count <= packet.fullLength, "an answer that is longer")
+        }
+        var headers = PacketHeaders()
+        do {
+            let etherType: UInt16 = answer.network == .ipv4 ? 0x0800 : 0x86dd
+            let traits = PacketTraits(fullLength: UInt32(bytes.count), isSegmentationOffload: false, isCapture: false)
+            try headers.decodePacket(bytes.span.bytes, etherType: etherType, traits)
+        } catch {
+            fatalError("an answer that is malformed: \(error)")
+        }
+        require(headers.network == answer.network && headers.destination == answer.destination, "to somebody else")
+        require(headers.destination.high >> 56 != 0xff && headers.destination != .zero, "to several")
+        if answer.source != .zero {
+            require(TransportChecksum.isValid(bytes.span.bytes, headers), "a checksum that is wrong")
+        }
+        require(
+            answer.reply == .reset ? headers.tcp.flags.contains(.rst) : headers.icmp.isError,
+            "another answer than it says")
     }
 
     /// Nothing is held for longer than `fragment-hold`, and everything ends.

@@ -33,6 +33,7 @@ enum FuzzPolicies {
         d.stateful.ackStorm.threshold = variant == 0 ? 3 : nil
         d.stateful.ackStorm.dropsConnection = true
         d.reconnaissance.block = variant == 0 ? .minutes(1) : nil
+        d.unmatched.reply = variant == 0 ? .unreachable : .reset
         d.failure.sanity = variant == 0 ? .closed : .open
         d.failure.engine = variant == 0 ? .closed : .open
         d.addressLists.append(list([AddressRange(first: "198.18.0.0", last: "198.18.255.255")]))
@@ -68,11 +69,13 @@ enum FuzzPolicies {
             $0.protocols = Criterion(.number(IPProtocol.tcp))
             $0.flags = Criterion(FlagMatch(tested: [.psh, .rst], set: [.psh, .rst]))
             $0.packetData = true
+            $0.reply = .reset
         }
         add(.bypass, 2, variant == 0 ? .incoming : .outgoing) { $0.destination.addresses = Criterion(0) }
         add(.deny, 2, .outgoing) {
             $0.interfaces = Criterion(["eth0"], isInverted: true)
             $0.log = false
+            $0.reply = .prohibited
         }
         if variant == 0 { add(.deny, 4, .incoming) { $0.source.macs = Criterion(0, isInverted: true) } }
         return rules
