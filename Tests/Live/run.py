@@ -21,13 +21,15 @@ from closing import Counting, close
 
 
 def classes(suite):
-    """Names of the test classes in `suite`, with the number of their tests; without modules that cannot be imported."""
+    """Names of the test classes in `suite`, each with how long it takes, as far as is known: by the number of its tests, or what it says itself
+    in `seconds`. Without modules that cannot be imported."""
     found = collections.Counter()
     for item in suite:
         if isinstance(item, unittest.TestSuite):
             found.update(classes(item))
         elif not isinstance(item, unittest.loader._FailedTest):
-            found[f"{type(item).__module__}.{type(item).__qualname__}"] += 1
+            found[f"{type(item).__module__}.{type(item).__qualname__}"] += max(
+                1, getattr(type(item), "seconds", 0) // suite.countTestCases())
     return found
 
 
@@ -35,7 +37,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", help="where portreeved and portreeve are; default .build/release")
     parser.add_argument("--failfast", action="store_true")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="classes at a time; default: one for each processor")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() + 1,
+                        help="classes at a time; default: one more than there are processors, since most of what they do is waiting")
     parser.add_argument("--share", help=argparse.SUPPRESS)
     parser.add_argument("patterns", nargs="*")
     arguments = parser.parse_args()

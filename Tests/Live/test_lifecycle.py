@@ -209,6 +209,8 @@ class ReloadTests(LifeTests):
 
 
 class EndTests(LifeTests):
+    seconds = 62
+
     def test_killed_when_closed(self):
         agent = self.agent()
         agent.feed()

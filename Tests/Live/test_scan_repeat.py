@@ -12,6 +12,8 @@ import repeats
 
 
 class RepeatTests(unittest.TestCase):
+    seconds = 37
+
     def test_twenty_times_the_same(self):
         wrong, results = repeats.run(20, labs=4)
         self.assertEqual([each[0] for each in wrong], [], "\n".join(each[1] for each in wrong))

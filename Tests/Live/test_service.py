@@ -474,6 +474,7 @@ class RestartTests(ServiceTests):
 
 class StateFileTests(ServiceTests):
     """What is not believed. With no grace the one connection that the file has is then unknown."""
+    seconds = 130
 
     def refusal(self, change):
         """What the agent says of the file after `change(path)`."""

@@ -109,6 +109,8 @@ class Storm:
 
 
 class StormTests(unittest.TestCase):
+    seconds = 33
+
     def setUp(self):
         self.lab = self.enterContext(Lab())
         self.host = self.lab.host

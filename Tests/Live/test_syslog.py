@@ -273,6 +273,8 @@ class stopped:
 
 
 class RsyslogTests(Receivers, unittest.TestCase):
+    seconds = 34
+
     kind = "rsyslog"
 
     def test_a_receiver_that_is_not_who_it_should_be(self):

@@ -21,6 +21,8 @@ rules:
 
 
 class WarningTests(unittest.TestCase):
+    seconds = 62
+
     @classmethod
     def setUpClass(cls):
         cls.lab = cls.enterClassContext(Lab())

@@ -78,6 +78,8 @@ class WatchTests(unittest.TestCase):
 
 
 class FlushTests(WatchTests):
+    seconds = 80
+
     def test_flushed_by_iptables_or_nft_and_applied_again(self):
         agent = self.agent()
         for flush in (["nft", "flush", "ruleset"],
