@@ -62,7 +62,9 @@ struct TrafficReader {
 
     // MARK: - Events
 
-    private static let scans: Set<DropReason> = [.portScan, .nullScan, .synfinScan, .xmasScan, .osFingerprint]
+    /// One packet makes the others, and anybody can send one in another's name.
+    private static let scans: Set<DropReason> = [.portScan]
+    private static let notices: Set<DropReason> = [.portScan, .nullScan, .synfinScan, .xmasScan, .osFingerprint]
     /// What a rule could have admitted.
     private static let curable: Set<DropReason> = [
         .deny, .outOfAllowedPolicy, .outOfAllowedPolicyOpenPort, .unsolicitedUDP, .unsolicitedICMP,
@@ -70,8 +72,10 @@ struct TrafficReader {
 
     mutating func add(_ event: LoggedEvent) {
         let count = UInt64(clamping: max(1, event.count))
-        if Self.scans.contains(event.reason) {
-            if let source = event.source { traffic.addNotice(ofScanBy: source.address, times: count) }
+        if Self.notices.contains(event.reason) {
+            if Self.scans.contains(event.reason), let source = event.source {
+                traffic.addNotice(ofScanBy: source.address, times: count)
+            }
             return
         }
         guard ["deny", "tap:deny", "fail-open", "observed"].contains(event.action) else { return }

@@ -36,7 +36,7 @@ private final class DatagramReceiver {
         var texts: [String] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let count = unsafe recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+            let count = unsafe recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             guard count >= 0 else { return texts }
             texts.append(String(decoding: buffer[..<count], as: UTF8.self))
         }

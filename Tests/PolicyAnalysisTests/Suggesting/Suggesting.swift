@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import ConnectionTracking
+import FirewallEngine
 import FirewallPolicy
 import PacketWire
 import PolicyFile

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AgentControl
 import ConnectionTracking
+import FirewallEngine
 import FirewallPolicy
 import PacketWire
+import PolicyFile
 import TestSupport
 import Testing
 
