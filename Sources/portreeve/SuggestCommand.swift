@@ -93,9 +93,13 @@ struct SuggestCommand: DescribedCommand {
     }
 
     func run() throws {
-        let document = try policy.load()
+        let path = policy.path
         let compiled: Policy
-        do { compiled = try Policy(document, epoch: 1) } catch { throw fail("\(error)") }
+        do {
+            compiled = try Policy(try PolicyFile.read(path, leavingOut: isOutput).get(), epoch: 1)
+        } catch {
+            throw fail("\(error)")
+        }
         var reader = TrafficReader(tellsInterfacesApart: exact)
         try read(into: &reader, compiled)
         var options = Suggestion.Options()
@@ -103,9 +107,8 @@ struct SuggestCommand: DescribedCommand {
         options.included = include.map(\.range)
         options.isExact = exact
         options.overDenies = overDenies
-        let path = policy.path
         let suggestion = Suggestion(compiled, reader.traffic, options) { text in
-            PolicyFile.read(path, adding: [("suggestion", Array(text.utf8))]).document
+            PolicyFile.read(path, adding: [("suggestion", Array(text.utf8))], leavingOut: isOutput).document
         }
         let report = SuggestionReport(suggestion, reader, policyPath: path, isExact: exact)
         if json { print(report.json.printed) } else { report.lines.forEach { print($0) } }
