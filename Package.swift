@@ -145,7 +145,7 @@ let targets: [Target] =
             name: "portreeveTests",
             dependencies: [
                 argumentParser, "portreeve", "AdministrativeSessions", "AgentControl", "EventReader",
-                "PacketFilterRules", "FirewallEngine",
+                "PacketFilterRules", "PolicyAnalysis", "PolicyFile", "FirewallEngine",
                 "FirewallPolicy", "ConnectionTracking", "PacketWire",
             ], swiftSettings: house),
     ]

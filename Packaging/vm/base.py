@@ -20,7 +20,8 @@ RELEASE = "bookworm"
 SIZE = "2G"
 PACKAGES = (
     "systemd,systemd-sysv,dbus,udev,kmod,python3-minimal,libpython3-stdlib,iptables,nftables,iproute2,iputils-ping,"
-    "openssh-server,openssh-client,iperf3,conntrack,curl,ethtool,procps,logrotate,linux-image-cloud-amd64,initramfs-tools")
+    "openssh-server,openssh-client,iperf3,conntrack,curl,ethtool,procps,logrotate,openssl,rsyslog,rsyslog-openssl,"
+    "linux-image-cloud-amd64,initramfs-tools")
 HERE = os.path.dirname(os.path.abspath(__file__))
 CUSTOMIZE = os.path.join(HERE, "customize.sh")
 

@@ -22,6 +22,9 @@ chroot "$root" systemctl enable -q systemd-networkd ssh
 chroot "$root" systemctl mask -q systemd-networkd-wait-online apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service console-getty.service
 
+# The other machine's receiver of events is started by its step; this one's log is journald's.
+chroot "$root" systemctl mask -q rsyslog.service syslog.socket
+
 # The tests begin by themselves and go on after a reboot.
 cat > "$root/etc/systemd/system/tests.service" <<'END'
 [Unit]

@@ -138,7 +138,9 @@ package struct CaptureReplay: ~Copyable {
         } else {
             _ = engine?.inspect(packet, metadata, at: now)
         }
-        witness?(JudgedPacket(headers: headers, direction: metadata.direction, steps: engine?.steps ?? []))
+        witness?(
+            JudgedPacket(
+                headers: headers, direction: metadata.direction, time: time, steps: engine?.steps ?? []))
         release()
     }
 

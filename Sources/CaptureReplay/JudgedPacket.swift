@@ -8,5 +8,7 @@ package import PacketWire
 package struct JudgedPacket: Sendable {
     package let headers: PacketHeaders
     package let direction: Direction
+    /// When it was captured, in nanoseconds since 1970.
+    package let time: Int64
     package let steps: [Step]
 }

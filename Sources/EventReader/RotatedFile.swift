@@ -11,12 +11,14 @@ struct RotatedFile: ~Copyable {
     private var buffer = LineBuffer()
     private var chunk = [UInt8](repeating: 0, count: 1 << 16)
 
+    /// `-` is standard input.
     init(path: String) throws(ReadError) {
-        self.path = path
+        self.path = path == "-" ? "standard input" : path
         errno = 0
         // zlib reads what is not compressed as it is.
-        guard let stream = unsafe gzopen(path, "re") else {
-            throw ReadError(path: path, code: errno == 0 ? ENOMEM : errno)
+        let opened = unsafe path == "-" ? gzdopen(dup(STDIN_FILENO), "re") : gzopen(path, "re")
+        guard let stream = unsafe opened else {
+            throw ReadError(path: self.path, code: errno == 0 ? ENOMEM : errno)
         }
         unsafe self.stream = stream
     }

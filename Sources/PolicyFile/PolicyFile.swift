@@ -42,17 +42,18 @@ package enum PolicyFile {
     ///   - use: decides which fields of a packet rules may name.
     ///   - copy: takes everything that is read; whole where the outcome has a document.
     ///   - additions: texts that are read after the files, as if they were further ones of these names.
+    ///   - isLeftOut: files in the folder that are none of the policy, by their paths.
     /// - Returns: the document, unless anything is wrong, and all diagnostics in the order of the files.
     package static func read(
         _ path: String, for use: PolicyUse = .queue, copyingTo copy: PolicyCopyWriter? = nil,
-        adding additions: [(name: String, text: [UInt8])] = []
+        adding additions: [(name: String, text: [UInt8])] = [], leavingOut isLeftOut: (String) -> Bool = { _ in false }
     ) -> Outcome {
         var sources: [(name: String, text: [UInt8])] = []
         var unreadable: [Diagnostic] = []
         var names = [path]
         let directory = dropInDirectory(of: path)
         do throws(FileFault) {
-            names += try dropIns(in: directory, &unreadable)
+            names += try dropIns(in: directory, &unreadable).filter { !isLeftOut($0) }
         } catch {
             unreadable.append(.wholeFile(directory, found: error.reason, expected: "a readable directory"))
         }

@@ -46,6 +46,13 @@ var outputError: String? {
     return unsafe ferror(stdout) == 0 ? nil : "not everything that was printed could be written"
 }
 
+/// Whether standard output goes to this file, which a shell has emptied for it: one in policy.d is then none of the policy yet.
+func isOutput(_ path: String) -> Bool {
+    var (here, there) = (stat(), stat())
+    guard unsafe fstat(STDOUT_FILENO, &here) == 0, unsafe stat(path, &there) == 0 else { return false }
+    return here.st_dev == there.st_dev && here.st_ino == there.st_ino && here.st_size == 0
+}
+
 /// Columns of the terminal that standard output goes to; nil where it goes elsewhere.
 var terminalWidth: Int? {
     var size = winsize()

@@ -2,6 +2,7 @@
 """Who explores the host with nmap is told of, and blocked where he has shown that he is who he says."""
 
 import json
+import os
 import unittest
 
 import isolation
@@ -19,6 +20,8 @@ COMMON = "version: 1\nengine: { timeouts: { cold-start: 0s, boot-start: 0s } }\n
 # Closed ports are refused by the rules; without rules by the host.
 RULES = COMMON + "rules: [{ name: Services, action: allow, direction: incoming, protocol: tcp, destination: { ports: [7, 2007, 3007] } }]\n"
 ICMP_IN = COMMON + "rules: [{ name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: { type: echo-request } }]\n"
+# Decides and drops nothing; with `inline` in its place it does.
+TAP = COMMON.replace("version: 1", "version: 1\nmode: tap\ndefault: { incoming: deny, outgoing: deny }") % "off"
 KINDS = {"port-scan", "os-fingerprint", "null-scan", "synfin-scan", "xmas-scan"}
 
 
@@ -85,6 +88,47 @@ class ScanTests(unittest.TestCase):
         self.assertEqual(event["portreeve"]["reason"], "blocked-source")
         agent.tool("unblock", self.client.ip4)
         self.client.run("nc", "-z", "-w", 10, self.host.ip4, 7)
+
+    def test_what_is_suggested_lets_in_what_was_wanted_and_no_scan(self):
+        """`portreeve suggest` of the events of tap mode, and the same with its rules in force."""
+        self.enterContext(services.nginx(self.host))
+        self.enterContext(services.dnsmasq(self.host, {"lab.test": "198.18.2.9"}))
+        agent, host = self.agent(TAP), self.host.ip4
+        scanner = self.lab.client_addresses[-1]
+
+        def do_what_is_wanted():
+            self.assertIn("portreeve lab", self.client.run("curl", "-sS", "--max-time", 10, f"http://{host}/"))
+            self.assertEqual(self.client.run("dig", "+short", "+tries=1", "+time=9", f"@{host}", "lab.test").strip(), "198.18.2.9")
+            self.client.run("ping", "-c", 1, "-W", 9, host)
+
+        def scan(ports):
+            return self.nmap("-sS", "-S", scanner, "-e", "eth0", "-oG", "-", "-p", ports)
+
+        do_what_is_wanted()
+        self.assertIn("80/open", scan("1-200"))
+        agent.settled_report()
+        words = ["--policy", agent.policy, "--events", agent.events_file]
+        suggested = json.loads(agent.tool("suggest", *words, "--json"))
+        self.assertEqual(
+            [(rule["action"], rule["direction"], rule["name"]) for rule in suggested["rules"]],
+            [("allow", "incoming", f"Suggested: tcp 80 from {self.client.ip4}"),
+             ("force-allow", "incoming", f"Suggested: udp 53 from {self.client.ip4}"),
+             ("force-allow", "incoming", f"Suggested: icmp 8/0 from {self.client.ip4}")])
+        self.assertEqual({rule["admits_besides"]["pairs"] for rule in suggested["rules"]}, {0})
+        (left,) = [left for left in suggested["left_out"] if left["why"] == "scan"]
+        self.assertEqual((left["source"], left["services"], left["addresses"]), (scanner, 200, 1))
+        self.assertGreater(left["failed"], 190)
+        # The shell has made the file, empty as yet, when the tool reads the policy.
+        target = os.path.join(agent.directory, "policy.d", "60-suggested.yaml")
+        self.host.run("sh", "-c", f"{agent.command('suggest', *words)} > {target}")
+        agent.write_policy(TAP.replace("mode: tap", "mode: inline"))
+        agent.tool("check", "--strict")
+        agent.tool("reload")
+        agent.events()
+        do_what_is_wanted()
+        agent.settled_report()
+        self.assertEqual([event for event in agent.events() if event["event_type"] == "drop"], [])
+        self.assertNotIn("/open/", scan("7,80,2007"))
 
     def test_null_fin_xmas(self):
         agent = self.agent(RULES % "10m")

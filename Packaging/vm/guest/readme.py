@@ -11,6 +11,7 @@ import re
 from step import check, contains, status
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+FILE = r"<!-- live: {} -->\n```\w*\n(.*?\n)```"
 BLOCK = re.compile(r"<!-- vm: (\S+) -->\n```\w*\n(.*?)\n```", re.DOTALL)
 
 
@@ -27,6 +28,17 @@ def commands(name):
             given[-1][1].append(line)
     check(given, f"the block {name} of README.md has no command")
     return given
+
+
+def put(name, path):
+    """Writes the file that the page shows in a block, which the live tests use too, where the page says."""
+    with open(os.path.join(HERE, "README.md")) as file:
+        found = re.search(FILE.format(name), file.read(), re.DOTALL)
+    check(found, f"README.md shows no file {name}")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write(found[1])
+    return path
 
 
 def inline(program):

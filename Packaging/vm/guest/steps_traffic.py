@@ -4,11 +4,12 @@
 import json
 import os
 import socket
+import subprocess
 
 import readme
-from step import check, contains, equal, refused, run, step, wait_until
+from step import check, contains, equal, refused, run, sh, status, step, wait_until
 from system import POLICY, UNIT, Since, policy, protect, write_policy
-from wire import FAR4, NEAR4, NEAR6, far, opens
+from wire import FAR, FAR4, NEAR4, NEAR6, far, opens
 
 # Raw segments, as scanners send them.
 SEGMENT = """
@@ -64,7 +65,8 @@ def drops():
 @step("README: from a dropped packet to the rule that admits it, diff and reload")
 def lets_in():
     protect()
-    change = os.path.join(os.path.dirname(POLICY), "policy.d", "50-let.yaml")
+    drop_ins = os.path.join(os.path.dirname(POLICY), "policy.d")
+    change, suggested = os.path.join(drop_ins, "50-let.yaml"), os.path.join(drop_ins, "60-suggested.yaml")
     server = socket.create_server(("", 8081))
     try:
         events = Since()
@@ -79,11 +81,60 @@ def lets_in():
         contains(told, "root (user 0", "the event of the reload")
         journal = run("journalctl", "-b", "--no-pager", "-n", "30", "-u", UNIT)
         contains(journal, told, "the journal")
+        os.remove(change)
+        run("systemctl", "reload", UNIT)
+        contains(readme.follow("suggest"), "8081", "the rules that are suggested")
+        run("portreeve", "reload")
+        check(opens(8081), "the rule that is suggested does not let in")
     finally:
         server.close()
-        if os.path.exists(change):
-            os.remove(change)
+        for path in (change, suggested):
+            if os.path.exists(path):
+                os.remove(path)
         run("systemctl", "reload", UNIT)
+
+
+# What the page leaves to whoever has an authority: two certificates of one, and the name of the receiver.
+CERTIFICATES = f"""
+mkdir -p /etc/ssl/portreeve
+cd /etc/ssl/portreeve
+new() {{ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 "$@" 2> /dev/null; }}
+new -keyout ca.key -out ca.pem -subj /CN=authority
+new -CA ca.pem -CAkey ca.key -keyout receiver.key -out receiver.pem -subj /CN=receiver -addext subjectAltName=DNS:logs.example.org
+new -CA ca.pem -CAkey ca.key -keyout host.key -out host.pem -subj /CN=host
+chown portreeve host.key
+grep -q logs.example.org /etc/hosts || echo {FAR4} logs.example.org >> /etc/hosts
+"""
+RECEIVED = "/var/log/portreeve-events.jsonl"
+
+
+@step("README: events to rsyslog on the other machine, over TLS with certificates of both")
+def syslog():
+    protect()
+    sender = os.path.join(os.path.dirname(POLICY), "policy.d", "syslog.yaml")
+    sh(CERTIFICATES)
+    configuration = readme.put("rsyslog", "/etc/rsyslog.d/portreeve.conf")
+    receiver = subprocess.Popen([*FAR, "rsyslogd", "-n", "-i", "/run/rsyslogd-far.pid", "-f", configuration])
+    try:
+        wait_until(lambda: ":6514" in far("ss", "-Hltn"), "rsyslogd listens", 60)
+        readme.put("rsyslog-sender", sender)
+        run("portreeve", "check")
+        run("portreeve", "reload")
+        check(not opens(9998, patience=1), "port 9998 answered")
+        wait_until(lambda: 9998 in received_ports(), "the event arrives", 60)
+        check("no events reach" not in status("portreeve", "status")[1], "portreeve status says that no events arrive")
+    finally:
+        receiver.terminate()
+        receiver.wait(30)
+        sh(f"rm -rf {sender} {configuration} /etc/ssl/portreeve; sed -i /logs.example.org/d /etc/hosts")
+        run("systemctl", "reload", UNIT)
+
+
+def received_ports():
+    if not os.path.exists(RECEIVED):
+        return set()
+    with open(RECEIVED) as file:
+        return {json.loads(line).get("dest_port") for line in file if line.endswith("\n")}
 
 
 BAD = "version: 1\nrules:\n  - { name: Broken, action: permit, direction: incoming }\n"
