@@ -52,6 +52,7 @@ final class Housekeeper {
     var rules = RulesWatch()
     var metrics = MetricsServers()
     var blocks = BlockBook()
+    var lists = ListWatch()
     var ruleCounting = RuleCounting()
     private var control: ControlServer?
     private var writer: pthread_t?
@@ -160,9 +161,10 @@ final class Housekeeper {
         refreshUnclaimed()
         refreshRemarks(policy)
         refreshBlocks(policy)
+        refreshLists(policy)
         giveMemoryBack()
         agent.complaints.withLock {
-            $0 = warnings + remarks.lines + metrics.complaints + (keepingTrouble.map { [$0] } ?? [])
+            $0 = warnings + remarks.lines + metrics.complaints + [keepingTrouble, lists.complaint].compactMap(\.self)
         }
     }
 

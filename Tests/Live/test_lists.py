@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Long lists of addresses: what they cost the whole agent, and that each address in them counts."""
 
+import os
 import random
+import signal
 import unittest
 
 import isolation
@@ -26,6 +28,7 @@ class ListTests(unittest.TestCase):
     def setUp(self):
         self.lab = self.enterContext(Lab())
         self.client, self.host = self.lab.client, self.lab.host
+        self.path = os.path.join(self.lab.directory, "bad.txt")
 
     def judged(self, addresses, listed, others):
         """Starts an agent with the list, pings from addresses that are in it and that are not; returns the agent."""
@@ -60,6 +63,52 @@ class ListTests(unittest.TestCase):
             (f"{60 + (n >> 18)}.{n >> 10 & 255}.{n >> 2 & 255}.{n << 6 & 255 | 1}" for n in range(MILLION)),
             [self.client.ip4], [self.lab.client_addresses[1]])
         self.assertLess(agent.peak_bytes(), 100 << 20)
+        # Another million takes their place while an address that is in neither list is answered all the time.
+        other, third = self.lab.client_addresses[1:3]
+        pings = self.client.start("ping", "-i", "0.01", "-I", third, self.host.ip4, name="pings")
+        self.replace("".join(
+            f"{70 + (n >> 18)}.{n >> 10 & 255}.{n >> 2 & 255}.{n << 6 & 255 | 1}\n" for n in range(MILLION)) + f"{other}\n")
+        self.await_epoch(agent, 2)
+        pings.signal(signal.SIGINT)
+        pings.wait(10)
+        self.assertIn(" 0% packet loss", pings.output())
+        self.assertIn(" 0% packet loss", self.ping(self.client.ip4))
+        self.assertIn(" 100% packet loss", self.ping(other))
+
+    def replace(self, text):
+        """As whoever fetches a list does it."""
+        with open(self.path + ".new", "w", newline="") as file:
+            file.write(text)
+        os.replace(self.path + ".new", self.path)
+
+    def await_epoch(self, agent, epoch):
+        wait_until(lambda: agent.report()["policy"]["epoch"] >= epoch, f"epoch {epoch} is in force", 60, agent.process)
+
+    def test_a_list_is_in_force_when_its_file_is_replaced_and_nothing_else_is(self):
+        listed, other = self.client.ip4, self.lab.client_addresses[1]
+        agent = self.enterContext(Agent(self.host, POLICY.format(self.lab.file("bad.txt", "198.51.100.1\n"))))
+        agent.feed()
+        self.assertIn(" 0% packet loss", self.ping(listed))
+        # What waits on the disk for somebody to reload it goes on waiting.
+        agent.write_policy(POLICY.format(self.path).replace("force-allow", "deny"))
+        self.replace(f"\ufeff; a feed\r\n# of the usual form\r\n{listed} ; why\r\n203.0.113.0/24 # more\r\n192.0.2.1-192.0.2.9\r\n")
+        self.await_epoch(agent, 2)
+        self.assertIn(" 100% packet loss", self.ping(listed))
+        self.assertIn(" 0% packet loss", self.ping(other))
+        changes = [event for event in agent.wait_for_events(2) if event["reason"] == "policy-changed"]
+        self.assertIn(f"a change of {self.path}", str(changes))
+        # The old one stays where the new one is broken, or is gone, and it is said.
+        self.replace(f"{other}\nno address\n")
+        wait_until(lambda: "bad.txt changed, and the list of before stays in force" in str(agent.report()["warnings"]), "it is said")
+        self.assertIn("found \"no address\"", str(agent.report()["warnings"]))
+        os.unlink(self.path)
+        wait_until(lambda: "No such file" in str(agent.report()["warnings"]), "it is said")
+        self.assertIn(" 100% packet loss", self.ping(listed))
+        self.assertIn(" 0% packet loss", self.ping(other))
+        self.replace("198.51.100.1\n")
+        self.await_epoch(agent, 3)
+        self.assertNotIn("bad.txt", str(agent.report()["warnings"]))
+        self.assertIn(" 0% packet loss", self.ping(listed))
 
 
 class ManyRulesTests(unittest.TestCase):

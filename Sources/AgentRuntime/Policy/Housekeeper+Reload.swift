@@ -60,20 +60,29 @@ extension Housekeeper {
     ///
     /// - Returns: what is worth knowing of the policy that is in force now.
     private func reload(_ order: ReloadOrder) throws(ReloadRefusal) -> [String] {
+        try reload(order, listsOf: nil)
+    }
+
+    /// Puts the policy in force anew with its lists as their files are now: this is the copy of it. Nothing happens where they are the same.
+    func reloadLists(of kept: PolicyCopy, _ order: ReloadOrder) throws(ReloadRefusal) {
+        _ = try reload(order, listsOf: kept)
+    }
+
+    private func reload(_ order: ReloadOrder, listsOf kept: PolicyCopy?) throws(ReloadRefusal) -> [String] {
         tellReloading()
         defer {
             memoryDue = Clocks.monotonic() + Instant.Span.seconds(2)
             tellReady()
         }
         do throws(ReloadRefusal) {
-            return try adopt(order)
+            return try adopt(order, listsOf: kept)
         } catch {
             policies.note(refused: error.description)
             throw error
         }
     }
 
-    private func adopt(_ order: ReloadOrder) throws(ReloadRefusal) -> [String] {
+    private func adopt(_ order: ReloadOrder, listsOf kept: PolicyCopy?) throws(ReloadRefusal) -> [String] {
         if let pending {
             throw .faulty(
                 AgentError(
@@ -83,10 +92,11 @@ extension Housekeeper {
         let copy = beginCopy()
         let policy: Policy
         do {
-            policy = try policies.load(copyingTo: copy)
+            policy = try policies.load(listsOf: kept, copyingTo: copy)
         } catch {
             throw .faulty(error)
         }
+        if let kept, copy?.hasText(of: kept) == true { return [] }
         let servers = SSHServers.here()
         let notes =
             try shuttingOut(by: policy.document, servers, order)

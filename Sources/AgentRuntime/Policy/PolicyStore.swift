@@ -41,11 +41,11 @@ final class PolicyStore: Sendable {
     /// The rules of this policy and of those before it.
     var rules: RuleHistory { history.withLock { $0 } }
 
-    /// Loads the files again, and changes nothing. The copy takes what is read.
-    func load(copyingTo copy: PolicyCopyWriter?) throws(AgentError) -> Policy {
+    /// Loads the files again, and changes nothing; or, of a policy that was kept, its lists alone. The copy takes what is read.
+    func load(listsOf kept: PolicyCopy? = nil, copyingTo copy: PolicyCopyWriter?) throws(AgentError) -> Policy {
         let document: PolicyDocument
         do {
-            document = try PolicyFile.read(path, copyingTo: copy).get()
+            document = try (kept?.readWithPresentLists(copyingTo: copy) ?? PolicyFile.read(path, copyingTo: copy)).get()
         } catch {
             throw AgentError("\(error)")
         }

@@ -15,6 +15,9 @@ struct ReloadOrder: Sendable {
     /// A signal, of which nobody knows who sent it.
     init() {}
 
+    /// Nobody's: the files of lists have changed.
+    init(forLists files: [String]) { asker = .lists(files) }
+
     init(_ request: ReloadRequest, of peer: ControlPeer?) {
         asker = .client(peer)
         isForced = request.isForced
@@ -32,6 +35,8 @@ enum ReloadAsker: Sendable {
     case client(ControlPeer?)
     /// Nobody: a policy on trial was not confirmed.
     case endOfTrial
+    /// Whoever has changed the files of these lists.
+    case lists([String])
 
     /// "root (user 0, process 4711)"; the name is looked up in /etc/passwd alone, which waits for no network.
     var text: String {
@@ -40,6 +45,7 @@ enum ReloadAsker: Sendable {
         case .client(nil): "a client of the control socket"
         case .client(let peer?):
             "\(Self.name(of: peer.userID) ?? "a user without a name here") (user \(peer.userID), process \(peer.processID))"
+        case .lists(let files): "a change of \(files.joined(separator: ", "))"
         case .endOfTrial: "nobody: the policy on trial was not confirmed"
         }
     }

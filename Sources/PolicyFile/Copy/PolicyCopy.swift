@@ -82,6 +82,19 @@ package struct PolicyCopy: Sendable {
         return PolicyFile.parse(texts, for: use, in: surroundings)
     }
 
+    /// Reads the policy again from its own text, with its lists as their files are now. `copy` takes what is read.
+    package func readWithPresentLists(copyingTo copy: PolicyCopyWriter?) -> PolicyFile.Outcome {
+        let texts = texts
+        guard texts.count == sections.count(where: { $0.kind == .file }) else {
+            return PolicyFile.Outcome(
+                document: nil,
+                diagnostics: [.wholeFile(path, found: "a copy that is cut short", expected: "the policy that is in force")])
+        }
+        let outcome = PolicyFile.parse(texts, for: .queue, in: .host(copyingTo: copy))
+        for text in texts { copy?.add(.file, text.name, text.text) }
+        return outcome
+    }
+
     /// Of the policy's files, in their order.
     package var texts: [(name: String, text: [UInt8])] {
         sections.filter { $0.kind == .file }.compactMap { section in

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+import FirewallEngine
+import FirewallPolicy
+import Glibc
+import Logging
+import PacketWire
+import PolicyFile
+
+/// The files of `addresses-file`: as they were when they were last tried, and as they were seen last.
+struct ListWatch {
+    /// What changes with a file. Whoever puts a new file in the place of an old one changes all of it.
+    struct Stamp: Equatable {
+        let device, inode: UInt64
+        let size: Int64
+        let modified, changed: [Int]
+
+        /// Nil where there is no such file.
+        init?(of path: String) {
+            var status = stat()
+            guard unsafe stat(path, &status) == 0 else { return nil }
+            (device, inode, size) = (UInt64(status.st_dev), UInt64(status.st_ino), Int64(status.st_size))
+            modified = [status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
+            changed = [status.st_ctim.tv_sec, status.st_ctim.tv_nsec]
+        }
+    }
+
+    /// The policy whose lists they are; nil before the first.
+    fileprivate var epoch: UInt32?
+    /// By path. What is in force, or has been refused, was read from files that were so.
+    fileprivate var tried: [String: Stamp] = [:]
+    fileprivate var seen: [String: Stamp] = [:]
+    fileprivate var seenSince = Instant(nanoseconds: 0)
+    /// Why a newer version of a list is not in force; `status` repeats it.
+    fileprivate(set) var complaint: String?
+}
+
+extension Housekeeper {
+    /// A file is left alone until it has not changed for so long: it may be written in place.
+    private static let restsFor = Instant.Span.seconds(1)
+    /// A file that was changed so shortly before its policy came into force may have changed after it was read.
+    private static let doubtfulFor = 10
+
+    /// Puts the lists of files that have changed in force, with nothing else that has changed on the disk. Faulty ones change nothing.
+    func refreshLists(_ policy: Policy) {
+        let files = Set(policy.document.addressLists.compactMap(\.file))
+        guard !files.isEmpty else { return lists = ListWatch() }
+        let now = Clocks.monotonic()
+        var stamps: [String: ListWatch.Stamp] = [:]
+        for file in files { stamps[file] = ListWatch.Stamp(of: file) }
+        if lists.epoch != policy.epoch {
+            let doubtful = Int(Clocks.calendarSeconds()) - Self.doubtfulFor
+            lists = ListWatch()
+            lists.epoch = policy.epoch
+            lists.tried = stamps.filter { ($0.value.changed.first ?? 0) < doubtful }
+        }
+        if stamps != lists.seen {
+            (lists.seen, lists.seenSince) = (stamps, now)
+            return
+        }
+        guard stamps != lists.tried, pending == nil, now - lists.seenSince >= Self.restsFor else { return }
+        let changed = files.filter { stamps[$0] != lists.tried[$0] }.sorted()
+        lists.tried = stamps
+        lists.complaint = swap(changed, policy)
+        // It is the policy with these lists that is in force now, and its epoch is another.
+        lists.epoch = policies.current.epoch
+    }
+
+    /// Why they are not in force; nil where they are.
+    private func swap(_ files: [String], _ policy: Policy) -> String? {
+        let names = files.joined(separator: ", ")
+        guard let kept = keeper.kept, kept.epoch == policy.epoch else {
+            return told(
+                "\(names) changed, and the list of before stays in force: the policy that is in force was not kept, so that it cannot be "
+                    + "read again without what else may have changed; run \"portreeve reload\"", because: "")
+        }
+        do {
+            try reloadLists(of: kept, ReloadOrder(forLists: files))
+            return nil
+        } catch {
+            return told(
+                "\(names) changed, and the list of before stays in force: "
+                    + (error.description.split(separator: "\n").first.map(String.init) ?? "no reason is known"),
+                because: error.description)
+        }
+    }
+
+    private func told(_ complaint: String, because why: String) -> String {
+        logger.error("\(why.isEmpty ? complaint : complaint + "\n" + why)")
+        return complaint
+    }
+}
