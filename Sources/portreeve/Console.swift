@@ -16,7 +16,7 @@ func fail(_ message: String, status: ExitStatus = .failed) -> ExitCode {
 /// One message on standard error.
 func complain(_ message: String) {
     flush()
-    var bytes = Array((message + "\n").utf8)[...]
+    var bytes = Array((Palette.errors.paintGravity(of: message) + "\n").utf8)[...]
     while !bytes.isEmpty {
         let count = unsafe bytes.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
         guard count > 0 else { return }
@@ -44,6 +44,14 @@ var outputError: String? {
     let error = writeError.load(ordering: .relaxed)
     if error != 0 { return SystemError.text(error) }
     return unsafe ferror(stdout) == 0 ? nil : "not everything that was printed could be written"
+}
+
+/// Prints lines of sentences, broken between words where a terminal is narrower.
+func printLines(_ lines: [String]) {
+    for line in lines {
+        let margin = line.prefix { $0 == " " }.count
+        line.harmless.wrapped(to: terminalWidth, indent: margin + 2).forEach { print($0) }
+    }
 }
 
 /// Columns of the terminal that standard output goes to; nil where it goes elsewhere.

@@ -47,7 +47,9 @@ struct ReasonsCommand: DescribedCommand {
         }
         let present = try PresentSettings(policy: policy, control: control)
         if json { return print(known.row.json(present).printed) }
-        for line in known.row.explanation(present) { print(line) }
+        for line in known.row.explanation(present) {
+            line.wrapped(to: terminalWidth, indent: line.prefix { $0 == " " }.count).forEach { print($0) }
+        }
     }
 
     private func list() {
@@ -56,7 +58,7 @@ struct ReasonsCommand: DescribedCommand {
         for row in ReasonRow.all {
             table.add(["\(row.number)", row.slug, row.stage.letter, row.name, row.turnedBy])
         }
-        for line in table.lines() { print(line) }
+        for line in table.lines(width: terminalWidth) { print(line) }
     }
 }
 
