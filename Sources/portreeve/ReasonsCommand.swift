@@ -126,14 +126,14 @@ private struct PresentSettings {
         {
             values = report.values
             origin = "the running agent's, policy epoch \(report.policyEpoch)"
-        } else if let document = try? PolicyFile.load(path) {
+        } else if let document = try? PolicyFile.loading(path) {
             values = PolicyFile.values(of: document)
             origin = policy == nil ? "\(path)'s, for no agent answers at \(control)" : "\(path)'s"
         } else if policy == nil {
             values = PolicyFile.values(of: PolicyDocument())
             origin = "the defaults, for no agent answers at \(control) and \(path) does not load"
         } else {
-            do { _ = try PolicyFile.load(path) } catch { throw fail("\(error)") }
+            do { _ = try PolicyFile.loading(path) } catch { throw fail("\(error)") }
             throw fail("\(path) does not load")
         }
     }

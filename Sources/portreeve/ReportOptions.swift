@@ -61,7 +61,7 @@ struct ReportOptions: ParsableArguments {
 
     /// Writes the files that were asked for; each stands whole or not at all.
     func write(_ report: ScanReport) throws {
-        let stamp = ReportStamp(time: Self.now, host: Self.host)
+        let stamp = ReportStamp(time: Self.now, local: WallTime.now.text, host: Self.host)
         let files = [
             (junit, { report.junit(stamp) }), (html, { report.html(stamp) }),
             (save, { report.jsonLines.map { $0 + "\n" }.joined() }),

@@ -39,9 +39,9 @@ struct EventTableTests {
 
     @Test("in a narrow terminal note, rule and reason are cut; addresses and counts never")
     func narrow() throws {
-        var table = EventTable(width: 130, zone: .utc)
+        var table = EventTable(width: 136, zone: .utc)
         let lines = try table.lines(events())
-        #expect(lines.allSatisfy { $0.count <= 130 })
+        #expect(lines.allSatisfy { $0.count <= 136 })
         #expect(lines[2].hasSuffix("1  refused…"))
         #expect(lines[2].contains("out-of-conne…"))
         #expect(lines[2].contains("[2001:db8::9]:1"))

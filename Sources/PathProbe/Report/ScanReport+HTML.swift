@@ -36,7 +36,7 @@ extension ScanReport {
 
     private func summary(_ stamp: ReportStamp) -> String {
         let counts = counts.map { "\($0.count) \($0.category.title)" }.joined(separator: ", ")
-        return "\(stamp.time) UTC. \(lines.count) probes: \(counts)."
+        return "\(stamp.local). \(lines.count) probes: \(counts)."
     }
 
     private var verdict: String {
