@@ -23,13 +23,13 @@ PYTHON     := /usr/bin/python3
 # What Swift's own programs need of a bare Debian.
 SWIFT_PACKAGES := git g++ libcurl4-openssl-dev libncurses-dev libsqlite3-dev libxml2-dev tzdata
 # What the programs are built with, and what the lab and the live tests drive.
-BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libpcap-dev libssl-dev zlib1g-dev pkg-config $(SWIFT_PACKAGES)
+BUILD_PACKAGES := libnetfilter-queue-dev libmnl-dev libyaml-dev libssl-dev zlib1g-dev pkg-config $(SWIFT_PACKAGES)
 LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntrack curl nginx-light iperf3 nmap hping3 tcpdump \
                   traceroute openssh-server openssh-client vsftpd lftp openssl dnsmasq-base bind9-dnsutils socat \
                   netcat-openbsd python3-scapy spin \
                   python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream \
                   python3-pip chromium-headless-shell fonts-dejavu-core \
-                  rsyslog rsyslog-openssl tshark libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libwrap0
+                  rsyslog rsyslog-openssl tshark wireshark-common gzip xz-utils zstd bzip2 lz4 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libwrap0
 # It excludes rsyslog, and is unpacked instead.
 SYSLOG_NG      := .build/syslog-ng
 # Of PyPI, for the live tests alone.

@@ -39,7 +39,6 @@ let targets: [Target] =
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         // libnetfilter_queue.pc does not name libmnl, which the shim calls itself.
         .target(name: "CQueueShim", dependencies: ["CNetfilterQueue"], linkerSettings: [.linkedLibrary("mnl")]),
         .target(name: "CSyslogShim", dependencies: ["COpenSSL"]),
@@ -98,7 +97,7 @@ let targets: [Target] =
         testing: [nioPosix, "AgentControl", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"])
     + core(
         "CaptureReplay",
-        ["CPcap", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
+        ["CSpawnShim", "CZlib", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire"],
         testing: ["FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire", "PolicyFile"])
     + core(
         "PathProbe", ["CPathShim", "AgentControl", "PolicyFile", "FirewallEngine", "PacketWire"],

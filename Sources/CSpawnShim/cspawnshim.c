@@ -25,6 +25,19 @@ int cspawn_attached(const char *path, char *const *arguments, const int *files, 
     return error;
 }
 
+int cspawn_filter(const char *path, char *const *arguments, int input, int *output, pid_t *process) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return errno;
+    const int files[3] = {input, ends[1], STDERR_FILENO};
+    int error = cspawn_attached(path, arguments, files, process);
+    close(ends[1]);
+    if (error != 0)
+        close(ends[0]);
+    else
+        *output = ends[0];
+    return error;
+}
+
 static int detach_files(posix_spawn_file_actions_t *actions, int output) {
     int error = posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
     if (error == 0) error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);

@@ -50,16 +50,14 @@ package struct CaptureReplay: ~Copyable {
             PolicyNames(epoch: policy.epoch, mode: policy.document.mode, rules: policy.rules, values: values))
     }
 
-    /// Judges every packet of a file; lines of events go to `write` as they are ready.
-    package mutating func run(_ path: String, write: ([UInt8]) -> Void) throws(CaptureError) {
+    /// Judges every packet of a file; lines of events go to `write` as they are ready. Now and then `progress` is told how far it is.
+    package mutating func run(
+        _ path: String, progress: (CaptureProgress) -> Void = { _ in }, write: ([UInt8]) -> Void
+    ) throws(CaptureError) {
         var file = try CaptureFile(path: path)
-        var number: UInt64 = 0
-        let link = file.link
-        while try file.next({ bytes, fullLength, time in
-            number += 1
-            judge(bytes, fullLength: fullLength, time: time, number: number, link)
-        }) {
+        while try file.next({ bytes, frame in judge(bytes, frame) }) {
             emit(write)
+            if let now = file.progressNow { progress(now) }
         }
     }
 
@@ -69,11 +67,10 @@ package struct CaptureReplay: ~Copyable {
         var file = try CaptureFile(path: path)
         var number: UInt64 = 0
         recorded = wanted
-        let link = file.link
         while number < wanted,
-            try file.next({ bytes, fullLength, time in
-                number += 1
-                judge(bytes, fullLength: fullLength, time: time, number: number, link)
+            try file.next({ bytes, frame in
+                number = frame.number
+                judge(bytes, frame)
             })
         {
             takeEvents()
@@ -101,17 +98,20 @@ package struct CaptureReplay: ~Copyable {
         summary.counters = engine?.counters ?? EngineCounters()
     }
 
-    private mutating func judge(
-        _ bytes: RawSpan, fullLength: UInt32, time: Int64, number: UInt64, _ link: LinkType
-    ) {
-        now = max(now, Instant(nanoseconds: time))
+    private mutating func judge(_ bytes: RawSpan, _ frame: CapturedFrame) {
+        guard let link = frame.link else {
+            summary.ofOtherLinks += 1
+            return
+        }
+        now = max(now, Instant(nanoseconds: frame.time))
         summary.packets += 1
         startEngine()
-        if number == recorded { engine?.steps = [] }
+        if frame.number == recorded { engine?.steps = [] }
         checkSchedules()
+        let fullLength = frame.fullLength
         var metadata = PacketMetadata()
         metadata.hook = .none
-        metadata.frameNumber = number
+        metadata.frameNumber = frame.number
         metadata.fullLength = fullLength
         guard let header = LinkHeader(link, bytes) else {
             // Too short for its link header; what only the capture cut off is no malformation.
@@ -232,6 +232,8 @@ package struct ReplaySummary: Sendable {
     package var packets: UInt64 = 0
     /// Of those, neither from nor to this host, and not judged.
     package var ofOthers: UInt64 = 0
+    /// Beside them, of interfaces whose link type cannot be replayed.
+    package var ofOtherLinks: UInt64 = 0
     package var counters = EngineCounters()
 
     package init() {}

@@ -29,12 +29,11 @@ package struct CapturedPacket: Sendable {
         var found: CapturedPacket?
         var conversations = Conversations(local: local)
         var file = try CaptureFile(path: path)
-        let link = file.link
         var number: UInt64 = 0
         while number < wanted,
-            try file.next({ frame, fullLength, _ in
-                number += 1
-                guard let read = Reading(frame, fullLength, link) else { return }
+            try file.next({ bytes, frame in
+                number = frame.number
+                guard let link = frame.link, let read = Reading(bytes, frame.fullLength, link) else { return }
                 let direction = conversations.direction(read.headers)
                 let name = FragmentName(read.headers)
                 if number == wanted {

@@ -37,11 +37,14 @@ package struct HostSurvey {
     package init() {}
 
     /// Reads a file to its end, or to where it cannot be read; the replay says why.
-    package mutating func add(_ path: String) {
+    package mutating func add(_ path: String, progress: (CaptureProgress) -> Void = { _ in }) {
         do {
             var file = try CaptureFile(path: path)
-            let link = file.link
-            while try file.next({ bytes, fullLength, _ in add(bytes, fullLength, link) }) {}
+            while try file.next({ bytes, frame in
+                if let link = frame.link { add(bytes, frame.fullLength, link) }
+            }) {
+                if let now = file.progressNow { progress(now) }
+            }
         } catch {}
     }
 

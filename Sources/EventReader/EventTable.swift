@@ -56,13 +56,16 @@ package struct EventTable: Sendable {
         ].map(\.withoutControls)
     }
 
-    /// "2026-11-21 09:15:02.123".
+    /// "2026-11-21 09:15:02.123 +0100".
     private func timeText(_ microseconds: Int64) -> String {
         let ahead = zone == .utc ? 0 : localOffset(microseconds)
         var text: [UInt8] = []
         CalendarTime(unixMicroseconds: microseconds &+ ahead).appendText(to: &text)
         let date = String(decoding: text[..<10], as: UTF8.self)
-        return date + " " + String(decoding: text[11..<23], as: UTF8.self)
+        let minutes = abs(ahead / 60_000_000)
+        func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let offset = "\(ahead < 0 ? "-" : "+")\(two(minutes / 60))\(two(minutes % 60))"
+        return "\(date) \(String(decoding: text[11..<23], as: UTF8.self)) \(offset)"
     }
 
     /// How far the local zone is ahead of UTC at that moment, in microseconds.

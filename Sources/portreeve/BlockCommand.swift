@@ -21,6 +21,7 @@ struct BlockCommand: DescribedCommand {
     ]
 
     @OptionGroup var control: ControlOptions
+    @OptionGroup var outcome: OutcomeOptions
 
     @Argument(help: "An IPv4 or IPv6 address.") var address: String
 
@@ -54,7 +55,8 @@ struct BlockCommand: DescribedCommand {
         var request = try request()
         request.sessions = SSHServers.here().sessions.prefix(ReloadRequest.sessionLimit).map(\.text)
         guard case .blocked(let block) = try control.ask(.block(request)) else { throw control.unexpected() }
-        print("\(block.address) is blocked until \(WallTime(seconds: block.until).text)")
+        outcome.say(
+            "\(block.address) is blocked until \(WallTime(seconds: block.until).text)", .init("block", block.json))
     }
 }
 
@@ -68,6 +70,7 @@ struct UnblockCommand: DescribedCommand {
     ]
 
     @OptionGroup var control: ControlOptions
+    @OptionGroup var outcome: OutcomeOptions
 
     @Argument(help: "An IPv4 or IPv6 address.") var address: String
 
@@ -77,7 +80,7 @@ struct UnblockCommand: DescribedCommand {
         guard case .unblocked(let block) = try control.ask(.unblock(try parseAddress(address))) else {
             throw control.unexpected()
         }
-        print("\(block.address) is not blocked any more")
+        outcome.say("\(block.address) is not blocked any more", .init("unblocked", block.json))
     }
 }
 

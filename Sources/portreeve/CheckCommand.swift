@@ -43,7 +43,8 @@ struct CheckCommand: DescribedCommand {
 
     static let ends: [ExitStatus] = [.done.when("clean"), .failed.when("errors"), .onlyWarnings]
 
-    @Argument(help: "The policy file, instead of that of --policy.", completion: Completions.policy)
+    @Argument(
+        help: "The policy file, instead of that of --policy; - is standard input.", completion: Completions.policy)
     var file: String?
 
     @OptionGroup var policy: PolicyOptions
@@ -89,8 +90,9 @@ struct CheckCommand: DescribedCommand {
     }
 
     func run() throws {
-        let file = file ?? policy.path
-        let outcome = PolicyFile.read(file)
+        let path = file ?? policy.path
+        let outcome = PolicyFile.reading(path)
+        let file = StandardInput.title(of: path)
         guard let document = outcome.document else {
             if json || sarif {
                 show(CheckReport(entries: outcome.diagnostics.map(CheckReport.entry)))

@@ -5,6 +5,18 @@ import ArgumentParser
 import FirewallPolicy
 import PolicyFile
 
+/// For commands that say what they have done.
+struct OutcomeOptions: ParsableArguments {
+    @Flag(help: "Print a JSON object for each thing that is said.")
+    var json = false
+
+    /// One line for people, or an object with the same text and with what programs may want of it.
+    func say(_ text: String, _ facts: JSONValue.Member...) {
+        let object = JSONValue.object([.init("v", .integer(1)), .init("said", .text(text))] + facts)
+        print(json ? object.printed : text)
+    }
+}
+
 /// For commands that talk to the agent.
 struct ControlOptions: ParsableArguments {
     @Option(
@@ -37,7 +49,7 @@ struct PolicyOptions: ParsableArguments {
     /// The policy, or the end of the program with everything that is wrong with it.
     func load() throws -> PolicyDocument {
         do {
-            return try PolicyFile.load(path)
+            return try PolicyFile.loading(path)
         } catch {
             throw fail("\(error)")
         }

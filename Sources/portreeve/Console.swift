@@ -16,7 +16,7 @@ func fail(_ message: String, status: ExitStatus = .failed) -> ExitCode {
 /// One message on standard error.
 func complain(_ message: String) {
     flush()
-    var bytes = Array((message + "\n").utf8)[...]
+    var bytes = Array((Palette.errors.paintGravity(of: message) + "\n").utf8)[...]
     while !bytes.isEmpty {
         let count = unsafe bytes.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
         guard count > 0 else { return }
@@ -51,6 +51,14 @@ func isOutput(_ path: String) -> Bool {
     var (here, there) = (stat(), stat())
     guard unsafe fstat(STDOUT_FILENO, &here) == 0, unsafe stat(path, &there) == 0 else { return false }
     return here.st_dev == there.st_dev && here.st_ino == there.st_ino && here.st_size == 0
+}
+
+/// Prints lines of sentences, broken between words where a terminal is narrower.
+func printLines(_ lines: [String]) {
+    for line in lines {
+        let margin = line.prefix { $0 == " " }.count
+        line.harmless.wrapped(to: terminalWidth, indent: margin + 2).forEach { print($0) }
+    }
 }
 
 /// Columns of the terminal that standard output goes to; nil where it goes elsewhere.

@@ -54,7 +54,7 @@ struct DerivedPlanOptions: ParsableArguments {
         guard let file else { return nil }
         let policy: Policy
         do {
-            policy = try Policy(try PolicyFile.load(file, for: .replay), epoch: 1)
+            policy = try Policy(try PolicyFile.loading(file, for: .replay), epoch: 1)
         } catch {
             throw fail("\(error)", status: .usage)
         }
@@ -205,10 +205,14 @@ extension DerivedPlan {
             guard let refusal = outcome.refusal else { continue }
             if line.drops.isEmpty {
                 // The agent of the policy's host was asked, and knows nothing of what its policy refuses.
-                guard direction == .incoming, report.result.isFarAgentAsked else { continue }
+                let isThere = direction == .incoming
+                guard isThere ? report.result.isFarAgentAsked : report.result.isOwnAgentAsked else { continue }
                 let place = "\(line.outcome.job.transport.rawValue) \(entry.probe.port)"
                 differences.append(
-                    (line.outcome.job.number, place, text(outcome), "blocked, and the agent there has dropped nothing"))
+                    (
+                        line.outcome.job.number, place, text(outcome),
+                        "blocked, and the agent \(isThere ? "there" : "here") has dropped nothing"
+                    ))
                 continue
             }
             let rule = refusal.rule >= 0 ? policy.rules[Int(refusal.rule)].name : nil

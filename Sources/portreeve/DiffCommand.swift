@@ -2,6 +2,7 @@
 
 import AgentControl
 import ArgumentParser
+import CaptureReplay
 import FirewallPolicy
 import PolicyAnalysis
 import PolicyFile
@@ -38,7 +39,9 @@ struct DiffCommand: DescribedCommand {
         .failed.when("a policy could not be read, or compared to the end"), .differs,
     ]
 
-    @Argument(help: "The old policy and the new one; with --running only the new one.", completion: Completions.policy)
+    @Argument(
+        help: "The old policy and the new one; with --running only the new one. One of them may be -: standard input.",
+        completion: Completions.policy)
     var policies: [String]
 
     @Flag(help: "The old policy is the one that the agent has in force.")
@@ -61,7 +64,8 @@ struct DiffCommand: DescribedCommand {
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Say what would have changed for the traffic of captures and of events files.", valueName: "file"),
+            "Say what would have changed for the traffic of captures, of folders with captures, and of events files; - is standard input.",
+            valueName: "file"),
         completion: Completions.captures)
     var over: [String] = []
 
@@ -84,6 +88,10 @@ struct DiffCommand: DescribedCommand {
             throw ValidationError(
                 running ? "with --running name the new policy alone" : "name the old policy and the new one")
         }
+        let names = policies + over + (forbid.map { [$0] } ?? [])
+        guard names.count(where: { $0 == StandardInput.name }) < 2 else {
+            throw ValidationError("standard input is one file, and is read once")
+        }
         if !local.isEmpty && over.isEmpty { throw ValidationError("--local is for --over") }
         guard limit > 0 else { throw ValidationError("--limit must be at least 1") }
     }
@@ -99,10 +107,12 @@ struct DiffCommand: DescribedCommand {
         var report = DifferenceReport(old: old, new: new, difference: difference, forbidden: forbidden, limit: limit)
         if !over.isEmpty {
             let traffic = TrafficDifference(from: old, to: new)
-            for path in over { try traffic.add(path, local: local.map(\.range)) }
+            let list = CaptureList(over)
+            if let problem = list.problems.first { throw fail(problem.harmless) }
+            for path in list.paths { try traffic.add(path, local: local.map(\.range)) }
             report.traffic = traffic
         }
-        if json { print(report.json.printed) } else { for line in report.lines { print(line.harmless) } }
+        if json { print(report.json.printed) } else { printLines(report.lines) }
         if difference.unconfirmed > 0, !difference.isIncomplete {
             let regions = "\(difference.unconfirmed) region\(difference.unconfirmed == 1 ? "" : "s")"
             throw fail(

@@ -26,6 +26,7 @@ struct EnableCommand: DescribedCommand {
 
     @OptionGroup var policy: PolicyOptions
     @OptionGroup var control: ControlOptions
+    @OptionGroup var outcome: OutcomeOptions
 
     @Option(help: ArgumentHelp("How long the trial lasts.", valueName: "seconds"))
     var confirm: Int64 = 60
@@ -75,7 +76,8 @@ struct EnableCommand: DescribedCommand {
     private func step(_ action: String) throws -> IPTablesCommand {
         let trial = action == "--apply" && !now ? ["--confirm", "\(confirm)"] : []
         return try IPTablesCommand.parse(
-            [action, "--policy", policy.path, "--control", control.path, "--state", state, "--saved", saved] + trial)
+            [action, "--policy", policy.path, "--control", control.path, "--state", state, "--saved", saved] + trial
+                + (outcome.json ? ["--json"] : []))
     }
 }
 
@@ -92,6 +94,7 @@ struct DisableCommand: DescribedCommand {
 
     @OptionGroup var policy: PolicyOptions
     @OptionGroup var control: ControlOptions
+    @OptionGroup var outcome: OutcomeOptions
 
     @Option(help: ArgumentHelp("Where a trial is remembered.", valueName: "directory"), completion: .directory)
     var state = RollBackDirectory.defaultPath
@@ -104,6 +107,7 @@ struct DisableCommand: DescribedCommand {
     func run() throws {
         try IPTablesCommand.parse(
             ["--remove", "--policy", policy.path, "--control", control.path, "--state", state, "--saved", saved]
+                + (outcome.json ? ["--json"] : [])
         ).run()
     }
 }

@@ -35,7 +35,7 @@ struct EventsCommand: DescribedCommand {
     @OptionGroup var policy: PolicyOptions
     @OptionGroup var control: ControlOptions
 
-    @Option(help: "The events file.", completion: .file())
+    @Option(help: "The events file; - is standard input.", completion: .file())
     var file: String?
 
     @Flag(name: .shortAndLong, help: "Go on with what is written from now on, also after a rotation.")
@@ -64,7 +64,7 @@ struct EventsCommand: DescribedCommand {
     @Option(help: "Not after this time.")
     var until: String?
 
-    @Flag(help: "Print the JSON lines as they stand in the file.")
+    @Flag(help: "Print the JSON lines as they stand in the file; with --summary a JSON object for each kind.")
     var json = false
 
     @Flag(
@@ -77,7 +77,7 @@ struct EventsCommand: DescribedCommand {
         let query = try query(now: .now)
         let known = file == nil || rule != nil ? KnownPolicy.inForce(policy, control) : nil
         if file == nil { known?.complainOfTroubles() }
-        let path = file ?? known?.document.events.path ?? ""
+        let path = try file.map { try StandardInput.path(for: $0) } ?? known?.document.events.path ?? ""
         if file == nil, let format = known?.document.events.format, format != .json {
             throw fail(
                 "events file: \(path) is written as \(format.rawValue) (events.file.format), which its collector reads and this "
@@ -135,12 +135,16 @@ struct EventsCommand: DescribedCommand {
     private func printSummary(_ source: inout EventSource) throws(ReadError) {
         var groups = EventGroups()
         try source.all { events in for (_, event) in events { groups.add(event) } }
-        for line in EventSummaryText(groups: groups, limit: last).lines { print(line) }
+        let summary = EventSummaryText(groups: groups, limit: last)
+        for line in json ? summary.jsonLines : summary.lines(width: terminalWidth) { print(line) }
     }
 
     func validate() throws {
         _ = try query(now: .now)
-        if summary, follow || json { throw ValidationError("--summary goes with neither --follow nor --json") }
+        if summary, follow { throw ValidationError("--summary does not go with --follow") }
+        if file == StandardInput.name, follow {
+            throw ValidationError("--follow needs a file that grows, not standard input")
+        }
         if let last, last < 0 { throw ValidationError("--last must not be negative") }
     }
 

@@ -54,14 +54,16 @@ struct ExplainCommand: DescribedCommand {
 
     @Option(
         name: .customLong("policy"),
-        help: ArgumentHelp("Judge by this policy file, and not by the running agent.", valueName: "file"),
+        help: ArgumentHelp(
+            "Judge by this policy file, and not by the running agent; - is standard input.",
+            valueName: "file"),
         completion: Completions.policy)
     var policyFile: String?
 
     @OptionGroup var control: ControlOptions
     @OptionGroup var packet: PacketOptions
 
-    @Option(help: "Take the packet from a capture.", completion: Completions.captures)
+    @Option(help: "Take the packet from a capture; - is standard input.", completion: Completions.captures)
     var capture: String?
 
     @Option(
@@ -94,6 +96,9 @@ struct ExplainCommand: DescribedCommand {
             throw ValidationError("name one packet: in words (--tcp, --udp, --icmp, --ip), by --capture, or by --event")
         }
         if (capture == nil) != (number == nil) { throw ValidationError("--capture and --packet go together") }
+        guard [policyFile, capture, event].count(where: { $0 == StandardInput.name }) < 2 else {
+            throw ValidationError("standard input is one file, and is read once")
+        }
         if !local.isEmpty && capture == nil { throw ValidationError("--local is for --capture") }
         if json && change { throw ValidationError("--json and --change are two forms: choose one") }
         if let watch {
@@ -130,7 +135,7 @@ struct ExplainCommand: DescribedCommand {
         if let watch, explanation.passes == true, let scene = basis.scene {
             report.kernel = try watched(scene, explanation, watch)
         }
-        if json { print(report.json.printed) } else { for line in report.lines { print(line.harmless) } }
+        if json { print(report.json.printed) } else { printLines(report.lines) }
         switch explanation.passes {
         case true?: break
         case false?: throw ExitStatus.isDropped.exit
@@ -167,14 +172,17 @@ struct ExplainCommand: DescribedCommand {
     private func againstFile(_ path: String) throws -> (ExplainedPacket, Basis) {
         let policy: Policy
         do {
-            policy = try Policy(try PolicyFile.load(path, for: .replay), epoch: 1)
+            policy = try Policy(try PolicyFile.loading(path, for: .replay), epoch: 1)
         } catch {
             throw fail("\(error)")
         }
         let basis = Basis(
             policy: policy,
-            reread: { PolicyFile.read(path, for: .replay, adding: [("change.yaml", Array($0.utf8))]).document },
-            texts: { PolicyFile.texts(of: path) }, rewritten: { PolicyFile.parse($0, for: .replay).document })
+            reread: { PolicyFile.reading(path, for: .replay, adding: [("change.yaml", Array($0.utf8))]).document },
+            texts: {
+                path == StandardInput.name
+                    ? [(StandardInput.title, StandardInput.bytes)] : PolicyFile.texts(of: path)
+            }, rewritten: { PolicyFile.parse($0, for: .replay).document })
         if let capture, let number { return (try .inCapture(capture, number, local: local.map(\.range)), basis) }
         if let event = try recorded() {
             var subject = ExplainedPacket(PacketScene(here: event.words), event.words.sentence)
@@ -242,9 +250,10 @@ struct ExplainCommand: DescribedCommand {
         var own = local.map(\.range)
         if own.isEmpty { own = LocalAddress.all().map { AddressRange(first: $0.address, last: $0.address) } }
         do {
-            guard let found = try CapturedPacket.packet(number, in: path, local: own) else {
+            guard let found = try CapturedPacket.packet(number, in: StandardInput.path(for: path), local: own) else {
                 throw fail(
-                    "\(path.harmless) has no packet \(number) from or to this host; --local says who this host is")
+                    "\(StandardInput.title(of: path)) has no packet \(number) from or to this host; --local says who this host is"
+                )
             }
             return PacketScene(here: found, interface: packet.interface, unixTime: try packet.moment)
         } catch let error as CaptureError {
@@ -254,6 +263,6 @@ struct ExplainCommand: DescribedCommand {
 
     private func recorded() throws -> RecordedPacket? {
         guard let event else { return nil }
-        return try RecordedPacket(event == "-" ? String(decoding: readAll(0), as: UTF8.self) : event)
+        return try RecordedPacket(event == "-" ? String(decoding: StandardInput.bytes, as: UTF8.self) : event)
     }
 }

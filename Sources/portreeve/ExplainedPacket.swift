@@ -38,7 +38,8 @@ struct ExplainedPacket {
     }
 
     /// A packet of a capture, with those before it played first.
-    static func inCapture(_ path: String, _ number: UInt64, local: [AddressRange]) throws -> ExplainedPacket {
+    static func inCapture(_ name: String, _ number: UInt64, local: [AddressRange]) throws -> ExplainedPacket {
+        let path = try StandardInput.path(for: name)
         var guess: HostGuess?
         if local.isEmpty {
             var survey = HostSurvey()
@@ -47,8 +48,9 @@ struct ExplainedPacket {
         }
         let known = guess
         return ExplainedPacket(
-            sentence(path, number),
-            absence: "\(path.harmless) has no packet \(number) from or to this host; --local says who this host is"
+            sentence(name, number),
+            absence:
+                "\(StandardInput.title(of: name)) has no packet \(number) from or to this host; --local says who this host is"
         ) { policy in
             var replay = CaptureReplay(
                 policy: policy, local: local, guess: known, folds: false,
@@ -62,7 +64,9 @@ struct ExplainedPacket {
     }
 
     /// What a packet of a capture is called.
-    static func sentence(_ path: String, _ number: UInt64) -> String { "packet \(number) of \(path.harmless)" }
+    static func sentence(_ path: String, _ number: UInt64) -> String {
+        "packet \(number) of \(StandardInput.title(of: path))"
+    }
 }
 
 extension PacketScene {

@@ -17,7 +17,7 @@ extension IPTablesCommand {
             throw fail("there are no rules to save: run \"portreeve iptables --apply\" first")
         }
         try SavedRules(directory: saved).write(own)
-        print("saved: these rules come back at every boot; \"portreeve iptables --remove\" ends that")
+        outcome.say("saved: these rules come back at every boot; \"portreeve iptables --remove\" ends that")
         switch Systemd.enablement(of: SavedRules.unit) {
         case nil:
             complain(
@@ -32,9 +32,9 @@ extension IPTablesCommand {
     /// Asks for rights of which `restore` has no need: the package's unit gives them to this step alone.
     func loadProgram() throws {
         let saved = SavedRules(directory: saved).rules
-        guard FastPathPrograms.areNamed(by: saved) else { return print("the saved rules name no program") }
+        guard FastPathPrograms.areNamed(by: saved) else { return outcome.say("the saved rules name no program") }
         _ = try FastPathPrograms(path: program).prepared(for: saved)
-        print("loaded: \(FastPathMode.directory)")
+        outcome.say("loaded: \(FastPathMode.directory)")
     }
 
     /// Neither agent nor policy is needed: at boot they may come later, or not.
@@ -43,12 +43,12 @@ extension IPTablesCommand {
         let lock = try directory.lock()
         defer { lock.release() }
         let saved = SavedRules(directory: saved).rules
-        guard !saved.isEmpty else { return print("no rules are saved") }
+        guard !saved.isEmpty else { return outcome.say("no rules are saved") }
         let rules = try NamespaceRules.read()
         let target = FastPathPrograms(path: program).preparedOrLeftOut(for: rules.marked(saved))
         try RuleChange(target: target).make(from: rules)
         directory.clear()
-        print("restored: \(target.title)")
+        outcome.say("restored: \(target.title)")
     }
 }
 

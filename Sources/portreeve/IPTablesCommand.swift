@@ -55,6 +55,7 @@ struct IPTablesCommand: DescribedCommand {
 
     @OptionGroup var policy: PolicyOptions
     @OptionGroup var control: ControlOptions
+    @OptionGroup var outcome: OutcomeOptions
 
     @Option(help: "Where packets for this host are taken. auto: prerouting, or input where connections are tracked.")
     var hook = Hook.auto
@@ -126,18 +127,29 @@ extension IPTablesCommand {
     private func printRules() throws {
         let document = try policy.load()
         guard document.queue.family == .ip else {
-            return print("nft -f - <<'END'\n\(BridgeTable(document).script)END")
+            return show(BridgeTable(document).script, "bridge", "nft -f -")
         }
         let plan = plan(for: document, best: hook == .auto ? bestHook(document) : .input)
         explain(plan)
         if let family = family.flatMap({ AddressFamily(rawValue: $0.rawValue) }) {
-            return print(plan.rules(for: family).restoreText(replacing: OwnRules()), terminator: "")
+            let text = plan.rules(for: family).restoreText(replacing: OwnRules())
+            return outcome.json
+                ? show(text, family.rawValue, "\(family.command)-restore --noflush") : print(text, terminator: "")
         }
         for family in AddressFamily.allCases {
             let text = plan.rules(for: family).restoreText(replacing: OwnRules())
-            print("\(family.command)-restore --noflush <<'END'\n\(text)END")
+            show(text, family.rawValue, "\(family.command)-restore --noflush")
         }
-        for line in plan.synProxyOffer { print(line) }
+        for line in plan.synProxyOffer { outcome.say(line) }
+    }
+
+    /// Rules as part of a shell script, or beside the program that takes them.
+    private func show(_ rules: String, _ family: String, _ program: String) {
+        guard outcome.json else { return print("\(program) <<'END'\n\(rules)END") }
+        let value: JSONValue = [
+            "v": .integer(1), "family": .text(family), "program": .text(program), "rules": .text(rules),
+        ]
+        print(value.printed)
     }
 
     /// Printing needs no right to read the rules in place.
@@ -175,7 +187,7 @@ extension IPTablesCommand {
                 )
             }
             directory.clear()
-            return print("kept: the rules stay")
+            return outcome.say("kept: the rules stay")
         }
         guard let outcome = directory.outcome else { throw fail("nothing to keep: no --apply --confirm is pending") }
         throw fail("too late: the rules were taken back at \(outcome)")
@@ -192,10 +204,10 @@ extension IPTablesCommand {
         let wasSaved = try SavedRules(directory: saved).remove()
         KnownPolicy.inForce(policy, control).complainOfTroubles()
         switch (replaced.isEmpty, wasSaved) {
-        case (true, false): print("there were no rules to remove")
-        case (true, true): print("removed: the saved rules; none were in place")
-        case (false, false): print("removed: packets pass without the agent")
-        case (false, true): print("removed: packets pass without the agent, also after the next boot")
+        case (true, false): outcome.say("there were no rules to remove")
+        case (true, true): outcome.say("removed: the saved rules; none were in place")
+        case (false, false): outcome.say("removed: packets pass without the agent")
+        case (false, true): outcome.say("removed: packets pass without the agent, also after the next boot")
         }
     }
 
@@ -204,7 +216,7 @@ extension IPTablesCommand {
         known.complainOfTroubles()
         let inspection = try NamespaceRules.read().inspection(of: known.document)
         let findings = inspection.findings
-        for finding in findings { complain(finding.screenText) }
+        for finding in findings { outcome.json ? print(finding.json.printed) : complain(finding.screenText) }
         if let pending = RollBackDirectory(path: state).pending {
             let left = pending.deadline - PendingRollBack.now
             complain(
@@ -213,19 +225,27 @@ extension IPTablesCommand {
                     : "note: an --apply --confirm was not confirmed and not taken back; run --keep or --remove")
         }
         guard findings.allSatisfy({ $0.severity == .advice }) else { throw ExitStatus.failed.exit }
-        for feed in inspection.feeds { print("fine: \(feed.line.harmless)") }
+        for feed in inspection.feeds { outcome.say("fine: \(feed.line.harmless)") }
     }
 }
 
 extension Finding {
+    private var title: String {
+        switch severity {
+        case .refusal, .misfit: "error"
+        case .gap: "warning"
+        case .advice: "note"
+        }
+    }
+
+    var json: JSONValue {
+        [
+            "v": .integer(1), "level": .text(title), "said": .text(text), "rules": .texts(lines), "cure": .text(cure),
+        ]
+    }
+
     /// As the terminal shows it.
     var screenText: String {
-        let title =
-            switch severity {
-            case .refusal, .misfit: "error"
-            case .gap: "warning"
-            case .advice: "note"
-            }
         let rules = lines.map { "\n  \($0.harmless)" }.joined()
         return "\(title): \(text.harmless)\(rules)\n  cure: \(cure)"
     }

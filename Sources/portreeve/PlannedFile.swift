@@ -9,7 +9,9 @@ import PolicyFile
 enum PlannedFile {
     /// The plan, or the end of the program with everything that is wrong with it.
     static func load(_ path: String) throws -> PlanFile {
-        let outcome = PlanFile.read(path)
+        let isInput = path == StandardInput.name
+        let outcome =
+            isInput ? PlanFile.parse(name: StandardInput.title, StandardInput.bytes) : PlanFile.read(path)
         for diagnostic in outcome.diagnostics { complain(diagnostic.rendered()) }
         guard let plan = outcome.plan else { throw ExitStatus.usage.exit }
         return plan

@@ -29,7 +29,7 @@ struct PolicySource {
 
     private func load(_ path: String) throws -> PolicyDocument {
         do {
-            return try PolicyFile.load(path)
+            return try PolicyFile.loading(path)
         } catch {
             throw fail("\(error)")
         }

@@ -47,7 +47,9 @@ struct ReasonsCommand: DescribedCommand {
         }
         let present = try PresentSettings(policy: policy, control: control)
         if json { return print(known.row.json(present).printed) }
-        for line in known.row.explanation(present) { print(line) }
+        for line in known.row.explanation(present) {
+            line.wrapped(to: terminalWidth, indent: line.prefix { $0 == " " }.count).forEach { print($0) }
+        }
     }
 
     private func list() {
@@ -56,7 +58,7 @@ struct ReasonsCommand: DescribedCommand {
         for row in ReasonRow.all {
             table.add(["\(row.number)", row.slug, row.stage.letter, row.name, row.turnedBy])
         }
-        for line in table.lines() { print(line) }
+        for line in table.lines(width: terminalWidth) { print(line) }
     }
 }
 
@@ -124,14 +126,14 @@ private struct PresentSettings {
         {
             values = report.values
             origin = "the running agent's, policy epoch \(report.policyEpoch)"
-        } else if let document = try? PolicyFile.load(path) {
+        } else if let document = try? PolicyFile.loading(path) {
             values = PolicyFile.values(of: document)
             origin = policy == nil ? "\(path)'s, for no agent answers at \(control)" : "\(path)'s"
         } else if policy == nil {
             values = PolicyFile.values(of: PolicyDocument())
             origin = "the defaults, for no agent answers at \(control) and \(path) does not load"
         } else {
-            do { _ = try PolicyFile.load(path) } catch { throw fail("\(error)") }
+            do { _ = try PolicyFile.loading(path) } catch { throw fail("\(error)") }
             throw fail("\(path) does not load")
         }
     }

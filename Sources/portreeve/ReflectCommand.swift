@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AgentControl
 import ArgumentParser
 import CServiceShim
 import Glibc
@@ -16,7 +17,13 @@ struct ReflectCommand: DescribedCommand {
             minute, or after the time of --lease. Whatever does not authenticate gets not one byte, and no answer is longer \
             than its request. An ordinary user can run it; ports below 1024 then are refused, one by one, and the rest goes on.
 
-            Run with the right to open packet sockets (CAP_NET_RAW) it tells whether the SYN of a connection arrived at this             host; without it scans say "direction unknown" where that is the question.
+            Run with the right to open packet sockets (CAP_NET_RAW) it tells whether the SYN of a connection arrived at this \
+            host; without it scans say "direction unknown" where that is the question.
+
+            A connection that says nothing is closed after 30 seconds, at a port that a scan with --idle probes after 30 seconds and \
+            its longest silence, and at the end of the lease in any case: until it speaks, nothing tells the scan's own connection \
+            from another. One scan has 4,096 connections at a time at most; what comes beyond is closed at once, counted, and makes \
+            the scan call its silences unreliable.
 
             With --stdio it serves one scan on its standard input and output, as `portreeve scan --control-via ssh` starts it.
             """))
@@ -76,6 +83,10 @@ struct ReflectCommand: DescribedCommand {
 
     @OptionGroup var control: ControlOptions
 
+    @Flag(
+        help: "With --print-rules: print a JSON object. What an offline reflector saw is printed as such in any case.")
+    var json = false
+
     @Option(help: "Print the rules that let a scan's ports (-t, -u) and the control channel in, and end.")
     var printRules: ReflectRules.Form?
 
@@ -109,7 +120,7 @@ struct ReflectCommand: DescribedCommand {
 
     func run() throws {
         do {
-            if let printRules { return print(try rules().text(printRules), terminator: "") }
+            if let printRules { return show(try rules().text(printRules), printRules) }
             if let newKey { return try KeyFile.create(newKey) }
             let reflector = try Reflector(try options(), agent: openAgent) { complain($0.harmless) }
             if offline { return try serveOffline(reflector) }
@@ -125,6 +136,12 @@ struct ReflectCommand: DescribedCommand {
         } catch let fault as SystemFault {
             throw fail("\(fault)")
         }
+    }
+
+    private func show(_ rules: String, _ form: ReflectRules.Form) {
+        guard json else { return print(rules, terminator: "") }
+        let value: JSONValue = ["v": .integer(1), "form": .text(form.rawValue), "rules": .text(rules)]
+        print(value.printed)
     }
 
     /// The agent from now on, for one scan; nil where scans are not to know, or it cannot be asked, which is said.

@@ -28,6 +28,7 @@ struct ReloadCommand: DescribedCommand {
     ]
 
     @OptionGroup var control: ControlOptions
+    @OptionGroup var outcome: OutcomeOptions
 
     @Option(help: ArgumentHelp("Take the policy back after so long unless --keep comes.", valueName: "seconds"))
     var confirm: Int64?
@@ -53,14 +54,18 @@ struct ReloadCommand: DescribedCommand {
         for diagnostic in report.diagnostics { complain(diagnostic) }
         guard report.accepted else { throw refusal(report) }
         let files = report.files.map(\.harmless).joined(separator: ", ")
+        let epoch = JSONValue.Member("epoch", .count(report.epoch))
         guard let seconds = report.takenBackIn, let earlier = report.earlierEpoch else {
-            return print(
-                keep ? "kept: epoch \(report.epoch) stays in force" : "epoch \(report.epoch) is in force: \(files)")
+            return outcome.say(
+                keep ? "kept: epoch \(report.epoch) stays in force" : "epoch \(report.epoch) is in force: \(files)",
+                epoch)
         }
-        print("epoch \(report.epoch) is in force for \(seconds) s: \(files)")
-        print(
+        outcome.say(
+            "epoch \(report.epoch) is in force for \(seconds) s: \(files)", epoch,
+            .init("taken_back_in", .count(seconds)))
+        outcome.say(
             "after that epoch \(earlier) is back in force: confirm with \"portreeve reload --keep\" from a new SSH session "
-                + "or at the console")
+                + "or at the console", .init("earlier_epoch", .count(earlier)))
     }
 
     private var request: ControlRequest {

@@ -32,7 +32,8 @@ struct ReportOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Say what is not as in a result that --save kept; exit status 1 if anything.", valueName: "file"),
+            "Say what is not as in a result that --save kept; exit status 1 if anything. - is standard input.",
+            valueName: "file"),
         completion: .file())
     var diff: String?
 
@@ -43,19 +44,24 @@ struct ReportOptions: ParsableArguments {
     /// What `--diff` compares with; read before anything is sent, and before `--save` may write to the same file.
     func earlier() throws -> ScanBaseline? {
         guard let diff else { return nil }
+        if diff == StandardInput.name { return try baseline(StandardInput.bytes) }
         let file = unsafe open(diff, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw fail("--diff: \(diff.harmless): \(SystemError.text(errno))", status: .usage) }
         defer { close(file) }
+        return try baseline(readAll(file))
+    }
+
+    private func baseline(_ text: [UInt8]) throws -> ScanBaseline {
         do throws(ScanBaseline.Fault) {
-            return try ScanBaseline(readAll(file).split(separator: UInt8(ascii: "\n")).map(Array.init))
+            return try ScanBaseline(text.split(separator: UInt8(ascii: "\n")).map(Array.init))
         } catch {
-            throw fail("--diff: \(diff.harmless), \(error)", status: .usage)
+            throw fail("--diff: \(StandardInput.title(of: diff ?? "")), \(error)", status: .usage)
         }
     }
 
     /// Writes the files that were asked for; each stands whole or not at all.
     func write(_ report: ScanReport) throws {
-        let stamp = ReportStamp(time: Self.now, host: Self.host)
+        let stamp = ReportStamp(time: Self.now, local: WallTime.now.text, host: Self.host)
         let files = [
             (junit, { report.junit(stamp) }), (html, { report.html(stamp) }),
             (save, { report.jsonLines.map { $0 + "\n" }.joined() }),

@@ -73,7 +73,7 @@ struct RuleApplication {
         guard document.queue.family == .ip else { return }
         do {
             guard try !check.run(since: judged) else {
-                return print("checked: the agent judges what the rules give it")
+                return command.outcome.say("checked: the agent judges what the rules give it")
             }
             complain(
                 "note: no interface here can carry a packet of a trial; whether the rules feed the agent is not known")
@@ -124,7 +124,7 @@ struct RuleApplication {
             try directory.set(pending)
             do {
                 let by = try RollBackCommand.arm(directory, token: pending.token, seconds: seconds)
-                print("armed: \(by) takes the rules back unless they are confirmed")
+                command.outcome.say("armed: \(by) takes the rules back unless they are confirmed")
             } catch {
                 directory.clear()
                 throw error
@@ -145,26 +145,28 @@ struct RuleApplication {
         let hooks = [plan.incoming.rawValue, "output"] + (plan.includesForwarded ? ["forward"] : [])
         report("\(target.title), \(hooks.joined(separator: ", "))", plan)
         if command.hook == .auto, let evidence = inspection.trackingEvidence {
-            print("taken at input because connections are tracked here: \(evidence.harmless)")
+            command.outcome.say("taken at input because connections are tracked here: \(evidence.harmless)")
         }
     }
 
     private func report(_ what: String, _ plan: QueueRulePlan) {
-        print(
+        command.outcome.say(
             "applied: \(what) to \(QueueRulePlan.text(plan.queues.established)), "
                 + (plan.bypasses ? "passing unchecked without an agent" : "dropped without an agent"))
-        print("connections that are open now, this session too, go on: the agent admits what its rules would admit")
+        command.outcome.say(
+            "connections that are open now, this session too, go on: the agent admits what its rules would admit")
     }
 
     private func reportWhatFollows() {
         if let seconds = command.confirm {
-            print(
+            command.outcome.say(
                 "the rules are taken back in \(seconds) s: confirm from a new SSH session or at the console with "
                     + "\"\(confirmation)\"")
         }
         let saved = SavedRules(directory: command.saved).rules.unmarked
         if !saved.isEmpty, saved != (try? NamespaceRules.read().own.unmarked) {
-            print("the next boot brings the rules of the last --save: \"portreeve iptables --save\" makes these last")
+            command.outcome.say(
+                "the next boot brings the rules of the last --save: \"portreeve iptables --save\" makes these last")
         }
     }
 }

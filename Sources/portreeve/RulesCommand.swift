@@ -83,13 +83,13 @@ struct RulesCommand: DescribedCommand {
         }
         for line in Self.table(rules).lines(width: terminalWidth) { print(line) }
         guard let span, let length = unused else { return }
-        if rules.isEmpty { print("Every rule has decided something within \(length).") }
+        if rules.isEmpty { printLines(["Every rule has decided something within \(length)."]) }
         let young = rules.filter { !$0.isCounted(for: span, at: now.microseconds) }
         guard let oldest = young.map(\.since).min() else { return }
-        print(
+        printLines([
             "\(young.count == rules.count ? "All of them" : "\(young.count) of them") are counted for less than "
-                + "\(length), none before \(WallTime(microseconds: oldest).textWithOffset): what they did earlier is not known."
-        )
+                + "\(length), none before \(WallTime(microseconds: oldest).text): what they did earlier is not known."
+        ])
     }
 
     private static func table(_ rules: [RuleReport]) -> TextTable {
@@ -99,7 +99,7 @@ struct RulesCommand: DescribedCommand {
         ])
         for rule in rules {
             func time(_ microseconds: Int64?) -> String {
-                microseconds.map { WallTime(microseconds: $0).textWithOffset } ?? "-"
+                microseconds.map { WallTime(microseconds: $0).text } ?? "-"
             }
             table.add([
                 rule.name, (rule.isEnabled ? "" : "(off) ") + rule.action.listWord, rule.direction.word,

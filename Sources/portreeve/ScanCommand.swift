@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import AgentControl
 import ArgumentParser
 import EventReader
 import Glibc
@@ -46,7 +47,8 @@ struct ScanCommand: DescribedCommand {
     var host: String?
 
     @Option(
-        help: ArgumentHelp("Tests with what is expected of each, in place of -t and -u.", valueName: "file"),
+        help: ArgumentHelp(
+            "Tests with what is expected of each, in place of -t and -u; - is standard input.", valueName: "file"),
         completion: .file())
     var plan: String?
 
@@ -106,9 +108,10 @@ struct ScanCommand: DescribedCommand {
         guard !dryRun else { return describe(plan, options) }
         let earlier = try report.earlier()
         var agents: [AgentEvents] = []
-        let result: ScanResult
+        var result: ScanResult
         do {
-            agents = try [events.map { try AgentEvents(file: $0, .file) }, ownAgent()].compactMap { $0 }
+            let own = ownAgent()
+            agents = try [events.map { try AgentEvents(file: $0, .file) }, own].compactMap { $0 }
             let poller = try Poller()
             var session = ScanSession(poller, options)
             session.hearsSignals = true
@@ -119,6 +122,7 @@ struct ScanCommand: DescribedCommand {
             let meter = ProgressMeter()
             defer { meter.clear() }
             result = try session.run(plan) { meter.show($0) }
+            result.isOwnAgentAsked = own != nil
             settle(agents, after: result)
         } catch let fault as ReadError {
             throw fail("\(fault)", status: .cannotScan)
@@ -145,15 +149,19 @@ struct ScanCommand: DescribedCommand {
         }
         try report.write(found)
         var status = found.exitStatus
+        // A TAP reader takes a line that begins so for a comment.
+        let mark = report.tap ? "# " : ""
         if let earlier, let now = found.baseline {
             let changes = earlier.changes(to: now)
-            if report.json { changes.forEach { print($0.json) } } else { ScanText.show(changes, report.diff ?? "") }
+            if report.json {
+                changes.forEach { print($0.json) }
+            } else {
+                ScanText.lines(of: changes, since: report.diff ?? "").forEach { print(mark + $0) }
+            }
             if !changes.isEmpty, status != ExitStatus.cannotScan.code { status = ExitStatus.failed.code }
         }
         if let derived {
             let comparison = derived.comparison(found, json: report.json)
-            // A TAP reader takes a line that begins so for a comment.
-            let mark = report.tap ? "# " : ""
             for line in derived.unreached(json: report.json) + comparison.lines { print(mark + line) }
             if !comparison.agrees, status == 0 { status = ExitStatus.failed.code }
         }
@@ -244,10 +252,20 @@ struct ScanCommand: DescribedCommand {
     }
 
     private func describe(_ plan: ScanPlan, _ options: ScanOptions) {
+        let seconds = (plan.worstCase(options).nanoseconds + 999_999_999) / 1_000_000_000
+        guard !report.json else {
+            let lines = plan.tests.map { test -> JSONValue in
+                [
+                    "v": .integer(1), "proto": .text(test.transport.rawValue),
+                    "target": .text(test.host ?? test.target.host), "ports": .text("\(test.ports)"),
+                ]
+            }
+            let last: JSONValue = ["v": .integer(1), "probes": .count(plan.count), "at_most_s": .count(seconds)]
+            return (lines + [last]).forEach { print($0.printed) }
+        }
         for test in plan.tests {
             print("\(test.transport.rawValue) \(test.host ?? test.target.host) \(test.ports)")
         }
-        let seconds = (plan.worstCase(options).nanoseconds + 999_999_999) / 1_000_000_000
         print("\(plan.count.grouped) probes, at most \(seconds.grouped) s if none is answered")
     }
 }

@@ -17,26 +17,34 @@ enum ScanText {
                 "\(group.ports)",
             ])
         }
-        let lines = table.lines()
-        print(lines[0])
-        for (line, group) in zip(lines.dropFirst(), groups) {
-            print(line)
-            print("    \(group.category.title): \(group.conclusion.harmless)")
-            if let answer = group.answer { print("    \(answer.text.harmless)") }
-            if let location = group.location { print("    \(location.text)") }
-            if let retry = group.retry { print("    \(retry)") }
-            if group.isUnreliable {
-                print("    unreliable: the reflector's host dropped connections or datagrams meanwhile")
+        let width = terminalWidth
+        table.rowLines(width: width).enumerated().forEach { number, lines in
+            guard number > 0 else { return lines.forEach { print($0) } }
+            let group = groups[number - 1]
+            lines.forEach { print(Palette.output.paint($0, colour(group))) }
+            let said = [
+                "\(group.category.title): \(group.conclusion)", group.answer?.text, group.location?.text, group.retry,
+            ]
+            for text in said.compactMap({ $0 }) + (group.isUnreliable ? [Self.unreliable] : []) {
+                ("    " + text.harmless).wrapped(to: width, indent: 6).forEach { print($0) }
             }
         }
-        print(summary(report, options))
+        for line in summary(report, options).split(separator: "\n") {
+            String(line).wrapped(to: width, indent: 4).forEach { print($0) }
+        }
+    }
+
+    private static let unreliable = "unreliable: the reflector's host dropped connections or datagrams meanwhile"
+
+    private static func colour(_ group: ScanReport.Group) -> Palette.Colour? {
+        guard group.expectation != nil else { return nil }
+        return group.isAsExpected.map { $0 ? .green : .red } ?? .yellow
     }
 
     /// What is not as in an earlier result.
-    static func show(_ changes: [ScanChange], _ file: String) {
-        guard !changes.isEmpty else { return print("nothing has changed since \(file.harmless)") }
-        print("changed since \(file.harmless):")
-        for line in ScanChange.lines(of: changes) { print("    \(line.harmless)") }
+    static func lines(of changes: [ScanChange], since file: String) -> [String] {
+        guard !changes.isEmpty else { return ["nothing has changed since \(file.harmless)"] }
+        return ["changed since \(file.harmless):"] + ScanChange.lines(of: changes).map { "    \($0.harmless)" }
     }
 
     static func showCategories(json: Bool) {
@@ -46,7 +54,7 @@ enum ScanText {
             let protocols = row.transports.map(\.rawValue).joined(separator: " ")
             table.add([row.category.rawValue, row.detail, protocols, row.meaning])
         }
-        print(table.lines().joined(separator: "\n"))
+        table.lines(width: terminalWidth).forEach { print($0) }
     }
 
     private static func details(_ group: ScanReport.Group) -> String {
@@ -99,36 +107,5 @@ enum ScanText {
         case .localResource(let fault): "the scan ended: this host lacks what its probes need (\(fault.name): \(fault))"
         case .controlLost(let reason): "the scan ended without its reflector: \(reason)"
         }
-    }
-}
-
-/// What is left and for how long, on a terminal.
-final class ProgressMeter {
-    private let isShown = isatty(STDERR_FILENO) == 1
-    private var shownAt: Instant?
-    private var width = 0
-
-    func show(_ progress: ScanProgress) {
-        guard isShown else { return }
-        let now = Poller.now
-        if let shownAt, now < shownAt + .milliseconds(200) { return }
-        shownAt = now
-        let percent = progress.total > 0 ? progress.done * 100 / progress.total : 100
-        let seconds = (progress.left.nanoseconds + 999_999_999) / 1_000_000_000
-        let left = progress.total - progress.done
-        write(
-            "\(progress.isRepeating ? "repeating: " : "")\(percent) %, \(left.grouped) left, about \(seconds.grouped) s"
-        )
-    }
-
-    /// The line is the next text's again.
-    func clear() {
-        if shownAt != nil { write("") }
-    }
-
-    private func write(_ text: String) {
-        let bytes = Array("\r\(text.padded(to: width))\(text.isEmpty ? "\r" : "")".utf8)
-        width = text.count
-        _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 }

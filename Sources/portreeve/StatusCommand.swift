@@ -46,7 +46,8 @@ struct StatusCommand: DescribedCommand {
         if json {
             print(report.json.adding(protection).printed)
         } else {
-            for line in StatusText(report, protection, width: terminalWidth).lines { print(line) }
+            let text = StatusText(report, protection, width: terminalWidth, palette: .output)
+            for line in text.lines { print(line) }
         }
         switch protection?.state {
         case nil, .protected: return

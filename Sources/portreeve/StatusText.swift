@@ -10,18 +10,36 @@ struct StatusText {
 
     private let protection: HostProtection?
     private let width: Int?
+    private let palette: Palette
 
     /// `width`: columns of the terminal; nil: as many as need be.
-    init(_ report: StatusReport, _ protection: HostProtection? = nil, width: Int? = nil) {
+    init(
+        _ report: StatusReport, _ protection: HostProtection? = nil, width: Int? = nil,
+        palette: Palette = Palette(isOn: false)
+    ) {
+        self.palette = palette
         self.report = report
         self.protection = protection
         self.width = width
     }
 
     var lines: [String] {
-        let facts = standing + head + policy + [hooks, connections] + answers + floods + fastPath + [losses] + outputs
-        return facts.flatMap { $0.wrapped(to: width, indent: StatusText.margin) } + [""] + queues + [""] + reasons
+        let facts = head + policy + [hooks, connections] + answers + floods + fastPath + [losses] + outputs
+        return wrapped(standing).map { palette.paint($0, colour) } + wrapped(facts) + [""] + queues + [""] + reasons
             + warnings
+    }
+
+    private func wrapped(_ lines: [String]) -> [String] {
+        lines.flatMap { $0.wrapped(to: width, indent: StatusText.margin) }
+    }
+
+    private var colour: Palette.Colour? {
+        switch protection?.state {
+        case .protected: .green
+        case .tap, .unknown: .yellow
+        case .partly, .unprotected: .red
+        case nil: nil
+        }
     }
 
     private static let margin = 13

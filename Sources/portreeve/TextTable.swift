@@ -24,6 +24,11 @@ struct TextTable {
 
     /// The titles and the rows, each with `indent` spaces before it and none at its end, in a terminal of so many columns.
     func lines(indent: Int = 0, width: Int? = nil) -> [String] {
+        rowLines(indent: indent, width: width).flatMap(\.self)
+    }
+
+    /// The same, the lines of each row for themselves, those of the titles first.
+    func rowLines(indent: Int = 0, width: Int? = nil) -> [[String]] {
         let all = [columns.map(\.title)] + rows
         let needed = columns.indices.map { column in all.map { $0[column].displayWidth }.max() ?? 0 }
         // The last one first, as it stands farthest from what tells the rows apart.
@@ -32,7 +37,7 @@ struct TextTable {
         }
         let layout = ColumnLayout(needed: needed, cuts: cuts, terminal: width.map { $0 - indent })
         let numbers = Set(columns.indices.filter { columns[$0].isNumber })
-        return all.flatMap { cells in
+        return all.map { cells in
             layout.lines(of: cells, numbers: numbers).map { String(repeating: " ", count: indent) + $0 }
         }
     }

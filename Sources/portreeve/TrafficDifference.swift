@@ -36,7 +36,8 @@ final class TrafficDifference {
     }
 
     /// Reads a capture, or the records of an events file.
-    func add(_ path: String, local: [AddressRange]) throws {
+    func add(_ name: String, local: [AddressRange]) throws {
+        let path = try StandardInput.path(for: name)
         if try isEventsFile(path) { try addEvents(path) } else { try addCapture(path, local: local) }
     }
 

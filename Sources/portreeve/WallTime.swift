@@ -19,17 +19,17 @@ struct WallTime: Hashable, Comparable {
     }
 
     /// "2026-11-21 09:15:02 +0100".
-    var textWithOffset: String {
+    var text: String {
         var seconds = time_t(microseconds.dividedRoundingDown(by: 1_000_000))
         var fields = unsafe tm()
         guard unsafe localtime_r(&seconds, &fields) != nil else { return "?" }
         let minutes = unsafe Int(fields.tm_gmtoff) / 60
         func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(text) \(minutes < 0 ? "-" : "+")\(two(abs(minutes) / 60))\(two(abs(minutes) % 60))"
+        return "\(clock) \(minutes < 0 ? "-" : "+")\(two(abs(minutes) / 60))\(two(abs(minutes) % 60))"
     }
 
     /// "2026-11-21 09:15:02".
-    var text: String {
+    private var clock: String {
         var seconds = time_t(microseconds.dividedRoundingDown(by: 1_000_000))
         var fields = unsafe tm()
         guard unsafe localtime_r(&seconds, &fields) != nil else { return "?" }
@@ -41,7 +41,7 @@ struct WallTime: Hashable, Comparable {
 
 extension WallTime {
     /// "2026-11-21T09:15:02.123456+0000": date, then time to the minute, second or fraction, then the offset. A time
-    /// without offset is local; a space may stand for the T; a date alone is its beginning.
+    /// without offset is local; a space may stand for the T and before the offset; a date alone is its beginning.
     init?(parsing text: some StringProtocol) {
         var reader = TimeReader(rest: Substring(text))
         guard let fields = reader.dateAndTime(), let offset = reader.offset(), reader.rest.isEmpty,
@@ -117,6 +117,7 @@ private struct TimeReader {
     /// Seconds east of Greenwich; the inner nil is a time without offset.
     mutating func offset() -> Int64?? {
         if rest.isEmpty { return .some(nil) }
+        _ = take(" ")
         if take("Zz") { return 0 }
         let isWest = rest.first == "-"
         guard take("+-"), let hours = number(2, 0...23) else { return .none }

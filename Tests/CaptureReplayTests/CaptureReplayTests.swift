@@ -91,22 +91,28 @@ struct CaptureReplayTests {
         capture.add(syn.bytes)
         capture.bytes.removeLast(10)
         let error = #expect(throws: CaptureError.self) { try replay(capture) }
-        #expect(error?.description.contains(": frame 2: truncated") == true)
+        #expect(error?.description.contains(": frame 2: the file ends within a record") == true)
     }
 
     @Test(
-        "What is no capture is refused, with what was expected and how to come by it",
+        "What is no capture is refused, with what was expected",
         arguments: [
             ([], "expected a pcap or pcapng file"), (Array("no capture".utf8), "expected a pcap or pcapng file"),
-            ([0x1f, 0x8b, 8, 0, 0, 0], "zcat FILE | portreeve replay -"),
-            ([0x28, 0xb5, 0x2f, 0xfd, 0], "zstdcat FILE | portreeve replay -"),
+            ([0xa1, 0xb2, 0xc3, 0xd4, 0, 2, 0, 4], "the file ends within its header"),
+            (
+                [0xa1, 0xb2, 0xc3, 0xd4, 0, 3] + [UInt8](repeating: 0, count: 18),
+                "found version 3.0 of pcap, expected 2"
+            ),
+            ([0x1f, 0x8b, 8, 0, 0, 0], "its compressed data"),
+            ([0x28, 0xb5, 0x2f, 0xfd, 0], "zstd could not decompress it"),
         ] as [([UInt8], String)])
-    func noCapture(_ bytes: [UInt8], _ advice: String) throws {
+    func noCapture(_ bytes: [UInt8], _ words: String) throws {
         var capture = CaptureWriter(.raw)
         capture.bytes = bytes
         let path = try capture.path()
+        defer { unsafe unlink(path) }
         let error = #expect(throws: CaptureError.self) { _ = try CaptureFile(path: path) }
-        #expect(error?.description.hasPrefix("\(path): ") == true && error?.description.hasSuffix(advice) == true)
+        #expect(error?.description.hasPrefix("\(path): ") == true && error?.description.contains(words) == true)
     }
 
     @Test("The side that speaks first is local, and an address given is")

@@ -30,18 +30,18 @@ struct EventTableTests {
         let lines = try table.lines(events())
         #expect(
             (table.header + lines).joined(separator: "\n") == """
-                TIME                     ACTION  REASON             RULE       DIRECTION  PROTO     SOURCE              DESTINATION     COUNT  NOTE
-                2026-11-21 09:15:02.001  deny    deny               No telnet  incoming   TCP       198.51.100.9:40112  192.0.2.10:443     12
-                2026-11-21 09:15:02.020  deny    unsolicited-icmp              incoming   ICMP 0/0  198.51.100.77       192.0.2.10          1
-                2026-11-21 09:15:02.999  deny    out-of-connection             outgoing   TCP       [2001:db8::9]:1     [fd00::1]:22        1  refused connection
+                TIME                           ACTION  REASON             RULE       DIRECTION  PROTO     SOURCE              DESTINATION     COUNT  NOTE
+                2026-11-21 09:15:02.001 +0000  deny    deny               No telnet  incoming   TCP       198.51.100.9:40112  192.0.2.10:443     12
+                2026-11-21 09:15:02.020 +0000  deny    unsolicited-icmp              incoming   ICMP 0/0  198.51.100.77       192.0.2.10          1
+                2026-11-21 09:15:02.999 +0000  deny    out-of-connection             outgoing   TCP       [2001:db8::9]:1     [fd00::1]:22        1  refused connection
                 """)
     }
 
     @Test("in a narrow terminal note, rule and reason are cut; addresses and counts never")
     func narrow() throws {
-        var table = EventTable(width: 130, zone: .utc)
+        var table = EventTable(width: 136, zone: .utc)
         let lines = try table.lines(events())
-        #expect(lines.allSatisfy { $0.count <= 130 })
+        #expect(lines.allSatisfy { $0.count <= 136 })
         #expect(lines[2].hasSuffix("1  refused…"))
         #expect(lines[2].contains("out-of-conne…"))
         #expect(lines[2].contains("[2001:db8::9]:1"))
@@ -53,13 +53,13 @@ struct EventTableTests {
         let lines = try table.lines(events())
         #expect(
             (table.header + lines).joined(separator: "\n") == """
-                TIME                     ACTION  REASON             RULE       DIRECTION
+                TIME                           ACTION  REASON             RULE       DIRECTION
                     PROTO     SOURCE              DESTINATION     COUNT  NOTE
-                2026-11-21 09:15:02.001  deny    deny               No telnet  incoming
+                2026-11-21 09:15:02.001 +0000  deny    deny               No telnet  incoming
                     TCP       198.51.100.9:40112  192.0.2.10:443     12
-                2026-11-21 09:15:02.020  deny    unsolicited-icmp              incoming
+                2026-11-21 09:15:02.020 +0000  deny    unsolicited-icmp              incoming
                     ICMP 0/0  198.51.100.77       192.0.2.10          1
-                2026-11-21 09:15:02.999  deny    out-of-connection             outgoing
+                2026-11-21 09:15:02.999 +0000  deny    out-of-connection             outgoing
                     TCP       [2001:db8::9]:1     [fd00::1]:22        1  refused connection
                 """)
     }
@@ -117,12 +117,12 @@ struct EventTableTests {
         var event = try #require(events().first)
         var table = EventTable(width: nil, zone: .utc)
         event.time = -1
-        #expect(table.lines([event])[0].hasPrefix("1969-12-31 23:59:59.999  "))
+        #expect(table.lines([event])[0].hasPrefix("1969-12-31 23:59:59.999 +0000  "))
         event.time = .max
         #expect(table.lines([event])[0].hasPrefix("9999-"))
         event.time = .min
         #expect(table.lines([event])[0].hasPrefix("0000-"))
         event.time = 9_214_732_798_000_000
-        #expect(table.lines([event])[0].hasPrefix("2262-01-01 23:59:58.000  "))
+        #expect(table.lines([event])[0].hasPrefix("2262-01-01 23:59:58.000 +0000  "))
     }
 }

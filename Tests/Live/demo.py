@@ -203,13 +203,13 @@ class Demo:
 
 
 def compact(table, without):
-    """The table of events without some of its columns, and without the dates, which are all today."""
+    """The table of events without some of its columns, and without the dates and the offset, which are all of today."""
     lines = table.splitlines()
     titles = [(title.start(), title[0]) for title in re.finditer(r"\S+", lines[0])]
     ends = [start for start, _ in titles[1:]] + [None]
     kept = [(start, end) for (start, title), end in zip(titles, ends) if title not in without]
     rows = ["".join(line[start:end] for start, end in kept).rstrip() for line in lines]
-    return "\n".join(row[11:] if row[:4].isdigit() else row.replace(" " * 11, "", 1) for row in rows)
+    return "\n".join(row[11:23] + row[29:] if row[:4].isdigit() else row.replace(" " * 17, "", 1) for row in rows)
 
 
 def main():

@@ -55,7 +55,7 @@ class BlockTests(unittest.TestCase):
     def test_everything_for_its_time_and_over_reloads_and_restarts(self):
         self.assertTrue(self.connects(10))
         said = self.agent.tool("block", self.client.ip4, "--for", "1h", "--why", "tries passwords; ticket 12")
-        self.assertRegex(said, rf"^{re.escape(self.client.ip4)} is blocked until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\n$")
+        self.assertRegex(said, rf"^{re.escape(self.client.ip4)} is blocked until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{{4}}\n$")
         self.assertFalse(self.connects())
         self.assertNotEqual(self.client.status("ping", "-c", 1, "-W", 1, self.host.ip4)[0], 0, "Bypass rules included")
         events = self.agent.wait_for_events(2)

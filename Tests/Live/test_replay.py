@@ -4,6 +4,9 @@
 import json
 import logging
 import os
+import pty
+import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -17,7 +20,7 @@ logging.getLogger("scapy").setLevel(logging.ERROR)
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import CookedLinux, CookedLinuxV2, Ether
 from scapy.utils import PcapNgWriter, PcapWriter
 
 import records
@@ -156,6 +159,143 @@ class ReplayTests(unittest.TestCase):
         self.assertEqual(self.found(events), [(2, "deny", "No telnet")])
         self.assertIn("4 packets: 3 passed, 1 dropped\n", summary)
 
+    def test_what_mergecap_writes(self):
+        """Interfaces with different link types, snap lengths and clocks, which libpcap reads to the first of another kind; some in the
+        byte order of another machine, and one whose frames cannot be replayed."""
+        client = lambda port: IP(src=PEER, dst=HOST) / TCP(sport=40_000 + port, dport=port, flags="S", seq=7)
+        parts = []
+        for number, (link, snap, nano, endian) in enumerate((
+                (1, 262144, False, "<"), (1, 96, False, ">"), (101, 65535, True, "<"), (113, 1500, True, ">"), (DLT_IEEE802_11, 262144, False, "<"),
+                (276, 200, False, "<"))):
+            path = os.path.join(self.directory, f"part{number}.pcap")
+            with open(path, "wb") as file:
+                file.write(struct.pack(endian + "IHHIIII", 0xa1b23c4d if nano else 0xa1b2c3d4, 2, 4, 0, 0, snap, link))
+                for fraction, port in ((0, 80), (500_000 * (1_000 if nano else 1), 23)):
+                    packet = client(port)
+                    frame = bytes({1: Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / packet, 113: CookedLinux(proto=0x800) / packet,
+                                   276: CookedLinuxV2(proto=0x800) / packet}.get(link, packet))
+                    file.write(struct.pack(endian + "IIII", BEGIN + number, fraction, len(frame), len(frame)) + frame)
+            parts.append(path)
+        merged = os.path.join(self.directory, "merged.pcapng")
+        for chosen in (parts[:2], parts[:4], parts, parts[::-1]):
+            subprocess.run(["mergecap", "-w", merged, *chosen], check=True)
+            if len(chosen) == 6:
+                told = subprocess.run(["capinfos", "-I", merged], capture_output=True, text=True, check=True).stdout
+                self.assertIn("Number of interfaces in file: 6", told)
+            events, summary = self.replay("--no-fold", "--local", HOST, merged)
+            foreign = 2 * (parts[4] in chosen)
+            self.assertEqual([rule for _, _, rule in self.found(events)], ["No telnet"] * (len(chosen) - foreign // 2), chosen)
+            self.assertIn(f"{2 * len(chosen) - foreign} packets: ", summary)
+            self.assertEqual("  2 of links that cannot be replayed, left out" in summary, bool(foreign))
+            times = [event["timestamp"][17:23] for event in events]
+            self.assertEqual(times, sorted(times))
+        self.assertEqual(times, ["20.500", "21.500", "22.500", "23.500", "25.500"])
+        # The same packets one by one are the same events.
+        single, _ = self.replay("--no-fold", "--local", HOST, *parts[:4], parts[5])
+        key = lambda event: (event["timestamp"], event["portreeve"]["reason"], event["src_port"])
+        self.assertEqual([key(event) for event in single], [key(event) for event in events])
+
+    def test_compressed_files_are_read_as_they_are(self):
+        path = self.capture(self.mixed)
+        words = ("--no-fold", "--local", HOST, "--local", HOST6)
+        for program, ending in (("gzip", "gz"), ("xz", "xz"), ("zstd", "zst"), ("bzip2", "bz2"), ("lz4", "lz4")):
+            packed = f"{path}.{ending}"
+            with open(packed, "wb") as file:
+                subprocess.run([program, "-c", path], stdout=file, check=True)
+            self.assertEqual(self.found(self.replay(*words, packed)[0]), self.expected, program)
+            with open(packed, "rb") as file:
+                self.assertEqual(self.found(self.replay(*words, "-", stdin=file)[0]), self.expected, program)
+            with open(packed, "rb") as file:
+                torn = self.file(f"torn.{ending}", file.read()[:-20])
+            said = self.replay(*words, torn, status=1)[1]
+            self.assertRegex(said, rf"{torn}: .*(its compressed data ends too early|{program} could not decompress it to its end)")
+        # Through a pipe the first bytes cannot be read twice.
+        with open(f"{path}.xz", "rb") as file:
+            said = self.replay(*words, "-", input=file.read(), status=1)[1]
+        self.assertIn("it is compressed with xz; decompress it before: xz -dc", said)
+        with open(f"{path}.gz", "rb") as file:
+            self.assertEqual(self.found(self.replay(*words, "-", input=file.read())[0]), self.expected)
+
+    def test_folders_are_read_in_the_order_of_their_paths(self):
+        folder = os.path.join(self.directory, "captures")
+        os.makedirs(f"{folder}/b/later")
+        for name, port in (("b/2.pcap", 23), ("a.pcap", 443), ("b/later/0.pcapng", 22), ("b/1.cap", 21)):
+            path = self.capture([syn(port)], os.path.basename(name))
+            shutil.move(path, f"{folder}/{name}")
+        self.file("captures/notes.txt", b"no capture")
+        subprocess.run(["gzip", f"{folder}/b/1.cap"], check=True)
+        events, summary = self.replay("--no-fold", "--local", HOST, folder, self.capture([syn(20)], "last.pcap"))
+        self.assertEqual([event["dest_port"] for event in events], [443, 21, 23, 22, 20])
+        self.assertIn("5 packets: ", summary)
+        os.mkdir(f"{folder}/empty")
+        self.assertIn("no file in it has a capture's name", self.replay(f"{folder}/empty", status=1)[1])
+
+    def test_the_summary_as_json(self):
+        path = self.capture(self.mixed)
+        done = subprocess.run(
+            [TOOL, "replay", "--policy", self.policy, "--no-fold", "--json", "--local", HOST, "--local", HOST6, path], capture_output=True,
+            timeout=60, check=True)
+        *events, summary = map(json.loads, done.stdout.splitlines())
+        self.assertEqual((len(events), summary["packets"], summary["passed"], summary["dropped"], summary["of_others"]), (3, 6, 2, 3, 1))
+        self.assertEqual({row["reason"]: row["dropped"] for row in summary["reasons"]}, {"deny": 2, "out-of-allowed-policy": 1})
+        self.assertEqual(done.stderr, b"")
+
+    def test_progress_on_a_terminal_alone(self):
+        """The first 2,048 packets of each reading are told of at once."""
+        path = self.capture([syn(23, sport=1 + n % 60_000) for n in range(2_100)])
+        for words, readings in ((("--local", HOST), 1), ((), 2)):
+            ours, its = pty.openpty()
+            done = subprocess.run(
+                [TOOL, "replay", "--policy", self.policy, *words, path], stdout=subprocess.DEVNULL, stderr=its, timeout=60, check=True)
+            os.close(its)
+            text = os.read(ours, 65_536).decode()
+            os.close(ours)
+            self.assertRegex(text, r"\r\d+ %, 2,048 packets read, [\d,]+ packets/s, about [\d,]+ s left", words)
+            # The line is gone before the summary comes.
+            self.assertRegex(text, r"\r +\r(this host|warning|2,100 packets)")
+        self.assertNotIn("\r", self.replay("--local", HOST, path)[1])
+
+    def test_standard_input_in_the_place_of_any_file(self):
+        """Also where a file is read more than once; twice it is nobody's."""
+        path = self.capture(self.mixed)
+        with open(self.policy, "rb") as file:
+            policy = file.read()
+        with open(path, "rb") as file:
+            capture = file.read()
+
+        def run(*words, input):
+            done = subprocess.run([TOOL, *words], input=input, capture_output=True, timeout=60)
+            return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+        status, text, _ = run("check", "-", input=policy)
+        self.assertEqual((status, "<stdin>: 2 rules in 1 file" in text), (0, True), text)
+        self.assertIn("<stdin>:2:7: error: ", run("check", "-", input=b"version: 1\nmode: inlin\n")[2])
+        other = self.file("other.yaml", POLICY.replace("ports: 80", "ports: 81").encode())
+        for words in (("-", other), (other, "-")):
+            status, text, said = run("diff", *words, input=policy)
+            self.assertEqual((status, "80" in text), (2, True), said)
+        status, text, _ = run("diff", self.policy, other, "--local", HOST, "--over", "-", input=capture)
+        self.assertEqual((status, "traffic: 1 of " in text), (2, True), text)
+        status, text, said = run("explain", "--policy", self.policy, "--capture", "-", "--packet", "2", "--local", HOST, input=capture)
+        self.assertEqual((status, "packet 2 of <stdin>" in text, "No telnet" in text), (2, True, True), text + said)
+        status, text, said = run("explain", "--policy", "-", "--capture", path, "--packet", "2", "--local", HOST, input=policy)
+        self.assertEqual((status, "No telnet" in text), (2, True), text + said)
+        status, text, said = run("replay", "--policy", "-", "--no-fold", "--local", HOST, path, input=policy)
+        self.assertEqual((status, len(text.splitlines())), (0, 2), said)
+        plan = b"version: 1\ntests:\n  - { target: 127.0.0.1, protocol: tcp, ports: 9 }\n"
+        status, text, said = run("scan", "--dry-run", "--plan", "-", input=plan)
+        self.assertEqual((status, "tcp 127.0.0.1 9" in text), (0, True), said)
+        self.assertIn("<stdin>:", run("scan", "--dry-run", "--plan", "-", input=b"tests: []\n")[2])
+        row = {"v": 1, "test": None, "probe": 0, "proto": "tcp", "dst": "127.0.0.1:9", "category": "open", "detail": "connected"}
+        status, text, said = run("scan", "--target", "127.0.0.1", "-t", "9", "-i", "200", "--retries", "0", "--diff", "-",
+                                 input=json.dumps(row).encode() + b"\n")
+        self.assertEqual((status, "was open connected; is handshake_refused" in text), (1, True), text + said)
+        events = run("replay", "--policy", self.policy, "--no-fold", "--local", HOST, path, input=b"")[1]
+        status, text, said = run("events", "--file", "-", "--summary", input=events.encode())
+        self.assertEqual((status, "No telnet" in text), (0, True), said)
+        for words in (("diff", "-", "-"), ("replay", "--policy", "-", "-"), ("explain", "--policy", "-", "--capture", "-", "--packet", "1")):
+            self.assertEqual(run(*words, input=policy)[0], 64, words)
+
     def test_two_processes_give_the_same_bytes(self):
         path = self.capture([
             Ether() / IP(src=f"203.0.113.{n % 200}", dst=HOST) / UDP(sport=1000 + n % 7, dport=n % 13) for n in range(2000)])
@@ -173,7 +313,6 @@ class ReplayTests(unittest.TestCase):
             torn = self.file("torn.pcap", file.read()[:-10])
         for path, words in (
                 (os.path.join(self.directory, "none.pcap"), "No such file or directory"),
-                (self.directory, "directory"),
                 (self.file("text.pcap", b"no capture at all"), "expected a pcap or pcapng file"),
                 (self.capture([frame], "wlan.pcap", DLT_IEEE802_11), "link type IEEE802_11 cannot be replayed"),
                 (torn, "frame 2: ")):

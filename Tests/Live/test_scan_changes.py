@@ -113,7 +113,7 @@ class ChangeTests(unittest.TestCase):
         self.with_rules("mangle", "-A FORWARD -p tcp --dport 6101:6103 -m conntrack --ctstate INVALID -j DROP", 4)
         self.router.sysctl(net__netfilter__nf_conntrack_tcp_timeout_established=3)
         found = scan(
-            self.client, self.host.ip4, "-i", "1500", "-t", "6101", "--idle", "1s,6s", "--retries", "0",
+            self.client, self.host.ip4, "-i", "1500", "-t", "6101", "--idle", "1s,6s", "--retries", "2",
             key=self.reflector.key)
         rows = {row.get("test"): (row["category"], row["conclusion"]) for row in found.rows}
         self.assertEqual(rows[None][0], "open")
@@ -121,10 +121,12 @@ class ChangeTests(unittest.TestCase):
         self.assertIn("still passes after 1 s of silence", rows["idle 1s"][1])
         self.assertEqual(rows["idle 6s"][0], "payload_timeout")
         self.assertIn("after 6 s of silence", rows["idle 6s"][1])
+        # A long silence is not kept twice.
+        self.assertEqual([(row["attempt"], row.get("retry")) for row in found.rows], [(0, None)] * 3)
 
     def mtu(self, address):
         found = scan(
-            self.client, address, "-i", "800", "-u", "6105", "--mtu", "--retries", "0", "--udp-rate", "200",
+            self.client, address, "-i", "800", "-u", "6105", "--mtu", "--retries", "0", "--udp-rate", "200", "--locate",
             key=self.reflector.key)
         words = ["scan", "--key", self.reflector.key, "-i", "800", "-u", "6105", "--mtu", "--retries", "0", "--udp-rate", "200"]
         _, text = self.client.status(TOOL, *words, address)
@@ -164,6 +166,9 @@ class ChangeTests(unittest.TestCase):
                 finally:
                     self.doCleanups()
                 self.assertEqual(lines, [f"{self.host.ip4}: path MTU there: {there}; back: {back}"])
+                # The hop is looked for by small packets, which pass.
+                silent = [row for row in found.rows if row.get("category") == "payload_timeout"]
+                self.assertTrue(silent and not any("hop" in row for row in found.rows), found.output)
                 self.assertIn(there, [row["path_mtu"] for row in found.rows if "path_mtu" in row][0])
 
     def test_loss_is_no_black_hole(self):

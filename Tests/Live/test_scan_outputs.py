@@ -104,6 +104,29 @@ class OutputTests(unittest.TestCase):
         self.assertIn("repeated once", xml.etree.ElementTree.parse(path).findtext("testsuite/system-out"))
         self.assertRegex(suite.timestamp, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$")
 
+    @unittest.skipUnless(junitparser, "needs junitparser: make deps-lab")
+    def test_the_path_mtu_in_the_report_and_on_the_page(self):
+        """Of each target once; the sizes that were tried are no results of their port."""
+        report, page = self.lab.file("sizes.xml"), self.lab.file("sizes.html")
+        words = ["--key", self.reflector.key, "-i", "400", "-t", "80", "-u", "80", "--mtu", "--udp-rate", "200"]
+        status, text = self.client.status(TOOL, "scan", *words, "--junit", report, "--html", page, self.host.ip4, seconds=60)
+        self.assertEqual(status, 0, text)
+        sentence = "path MTU there: 1500, says this host's own link; back: at least 1500"
+        self.assertIn(f"{self.host.ip4}: {sentence}", text)
+        (suite,) = list(junitparser.JUnitXml.fromfile(report))
+        self.assertEqual({entry.name: entry.value for entry in suite.properties()}["path_mtu"], sentence)
+        self.assertIn(sentence, xml.etree.ElementTree.parse(report).findtext("testsuite/system-out").splitlines())
+        self.assertIn("size 1500: udp 80", [case.name for case in suite])
+        self.assertEqual((suite.failures, suite.errors), (0, 0))
+        html = open(page).read()
+        self.assertIn(f'<ul class="sizes">\n<li>{self.host.ip4}: {sentence.replace("&", "&amp;")}</li>\n</ul>', html)
+        matrix = html[html.index('class="matrix"'):html.index("</table>")]
+        self.assertEqual([re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", matrix)], ["open", "open"])
+        # Without --mtu nothing of it stands there.
+        self.scan("--junit", report, "--html", page)
+        self.assertNotIn("path_mtu", open(report).read())
+        self.assertNotIn("Path MTU", open(page).read())
+
     @unittest.skipUnless(browser.BROWSER, "needs chromium-headless-shell")
     def test_the_page_in_a_browser(self):
         """Its matrix has a cell for each target and range, in colours that a person tells apart; nothing is fetched, and what a

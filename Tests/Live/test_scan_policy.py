@@ -23,6 +23,13 @@ rules:
   - { name: Datagrams, action: allow, direction: incoming, protocol: udp, destination: { ports: 60 } }
   - { name: By, action: bypass, direction: incoming, protocol: tcp, destination: { ports: 70 } }
 """
+OUTGOING = """version: 1
+rules:
+  - { name: Control, action: allow, direction: outgoing, protocol: tcp, destination: { ports: 7411 } }
+  - { name: Web, action: allow, direction: outgoing, protocol: tcp, destination: { ports: [80, 8000-8003] } }
+  - { name: Never, action: deny, direction: outgoing, protocol: tcp, destination: { ports: 8002 } }
+  - { name: Names, action: allow, direction: outgoing, protocol: udp, destination: { ports: 53 } }
+"""
 UNREACHED = """  - { name: Covered, action: allow, direction: incoming, protocol: tcp, destination: { ports: 8050 } }
   - { name: Off, action: deny, enabled: false, direction: incoming, protocol: tcp, destination: { ports: 99 } }
   - { name: Far, action: allow, direction: incoming, protocol: tcp, source: { addresses: 203.0.113.0/24 } }
@@ -111,8 +118,11 @@ class PolicyPlanTests(unittest.TestCase):
         self.assertEqual(last["as_simulated"], last["probes"] - 1, text)
         with open(page) as file:
             self.assertIn("8050", file.read())
-        status, text = self.client.status(*words, "--tap", seconds=120)
+        # What was printed of a plan is a result to compare with, whatever stands beside the probes.
+        kept = self.lab.file("plan.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        status, text = self.client.status(*words, "--tap", "--diff", kept, seconds=120)
         self.assertEqual(status, 1, text)
+        self.assertIn(f"\n# nothing has changed since {kept}\n", text)
         self.assertIn("# tcp 8050: simulated deny", text)
         self.assertEqual([line for line in text.splitlines() if line.startswith("not ok")], [], text)
         # Something else blocks what the agent's policy no longer refuses.
@@ -130,6 +140,41 @@ class PolicyPlanTests(unittest.TestCase):
         rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         wrong = {int(row["dst"].rsplit(":", 1)[1]) for row in rows if row.get("ok") is False}
         self.assertEqual((status, wrong), (1, {8099}), text)
+
+    def test_outgoing_rules_of_this_hosts_own_policy_fare_as_simulated(self):
+        """The agent stands before the scan, and is asked over its control socket."""
+        path = self.file(OUTGOING)
+        agent = self.enterContext(Agent(self.client, OUTGOING, fold="1s"))
+        agent.feed()
+        reflector = self.enterContext(Reflector(self.host))
+        words = [TOOL, "scan", self.host.ip4, "--key", reflector.key, "--from-policy", path, "--direction", "outgoing", "--control",
+                 agent.control, "--json", *PACE]
+
+        def run():
+            status, text = self.client.status(*words, seconds=120)
+            rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+            return status, rows, text
+
+        status, rows, text = run()
+        found = {(row["proto"], int(row["dst"].rsplit(":", 1)[1])): row for row in rows if "category" in row}
+        self.assertEqual((status, rows[-1]["as_simulated"]), (0, len(found)), text)
+        for port, category in ((79, "handshake_timeout"), (80, "open"), (8001, "open"), (8002, "handshake_timeout"), (8003, "open"),
+                               (8004, "handshake_timeout")):
+            self.assertEqual(found["tcp", port]["category"], category, text)
+        self.assertEqual(found["tcp", 8002]["where"], "this host, outgoing")
+        self.assertIn('rule "Never"', found["tcp", 8002]["by"])
+        self.assertEqual(found["udp", 53]["category"], "open")
+        # Another rule refuses; and a router blocks what the policy no longer refuses.
+        agent.reload(OUTGOING.replace("name: Never", "name: Renamed"))
+        agent.await_epoch(2)
+        status, rows, text = run()
+        self.assertEqual((status, ['rule "Renamed"' in row["found"] for row in rows if "found" in row]), (1, [True]), text)
+        agent.reload("\n".join(line for line in OUTGOING.splitlines() if "Never" not in line) + "\n")
+        agent.await_epoch(3)
+        self.lab.router.rules("*filter\n-A FORWARD -p tcp --dport 8002 -j DROP\n")
+        status, rows, text = run()
+        self.assertEqual((status, [row["found"] for row in rows if "found" in row]), (
+            1, ["blocked, and the agent here has dropped nothing"]), text)
 
     def test_each_rule_that_can_be_reached_is_hit_by_the_agents_own_account(self):
         wrong, probes, unreached, text = compare(self.lab, 50, *PACE, "--parallel", "128")

@@ -87,6 +87,10 @@ RULES = {
     1114: (("payload_refused", "icmp_soft"), None, "a router rejects data by ICMP"),
     1115: (("payload_refused", "rst at=recv"), None, "a router resets at the payload"),
     1116: (("payload_timeout", "acked"), None, "a router resets the reflector at its answer"),
+    1117: (("payload_refused", "rst at=recv"), None, "a device resets both ends at the payload"),
+    1118: (("payload_refused", "rst at=recv"), None, "a device resets at the answer"),
+    1119: (("payload_mismatch", "offset=0"), None, "a device rewrites the payload and answers it"),
+    1120: (None, ("payload_timeout", "copies=3"), "a device rewrites the datagrams"),
     1301: (("handshake_timeout", r"syn_sent=\d"), ("payload_send", "local_policy"), "this host's filter drops"),
     1302: (("handshake_init", "local_reject"), ("payload_send", "local_policy"), "this host's filter rejects by ICMP"),
     1303: (("handshake_timeout", r"syn_sent=\d"), ("payload_timeout", "copies=3"), "this host's queue that nobody reads"),
@@ -99,6 +103,46 @@ RULES = {
 ROUTES = {
     NO_ROUTE: ("no_route", "no route"), UNREACHABLE: ("unreachable_route", "an unreachable route"),
     PROHIBITED: ("local_policy", "a prohibiting route"), BLACKHOLE: ("blackhole_route", "a black hole"),
+}
+# Of a script in which the reflector speaks first.
+GREETED = {1121: ("payload_timeout", "acked", "a router drops a greeting on its way back")}
+# What both sides together tell, over TCP and UDP: each row of the table of conclusions, and what else is said.
+NOT_SENT = "this host did not send it: "
+SAYS = {
+    "a router resets": ("no SYN reached the reflector's host: by something before it", None),
+    "a router drops": ("no SYN reached the reflector's host: the way there drops it", "no datagram arrived: dropped, or lost, on the way there"),
+    "a router drops what comes back": (
+        "the reflector's host answered the SYN: the way back drops", "the datagram arrived; the answer is dropped, or lost, on the way back"),
+    "a router counts the last hop": ("went over too many hops: a routing loop", "went over too many hops: a routing loop"),
+    "a router drops data on its way there": ("the connection arrived, and its payload did not", None),
+    "a router drops data on its way back": ("the payload arrived; the answer is dropped on the way back", None),
+    "a router passes SYNs only": ("the reflector accepted no connection: only the handshake's beginning passes", None),
+    "a router rejects data by ICMP": ("a device on the way rejects what follows the handshake", None),
+    "a router drops a greeting on its way back": ("what the reflector says first is dropped on the way back", None),
+    "a device resets both ends at the payload": ("both ends were reset by something between", None),
+    "a device resets at the answer": ("reset when the answer came: something between does not like it", None),
+    "a device rewrites the payload and answers it": ("the payload arrived changed: something between rewrites it", None),
+    "a device rewrites the datagrams": (None, "something arrived, and not the datagram as it was sent"),
+    "a proxy swallows the payload": ("acknowledged by something that is not the reflector: a proxy took the connection", None),
+    "a proxy resets after the payload": ("the reflector accepted no connection: by something between", None),
+    "a proxy closes at once": ("closed without a byte, by the target or something on the way", None),
+    "a proxy takes no bytes: zero window": ("the other end took the connection and then no more bytes", None),
+    "a mail filter answers itself": ("the reflector saw nothing: something between answers by itself", None),
+    "something else answers": (None, "the reflector saw nothing: something between answers by itself"),
+    "a device changes a byte of the answer": (
+        "though the payload arrived as it was sent: the answer is changed on the way back",
+        "though the payload arrived as it was sent: the answer is changed on the way back"),
+    "the answer comes from another port": (None, "answered by the reflector, and the answer comes from"),
+    "nginx relays the connection": ("answered by the reflector; the address is translated on the way", None),
+    "this host's filter rejects by ICMP": (f"{NOT_SENT}its own packet filter rejects it", f"{NOT_SENT}its own policy forbids it"),
+    "the target's filter resets": ("refused by the reflector's host itself, though the reflector listens there: its own filter", None),
+    "the target's filter rejects": ("refused in the target's name", "refused in the target's name"),
+    "a service, no reflector": (
+        "a handshake was completed; without a reflector it is not known by whom", "something answered; without a reflector it is not known what"),
+    "a closed port, no reflector": ("refused by the target or something before it", "refused in the target's name"),
+    "no route": (f"{NOT_SENT}it has no route", f"{NOT_SENT}it has no route"),
+    "nobody answers for the next hop's address": (f"{NOT_SENT}nobody answers for the address of the next hop",) * 2,
+    "keyed payload": ("answered by the reflector", "answered by the reflector"),
 }
 PAYLOADS = """
 payloads:
@@ -132,6 +176,11 @@ ROUTER = """
 -A FORWARD -p tcp --dport 1114 --tcp-flags PSH PSH -j REJECT --reject-with {prohibited}
 -A FORWARD -p tcp --dport 1115 --tcp-flags PSH PSH -j REJECT --reject-with tcp-reset
 -A FORWARD -p tcp --sport 1116 --tcp-flags PSH PSH -j REJECT --reject-with tcp-reset
+-A FORWARD -p tcp --dport 1117 --tcp-flags PSH PSH -j DROP
+-A FORWARD -p tcp --sport 1118 --tcp-flags PSH PSH -j DROP
+-A FORWARD -p tcp --dport 1119 --tcp-flags PSH PSH -j DROP
+-A FORWARD -p udp --dport 1120 -j DROP
+-A FORWARD -p tcp --sport 1121 --tcp-flags PSH PSH -j DROP
 COMMIT
 *mangle
 -A PREROUTING -p {p} --dport 1105 -j {ttl}
@@ -169,6 +218,7 @@ class TableTests(unittest.TestCase):
             name="middlebox"))
         cls.wait_for(cls.router.start(
             "/usr/bin/python3", f"{HERE}/problems.py", "in0", "1106", "198.18.1.1", "fd00:1::1", name="problems"))
+        cls.wait_for(cls.router.start("/usr/bin/python3", f"{HERE}/tampering.py", "in0", "out0", name="tampering"))
         cls.reflector = cls.enterClassContext(Reflector(cls.host))
         cls.enterClassContext(services.echo(cls.host, 1501))
         cls.wait_for(cls.client.start("/usr/bin/python3", "-c", HOLDER, name="holder"))
@@ -250,6 +300,7 @@ class TableTests(unittest.TestCase):
             boxes = {port: row[1:] for port, row in (STREAMS if index == 0 else DATAGRAMS).items()}
             add(host, protocol, {**rejects, **rules, **boxes, **(NGINX if index == 0 else {})})
         add(host, "tcp", {port: row[1:] for port, row in LARGE.items()}, "{ keyed: 65507 }")
+        add(host, "tcp", GREETED, "mail")
         for port, (payload, protocols) in KINDS.items():
             word = "answered" if "keyed" in payload else "played"
             add(host, protocols, {port: ("open", word, f"payload {payload}")}, payload)
@@ -302,6 +353,8 @@ tests:
         wanted = {(protocol, self.endpoint(address, port)): (category, detail, cause)}
         if others:
             wanted[protocol, self.endpoint(address, port + 1)] = (*others, f"a scan that ended before: {cause}")
+            # Lack of something on this host says nothing about the path.
+            self.assertEqual(found.status, 3, found.output)
         return found, wanted
 
     ports = itertools.count(3000, 2)
@@ -358,12 +411,14 @@ tests:
     # What came of it
 
     def test_every_category_and_detail_by_a_real_cause(self):
-        rows = []
+        rows, self.told = [], set()
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             for found, wanted in pool.map(lambda each: each(), self.scans()):
                 rows += self.compare(found, wanted)
         self.show(rows)
         self.check_nothing_is_missing(rows)
+        self.assertEqual(self.told, {
+            (protocol, cause) for cause, said in SAYS.items() for protocol, text in zip(("tcp", "udp"), said) if text})
 
     def compare(self, found, wanted):
         """Rows (protocol, family, category, detail, cause) of one scan, each as it should be."""
@@ -376,6 +431,9 @@ tests:
                 self.assertEqual(result["category"], category, result)
                 self.assertRegex(result["detail"], f"^{detail}$", result)
                 self.check_evidence(result, cause)
+                said = SAYS.get(cause, (None, None))[key[0] == "udp"]
+                self.told |= {(key[0], cause)} if said else set()
+                self.assertIn(said or "", result["conclusion"])
             rows.append((key[0], 6 if "[" in key[1] else 4, category, result["detail"], cause))
         return rows
 
@@ -387,6 +445,8 @@ tests:
             self.assertEqual(result["icmp"], {"version": family, "type": 3 if family == 4 else 1, "code": code, "from": near})
         if result["category"] == "local_resource":
             self.assertEqual(result["errno"], result["detail"])
+        if cause == "a router drops data on its way there":
+            self.assertEqual((result["witness"]["arrived"], result["witness"]["bytes_in"]), (True, 0), result)
         if result["detail"] in ("acked", "unacked"):
             self.assertEqual(result["bytes_acked"], result["bytes_sent"] if result["detail"] == "acked" else 0)
         if "mail filter" in cause:

@@ -107,9 +107,10 @@ struct ReportTests {
     @Test func markupOfAPlanStaysText() {
         let found = report(
             plan(PortSet([80...80]), name: "a<b>&\"c\u{1b}", Expectation(.allow)), [silence], attempt: 1)
-        let stamp = ReportStamp(time: "2026-11-21T09:15:02", host: "h<")
+        let stamp = ReportStamp(time: "2026-11-21T09:15:02", local: "2026-11-21 10:15:02 +0100", host: "h<")
         #expect(found.junit(stamp).contains("name=\"a&lt;b&gt;&amp;&quot;c\u{fffd}: tcp 80\""))
         #expect(!found.html(stamp).contains("h<"))
+        #expect(found.html(stamp).contains("<p>2026-11-21 10:15:02 +0100. 1 probes"))
         #expect(found.tap.contains("not ok 1 - "))
         #expect(found.tap.contains("retry: \"repeated once after all others"))
     }

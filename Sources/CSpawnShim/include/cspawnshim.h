@@ -18,6 +18,11 @@ int cspawn_memory_file(void);
 /// `arguments` ends with a null pointer. Returns 0 and the process, or an errno value.
 int cspawn_attached(const char *path, char *_Nullable const *_Nonnull arguments, const int *files, pid_t *process);
 
+/// Starts `path` with `input` as its standard input and a pipe as its standard output, of which `output` is the other end; its standard
+/// error is the caller's. Returns 0, the process and the descriptor, which is not inherited, or an errno value.
+int cspawn_filter(
+    const char *path, char *_Nullable const *_Nonnull arguments, int input, int *output, pid_t *process);
+
 /// Starts `path` in a session of its own, in the root directory, with `output` as its standard output, no standard input
 /// and error, and no other descriptor: nothing ties it to the terminal or the session of who started it.
 /// Returns 0 and the process, or an errno value.

@@ -4,11 +4,14 @@
 package struct ReportStamp: Sendable {
     /// "2026-11-21T09:15:02", in UTC.
     package var time: String
+    /// The same as people there read it, with the offset: "2026-11-21 10:15:02 +0100".
+    package var local: String
     /// The name of the host that scanned.
     package var host: String
 
-    package init(time: String, host: String) {
+    package init(time: String, local: String, host: String) {
         self.time = time
+        self.local = local
         self.host = host
     }
 }

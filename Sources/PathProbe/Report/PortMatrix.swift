@@ -3,7 +3,7 @@
 internal import PacketWire
 
 /// The results of a scan as a matrix: a row for each range of ports to which the same happened everywhere, a column for each target
-/// and protocol.
+/// and protocol. Packets of given sizes are no results of their port.
 struct PortMatrix {
     struct Column: Hashable {
         var target: Endpoint
@@ -27,7 +27,7 @@ struct PortMatrix {
     init(_ report: ScanReport) {
         var order: [Column] = []
         var cells: [UInt16: [Column: Cell]] = [:]
-        for line in report.lines {
+        for line in report.lines where line.test.packetSize == nil {
             let job = line.outcome.job
             let column = Column(target: job.target.with(port: 0), transport: job.transport)
             if !order.contains(column) { order.append(column) }

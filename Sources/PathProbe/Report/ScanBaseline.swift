@@ -43,8 +43,9 @@ package struct ScanBaseline: Sendable {
                 throw Fault(
                     description: "line \(index + 1): found no result of a scan, expected one as --save writes them")
             }
-            // Changes, and what is said of a plan as a whole, are no results.
-            guard json["change"] != .bool(true), json["proto"] != nil || json["probe"] != nil else { continue }
+            // Changes, and what is said beside a plan's results, are no results.
+            guard json["change"] != .bool(true), json["simulated"] == nil, json["proto"] != nil || json["probe"] != nil
+            else { continue }
             try add(json, index + 1)
         }
     }

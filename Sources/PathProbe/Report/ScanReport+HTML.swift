@@ -25,6 +25,7 @@ extension ScanReport {
             <h2>Matrix</h2>
             \(matrix)
             \(legend)
+            \(sizes)
             <h2>Results</h2>
             \(table)
             </body>
@@ -35,7 +36,7 @@ extension ScanReport {
 
     private func summary(_ stamp: ReportStamp) -> String {
         let counts = counts.map { "\($0.count) \($0.category.title)" }.joined(separator: ", ")
-        return "\(stamp.time) UTC. \(lines.count) probes: \(counts)."
+        return "\(stamp.local). \(lines.count) probes: \(counts)."
     }
 
     private var verdict: String {
@@ -81,6 +82,12 @@ extension ScanReport {
         }
         return "<p class=\"legend\">\(seen.joined(separator: " &nbsp; "))<br>"
             + "✓ as expected &nbsp; ✗ not as expected &nbsp; ? inconclusive &nbsp; · not probed</p>"
+    }
+
+    /// The largest packets, where they were looked for.
+    private var sizes: String {
+        let rows = pathMTUs.map { "<li>\($0.target.marked): \($0.text.marked)</li>" }
+        return rows.isEmpty ? "" : "<h2>Path MTU</h2>\n<ul class=\"sizes\">\n\(rows.joined(separator: "\n"))\n</ul>"
     }
 
     // MARK: - The results

@@ -27,10 +27,13 @@ extension ScanReport {
             " failures=\"\(count(.notAsExpected))\" errors=\"\(count(.inconclusive))\" skipped=\"\(count(.skipped))\""
         text += " time=\"\(seconds(times))\" timestamp=\"\(stamp.time.marked)\" hostname=\"\(stamp.host.marked)\">\n"
         text += "    <properties>\n"
-        for (name, value) in properties { text += "      <property name=\"\(name)\" value=\"\(value.marked)\"/>\n" }
+        let found = pathMTUs.filter { $0.target == target }.map(\.text)
+        for (name, value) in properties + found.map({ ("path_mtu", $0) }) {
+            text += "      <property name=\"\(name)\" value=\"\(value.marked)\"/>\n"
+        }
         text += "    </properties>\n"
         for line in lines { text += testCase(line) }
-        text += "    <system-out>\(lines.map(\.sentence).joined(separator: "\n").marked)</system-out>\n"
+        text += "    <system-out>\((lines.map(\.sentence) + found).joined(separator: "\n").marked)</system-out>\n"
         return text + "    <system-err></system-err>\n  </testsuite>\n"
     }
 

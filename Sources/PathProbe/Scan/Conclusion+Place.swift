@@ -35,7 +35,7 @@ extension Conclusion {
         case .nothing:
             let isOthers = outcome.job.transport == .tcp && outcome.finding.detail != .unacknowledged
             return isOthers || outcome.finding.category == .payloadMismatch ? "before the reflector's host" : there
-        case .seen(let record) where record.marks.contains(.proven): return back
+        case .seen(let record) where hasArrived(record, of: outcome): return back
         case .seen, .stranger(_, isCertain: true): return there
         }
     }

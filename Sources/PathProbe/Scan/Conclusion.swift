@@ -13,9 +13,9 @@ package enum Conclusion {
         case .handshakeRefused: return handshakeRefused(finding, witness, opening)
         case .payloadSend: return payloadSend(finding)
         case .payloadRefused: return payloadRefused(finding, witness, outcome.job.transport)
-        case .payloadTimeout: return payloadTimeout(finding, witness, outcome.job.transport)
-        case .payloadMismatch: return payloadMismatch(finding, witness)
-        case .payloadError: return payloadError(finding, witness)
+        case .payloadTimeout: return payloadTimeout(outcome, witness)
+        case .payloadMismatch: return payloadMismatch(outcome, witness)
+        case .payloadError: return payloadError(finding)
         case .localResource: return "not sent for lack of something on this host; says nothing about the path"
         case .skipped: return skipped(finding)
         }
@@ -123,23 +123,29 @@ package enum Conclusion {
         }
     }
 
-    private static func payloadTimeout(
-        _ finding: ProbeFinding, _ witness: WitnessView, _ transport: Transport
-    ) -> String {
-        guard transport == .tcp else { return datagramTimeout(witness) }
-        let isAcknowledged = finding.detail == .acknowledged
+    private static func payloadTimeout(_ outcome: ProbeOutcome, _ witness: WitnessView) -> String {
+        guard outcome.job.transport == .tcp else { return datagramTimeout(witness) }
+        let isAcknowledged = outcome.finding.detail == .acknowledged
         switch witness {
         case .nothing:
             return isAcknowledged
                 ? "acknowledged by something that is not the reflector: a proxy took the connection"
                 : "the reflector accepted no connection: only the handshake's beginning passes"
-        case .seen(let record) where record.marks.contains(.proven):
-            return "the payload arrived; the answer is dropped on the way back"
-        case .seen, .stranger(_, isCertain: true):
-            return "the connection arrived, and its payload did not"
+        case .seen(let record) where hasArrived(record, of: outcome):
+            return outcome.finding.evidence.bytesSent > 0
+                ? "the payload arrived; the answer is dropped on the way back"
+                : "the connection arrived; what the reflector says first is dropped on the way back"
+        case .seen(let record): return halfWay(record.bytesIn)
+        case .stranger(let stranger, isCertain: true): return halfWay(stranger.bytesIn)
         default:
             return isAcknowledged ? "the payload was acknowledged and not answered" : "the payload was not acknowledged"
         }
+    }
+
+    private static func halfWay(_ bytes: Int) -> String {
+        bytes == 0
+            ? "the connection arrived, and its payload did not"
+            : "the connection arrived, and no more than a part of its payload"
     }
 
     private static func datagramTimeout(_ witness: WitnessView) -> String {
@@ -153,22 +159,33 @@ package enum Conclusion {
         }
     }
 
-    private static func payloadMismatch(_ finding: ProbeFinding, _ witness: WitnessView) -> String {
+    private static func payloadMismatch(_ outcome: ProbeOutcome, _ witness: WitnessView) -> String {
+        let finding = outcome.finding
         if finding.detail == .wrongSource, let from = finding.evidence.from {
             return "answered by the reflector, and the answer comes from \(from)"
         }
         let what = finding.evidence.guess.map { "other bytes came, perhaps from \($0)" } ?? "other bytes came"
         switch witness {
         case .nothing: return "\(what); the reflector saw nothing: something between answers by itself"
-        case .seen(let record) where record.marks.contains(.proven):
-            return "\(what), though the payload arrived as it was sent: the answer is changed on the way back"
+        case .seen(let record) where hasArrived(record, of: outcome):
+            return finding.evidence.bytesSent > 0
+                ? "\(what), though the payload arrived as it was sent: the answer is changed on the way back"
+                : "\(what) before anything was sent: what the reflector says first is changed on the way back"
         case .seen, .stranger(_, isCertain: true):
             return "\(what), and the payload arrived changed: something between rewrites it"
         default: return what
         }
     }
 
-    private static func payloadError(_ finding: ProbeFinding, _ witness: WitnessView) -> String {
+    /// Whether all that was sent came as it was sent. What a script's reflector counts is what stands in the script, and a conversation
+    /// of several steps may have ended at one of its answers.
+    static func hasArrived(_ record: WitnessRecord, of outcome: ProbeOutcome) -> Bool {
+        record.marks.contains(.proven)
+            || outcome.job.transport == .tcp
+                && record.bytesIn >= outcome.finding.evidence.bytesSent * (outcome.attempt + 1)
+    }
+
+    private static func payloadError(_ finding: ProbeFinding) -> String {
         switch finding.detail {
         case .closed:
             "closed without a byte, by the target or something on the way"

@@ -49,6 +49,8 @@ package struct ScanResult: Sendable {
     package var drops: [AgentDrop] = []
     /// Whether that agent was asked.
     package var isFarAgentAsked = false
+    /// Whether the agent of this host was; who runs the scan asks it.
+    package var isOwnAgentAsked = false
     /// Where failing probes were blocked, by their numbers.
     package var locations: [Int: HopLocation] = [:]
     package var interruption: ScanInterruption?

@@ -38,6 +38,52 @@ enum Seeds {
         }
         let frames = packets.map { links[1].header + $0 }
         try Data(blocks(frames)).write(to: folder.appendingPathComponent("ethernet.pcapng"))
+        try Data(mixed()).write(to: folder.appendingPathComponent("mixed.pcapng"))
+        // Members of one deflated block each, which is stored as it is.
+        let raw = classic(101, packets)
+        let members = gzip(Array(raw.prefix(100))) + gzip(Array(raw.dropFirst(100)))
+        try Data(members).write(to: folder.appendingPathComponent("raw.pcap.gz"))
+    }
+
+    /// Interfaces of several link types, snap lengths and clocks, each form of packet, and a second section.
+    private static func mixed() -> [UInt8] {
+        var file: [UInt8] = []
+        for _ in 0..<2 {
+            file += block(0x0a0d_0d0a, words([0x1a2b_3c4d, 0x0001_0000, .max, .max]))
+            // Options: a clock of nanoseconds, and seconds that are added.
+            let options = words([0x0009_0001, 0x0900_0000, 0x000e_0008, 0, 100, 0])
+            for (link, snap) in [(101, 96), (113, 0), (1, 262_144), (105, 64)] as [(UInt32, UInt32)] {
+                file += block(1, words([link << 16, snap]) + (link == 113 ? options : []))
+            }
+            for (number, packet) in packets.enumerated() {
+                let link = links[number % 2 == 0 ? 3 : 5]
+                let frame = link.header + packet
+                let (length, padding) = (UInt32(frame.count), [UInt8](repeating: 0, count: -frame.count & 3))
+                let interface: UInt32 = number % 2 == 0 ? 0 : 1
+                switch number {
+                case 2: file += block(3, words([length]) + frame + padding)
+                case 3: file += block(2, words([interface << 16, 0, UInt32(number), length, length]) + frame + padding)
+                default: file += block(6, words([interface, 0, UInt32(number), length, length]) + frame + padding)
+                }
+            }
+            file += block(5, words([1, 2, 3])) + block(0xbad, words([7]))
+        }
+        return file
+    }
+
+    /// RFC 1952, with a stored block of RFC 1951.
+    private static func gzip(_ bytes: [UInt8]) -> [UInt8] {
+        func little(_ number: UInt32, _ count: Int) -> [UInt8] {
+            (0..<count).map { UInt8(truncatingIfNeeded: number >> (8 * UInt32($0))) }
+        }
+        var sum = UInt32.max
+        for byte in bytes {
+            sum ^= UInt32(byte)
+            for _ in 0..<8 { sum = sum & 1 == 1 ? sum >> 1 ^ 0xedb8_8320 : sum >> 1 }
+        }
+        let length = UInt32(bytes.count)
+        let stored = [1] + little(length, 2) + little(~length, 2) + bytes
+        return [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3] + stored + little(~sum, 4) + little(length, 4)
     }
 
     /// A pcap file; the first frame is cut by the capture.
