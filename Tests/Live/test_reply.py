@@ -45,7 +45,8 @@ def ask(kind, address, port):
                       socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
     s.settimeout(8)
     try:
-        s.connect((address, port))
+        # With the link of a link-local address.
+        s.connect(socket.getaddrinfo(address, port)[0][4])
         if kind == "udp":
             try:
                 s.send(bytes(64))
