@@ -149,7 +149,8 @@ struct DiffCommand: DescribedCommand {
     ) -> Bool {
         if let forbidden, !forbidden.parts.isEmpty { return true }
         if noNewAccess { return difference.parts.contains { $0.newEffect > $0.oldEffect } }
-        return forbid == nil && !(difference.parts.isEmpty && report.settings.isEmpty)
+        return forbid == nil
+            && !(difference.parts.isEmpty && report.settings.isEmpty && difference.replies.isEmpty)
     }
 
     private func inForce() throws -> Policy {

@@ -38,6 +38,9 @@ struct DifferenceReport {
         for setting in settings {
             lines.append("setting \(setting.path): \(setting.old ?? "-") -> \(setting.new ?? "-")")
         }
+        for reply in difference.replies {
+            lines.append("reply of rule \"\(reply.rule)\": \(reply.old.word) -> \(reply.new.word)")
+        }
         lines.append("rules: \(difference.conclusion)" + (settings.isEmpty ? "" : "; settings differ"))
         for part in forbidden?.parts.prefix(limit) ?? [] {
             lines.append("forbidden by \(part.forbidding): \(part.direction.word) \(part.text)")
@@ -69,6 +72,12 @@ struct DifferenceReport {
                     "settings",
                     .list(
                         settings.map { ["path": .text($0.path), "old": .optional($0.old), "new": .optional($0.new)] })),
+                .init(
+                    "replies",
+                    .list(
+                        difference.replies.map {
+                            ["rule": .text($0.rule), "old": .text($0.old.word), "new": .text($0.new.word)]
+                        })),
                 .init(
                     "forbidden",
                     .list(

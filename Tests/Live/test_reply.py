@@ -3,7 +3,6 @@
 
 import collections
 import json
-import os
 import shutil
 import time
 import unittest
@@ -46,7 +45,8 @@ def ask(kind, address, port):
                       socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
     s.settimeout(8)
     try:
-        s.connect((address, port))
+        # With the link of a link-local address.
+        s.connect(socket.getaddrinfo(address, port)[0][4])
         if kind == "udp":
             try:
                 s.send(bytes(64))
@@ -64,6 +64,11 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(json.dumps(told))
 """
+
+
+def link_local(namespace, interface):
+    shown = json.loads(namespace.run("ip", "-j", "addr", "show", "dev", interface))[0]["addr_info"]
+    return next(address["local"] for address in shown if address["scope"] == "link" and address["family"] == "inet6")
 
 
 def reject(namespace, *chains):
@@ -87,7 +92,6 @@ class ReplyTests(unittest.TestCase):
             # The kernel answers one computer only so often.
             machine.sysctl(net__ipv4__icmp_ratelimit=0, net__ipv6__icmp__ratelimit=0)
         reject(cls.host, "INPUT", "OUTPUT")
-        reject(cls.router, "FORWARD")
 
     def ask(self, namespace, addresses, ports):
         questions = [(kind, address, port) for kind in ("tcp", "udp") for address in addresses for port in ports]
@@ -133,6 +137,8 @@ class ReplyTests(unittest.TestCase):
         self.assertEqual(answers["reset"] + answers["unreachable"] + answers["prohibited"], len(events), answers)
 
     def test_forwarded(self):
+        self.addCleanup(self.router.flush_rules)
+        reject(self.router, "FORWARD")
         agent = self.agent(self.router, POLICY + "interfaces: { inside: [in0] }\n", forward=True)
         self.compare(self.client, self.host)
         self.compare(self.host, self.client)
@@ -152,14 +158,23 @@ print(json.dumps(found))"""))
         self.assertEqual(sniffed["6"][0], self.router.ip6, sniffed)
 
     def test_where_the_loopback_is_judged_too(self):
+        """And link-local addresses; before connections are tracked and after, where the queue is fed at other hooks."""
         agent = Agent(self.host, POLICY + "interfaces: { ignore: [] }\n", name=self.lab.file("agent"))
         self.addCleanup(agent.stop)
+        self.addCleanup(reject, self.host, "INPUT", "OUTPUT")
         self.addCleanup(self.host.flush_rules)
-        agent.start().feed_as_printed()
-        told = self.ask(self.host, (self.client.ip4, self.client.ip6, "127.0.0.1", "::1"), (71, 72, 73))
-        self.assertLessEqual(set(told.values()), {"ECONNREFUSED", "EHOSTUNREACH", "EACCES"}, told)
-        self.assertEqual(set(reasons(agent.wait_for_events(24))), {"deny"})
-        reject(self.host, "INPUT", "OUTPUT")
+        agent.start()
+        for is_tracking in (False, True):
+            self.host.flush_rules()
+            if is_tracking:
+                self.host.rules("*filter\n-A INPUT -i none0 -m conntrack --ctstate NEW -j ACCEPT")
+            agent.feed_as_printed()
+            far, near = (link_local(machine, interface) for machine, interface in ((self.router, "out0"), (self.host, "eth0")))
+            told = self.ask(self.host, (self.client.ip4, self.client.ip6, "127.0.0.1", "::1", f"{far}%eth0"), (71, 72, 73))
+            told |= self.ask(self.router, (f"{near}%out0",), (71, 72, 73))
+            self.assertLessEqual(set(told.values()), {"ECONNREFUSED", "EHOSTUNREACH", "EACCES"}, told)
+            self.assertEqual(set(reasons(agent.wait_for_events(36))), {"deny"}, "no event of the agent's own answers")
+            self.assertEqual(agent.report()["answers"]["unsent"], 0)
 
     @unittest.skipUnless(shutil.which("nmap") and shutil.which("ssh"), "nmap or ssh is missing")
     def test_what_programs_say(self):
@@ -272,6 +287,13 @@ for _ in range(4000):
             said = agent.tool("explain", "--policy", agent.policy, "--direction", "incoming", "--interface", "eth0", *packet,
                               check=False)
             self.assertIn(expected, said)
+        before = self.lab.file("before.yaml", POLICY)
+        changed = self.lab.file("changed.yaml", POLICY.replace("reply: reset", "reply: prohibited", 1))
+        status, said = agent.tool_status("diff", before, changed)
+        self.assertIn('reply of rule "reset incoming": reset -> prohibited', said)
+        self.assertIn("rules: equivalent", said)
+        self.assertEqual(status, 2)
+        self.assertEqual(agent.tool_status("diff", before, changed, "--no-new-access")[0], 0)
 
 
 if __name__ == "__main__":

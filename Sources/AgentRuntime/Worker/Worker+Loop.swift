@@ -91,11 +91,8 @@ extension Worker {
             turn.hasReleased = false
             for other in all where other !== open { other.socket.flush() }
         }
-        if !turn.answers.isEmpty {
-            answers.send(turn.answers)
-            turn.answers.removeAll()
-        }
         if count > 0 { turn.latency.add(count, waited: (Clocks.monotonic() - now).nanoseconds) }
+        sendAnswers(&turn)
         return count
     }
 
@@ -130,7 +127,7 @@ extension Worker {
                 unsafe engine.releaseUnused { unsafe Worker.giveBack($0) }
             }
             handOver(&engine, at: now)
-            if !engine.answers.isEmpty { swap(&engine.answers, &turn.answers) }
+            turn.take(&engine.answers)
             if engine.hasFastPathChanges { tellKernel(&engine, &turn, at: now) }
         }
         if turn.asked > 0 { answer(open, &turn, at: now) }

@@ -30,6 +30,7 @@ extension PacketEmitter {
     ///   - source: whose address it bears. Zeros are for one that the kernel chooses: the checksum of ICMPv6 is then the
     ///     kernel's to make, too.
     ///   - limit: the most bytes that it may have.
+    ///   - bytes: what it is appended to.
     /// - Returns: The bytes appended; 0 where there is no such message of that length.
     @discardableResult
     public static func appendUnreachable(

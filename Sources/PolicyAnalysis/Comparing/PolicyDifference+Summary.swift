@@ -34,6 +34,14 @@ extension PolicyDifference {
             .map { ($0, before[$0], after[$0]) }
     }
 
+    /// Rules of the same name whose `reply` differs: what they decide is compared apart.
+    package var replies: [(rule: String, old: Reply, new: Reply)] {
+        let before = Dictionary(old.document.rules.map { ($0.name, $0.reply) }) { first, _ in first }
+        return new.document.rules.compactMap { rule in
+            before[rule.name].flatMap { $0 == rule.reply ? nil : (rule.name, $0, rule.reply) }
+        }
+    }
+
     private static let mostTold = 3
     private static let longestText = 160
 
