@@ -42,7 +42,7 @@ CASES = (
     ("scan", "--target", "198.18.1.2", "-t", "9", "-i", "300", "--retries", "0", "--expect", "reject"),
     ("scan", "198.18.1.2", "--from-policy", "POLICY", "--simulate"),
     ("reflect", "--print-rules", "policy", "-t", "80"), ("reflect", "--print-rules", "iptables", "-t", "80"),
-    ("block", "192.0.2.77"), ("blocks",), ("unblock", "192.0.2.77"), ("reload",), ("reopen",),
+    ("suggest", "--policy", "POLICY"), ("block", "192.0.2.77"), ("blocks",), ("unblock", "192.0.2.77"), ("reload",), ("reopen",),
     ("iptables", "--print"), ("iptables", "--print", "--family", "ipv6"), ("iptables", "--check"),
     ("disable",), ("enable", "--now"), ("iptables", "--save"),
 )
