@@ -140,7 +140,7 @@ package struct CaptureReplay: ~Copyable {
         }
         witness?(
             JudgedPacket(
-                headers: headers, direction: metadata.direction, time: time, steps: engine?.steps ?? []))
+                headers: headers, direction: metadata.direction, time: frame.time, steps: engine?.steps ?? []))
         release()
     }
 
