@@ -167,14 +167,3 @@ class Run:
         new = self.write("fewer.yaml", "".join(kept))
         self.diff(old, new, meaning, f"{rules} {shape} rules and a hundredth less")
         return f"{rules} generated rules ({shape}), of which {useless} decide nothing, and the same without each hundredth"
-
-
-def ask(binaries, folder, count, rules, note):
-    """Of so many random policies and pairs, and of generated policies of so many rules; returns the disagreements."""
-    run = Run(binaries, folder)
-    for oracle, algebra in (("diagrams (oxidd)", Diagrams()), ("solver (z3)", Solver())):
-        note(oracle, run.random_policies(algebra, count, 1))
-        note(oracle, run.random_pairs(algebra, count, 1))
-    for shape in ("acl", "fw", "ipc") if rules else ():
-        note("diagrams (oxidd)", run.generated(Diagrams(), shape, rules))
-    return run.failures
