@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-import ConnectionTracking
+package import ConnectionTracking
 package import FirewallPolicy
 import PacketWire
 package import PolicyAnalysis
 import TestSupport
 
-/// Random policies over a universe of so few packets that all of them can be asked: two bits of each field matter. Most are about IPv4,
-/// some about IPv6, and some are of a bridge.
+/// Random policies over a universe of so few packets that all of them can be asked: two bits of each field matter.
 package struct TinyPolicies {
     private var random: SeededRandom
-    private let world: TinyWorld
 
-    package init(seed: UInt64) {
-        random = SeededRandom(seed: seed)
-        world = seed % 7 == 3 ? .ipv6 : seed % 7 == 5 ? .bridge : .ipv4
-    }
+    package init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
     private static let nowhere = SourcePosition(file: "tiny.yaml", line: 1, column: 1)
-    static let ports: [UInt16] = [0, 22, 23, 80]
-    static let interfaces = ["eth0", "eth1", "wg0"]
-    static let mac = MACAddress(bits: 0x5254_0000_0001)
+    private static let addresses: [UInt32] = [0x0a00_0000, 0x0a00_0001, 0x0a00_0002, 0x0a00_0003]
+    private static let ports: [UInt16] = [0, 22, 23, 80]
+    private static let interfaces = ["eth0", "eth1", "wg0"]
+    private static let mac = MACAddress(bits: 0x5254_0000_0001)
 
     /// Before noon of the second day of 1970 the one schedule holds, and after it not; `policies`: how many are asked at once.
     package static func moments(_ policies: Int = 1) -> [PacketUniverse.Moment] {
@@ -41,11 +37,6 @@ package struct TinyPolicies {
         var document = PolicyDocument()
         document.engine.dhcpAndDNS = .off
         document.engine.pathMTU = false
-        if world == .bridge {
-            document.queue.family = .bridge
-            document.interfaces.inside = ["eth1"]
-            document.engine.sanity.blockIPv6 = true
-        }
         for _ in 0..<5 {
             document.addressLists.append(NamedList(name: nil, values: ranges(), position: Self.nowhere))
             document.portLists.append(NamedList(name: nil, values: portRanges(), position: Self.nowhere))
@@ -72,7 +63,12 @@ package struct TinyPolicies {
 
     private mutating func ranges() -> [AddressRange] {
         let bits = random.next() % 16
-        return world.ranges.indices.filter { bits >> UInt64($0) & 1 == 1 }.map { world.ranges[$0] }
+        return Self.addresses.indices.filter { bits >> UInt64($0) & 1 == 1 }.map { index in
+            // The last one stands for all that follow, the first for all before.
+            let first = index == 0 ? 0 : Self.addresses[index]
+            let last = index == 3 ? UInt32.max : Self.addresses[index]
+            return AddressRange(first: IPAddress(v4: first), last: IPAddress(v4: last))
+        }
     }
 
     private mutating func portRanges() -> [PortRange] {
@@ -93,17 +89,9 @@ package struct TinyPolicies {
         var rule = Rule(
             name: "r\(number)", action: action, priority: priority, direction: pick([.incoming, .incoming, .outgoing]),
             position: SourcePosition(file: "tiny.yaml", line: number + 1, column: 3))
-        rule.frame = Criterion(world == .ipv6 ? .ipv6 : .ipv4)
-        if world == .bridge {
-            rule.frame = pick([
-                Criterion(.ipv4), Criterion(.ipv4), Criterion(.any), Criterion(.arp), Criterion(.etherType(0x88cc)),
-                Criterion(.ip, isInverted: true),
-            ])
-            if random.next() % 6 == 0 { rule.destination.macs = criterion(0) }
-        }
+        rule.frame = Criterion(.ipv4)
         if random.next() % 3 != 0 {
-            let other: [UInt8] = world == .ipv6 ? [58, 47] : [1, 2]
-            rule.protocols = criterion(pick([.number(6), .number(17), .tcpAndUDP] + other.map { .number($0) }))
+            rule.protocols = criterion(pick([.number(6), .number(17), .tcpAndUDP, .number(1), .number(2)]))
         }
         if random.next() % 2 == 0 { rule.source.addresses = criterion(Int(random.next() % 5)) }
         if random.next() % 3 == 0 { rule.destination.addresses = criterion(Int(random.next() % 5)) }
@@ -113,11 +101,102 @@ package struct TinyPolicies {
             rule.flags = criterion(
                 pick([FlagMatch(tested: .ruleFlags, set: .syn), FlagMatch(tested: .ack, set: .ack)]))
         }
-        if random.next() % 8 == 0 { rule.icmp = criterion(pick(world.messages)) }
+        if random.next() % 8 == 0 { rule.icmp = criterion(pick([ICMPMatch(type: 8), ICMPMatch(type: 3, code: 4)])) }
         if random.next() % 6 == 0 { rule.interfaces = criterion(pick([["eth0"], ["eth*"], ["wg0", "eth1"]])) }
         if random.next() % 10 == 0 { rule.source.macs = criterion(0) }
         if random.next() % 10 == 0 { rule.schedule = 0 }
         rule.isEnabled = random.next() % 12 != 0
         return rule
+    }
+
+    // MARK: - All packets
+
+    /// A packet, and the name of the interface that it is on: each policy has bits of its own for that.
+    package struct Packet: Sendable {
+        private let interface: String
+        private let fields: RuleSubject
+
+        fileprivate init(_ interface: String, _ fields: RuleSubject) {
+            self.interface = interface
+            self.fields = fields
+        }
+
+        package func subject(of policy: Policy) -> RuleSubject {
+            var subject = fields
+            subject.interfacePatterns = policy.traits(ofInterface: interface).patterns
+            return subject
+        }
+    }
+
+    /// Every packet of one direction that rules of a policy can tell from others: addresses and ports are the ends of the ranges above,
+    /// of which its lists are made. Fields that none of its rules asks for have one value.
+    package static func packets(_ document: PolicyDocument, _ direction: Direction) -> [Packet] {
+        let rules = document.rules
+        let named = rules.contains { $0.interfaces != nil } ? interfaces + ["eth9", "other"] : ["other"]
+        let hours: [UInt64] = rules.contains { $0.schedule != nil } ? [0, 1] : [0]
+        // The kernel names no source address of what this host sends itself.
+        let hasMACs = direction == .incoming && rules.contains { $0.source.macs != nil }
+        let macs: [MACAddress] = hasMACs ? [.none, mac, MACAddress(bits: 2)] : [.none]
+        let transports = transports(document)
+        var packets: [Packet] = []
+        for (source, destination) in pairs {
+            for base in transports {
+                for (hour, mac) in hours.flatMap({ hour in macs.map { (hour, $0) } }) {
+                    var subject = base
+                    subject.direction = direction
+                    subject.source = IPAddress(v4: source)
+                    subject.destination = IPAddress(v4: destination)
+                    subject.activeSchedules = hour
+                    subject.sourceMAC = mac
+                    packets += named.map { Packet($0, subject) }
+                }
+            }
+        }
+        return packets
+    }
+
+    /// Of the first and the last range there are two addresses each, so that a packet can go from one to another of the same.
+    private static let pairs: [(UInt32, UInt32)] = {
+        var pairs: [(UInt32, UInt32)] = [(0x0a00_0000, 0x0900_0000), (0x0a00_0003, 0x0b00_0000)]
+        for source in addresses { pairs += addresses.filter { $0 != source }.map { (source, $0) } }
+        return pairs
+    }()
+
+    private static func transports(_ document: PolicyDocument) -> [RuleSubject] {
+        let sourcePorts = document.rules.contains { $0.source.ports != nil } ? ports : [40_000]
+        var base = RuleSubject()
+        base.network = .ipv4
+        base.etherType = 0x0800
+        var subjects: [RuleSubject] = []
+        for (sourcePort, destinationPort) in sourcePorts.flatMap({ port in (ports + [53]).map { (port, $0) } }) {
+            for (number, flags) in [(6, TCPFlags.syn), (6, .ack), (6, .syn | .psh), (17, TCPFlags())]
+                as [(UInt8, TCPFlags)]
+            {
+                var subject = base
+                subject.protocolNumber = number
+                subject.hasPorts = true
+                subject.hasFlags = number == 6
+                subject.flags = flags
+                subject.sourcePort = sourcePort
+                subject.destinationPort = destinationPort
+                subjects.append(subject)
+            }
+        }
+        for (type, code, isKnown) in [(8, 0, true), (3, 4, true), (3, 4, false), (3, 1, true)] as [(UInt8, UInt8, Bool)]
+        {
+            var subject = base
+            subject.protocolNumber = 1
+            subject.hasICMP = true
+            subject.icmpType = type
+            subject.icmpCode = code
+            subject.quotesKnownExchange = isKnown
+            subjects.append(subject)
+        }
+        for number in [2, 47] as [UInt8] {
+            var subject = base
+            subject.protocolNumber = number
+            subjects.append(subject)
+        }
+        return subjects
     }
 }

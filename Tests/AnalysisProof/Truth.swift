@@ -16,7 +16,7 @@ enum Truth {
             switch subject.protocolNumber {
             case 6: (stateful.tcpEnabled, isOpening(subject), Admission.allow)
             case 17: (stateful.udpEnabled, true, stateful.udpAdmit)
-            case 1 where subject.network == .ipv4: (stateful.icmpEnabled, true, stateful.icmpAdmit)
+            case 1: (stateful.icmpEnabled, true, stateful.icmpAdmit)
             default: (false, true, Admission.allow)
             }
         if outcome == .implicitDeny { return tracked ? (opens ? 1 : 2) : 0 }
@@ -33,11 +33,9 @@ enum Truth {
         switch subject.protocolNumber {
         case 6: return !stateful.tcpEnabled || isOpening(subject)
         case 17: return isOutgoing || !stateful.udpEnabled || stateful.udpAdmit == .allow
-        case 1 where subject.network == .ipv4:
-            return isOutgoing || !stateful.icmpEnabled || stateful.icmpAdmit == .allow
-        // IGMP and ICMPv6 pass without a rule.
-        case 2 where subject.network == .ipv4: return false
-        case 58 where subject.network == .ipv6: return false
+        case 1: return isOutgoing || !stateful.icmpEnabled || stateful.icmpAdmit == .allow
+        // IGMP passes without a rule.
+        case 2: return false
         default: return true
         }
     }
