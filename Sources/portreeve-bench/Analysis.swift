@@ -3,6 +3,7 @@
 import ArgumentParser
 import ConnectionTracking
 import FirewallPolicy
+import PacketWire
 import PolicyAnalysis
 import TestSupport
 
@@ -47,7 +48,48 @@ struct Analysis: ParsableCommand {
                 "diff of 10000 rules, 100 of them off (\(shape)): \(fixed(seconds, 2)) s, \(difference.parts.count) regions, "
                     + "\(difference.isIncomplete ? "given up" : "complete"), \(difference.verdict.rawValue)")
         }
+        isDecided = try compareLists() && isDecided
         if !isDecided { throw ExitCode.failure }
+    }
+
+    /// Two rules for each of 40 ports, with two lists of a million addresses, of which each policy has its own.
+    private func compareLists() throws -> Bool {
+        let count = quick ? 100_000 : 1_000_000
+        let (old, new) = try (Self.policy(lists: count, without: 0), Self.policy(lists: count, without: count / 2))
+        let began = Stopwatch.cpuNanoseconds()
+        let difference = PolicyDifference(from: old, to: new)
+        let seconds = Double(Stopwatch.cpuNanoseconds() - began) / 1e9
+        print(
+            "diff of 80 rules with four lists of \(count) addresses: \(fixed(seconds, 2)) s, \(difference.parts.count) regions, "
+                + "\(difference.isIncomplete ? "given up" : "complete"), \(ResidentMemory.bytes >> 20) MiB resident")
+        return !difference.isIncomplete
+    }
+
+    private static func policy(lists count: Int, without left: Int) throws -> Policy {
+        var document = PolicyDocument()
+        let position = SourcePosition(file: "lists.yaml", line: 1, column: 1)
+        // No two addresses of one are neighbours.
+        for step in [2, 3] {
+            let ranges = (1...count).filter { $0 != left }.map { number -> AddressRange in
+                let address = IPAddress(v4: 0x1000_0000 + UInt32(number * step))
+                return AddressRange(first: address, last: address)
+            }
+            document.addressLists.append(NamedList(name: nil, values: ranges, position: position))
+        }
+        for port in UInt16(1)...40 {
+            document.portLists.append(
+                NamedList(name: nil, values: [PortRange(first: port, last: port)], position: position))
+            for (action, list) in [(RuleAction.deny, Criterion(0)), (.allow, Criterion(1, isInverted: true))] {
+                var rule = Rule(
+                    name: "\(action) \(port)", action: action, priority: action == .deny ? 1 : 0, direction: .incoming,
+                    position: position)
+                rule.protocols = Criterion(.number(6))
+                rule.source.addresses = list
+                rule.destination.ports = Criterion(document.portLists.count - 1)
+                document.rules.append(rule)
+            }
+        }
+        return try Policy(document, epoch: 1)
     }
 
     private static func policy(_ shape: RuleSetShape, _ count: Int, seed: UInt64) throws -> Policy {

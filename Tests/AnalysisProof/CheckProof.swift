@@ -6,8 +6,6 @@ import PolicyAnalysis
 
 /// What `check` says of rules, against all packets of a tiny universe.
 package enum CheckProof {
-    private static let moments = TinyPolicies.moments()
-
     /// Every packet is asked; every witness is judged by an engine.
     package static func exhaustive(seed: UInt64, _ counts: inout ProofCounts) throws {
         var tiny = TinyPolicies(seed: seed)
@@ -22,7 +20,7 @@ package enum CheckProof {
             deciding.insert(rule)
             if rule >= 0, Truth.isServed(policy, by: rule, subject) { useful.insert(rule) }
         }
-        for finding in PolicyCheck(policy, moments: moments).findings() {
+        for finding in TinyPolicies.check(policy, seed).findings() {
             if let objection = objection(to: finding, deciding, useful, policy, &counts) {
                 throw Disproof("\(finding): \(objection)", seed: seed)
             }
@@ -53,7 +51,7 @@ package enum CheckProof {
         var tiny = TinyPolicies(seed: seed)
         let document = tiny.document(rules: 3 + Int(seed % 6))
         let policy = try Policy(document, epoch: 1)
-        for finding in PolicyCheck(policy, moments: moments).findings() {
+        for finding in TinyPolicies.check(policy, seed).findings() {
             let index = Int(finding.rule)
             guard case .covered(let by, let agrees) = finding.verdict, document.rules.indices.contains(index) else {
                 continue
@@ -79,11 +77,11 @@ package enum CheckProof {
         var tiny = TinyPolicies(seed: seed)
         let document = tiny.document(rules: 4 + Int(seed % 6))
         let policy = try Policy(document, epoch: 1)
-        for finding in PolicyCheck(policy, moments: moments).findings() {
+        for finding in TinyPolicies.check(policy, seed).findings() {
             guard case .covered(let by, _) = finding.verdict, by.count > 1 else { continue }
             for left in by where document.rules.indices.contains(Int(left)) {
                 let few = document.only(Int(finding.rule), by, without: left, policy)
-                let verdict = try PolicyCheck(Policy(few, epoch: 1), moments: moments).findings()
+                let verdict = try TinyPolicies.check(Policy(few, epoch: 1), seed).findings()
                     .first { $0.rule == finding.rule }?.verdict
                 guard case .effective? = verdict else {
                     throw Disproof("\(finding) without \(left): \(String(describing: verdict))", seed: seed)

@@ -30,7 +30,8 @@ package enum DifferenceProof {
         _ old: PolicyDocument, _ new: PolicyDocument, seed: UInt64
     ) throws -> PolicyDifference {
         let difference = try PolicyDifference(
-            from: Policy(old, epoch: 1), to: Policy(new, epoch: 2), moments: moments)
+            from: Policy(old, epoch: 1), to: Policy(new, epoch: 2), moments: moments,
+            longList: TinyPolicies.longList(seed))
         if difference.isIncomplete { throw Disproof("the comparison was given up", seed: seed) }
         return difference
     }
@@ -99,13 +100,13 @@ package enum DifferenceProof {
         ] {
             guard try difference(document, other, seed: seed).parts.isEmpty else { throw Disproof(what, seed: seed) }
         }
-        guard try findings(document) == findings(document.inlined) else {
+        guard try findings(document, seed) == findings(document.inlined, seed) else {
             throw Disproof("what is said of its rules differs where lists are written out", seed: seed)
         }
     }
 
-    private static func findings(_ document: PolicyDocument) throws -> [RuleFinding] {
-        PolicyCheck(try Policy(document, epoch: 1), moments: TinyPolicies.moments()).findings()
+    private static func findings(_ document: PolicyDocument, _ seed: UInt64) throws -> [RuleFinding] {
+        try TinyPolicies.check(Policy(document, epoch: 1), seed).findings()
     }
 }
 

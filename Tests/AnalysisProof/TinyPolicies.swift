@@ -26,6 +26,13 @@ package struct TinyPolicies {
         ]
     }
 
+    /// Of every other seed all lists are taken for long ones.
+    static func longList(_ seed: UInt64) -> Int? { seed % 2 == 0 ? 0 : nil }
+
+    static func check(_ policy: Policy, _ seed: UInt64) -> PolicyCheck {
+        PolicyCheck(policy, moments: moments(), longList: longList(seed))
+    }
+
     package mutating func document(rules: Int) -> PolicyDocument {
         var document = PolicyDocument()
         document.engine.dhcpAndDNS = .off

@@ -22,6 +22,12 @@ class LongListTests(unittest.TestCase):
             wrong, _ = long_lists.ask(os.path.join(binaries(), "portreeve"), folder, 20_000)
         self.assertEqual(wrong, [])
 
+    def test_many_rules_with_long_lists_that_differ(self):
+        """It took minutes: what any two lists have in common was found by walking along both."""
+        with tempfile.TemporaryDirectory(prefix="portreeve-lists.") as folder:
+            wrong, _ = long_lists.ask_of_many(os.path.join(binaries(), "portreeve"), folder, 4_000, 40)
+        self.assertEqual(wrong, [])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

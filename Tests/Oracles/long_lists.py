@@ -7,6 +7,7 @@ import resource
 import shlex
 import subprocess
 
+HEAD = "version: 1\ninterfaces: { ignore: [lo] }\nengine: { sanity: { reserved-addresses: allow, ipv6: { bogon: allow } } }\n"
 RULE = "  - {{ name: {}, action: {}, direction: incoming, protocol: tcp, source: {{ addresses: {} }}{} }}\n"
 
 
@@ -44,8 +45,7 @@ def ask(tool, folder, count):
     def policy(name, left_out=None):
         listed = write(f"{name}.txt", "".join(f"{address(n)}\n" for n in range(count) if n != left_out))
         # An address of the list by itself is decided before; its neighbour is not; and of all others the list says nothing.
-        return write(f"{name}.yaml", "version: 1\ninterfaces: { ignore: [lo] }\nengine: { sanity: { reserved-addresses: allow, ipv6: { bogon: allow } } }\n"
-                     f"lists: {{ bad: {{ addresses-file: {listed} }} }}\nrules:\n" + RULE.format("Listed", "deny", "bad", ", priority: 1")
+        return write(f"{name}.yaml", HEAD + f"lists: {{ bad: {{ addresses-file: {listed} }} }}\nrules:\n" + RULE.format("Listed", "deny", "bad", ", priority: 1")
                      + RULE.format("One", "deny", f'"{address(middle)}"', "") + RULE.format("Neighbour", "deny", f'"{neighbour}"', "")
                      + RULE.format("Others", "allow", "{ not: bad }", ", destination: { ports: 22 }")
                      + RULE.format("None", "allow", "bad", ", destination: { ports: 23 }"))
@@ -77,4 +77,45 @@ def ask(tool, folder, count):
         run("explain", "--policy", less, *shlex.split(difference["witness"]), status=0 if passes else 2)
     if not answer["differences"]:
         wrong.append("diff: the address that is left out")
+    return wrong, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+
+
+def ask_of_many(tool, folder, count, ports):
+    """The same of two rules for each port, with lists that are all long and all different, in a policy and in the one in its place."""
+    # Of IPv4, as every other number is: one that is refused no more, and one that is from now on.
+    freed, caught = address(count // 2 & ~1), address(count // 2 + 10 & ~1)
+
+    def policy(name, left_out, *more):
+        path = os.path.join(folder, name)
+        for listed, numbers in (("bad", range(count)), ("worse", range(10, 2 * count, 3))):
+            with open(f"{path}.{listed}", "w") as file:
+                file.writelines(f"{text}\n" for text in (*more, *map(address, numbers)) if text not in left_out)
+        with open(f"{path}.yaml", "w") as file:
+            file.write(HEAD + f"lists: {{ bad: {{ addresses-file: {path}.bad }}, worse: {{ addresses-file: {path}.worse }} }}\nrules:\n")
+            for port in range(1, ports + 1):
+                file.write(RULE.format(f"Bad-{port}", "deny", "bad", f", priority: 1, destination: {{ ports: {port} }}"))
+                file.write(RULE.format(f"Others-{port}", "allow", "{ not: worse }", f", destination: {{ ports: {port} }}"))
+        return file.name
+
+    old, new = policy("old", (freed, caught)), policy("new", (freed,), caught)
+    # Only one of the two lists has had each before.
+    with open(os.path.join(folder, "old.bad"), "a") as file:
+        file.write(f"{freed}\n")
+    result = subprocess.run([tool, "diff", old, new, "--json", "--limit", "100000"], capture_output=True, text=True, timeout=600)
+    if result.returncode != 2:
+        return [f"diff: {result.returncode}: {(result.stdout + result.stderr)[:500]}"], 0
+    answer, wrong = json.loads(result.stdout), []
+    if not answer["complete"] or answer["verdict"] != "more permissive and more restrictive":
+        wrong.append(f"diff: {answer['verdict']}")
+    found = set()
+    for each in answer["differences"]:
+        start, end = each["witness"].split(" --tcp ")[1].split()[:2]
+        source, port, opens = start.rsplit(":", 1)[0], int(end.rsplit(":", 1)[1]), each["new"] == "admit"
+        found.add((source, port, opens))
+        decided = ("drop", "admit") if opens else ("admit", each["new"])
+        if (each["old"], each["new"]) != decided:
+            wrong.append(f"diff: {each}")
+    expected = {(source, port, opens) for port in range(1, ports + 1) for source, opens in ((freed, True), (caught, False))}
+    if found != expected:
+        wrong.append(f"diff finds {sorted(found - expected)[:5]} and not {sorted(expected - found)[:5]}")
     return wrong, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10

@@ -23,17 +23,20 @@ package struct PolicyCheck {
     ///   - policy: what to look at.
     ///   - interfaces: the names of this host's interfaces; nil where the policy is for another host.
     ///   - moments: when schedules hold (`PacketUniverse.moments`).
-    ///   - budget: parts of regions looked at for one rule.
+    ///   - budget: parts of regions looked at for one rule; those with long sets count more than once.
+    ///   - longList: lists of more addresses are classes of addresses in the regions; nil: what is best.
     package init(
-        _ policy: Policy, interfaces: [String]? = nil, moments: [PacketUniverse.Moment] = [], budget: Int = 100_000
+        _ policy: Policy, interfaces: [String]? = nil, moments: [PacketUniverse.Moment] = [], budget: Int = 100_000,
+        longList: Int? = nil
     ) {
         self.policy = policy
         self.interfaces = interfaces
         self.moments = moments
         self.budget = budget
         judge = WitnessJudge(policy)
+        let classes = ListClasses([policy], longerThan: longList)
         ranked = Direction.allCases.reduce(into: [:]) { ranked, direction in
-            guard let universe = PacketUniverse([policy], direction, moments: moments) else { return }
+            guard let universe = PacketUniverse([policy], direction, moments: moments, classes) else { return }
             ranked[direction] = RankedRegions(policy, in: universe)
         }
     }

@@ -76,6 +76,10 @@ extension RuleCover {
         for dimension in region.kind.dimensions {
             var wider = like
             wider[dimension] = region[dimension]
+            // Another address may be of another class.
+            if dimension == .source || dimension == .destination {
+                wider[dimension.ofClasses] = region[dimension.ofClasses]
+            }
             guard let other = wider.witness(in: universe), decider(of: other) == rule else { continue }
             (like, found) = (wider, other)
         }

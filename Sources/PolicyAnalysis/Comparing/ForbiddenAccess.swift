@@ -24,8 +24,9 @@ package struct ForbiddenAccess {
     /// `moments`: of the two policies, in this order.
     package init(_ policy: Policy, forbidding: Policy, moments: [PacketUniverse.Moment] = []) {
         let judge = WitnessJudge(policy)
+        let classes = ListClasses([policy, forbidding])
         for direction in Direction.allCases {
-            guard let universe = PacketUniverse([policy, forbidding], direction, moments: moments) else {
+            guard let universe = PacketUniverse([policy, forbidding], direction, moments: moments, classes) else {
                 isIncomplete = true
                 continue
             }

@@ -35,16 +35,18 @@ package struct PolicyDifference {
     /// was tried.
     package private(set) var unconfirmed = 0
     private let judges: (old: WitnessJudge, new: WitnessJudge)
+    private let listClasses: ListClasses
 
     /// - Parameters:
     ///   - old: the policy before.
     ///   - new: the policy in its place.
     ///   - moments: of the two policies, in this order.
-    ///   - budget: parts of regions looked at.
+    ///   - budget: parts of regions looked at; those with long sets count more than once.
+    ///   - longList: lists of more addresses are classes of addresses in the regions; nil: what is best.
     ///   - goesOn: asked now and then; where it says no, the comparison is given up.
     package init(
         from old: Policy, to new: Policy, moments: [PacketUniverse.Moment] = [], budget: Int = 2_000_000,
-        while goesOn: @escaping () -> Bool = { true }
+        longList: Int? = nil, while goesOn: @escaping () -> Bool = { true }
     ) {
         self.old = old
         self.new = new
@@ -52,11 +54,12 @@ package struct PolicyDifference {
         self.budget = budget
         self.goesOn = goesOn
         judges = (WitnessJudge(old), WitnessJudge(new))
+        listClasses = ListClasses([old, new], longerThan: longList)
         for direction in Direction.allCases { compare(direction) }
     }
 
     private mutating func compare(_ direction: Direction) {
-        guard let universe = PacketUniverse([old, new], direction, moments: moments) else {
+        guard let universe = PacketUniverse([old, new], direction, moments: moments, listClasses) else {
             isIncomplete = true
             return
         }
@@ -76,6 +79,7 @@ package struct PolicyDifference {
     }
 
     private mutating func look(at pair: PairedRules.Pair, _ rules: PairedRules, _ universe: PacketUniverse) {
+        budget -= pair.region.weight
         if rules.isCovered(pair) { return }
         let before = rules.before(pair)
         var coverage = Coverage(entries: rules.entries, bounds: rules.bounds, universe: universe, budget: budget)

@@ -53,10 +53,20 @@ extension Region {
     }
 
     private func addresses(_ dimension: Dimension, _ universe: PacketUniverse) -> String {
-        guard let set = self[dimension], set != universe.domain(dimension, of: kind) else { return "any" }
-        return Self.list(set, prefixes: kind.isIPv4 ? 32 : 128) {
-            IPAddress(number: $0, of: kind).description(isIPv6: kind.isIPv6)
+        func text(_ set: NumberSet, isAll: Bool = true) -> String {
+            Self.list(set, isAll: isAll, prefixes: kind.isIPv4 ? 32 : 128) {
+                IPAddress(number: $0, of: kind).description(isIPv6: kind.isIPv6)
+            }
         }
+        let domain = universe.domain(dimension, of: kind)
+        if let wanted = self[dimension.ofClasses], wanted != universe.domain(dimension.ofClasses, of: kind),
+            let classes = universe.listClasses?.classes(of: kind)
+        {
+            let first = classes.beginning(of: self[dimension] ?? domain, in: wanted, atLeast: Self.mostIntervals)
+            return text(first.addresses, isAll: first.isAll)
+        }
+        guard let set = self[dimension], set != domain else { return "any" }
+        return text(set)
     }
 
     private func ports(_ dimension: Dimension) -> String {
@@ -78,14 +88,17 @@ extension Region {
         return words
     }
 
-    /// Members and ranges; of many, the first ones and how many more there are.
-    fileprivate static func list(_ set: NumberSet, prefixes bits: Int = 0, _ text: (UInt128) -> String) -> String {
+    /// Members and ranges; of many, the first ones and how many more there are. `isAll`: not only the first ones are given.
+    fileprivate static func list(
+        _ set: NumberSet, isAll: Bool = true, prefixes bits: Int = 0, _ text: (UInt128) -> String
+    ) -> String {
         var parts = set.intervals.prefix(mostIntervals).map { interval -> String in
             if interval.first == interval.last { return text(interval.first) }
             if bits > 0, let length = interval.prefixLength(of: bits) { return "\(text(interval.first))/\(length)" }
             return "\(text(interval.first))-\(text(interval.last))"
         }
-        if set.intervals.count > mostIntervals { parts.append("\(set.intervals.count - mostIntervals) more") }
+        let more = set.intervals.count - mostIntervals
+        if more > 0 || !isAll { parts.append((isAll ? "" : "at least ") + "\(more + (isAll ? 0 : 1)) more") }
         return parts.joined(separator: ", ")
     }
 }

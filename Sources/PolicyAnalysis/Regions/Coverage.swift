@@ -16,7 +16,7 @@ struct Coverage {
     /// Of the entries.
     let bounds: [Bounds]
     let universe: PacketUniverse
-    /// How many parts are looked at.
+    /// How many parts are looked at; a part whose sets are long counts more than once.
     var budget: Int
 
     /// `indices`: of the entries that count.
@@ -24,7 +24,7 @@ struct Coverage {
         var stack = [(region, indices)]
         var used: Set<Int> = []
         while let (part, candidates) = stack.popLast() {
-            budget -= 1
+            budget -= 1 + part.weight
             if budget < 0 { return .undecided }
             let wanted = Bounds(part)
             let meeting = candidates.filter { bounds[$0].overlap(wanted) && entries[$0].region.intersects(part) }

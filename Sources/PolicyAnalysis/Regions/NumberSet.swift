@@ -135,6 +135,20 @@ extension NumberSet {
         return false
     }
 
+    /// The first intervals of what it has in common with a set that is not long.
+    func beginning(of other: NumberSet, atMost limit: Int) -> [Interval] {
+        var found: [Interval] = []
+        for theirs in other.intervals {
+            var index = firstInterval(endingFrom: theirs.first)
+            while found.count < limit, index < intervals.count, intervals[index].first <= theirs.last {
+                let mine = intervals[index]
+                found.append(Interval(first: max(mine.first, theirs.first), last: min(mine.last, theirs.last)))
+                index += 1
+            }
+        }
+        return found
+    }
+
     /// The size of what both have in common.
     func commonSize(_ other: NumberSet) -> Double {
         if intervals.count > other.intervals.count { return other.commonSize(self) }

@@ -36,6 +36,7 @@ package enum PacketKind: Int, CaseIterable, Sendable {
         if isICMP, self != .discovery6 { dimensions.append(.quote) }
         if self == .other4 || self == .other6 { dimensions.append(.protocolNumber) }
         if self == .otherFrame { dimensions.append(.etherType) }
+        if isIP { dimensions += [.sourceClass, .destinationClass] }
         return dimensions + [.interface, .sourceMAC, .destinationMAC, .hour]
     }
 }
@@ -54,4 +55,9 @@ enum Dimension: Int, CaseIterable, Sendable {
     case etherType
     /// Places in the tables of `PacketUniverse`.
     case interface, sourceMAC, destinationMAC, hour
+    /// Of the addresses, by the long lists that have them (`ListClasses`). What these can be depends on the addresses.
+    case sourceClass, destinationClass
+
+    /// Of addresses.
+    var ofClasses: Dimension { self == .source ? .sourceClass : .destinationClass }
 }

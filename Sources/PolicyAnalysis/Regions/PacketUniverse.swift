@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 package import ConnectionTracking
-package import FirewallPolicy
+import FirewallPolicy
 import PacketWire
 
 /// All packets of one direction that policies can be asked about, as far as their rules can tell them apart.
@@ -32,6 +32,8 @@ package struct PacketUniverse: Sendable {
     private var domains: [[(set: NumberSet, size: Double, outside: NumberSet)]] = []
     /// By `PacketKind`: what is refused before any rule is asked.
     private(set) var refusals: [[Region]] = []
+    /// Of the policies; nil: long lists are sets of addresses as others are.
+    let listClasses: ListClasses?
 
     /// A time at which schedules hold, by policy.
     package struct Moment: Hashable, Sendable {
@@ -46,8 +48,9 @@ package struct PacketUniverse: Sendable {
     }
 
     /// Nil where the rules name interfaces by so many patterns that what names can match was not found out.
-    package init?(_ policies: [Policy], _ direction: Direction, moments: [Moment]) {
+    init?(_ policies: [Policy], _ direction: Direction, moments: [Moment], _ listClasses: ListClasses? = nil) {
         self.direction = direction
+        self.listClasses = listClasses
         self.moments = moments.isEmpty ? [Moment(unixTime: 0, activity: policies.map { _ in 0 })] : moments
         let documents = policies.map(\.document)
         let isBridge = documents.contains { $0.queue.family == .bridge }
@@ -126,6 +129,7 @@ package struct PacketUniverse: Sendable {
         case .sourceMAC: NumberSet(0...UInt128(sourceMACs.count - 1))
         case .destinationMAC: NumberSet(0...UInt128(destinationMACs.count - 1))
         case .hour: NumberSet(0...UInt128(moments.count - 1))
+        case .sourceClass, .destinationClass: NumberSet(0...UInt128((listClasses?.classes(of: kind)?.count ?? 1) - 1))
         }
     }
 

@@ -36,7 +36,8 @@ struct ListSets {
         return set
     }
 
-    private static let few = 100
+    /// A list of more intervals is long.
+    static let few = 100
 
     mutating func ports(_ list: Int) -> NumberSet {
         if let set = ports[list] { return set }
@@ -87,8 +88,8 @@ extension Region {
         else {
             return nil
         }
-        guard narrow(.source, by: rule.source.addresses, universe, &lists, { $1.addresses($0, of: kind) }),
-            narrow(.destination, by: rule.destination.addresses, universe, &lists, { $1.addresses($0, of: kind) }),
+        guard narrowAddresses(.source, by: rule.source.addresses, universe, place, &lists),
+            narrowAddresses(.destination, by: rule.destination.addresses, universe, place, &lists),
             narrow(.sourcePort, by: rule.source.ports, universe, &lists, { $1.ports($0) }),
             narrow(.destinationPort, by: rule.destination.ports, universe, &lists, { $1.ports($0) }),
             narrow(.flags, by: rule.flags, universe, &lists, { match, _ in match.numbers }),
@@ -151,6 +152,20 @@ extension Region {
             let isWithin = !universe.isOutside(named, dimension, of: kind)
             narrow(dimension, to: isWithin ? named : lists.part(of: domain, named, isInverted: false))
         }
+        return true
+    }
+
+    /// By a long list the classes of addresses are narrowed, where there are any, by others the addresses.
+    private mutating func narrowAddresses(
+        _ dimension: Dimension, by criterion: Criterion<Int>?, _ universe: PacketUniverse, _ place: Int,
+        _ lists: inout ListSets
+    ) -> Bool {
+        let kind = kind
+        guard let criterion, kind.isIP,
+            let listed = universe.listClasses?.classes(ofList: criterion.value, of: place, kind)
+        else { return narrow(dimension, by: criterion, universe, &lists) { $1.addresses($0, of: kind) } }
+        let all = universe.domain(dimension.ofClasses, of: kind)
+        narrow(dimension.ofClasses, to: criterion.isInverted ? all.subtracting(listed) : listed)
         return true
     }
 

@@ -26,6 +26,10 @@ package struct Region: Hashable, Sendable {
         self[dimension] = self[dimension]?.intersection(set) ?? set
     }
 
+    /// For every hundred intervals of its sets one: what it takes to look at it, beside what any region takes.
+    var weight: Int { sets.reduce(0) { $0 + $1.intervals.count } / 100 }
+
+    /// Classes of addresses and addresses are not held against each other: `isVoid` does that.
     var isEmpty: Bool { sets.indices.contains { limited >> UInt16($0) & 1 == 1 && sets[$0].isEmpty } }
 
     func intersects(_ other: Region) -> Bool {

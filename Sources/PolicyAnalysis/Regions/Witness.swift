@@ -75,13 +75,18 @@ extension Region {
     func witness(in universe: PacketUniverse, variant: Int = 0) -> Witness? {
         var numbers = [UInt128](repeating: 0, count: Dimension.allCases.count)
         for dimension in kind.dimensions {
-            let set = self[dimension] ?? universe.domain(dimension, of: kind)
+            let set = members(dimension, universe)
             guard let number = set.member(preferring: Self.usual(dimension, kind), variant, dimension.rawValue) else {
                 return nil
             }
             numbers[dimension.rawValue] = number
         }
         if kind.isIP, !makeSane(&numbers, universe) { return nil }
+        if let classes = universe.listClasses?.classes(of: kind) {
+            for end in [Dimension.source, .destination] {
+                numbers[end.ofClasses.rawValue] = UInt128(classes.number(of: numbers[end.rawValue]))
+            }
+        }
         let place = universe.interfaces[Int(numbers[Dimension.interface.rawValue])]
         return Witness(
             direction: universe.direction, kind: kind, numbers: numbers,
@@ -93,13 +98,41 @@ extension Region {
 
     /// Whether all its packets are refused before any rule is asked: they go from an address to itself, or have others that are refused,
     /// and not on a loopback interface.
+    ///
+    /// Or there are none: of the classes of addresses there is none among the addresses.
     func isVoid(in universe: PacketUniverse) -> Bool {
-        kind.isIP && !meetsLoopback(universe) && isVoidElsewhere(in: universe)
+        guard kind.isIP else { return false }
+        return lacksAddresses(universe) || !meetsLoopback(universe) && isVoidElsewhere(in: universe)
+    }
+
+    private func lacksAddresses(_ universe: PacketUniverse) -> Bool {
+        [Dimension.source, .destination].contains { self[$0.ofClasses] != nil && members($0, universe).isEmpty }
+    }
+
+    /// What a field can be; of addresses that are limited to classes some, none only if there is none.
+    private func members(_ dimension: Dimension, _ universe: PacketUniverse) -> NumberSet {
+        some(of: self[dimension] ?? universe.domain(dimension, of: kind), dimension, universe)
+    }
+
+    /// Those of a set of addresses that are of the region's classes: all, or some of many.
+    private func some(of set: NumberSet, _ dimension: Dimension, _ universe: PacketUniverse) -> NumberSet {
+        guard dimension == .source || dimension == .destination, let wanted = self[dimension.ofClasses],
+            let classes = universe.listClasses?.classes(of: kind)
+        else { return set }
+        let some = classes.some(of: set, in: wanted)
+        let usual = Self.usual(dimension, kind).filter {
+            set.contains($0) && wanted.contains(UInt128(classes.number(of: $0)))
+        }
+        return usual.isEmpty ? some : NumberSet(some.intervals + usual.map { .init(first: $0, last: $0) })
     }
 
     /// The same of its packets that are not on a loopback interface.
     private func isVoidElsewhere(in universe: PacketUniverse) -> Bool {
-        if universe.loopback == nil, self[.source] == nil || self[.destination] == nil { return false }
+        if universe.loopback == nil, self[.source] == nil || self[.destination] == nil,
+            self[.sourceClass] == nil, self[.destinationClass] == nil
+        {
+            return false
+        }
         let (source, destination) = (usable(.source, universe), usable(.destination, universe))
         guard let from = source.first, let to = destination.first else { return true }
         return universe.refusesSameAddresses && from == source.last && to == destination.last && from == to
@@ -110,10 +143,11 @@ extension Region {
         return self[.interface]?.contains(loopback) ?? true
     }
 
-    /// The addresses with which packets pass stage V elsewhere than on a loopback interface.
+    /// The addresses with which packets pass stage V elsewhere than on a loopback interface: all, or some of many.
     private func usable(_ dimension: Dimension, _ universe: PacketUniverse) -> NumberSet {
         let set = self[dimension] ?? universe.domain(dimension, of: kind)
-        return universe.loopback == nil ? set : set.subtracting(universe.refused(dimension, of: kind))
+        let usable = universe.loopback == nil ? set : set.subtracting(universe.refused(dimension, of: kind))
+        return some(of: usable, dimension, universe)
     }
 
     /// Chooses other addresses where a packet with these would be refused before any rule is asked, or the loopback interface.
@@ -159,7 +193,7 @@ extension Region {
         case .quote: [0]
         case .protocolNumber: [47, 132]
         case .etherType: [0x88cc]
-        case .interface, .hour: [0]
+        case .interface, .hour, .sourceClass, .destinationClass: [0]
         case .sourceMAC, .destinationMAC: [0]
         }
     }
