@@ -104,7 +104,7 @@ struct CaptureReplayTests {
                 "found version 3.0 of pcap, expected 2"
             ),
             ([0x1f, 0x8b, 8, 0, 0, 0], "its compressed data"),
-            ([0x28, 0xb5, 0x2f, 0xfd, 0], "zstd could not decompress it"),
+            ([0x28, 0xb5, 0x2f, 0xfd, 0], ": zstd "),
         ] as [([UInt8], String)])
     func noCapture(_ bytes: [UInt8], _ words: String) throws {
         var capture = CaptureWriter(.raw)

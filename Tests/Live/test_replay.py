@@ -39,6 +39,7 @@ rules:
 events: { fold: 10s }
 """
 DLT_ETHERNET, DLT_IEEE802_11 = 1, 105
+PROGRAMS = {"gzip": "gz", "xz": "xz", "zstd": "zst", "bzip2": "bz2", "lz4": "lz4"}
 
 
 def syn(port, source=PEER, destination=HOST, sport=40_000):
@@ -159,6 +160,7 @@ class ReplayTests(unittest.TestCase):
         self.assertEqual(self.found(events), [(2, "deny", "No telnet")])
         self.assertIn("4 packets: 3 passed, 1 dropped\n", summary)
 
+    @unittest.skipUnless(shutil.which("mergecap") and shutil.which("capinfos"), "needs wireshark-common: make deps-lab")
     def test_what_mergecap_writes(self):
         """Interfaces with different link types, snap lengths and clocks, which libpcap reads to the first of another kind; some in the
         byte order of another machine, and one whose frames cannot be replayed."""
@@ -195,10 +197,11 @@ class ReplayTests(unittest.TestCase):
         key = lambda event: (event["timestamp"], event["portreeve"]["reason"], event["src_port"])
         self.assertEqual([key(event) for event in single], [key(event) for event in events])
 
+    @unittest.skipUnless(all(map(shutil.which, PROGRAMS)), "needs what compresses: make deps-lab")
     def test_compressed_files_are_read_as_they_are(self):
         path = self.capture(self.mixed)
         words = ("--no-fold", "--local", HOST, "--local", HOST6)
-        for program, ending in (("gzip", "gz"), ("xz", "xz"), ("zstd", "zst"), ("bzip2", "bz2"), ("lz4", "lz4")):
+        for program, ending in PROGRAMS.items():
             packed = f"{path}.{ending}"
             with open(packed, "wb") as file:
                 subprocess.run([program, "-c", path], stdout=file, check=True)
