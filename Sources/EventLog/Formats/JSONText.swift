@@ -75,22 +75,11 @@ struct JSONText {
     }
 
     mutating func field(_ key: StaticString, _ address: IPAddress, isIPv6: Bool) {
-        appendUnescaped(key) { text in
-            if isIPv6 {
-                text.withArray { address.appendText(isIPv6: true, to: &$0) }
-            } else {
-                text.append(dottedQuad: address.v4)
-            }
-        }
+        appendUnescaped(key) { text in text.withArray { address.appendText(isIPv6: isIPv6, to: &$0) } }
     }
 
     mutating func field(_ key: StaticString, _ address: MACAddress) {
-        appendUnescaped(key) { text in
-            for octet in 0..<6 {
-                if octet > 0 { text.append(UInt8(ascii: ":")) }
-                text.append(hexadecimal: UInt8(truncatingIfNeeded: address.bits >> UInt64(40 - octet * 8)))
-            }
-        }
+        appendUnescaped(key) { text in text.withArray { address.appendText(to: &$0) } }
     }
 
     mutating func field(_ key: StaticString, _ time: CalendarTime.Text) {
@@ -106,10 +95,12 @@ struct JSONText {
     }
 
     private mutating func appendKey(_ key: StaticString) {
-        if needsComma { text.append(",\"") } else { text.append(UInt8(ascii: "\"")) }
+        if needsComma { text.append(UInt8(ascii: ",")) }
         needsComma = true
+        text.append(UInt8(ascii: "\""))
         text.append(key)
-        text.append("\":")
+        text.append(UInt8(ascii: "\""))
+        text.append(UInt8(ascii: ":"))
     }
 
     private mutating func appendUnescaped(_ key: StaticString, _ append: (inout TextBuffer) -> Void) {
@@ -124,13 +115,10 @@ struct JSONText {
     private mutating func appendQuoted(_ value: String) {
         text.append(UInt8(ascii: "\""))
         let bytes = value.utf8.span
-        var start = 0
-        for place in bytes.indices where mustBeEscaped(bytes[place]) {
-            text.append(bytes.extracting(start..<place))
-            appendEscaped(bytes[place])
-            start = place + 1
+        for place in bytes.indices {
+            let byte = bytes[place]
+            if mustBeEscaped(byte) { appendEscaped(byte) } else { text.append(byte) }
         }
-        text.append(bytes.extracting(start..<bytes.count))
         text.append(UInt8(ascii: "\""))
     }
 
@@ -144,20 +132,16 @@ struct JSONText {
         case UInt8(ascii: "\t"): text.append("\\t")
         default:
             text.append("\\u00")
-            text.append(hexadecimal: byte)
-        }
-    }
-}
-
-extension TextBuffer {
-    fileprivate mutating func append(dottedQuad bits: UInt32) {
-        for octet in 0..<4 {
-            if octet > 0 { append(UInt8(ascii: ".")) }
-            append(decimal: UInt64(bits >> UInt32(24 - octet * 8) & 0xff))
+            text.append(hexadecimalDigit(byte >> 4))
+            text.append(hexadecimalDigit(byte & 0xf))
         }
     }
 }
 
 private func mustBeEscaped(_ byte: UInt8) -> Bool {
     byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+}
+
+private func hexadecimalDigit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value
 }

@@ -22,30 +22,16 @@ struct TextBuffer {
     }
 
     mutating func append(_ bytes: Span<UInt8>) {
-        unsafe bytes.withUnsafeBufferPointer { unsafe append($0) }
+        for place in bytes.indices { append(bytes[place]) }
     }
 
     mutating func append(_ constant: StaticString) {
-        constant.withUTF8Buffer { unsafe append($0) }
-    }
-
-    /// A piece is copied at once: byte by byte it took five times as many instructions.
-    private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
-        if bytes.count > TextBuffer.capacity - used {
-            flush()
-            guard bytes.count <= TextBuffer.capacity else { return unsafe text.append(contentsOf: bytes) }
+        constant.withUTF8Buffer { bytes in
+            for place in 0..<bytes.count { unsafe append(bytes[place]) }
         }
-        let start = used
-        var span = chunk.mutableSpan
-        unsafe span.withUnsafeMutableBufferPointer { target in
-            guard let source = bytes.baseAddress, let target = target.baseAddress else { return }
-            unsafe (target + start).update(from: source, count: bytes.count)
-        }
-        used += bytes.count
     }
 
     mutating func append(decimal number: UInt64) {
-        if number < 10 { return append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number)) }
         var digits = InlineArray<20, UInt8>(repeating: 0)
         var start = 20
         var rest = number
@@ -54,17 +40,7 @@ struct TextBuffer {
             digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
         } while rest > 0
-        append(digits.span.extracting(start..<20))
-    }
-
-    /// Two digits to the base of sixteen, in lower case.
-    mutating func append(hexadecimal byte: UInt8) {
-        append(TextBuffer.digit(byte >> 4))
-        append(TextBuffer.digit(byte & 0xf))
-    }
-
-    private static func digit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value
+        for place in start..<20 { append(digits[place]) }
     }
 
     /// For what is appended by others.
