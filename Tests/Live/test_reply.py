@@ -45,8 +45,7 @@ def ask(kind, address, port):
                       socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
     s.settimeout(8)
     try:
-        # With the link of a link-local address.
-        s.connect(socket.getaddrinfo(address, port)[0][4])
+        s.connect((address, port))
         if kind == "udp":
             try:
                 s.send(bytes(64))
@@ -64,11 +63,6 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(json.dumps(told))
 """
-
-
-def link_local(namespace, interface):
-    shown = json.loads(namespace.run("ip", "-j", "addr", "show", "dev", interface))[0]["addr_info"]
-    return next(address["local"] for address in shown if address["scope"] == "link" and address["family"] == "inet6")
 
 
 def reject(namespace, *chains):
@@ -158,23 +152,14 @@ print(json.dumps(found))"""))
         self.assertEqual(sniffed["6"][0], self.router.ip6, sniffed)
 
     def test_where_the_loopback_is_judged_too(self):
-        """And link-local addresses; before connections are tracked and after, where the queue is fed at other hooks."""
         agent = Agent(self.host, POLICY + "interfaces: { ignore: [] }\n", name=self.lab.file("agent"))
         self.addCleanup(agent.stop)
         self.addCleanup(reject, self.host, "INPUT", "OUTPUT")
         self.addCleanup(self.host.flush_rules)
-        agent.start()
-        for is_tracking in (False, True):
-            self.host.flush_rules()
-            if is_tracking:
-                self.host.rules("*filter\n-A INPUT -i none0 -m conntrack --ctstate NEW -j ACCEPT")
-            agent.feed_as_printed()
-            far, near = (link_local(machine, interface) for machine, interface in ((self.router, "out0"), (self.host, "eth0")))
-            told = self.ask(self.host, (self.client.ip4, self.client.ip6, "127.0.0.1", "::1", f"{far}%eth0"), (71, 72, 73))
-            told |= self.ask(self.router, (f"{near}%out0",), (71, 72, 73))
-            self.assertLessEqual(set(told.values()), {"ECONNREFUSED", "EHOSTUNREACH", "EACCES"}, told)
-            self.assertEqual(set(reasons(agent.wait_for_events(36))), {"deny"}, "no event of the agent's own answers")
-            self.assertEqual(agent.report()["answers"]["unsent"], 0)
+        agent.start().feed_as_printed()
+        told = self.ask(self.host, (self.client.ip4, self.client.ip6, "127.0.0.1", "::1"), (71, 72, 73))
+        self.assertLessEqual(set(told.values()), {"ECONNREFUSED", "EHOSTUNREACH", "EACCES"}, told)
+        self.assertEqual(set(reasons(agent.wait_for_events(24))), {"deny"}, "no event of the agent's own answers")
 
     @unittest.skipUnless(shutil.which("nmap") and shutil.which("ssh"), "nmap or ssh is missing")
     def test_what_programs_say(self):
