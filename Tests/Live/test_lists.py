@@ -2,6 +2,8 @@
 """Long lists of addresses: what they cost the whole agent, and that each address in them counts."""
 
 import random
+import re
+import signal
 import unittest
 
 import isolation
@@ -55,11 +57,37 @@ class ListTests(unittest.TestCase):
             [self.client.ip6, self.client.ip4], ["fd00:1::11", self.lab.client_addresses[1]])
         self.assertLess(agent.peak_bytes(), 100 << 20)
 
-    def test_a_million_ipv4_addresses(self):
-        agent = self.judged(
-            (f"{60 + (n >> 18)}.{n >> 10 & 255}.{n >> 2 & 255}.{n << 6 & 255 | 1}" for n in range(MILLION)),
-            [self.client.ip4], [self.lab.client_addresses[1]])
+    def test_a_million_ipv4_addresses_and_a_reload_with_others(self):
+        numbers = [f"{60 + (n >> 18)}.{n >> 10 & 255}.{n >> 2 & 255}.{n << 6 & 255 | 1}" for n in range(MILLION)]
+        mine, other = self.client.ip4, self.lab.client_addresses[1]
+        agent = self.judged(numbers, [mine], [other])
         self.assertLess(agent.peak_bytes(), 100 << 20)
+
+        # While traffic flows another list takes the place of the first.
+        self.lab.file("bad.txt", "".join(f"{address}\n" for address in [*numbers, other]))
+        pings = self.client.start("ping", "-i", "0.05", self.host.ip6, name="pings")
+        agent.tool("reload", seconds=120)
+        self.assertTrue(pings.is_running)
+        pings.signal(signal.SIGINT)
+        pings.wait()
+        answered = [int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", pings.output())]
+        sent = int(re.search(r"(\d+) packets transmitted", pings.output())[1])
+        # The last one may still be on its way.
+        self.assertEqual(answered, list(range(1, len(answered) + 1)))
+        self.assertLessEqual(sent - len(answered), 1)
+        self.assertIn(" 0% packet loss", self.ping(mine))
+        self.assertIn(" 100% packet loss", self.ping(other))
+
+        # What they change is not compared beside the packets, and that is said.
+        def told():
+            agent.events()
+            return agent.changes
+
+        wait_until(told, "the event of the change", 30, agent.process)
+        self.assertRegex(
+            agent.changes[0]["portreeve"]["note"],
+            r"^epoch 2 after 1, asked for by root \(.+\): what it changes was not decided within the budget: both policies have 200000\d entries of "
+            r'address lists, of which at most 200000 are compared beside the packets; "portreeve diff" takes its time$')
 
 
 class ManyRulesTests(unittest.TestCase):
