@@ -255,7 +255,7 @@ class PolicyChangeTests(unittest.TestCase):
         # Lists of more addresses than are compared beside the packets.
         addresses = self.lab.file("many.txt", "".join(f"10.{n >> 15 & 255}.{n >> 7 & 255}.{n << 1 & 255}\n" for n in range(200_001)))
         self.agent.reload(POLICY.replace("rules:", f"lists: {{ many: {{ addresses-file: {addresses} }} }}\nrules:"))
-        self.assertIn("not decided within the budget", self.changes(2)[1]["portreeve"]["note"])
+        self.assertIn("not decided within the budget: both policies have 200001 entries of address lists", self.changes(2)[1]["portreeve"]["note"])
         self.agent.reload(POLICY.replace("ports: 7 ", "ports: 8 "))
         self.assertIn("not decided within the budget", self.changes(3)[2]["portreeve"]["note"])
 

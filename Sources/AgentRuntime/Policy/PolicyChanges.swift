@@ -61,6 +61,11 @@ final class PolicyChanges: Sendable {
     private static let undecided =
         "what it changes was not decided within the budget; \"portreeve diff\" takes its time"
 
+    private static func tooMany(_ what: String, _ count: Int, _ most: Int) -> String {
+        "what it changes was not decided within the budget: both policies have \(count) \(what), of which at most \(most) are compared "
+            + "beside the packets; \"portreeve diff\" takes its time"
+    }
+
     private func run() {
         // The priority of this thread alone (setpriority(2), on Linux); without it the comparison is only less polite.
         _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 19)
@@ -91,7 +96,9 @@ final class PolicyChanges: Sendable {
     private static func text(of change: PolicyChange) -> String {
         let both = [change.old, change.new]
         let addresses = both.reduce(0) { $0 + $1.document.addressLists.reduce(0) { $0 + $1.values.count } }
-        guard both.reduce(0, { $0 + $1.rules.count }) <= mostRules, addresses <= mostAddresses else { return undecided }
+        let rules = both.reduce(0) { $0 + $1.rules.count }
+        guard rules <= mostRules else { return tooMany("rules", rules, mostRules) }
+        guard addresses <= mostAddresses else { return tooMany("entries of address lists", addresses, mostAddresses) }
         let end = Clocks.monotonic() + longest
         let zones = (SystemTimeZones.zones(of: change.old.document), SystemTimeZones.zones(of: change.new.document))
         let moments = PacketUniverse.moments(
