@@ -11,7 +11,7 @@
 #
 # A target is a folder with
 #   modules     source folders that it needs, one a line, in the order of their dependencies; a folder with a
-#               module.modulemap is a system library, one with only C files is compiled with clang
+#               module.modulemap is a system library, one with C files is compiled with clang
 #               (files that import NIO, or use what does, are left out: sockets are not fuzzed)
 #   Fuzz.swift  the function LLVMFuzzerTestOneInput; other files beside it are compiled with it. Or Fuzz.c
 #   Seeds.swift (optional) a program that writes the seeds into the folder that its argument names
@@ -53,12 +53,16 @@ compile_modules() { # target folder sanitizer
     mkdir -p "$2"
     includes="-I $2"
     objects=
+    libraries=
     while read -r module; do
         [ -n "$module" ] || continue
         source=$root/$module
         name=$(basename "$module")
         if [ -f "$source/module.modulemap" ]; then
             includes="$includes -I $source"
+            for library in $(sed -n 's/^ *link "\(.*\)"$/\1/p' "$source/module.modulemap"); do
+                libraries="$libraries -l$library"
+            done
         elif [ -n "$(find "$source" -maxdepth 1 -name '*.c')" ]; then
             for file in "$source"/*.c; do
                 object=$2/$name-$(basename "$file").o
@@ -66,6 +70,12 @@ compile_modules() { # target folder sanitizer
                 objects="$objects $object"
             done
             includes="$includes -I $source/include"
+            if [ ! -f "$source/include/module.modulemap" ]; then
+                # The build of the package makes the same of such a folder.
+                mkdir -p "$2/$name"
+                echo "module $name { umbrella \"$source/include\" export * }" >"$2/$name/module.modulemap"
+                includes="$includes -I $2/$name"
+            fi
         else
             # shellcheck disable=SC2086
             compile "$2" $3 $includes -module-name "$name" -emit-module \
@@ -74,6 +84,7 @@ compile_modules() { # target folder sanitizer
             objects="$objects $2/$name.o"
         fi
     done <"$here/$1/modules"
+    objects="$objects $libraries"
 }
 
 write_seeds() { # target

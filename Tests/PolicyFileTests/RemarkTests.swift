@@ -55,7 +55,7 @@ struct RemarkTests {
         #expect(
             found.first?.text
                 == "rule \"SSH\" admits nothing, because the deny rule \"Deny\" (p.yaml:2) outranks it and matches all that it "
-                + "matches")
+                + "could admit")
         #expect(found.first?.cure.contains("what no allow rule matches is dropped without it") == true)
         #expect(found.first?.cure.contains("force-allow rule of priority 0") == true)
     }
@@ -92,6 +92,26 @@ struct RemarkTests {
         #expect(try forced(1, 1) == [])
         #expect(try forced(2, 1) == [])
         #expect(try forced(1, 2) == [.outranked])
+    }
+
+    @Test("What a deny rule spares unless it names it is left to force-allow rules")
+    func spared() throws {
+        func forced(_ criteria: String, _ denied: String = "") throws -> [PolicyRemark] {
+            try remarks(
+                "rules: [{ name: F, action: force-allow, priority: 1, direction: incoming\(criteria) }, "
+                    + Self.deny(", priority: 2\(denied)") + "]")
+        }
+        for criteria in ["", ", protocol: any", ", protocol: { not: tcp }"] {
+            let found = try forced(criteria)
+            #expect(found.count == 1 && found.first?.coversRule == false, "\(criteria)")
+            #expect(found.first?.text.contains("admits nothing but neighbour discovery, MLD and IGMP") == true)
+        }
+        #expect(try forced(", protocol: tcp").first?.coversRule == true)
+        // By itself each has to be named.
+        for name in ["igmp", "icmpv6"] {
+            #expect(try forced(", protocol: \(name)").isEmpty)
+            #expect(try forced(", protocol: \(name)", ", protocol: \(name)").map(\.kind) == [.outranked])
+        }
     }
 
     @Test("An allow rule for datagrams that nobody asked for is dead, unless the setting lets it admit them")

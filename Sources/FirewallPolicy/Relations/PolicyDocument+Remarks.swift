@@ -33,10 +33,13 @@ extension PolicyDocument {
         else { return nil }
         let restricts = rules.contains { $0.direction == rule.direction && $0.action == .allow }
         let without = restricts ? " (what no allow rule matches is dropped without it)" : ""
+        // What an Allow matches of that passes without it.
+        let isSpared = rule.action == .forceAllow && extent.hasExempt
+        let but = isSpared ? " but neighbour discovery, MLD and IGMP, which pass without it" : ""
         return PolicyRemark(
-            .outranked, at: rule.position,
-            "rule \"\(rule.name)\" admits nothing, because the deny rule \"\(denial.rule.name)\" (\(denial.rule.place)) "
-                + "outranks it and matches all that it matches",
+            .outranked, at: rule.position, coversRule: !isSpared,
+            "rule \"\(rule.name)\" admits nothing\(but), because the deny rule \"\(denial.rule.name)\" (\(denial.rule.place)) "
+                + "outranks it and matches all \(isSpared ? "else that it matches" : "that it could admit")",
             cure: "remove or narrow the deny rule\(without), or make \"\(rule.name)\" a force-allow rule of priority "
                 + "\(denial.rule.priority)")
     }

@@ -20,8 +20,8 @@ struct RuleExtent {
         destinationPorts = ports(rule.destination.ports)
     }
 
-    /// Whether every packet that the other rule matches is surely matched by this one, at any time. Of criteria that are hard
-    /// to compare only equal ones count, so that "no" may be wrong and "yes" is not.
+    /// Whether every packet that the other rule matches is surely matched by this one, at any time, but for what a Deny spares
+    /// (`hasExempt`). Of criteria that are hard to compare only equal ones count, so that "no" may be wrong and "yes" is not.
     func covers(_ other: RuleExtent) -> Bool {
         let (mine, theirs) = (rule, other.rule)
         return mine.direction == theirs.direction && mine.schedule == nil && covers(frameOf: theirs)
@@ -61,8 +61,10 @@ struct RuleExtent {
     }
 
     private func covers(protocolsOf other: Rule) -> Bool {
-        // Neighbour discovery and MLD are stopped only by a rule that names ICMPv6.
-        if case .number(IPProtocol.icmpv6)? = other.protocols?.value, rule.protocols?.value != other.protocols?.value {
+        // Neighbour discovery and MLD are stopped only by a rule that names ICMPv6, and IGMP by one that names that.
+        if case .number(let number)? = other.protocols?.value, [IPProtocol.icmpv6, IPProtocol.igmp].contains(number),
+            rule.protocols != other.protocols
+        {
             return false
         }
         return Self.covers(rule.protocols, other.protocols) { mine, theirs in
@@ -71,6 +73,12 @@ struct RuleExtent {
             default: mine == theirs
             }
         }
+    }
+
+    /// Whether it may match neighbour discovery, MLD or IGMP beside other packets: a Deny that does not name these stops none of them.
+    var hasExempt: Bool {
+        let isOfMany = rule.protocols.map(\.isInverted) ?? true
+        return isOfMany && sourcePorts == nil && destinationPorts == nil && rule.flags == nil
     }
 
     /// Whether it matches packets to this TCP port, whatever else it asks for.
