@@ -84,10 +84,11 @@ struct SuggestionReport {
         let named = peers.prefix(Self.mostNamed).map { "\($0.text) (\($0.packets.grouped))" }.joined(separator: ", ")
         let more = peers.count > Self.mostNamed ? " and \(peers.count - Self.mostNamed) more" : ""
         let way = rule.direction == .incoming ? "from" : "to"
-        return "seen: \(rule.packets.grouped) packet\(rule.packets == 1 ? "" : "s"), \(rule.openings.grouped) "
-            + "opening\(rule.openings == 1 ? "" : "s") at least, \(way) \(peers.count.grouped) "
-            + "address\(peers.count == 1 ? "" : "es"): \(named)\(more); \(WallTime(microseconds: rule.first).textWithOffset) to "
-            + WallTime(microseconds: rule.last).textWithOffset
+        let packets = "\(rule.packets.grouped) packet\(rule.packets == 1 ? "" : "s")"
+        let openings = "\(rule.openings.grouped) opening\(rule.openings == 1 ? "" : "s") at least"
+        let addresses = "\(peers.count.grouped) address\(peers.count == 1 ? "" : "es"): \(named)\(more)"
+        let times = "\(WallTime(microseconds: rule.first).text) to \(WallTime(microseconds: rule.last).text)"
+        return "seen: \(packets), \(openings), \(way) \(addresses); \(times)"
     }
 
     private func extent(of rule: SuggestedRule) -> String {
