@@ -257,7 +257,7 @@ class HostileTests(unittest.TestCase):
                 before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
                 found = scan(
                     self.client, self.host.ip4, "-s", f"{self.host.ip4}:7412", "-t", "80", "-i", "300", "--retries", "0",
-                    key=self.reflector.key)
+                    key=self.reflector.key, seconds=240)
                 self.assertEqual(found.status, 2, found.output)
                 self.assertIn(words, found.said)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
