@@ -160,6 +160,7 @@ bench: deps-build
 bench-queue: build deps-lab
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN)
 	$(PYTHON) Tests/Benchmarks/bench_queue.py --bin $(BIN) --rfc3511
+	$(PYTHON) Tests/Benchmarks/bench_fast_path.py --bin $(BIN) --program $(PROGRAM)
 	$(PYTHON) Tests/Benchmarks/bench_floods.py --bin $(BIN)
 	$(PYTHON) Tests/Benchmarks/bench_floods.py --bin $(BIN) --openings
 

@@ -33,8 +33,6 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     case acknowledgements
     /// A query of ICMP that is no echo.
     case kind
-    /// Of TCP, with fewer packets so far than make a place in the kernel worth its cost.
-    case young
 
     /// In a few words, for an administrator.
     public var text: String {
@@ -54,7 +52,6 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
         case .group: "sent to a group"
         case .acknowledgements: "acknowledgements are counted"
         case .kind: "no echo"
-        case .young: "few packets yet"
         }
     }
 }

@@ -91,7 +91,9 @@ class Peer(Contestant):
 
     def __init__(self, name, command=None, rules=None, program=None):
         self.name, self.cmd, self.rules, self.program = name, command, rules, program
-        self.kernel, self.connmark, self.q, self.nq, self.cpus = None if command else "kernel:none", None, 0, 1, None
+        self.kernel, self.q, self.nq, self.cpus = None if command else "kernel:none", 0, 1, None
+        # An agent that has next to nothing to do with a flow leaves its processor to the server, as in `Bench.scpu`.
+        self.connmark = program in ("on", "offload")
         self.proc = self.log = None
 
 
@@ -126,7 +128,7 @@ class FastPathBench(Bench):
             return f"{before}{self.agent} --policy {self.policy(program)} --queue 0 --control {self.control}"
         return [
             Peer("none"), Peer("conntrack + connmark", rules=CONNMARK), Peer("fast path", portreeve("on"), program="on"),
-            Peer("fast path, no frame guard", portreeve("on", "setpriv --bounding-set=-net_raw "), program="on"),
+            Peer("fast path without frame guard", portreeve("on", "setpriv --bounding-set=-net_raw "), program="on"),
             Peer("offload by mark", portreeve("offload"), program="offload"), Peer("queue", portreeve("off"), program="off"),
             Peer("nfq_fast", f"{self.bin}/nfq_fast -q 0 -b 32 -v batch -z -g -r 8388608 -l 8192", QUEUED.format(q=0)),
             Peer("nfq_simple", f"{self.bin}/nfq_simple 0", QUEUED.format(q=0))]

@@ -32,9 +32,8 @@ final class FastPathLab {
     init(flows: Int = 64) throws { maps = try FastPathMaps(loading: Self.object, flows: flows) }
 
     /// Attaches it to an engine, with the first of so many workers' share.
-    func attach(to engine: EngineUnderTest, among workers: Int = 1, patience: UInt64 = 0) {
-        engine.engine.attachFastPath(
-            maps.memory(of: 0, among: workers), generation: 7, patience: patience, at: engine.clock.now)
+    func attach(to engine: EngineUnderTest, among workers: Int = 1) {
+        engine.engine.attachFastPath(maps.memory(of: 0, among: workers), generation: 7, at: engine.clock.now)
         engine.program = self
     }
 

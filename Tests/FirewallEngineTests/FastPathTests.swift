@@ -229,24 +229,6 @@ struct FastPathTests {
         #expect(try !talk.isPassedByProgram(talk.segment(.peer)))
     }
 
-    @Test("waits until a connection has had some packets: most are over before")
-    func patience() throws {
-        let engine = try EngineUnderTest(Self.allow)
-        let lab = try FastPathLab()
-        lab.attach(to: engine, patience: 8)
-        let talk = TCPTalk(engine)
-        for (party, flags) in [(TCPTalk.Party.peer, TCPFlags.syn), (.host, [.syn, .ack]), (.peer, .ack)] {
-            #expect(talk.send(party, flags) == .pass)
-        }
-        // The eighth packet is the first that is asked about.
-        talk.exchange()
-        #expect(lab.passed == 0)
-        #expect(try FastPathObstacle(rawValue: engine.onlyConnection().fastPathObstacle) == .young)
-        talk.exchange()
-        talk.exchange()
-        #expect(lab.passed > 0)
-    }
-
     /// Policies that keep connections in the queue.
     private static let obstacleRows: [(yaml: String, why: FastPathObstacle)] = [
         (allow + "engine: {sanity: {verify-tcp-checksum: true}}", .checksums),

@@ -24,18 +24,6 @@ extension ConnectionTable {
         return entries[Int(index)].connection.tcp.isSteady
     }
 
-    /// Whether it has had too little traffic for a place in the kernel.
-    public mutating func isYoung(_ index: ConnectionIndex) -> Bool {
-        let entries = entries.span
-        func isLess(_ a: Traffic, _ b: Traffic) -> Bool {
-            a.packets &+ b.packets < fastPath.patience && a.bytes &+ b.bytes < fastPath.patience &* Self.bytesForPacket
-        }
-        return isLess(entries[Int(index)].connection.trafficOfLow, entries[Int(index)].connection.trafficOfHigh)
-    }
-
-    /// Whoever sends much at once is not waited for: packets of a burst come to the queue until the first of them was judged.
-    private static var bytesForPacket: UInt64 { 512 }
-
     /// Takes up what has passed in the kernel since the last time.
     mutating func takeUp(_ index: ConnectionIndex) {
         let place = entries[Int(index)].connection.fastPlace

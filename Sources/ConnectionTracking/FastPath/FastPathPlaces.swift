@@ -22,8 +22,6 @@ public struct FastPathPlaces: Sendable {
     private static let mostChanges = 1024
 
     let memory: FastPathMemory?
-    /// Packets after which a connection is worth a place: most end before, and a place costs as much as two packets of the queue.
-    public let patience: UInt64
     /// Places that were never used are from here on.
     private(set) var used: Int32 = 0
     /// By place: the connection whose state it holds or held last, or -1; and the generation by which it is open, or 0.
@@ -47,15 +45,13 @@ public struct FastPathPlaces: Sendable {
     public internal(set) var counts = FastPathCounts()
 
     /// None: nothing takes the fast path.
-    public init() { (memory, patience) = (nil, 0) }
+    public init() { memory = nil }
 
     /// - Parameters:
     ///   - memory: where states are kept; nothing in it is in use.
     ///   - generation: of places; those of runs before should be others.
-    ///   - patience: packets of a connection, in both directions, that come to the queue before others pass in the kernel.
-    public init(_ memory: FastPathMemory, generation: UInt32, patience: UInt64) {
+    public init(_ memory: FastPathMemory, generation: UInt32) {
         self.memory = memory
-        self.patience = patience
         latestGeneration = generation
         holders = Array(repeating: -1, count: memory.count)
         generations = Array(repeating: 0, count: memory.count)

@@ -11,16 +11,10 @@ extension Engine {
     /// How long flows pass without a sign of life of the worker, which gives four a second.
     private static var lease: Instant.Span { .milliseconds(1500) }
 
-    /// More packets than an ordinary request with its answer has, from SYN to the last ACK.
-    public static var patienceOfFastPath: UInt64 { 12 }
-
-    /// Begins to use these maps. The places' generations go on from `generation`; those of runs before should be others. A TCP connection
-    /// comes to the kernel after `patience` packets.
-    public mutating func attachFastPath(
-        _ memory: FastPathMemory, generation: UInt32, patience: UInt64 = patienceOfFastPath, at now: Instant
-    ) {
+    /// Begins to use these maps. The places' generations go on from `generation`; those of runs before should be others.
+    public mutating func attachFastPath(_ memory: FastPathMemory, generation: UInt32, at now: Instant) {
         table.detachFastPath(at: now)
-        table.fastPath = FastPathPlaces(memory, generation: generation, patience: patience)
+        table.fastPath = FastPathPlaces(memory, generation: generation)
         setFastPathEpoch()
         table.setFastPathLease(until: now + Self.lease)
     }
@@ -74,7 +68,7 @@ extension Engine {
         }
         table.writeBack(i)
         guard finding == nil, p.headers.tcp.isPlain, !p.headers.fragment.isFragment else { return finding }
-        let obstacle = table.isYoung(i) ? .young : fastPathObstacle(&p, i, packet.sender)
+        let obstacle = fastPathObstacle(&p, i, packet.sender)
         table[i].fastPathObstacle = obstacle.rawValue
         guard obstacle == .none else { return nil }
         table.openFastPath(i, packet.sender, interface: interfaceForProgram(&p), at: p.now)
