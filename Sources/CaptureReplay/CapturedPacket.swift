@@ -15,6 +15,8 @@ package struct CapturedPacket: Sendable {
 
     /// More fragments of a datagram are not looked for.
     private static let mostFragments = 64
+    /// Of all datagrams together: more are no capture's that anybody looks at packet by packet, but one made to fill the memory.
+    private static let mostFragmentBytes = 64 << 20
 
     /// - Parameters:
     ///   - wanted: its number in the file, 1-based.
@@ -29,7 +31,7 @@ package struct CapturedPacket: Sendable {
         var found: CapturedPacket?
         var conversations = Conversations(local: local)
         var file = try CaptureFile(path: path)
-        var number: UInt64 = 0
+        var (number, held) = (UInt64(0), 0)
         while number < wanted,
             try file.next({ bytes, frame in
                 number = frame.number
@@ -39,7 +41,10 @@ package struct CapturedPacket: Sendable {
                 if number == wanted {
                     found = direction.map { CapturedPacket(read, $0) }
                     found?.earlierFragments = name.flatMap { fragments[$0] } ?? []
-                } else if let name, fragments[name, default: []].count < mostFragments {
+                } else if let name, fragments[name]?.count ?? 0 < mostFragments,
+                    held + read.bytes.count <= mostFragmentBytes
+                {
+                    held += read.bytes.count
                     fragments[name, default: []].append(read.bytes)
                 }
             })

@@ -165,5 +165,13 @@ enum ProtocolText {
 
     static func name(of number: UInt8) -> String { names.first { $0.1 == number }?.0 ?? "\(number)" }
 
-    static func number(of name: String) -> UInt8? { names.first { $0.0 == name.lowercased() }?.1 ?? UInt8(name) }
+    /// As event records have them besides (`protocolName` of EventLog), as EVE does.
+    private static let recordNames: [(String, UInt8)] = [
+        ("ip-encap", 4), ("dccp", 33), ("ipv6", 41), ("ipv6-icmp", 58), ("eigrp", 88), ("ospfigp", 89), ("pim", 103),
+        ("vrrp", 112), ("l2tp", 115),
+    ]
+
+    static func number(of name: String) -> UInt8? {
+        (names + recordNames).first { $0.0 == name.lowercased() }?.1 ?? UInt8(name)
+    }
 }

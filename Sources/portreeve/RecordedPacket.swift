@@ -46,7 +46,7 @@ extension PacketWords {
     /// nil for a record of many packets or of none.
     init?(_ event: LoggedEvent) {
         guard let direction = Direction(word: event.direction), let source = event.source,
-            let destination = event.destination
+            let destination = event.destination, source.isIPv6 == destination.isIPv6
         else { return nil }
         let ports = (UInt16(clamping: source.port ?? 0), UInt16(clamping: destination.port ?? 0))
         let transport: Transport
@@ -56,7 +56,7 @@ extension PacketWords {
             guard let flags = flags.map({ TCPFlags(words: $0) ?? [] }) else { return nil }
             transport = .tcp(source: ports.0, destination: ports.1, flags)
         case "UDP": transport = .udp(source: ports.0, destination: ports.1)
-        case "ICMP", "IPv6-ICMP":
+        case "ICMP" where !source.isIPv6, "IPv6-ICMP" where source.isIPv6:
             transport = .icmp(type: UInt8(clamping: event.icmpType ?? 0), code: UInt8(clamping: event.icmpCode ?? 0))
         case let name:
             guard let number = ProtocolText.number(of: name) else { return nil }

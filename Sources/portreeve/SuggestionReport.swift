@@ -103,12 +103,15 @@ struct SuggestionReport {
             case (false, true): family = "IPv6 "
             default: family = ""
             }
-            parts.append("all other \(family)\(who): \(rule.peers.count.grouped) were seen")
+            let doubt =
+                rule.hasProof
+                ? "" : ", none of whom went on after an answer or came again later, as in a flood in others' names"
+            parts.append("all other \(family)\(who): \(rule.peers.count.grouped) were seen\(doubt)")
         } else if let peers = extent.peers, peers > 0 {
             parts.append("\(peers.grouped) more \(who) of \(rule.peersText) that were not seen")
         }
         if extent.ports > 0 {
-            parts.append("\(extent.ports) more port\(extent.ports == 1 ? "" : "s") that nobody was seen to want")
+            parts.append("\(extent.ports) more port\(extent.ports == 1 ? "" : "s") that were not seen")
         }
         if let pairs = extent.pairs, pairs > extent.peers ?? 0 {
             parts.append("\(pairs.grouped) pairs in all of address and port that were not seen together")

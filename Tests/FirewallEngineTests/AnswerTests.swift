@@ -149,6 +149,26 @@ struct AnswerTests {
         #expect(engine.engine.counters.unanswerable == 0, "nothing that was to be answered")
     }
 
+    @Test("default.reply ends no connection that the agent has forgotten: this host's next packet takes it up again")
+    func forgotten() throws {
+        let engine = try EngineUnderTest(
+            """
+            default: { reply: reset }
+            rules:
+              - { name: Web, action: allow, direction: incoming, protocol: tcp, destination: { ports: [80] } }
+            engine: { timeouts: { cold-start: 0s, boot-start: 0s } }
+            """)
+        // What the server of an outgoing connection sends, of which nothing is known any more.
+        #expect(engine.sends(.fromHost.tcp(40_000, 5000, .syn, seq: 1)) == .pass)
+        #expect(engine.receives(.toHost.tcp(5000, 40_000, [.syn, .ack], seq: 500, ack: 2)) == .pass)
+        #expect(engine.sends(.fromHost.tcp(40_000, 5000, .ack, seq: 2, ack: 501)) == .pass)
+        engine.clock.advance(by: .seconds(100_000))
+        let late = engine.receives(.toHost.tcp(5000, 40_000, [.psh, .ack], seq: 501, ack: 2).payload(count: 10))
+        #expect(late == .drop(.outOfAllowedPolicy))
+        silence(engine, "a connection that was idle for too long")
+        #expect(engine.events.allSatisfy { $0.reply == Reply.none })
+    }
+
     @Test("what must not be answered is not (RFC 1122 section 3.2.2, RFC 4443 section 2.4)")
     func never() throws {
         let engine = try engine("unreachable")

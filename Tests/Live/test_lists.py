@@ -140,6 +140,22 @@ class ListTests(unittest.TestCase):
         self.assertNotIn("bad.txt", str(agent.report()["warnings"]))
         self.assertIn(" 0% packet loss", self.ping(listed))
 
+    def test_a_list_that_changes_puts_no_policy_in_force_that_was_not_confirmed(self):
+        agent = self.enterContext(Agent(self.host, POLICY.format(self.lab.file("bad.txt", "198.51.100.1\n"))))
+        agent.feed()
+        agent.write_policy(POLICY.format(self.path).replace("force-allow", "deny"))
+        agent.tool("reload", "--confirm", "2", "--force")
+        standing = lambda: agent.report()["policy"]
+        wait_until(lambda: standing().get("last_reload_error"), "it is taken back", 30, agent.process)
+        refused = standing()["last_reload_error"]
+        self.replace("198.51.100.2\n")
+        self.await_epoch(agent, 3)
+        self.assertEqual(standing()["last_reload_error"], refused)
+        self.assertEqual(agent.stop(), 0)
+        agent.start()
+        self.assertIn("not confirmed", standing()["fallback"])
+        self.assertIn(" 0% packet loss", self.ping(self.client.ip4))
+
 
 class ManyRulesTests(unittest.TestCase):
     COUNT = 50_000

@@ -19,10 +19,11 @@ extension Housekeeper {
     }
 
     /// The policy of this copy is in force for good.
-    func keep(_ copy: PolicyCopyWriter?, _ epoch: UInt32) {
+    func keep(_ copy: PolicyCopyWriter?, _ epoch: UInt32, withOtherListsOnly: Bool = false) {
         guard let copy else { return }
         do {
-            try keeper.keep(copy, epoch: epoch, since: Clocks.calendarSeconds())
+            try keeper.keep(
+                copy, epoch: epoch, since: Clocks.calendarSeconds(), withOtherListsOnly: withOtherListsOnly)
             keepingTrouble = nil
         } catch {
             note(keepingFailed: "\(keeper.keptPath): \(error.reason)")

@@ -77,7 +77,8 @@ extension Housekeeper {
         do throws(ReloadRefusal) {
             return try adopt(order, listsOf: kept)
         } catch {
-            policies.note(refused: error.description)
+            // What is wrong with a list is the list watch's to say.
+            if kept == nil { policies.note(refused: error.description) }
             throw error
         }
     }
@@ -105,7 +106,7 @@ extension Housekeeper {
             try beginTrial(of: policy, for: seconds, order, copy)
         } else {
             put(inForce: policy, askedBy: order.asker)
-            keep(copy, policy.epoch)
+            keep(copy, policy.epoch, withOtherListsOnly: kept != nil)
         }
         return notes
     }
@@ -130,7 +131,7 @@ extension Housekeeper {
         let before = policies.current
         closeListeners()
         let tracksMore = policy.tracksMore(than: policies.current)
-        policies.put(inForce: policy, takenBackAt: takenBackAt)
+        policies.put(inForce: policy, takenBackAt: takenBackAt, withOtherListsOnly: asker.isOfLists)
         log.register(PolicyNames(policy), policy.document)
         agent.shared.update(tables: policy.document.engine.limits, computers: policy.document.stateful.limits)
         agent.setMemory(policy.document)

@@ -54,12 +54,15 @@ final class PolicyStore: Sendable {
         return policy
     }
 
-    /// The policy that is in force from now on, or until `takenBackAt` unless it is confirmed.
-    func put(inForce policy: Policy, takenBackAt: Int64? = nil) {
+    /// The policy that is in force from now on, or until `takenBackAt` unless it is confirmed. The policy of before with other lists
+    /// says nothing of the one on the disk: why that is not in force stays.
+    func put(inForce policy: Policy, takenBackAt: Int64? = nil, withOtherListsOnly: Bool = false) {
         lastEpoch.withLock { $0 = max($0, policy.epoch) }
         history.withLock { $0.register(policy) }
         standing.withLock {
-            $0 = Standing(policy: policy, loadedAt: Clocks.calendarSeconds(), takenBackAt: takenBackAt)
+            var next = Standing(policy: policy, loadedAt: Clocks.calendarSeconds(), takenBackAt: takenBackAt)
+            if withOtherListsOnly { (next.fallback, next.lastReloadError) = ($0.fallback, $0.lastReloadError) }
+            $0 = next
         }
     }
 

@@ -38,6 +38,8 @@ enum ReloadAsker: Sendable {
     /// Whoever has changed the files of these lists.
     case lists([String])
 
+    var isOfLists: Bool { if case .lists = self { true } else { false } }
+
     /// "root (user 0, process 4711)"; the name is looked up in /etc/passwd alone, which waits for no network.
     var text: String {
         switch self {

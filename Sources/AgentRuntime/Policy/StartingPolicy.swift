@@ -66,7 +66,10 @@ struct StartingPolicy {
         _ kept: PolicyCopy?
     ) -> String? {
         guard let kept else { return nil }
-        if let unconfirmed = keeper.unconfirmed, let copy, copy.hasText(of: unconfirmed) {
+        // Its lists change by themselves. Where nothing but a list was on trial they tell it from the policy that was kept.
+        if let unconfirmed = keeper.unconfirmed, unconfirmed.hasFiles(document.files),
+            !kept.hasFiles(document.files) || copy?.hasText(of: unconfirmed) == true
+        {
             return
                 "\(keeper.policyPath): the policy on disk was put in force by \"portreeve reload --confirm\" and not "
                 + "confirmed; \"portreeve reload\" puts it in force for good"

@@ -35,11 +35,13 @@ extension Engine {
         return plan.reply
     }
 
-    /// What the policy wants said about this refusal.
+    /// What the policy wants said about this refusal. What a rule would have admitted, had its connection not been forgotten or begun
+    /// before the agent, is not told to give up: this host's own next packet takes the connection up again.
     private mutating func wantedReply(_ finding: Finding) -> Reply {
         switch finding.reason {
         case .deny: finding.rule >= 0 ? policy.rules[Int(finding.rule)].reply : .none
-        case .outOfAllowedPolicy, .outOfAllowedPolicyOpenPort: hot.replyToUnmatched
+        case .outOfAllowedPolicy, .outOfAllowedPolicyOpenPort:
+            finding.cause == .noAllowRule ? hot.replyToUnmatched : .none
         default: .none
         }
     }
@@ -129,7 +131,11 @@ extension Engine {
             p.direction == .incoming && p.metadata.hook != .forward
             && hostAddresses.isOwn(p.headers.destination, on: p.metadata.inInterface)
         let source = isForHost || reply == .reset ? p.headers.destination : .zero
-        let isOfLink = AddressSanity.isLinkLocal(p.headers.source) || AddressSanity.isLinkLocal(p.headers.destination)
+        // Over IPv4 a link is a way out: only to who is on it himself. What stays here has none.
+        let isOfLink =
+            p.headers.network == .ipv4
+            ? AddressSanity.isLinkLocal(p.headers.source) && !staysHere(&p)
+            : AddressSanity.isLinkLocal(p.headers.source) || AddressSanity.isLinkLocal(p.headers.destination)
         let link =
             p.direction == .incoming || p.metadata.hook == .forward ? p.metadata.inInterface : p.metadata.outInterface
         let length =

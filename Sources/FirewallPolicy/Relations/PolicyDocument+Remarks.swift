@@ -8,20 +8,34 @@ extension PolicyDocument {
     /// host's SSH servers listen.
     public func remarks(sshPorts: Set<UInt16> = []) -> [PolicyRemark] {
         let lists = ListCovers(self)
-        let extents = rules.map { RuleExtent($0, self, lists) }
+        // A rule that is off decides nothing, and is spoken of as soon as it is on.
+        let extents = rules.filter(\.isEnabled).map { RuleExtent($0, self, lists) }
         let denials = extents.filter { $0.rule.action == .deny }
         return (openness.map { [$0] } ?? []) + sshPorts.sorted().compactMap { unreachable($0, extents, denials, lists) }
-            + extents.compactMap { outranked($0, denials) } + rules.compactMap(deadness)
+            + extents.compactMap { outranked($0, denials) } + extents.map(\.rule).compactMap(deadness)
     }
 
-    /// Incoming traffic is restricted by Allow rules, for what none of them matches is dropped, and by Deny rules.
+    /// Whether what no rule of a direction matches is refused.
+    private func isRestrictive(_ direction: Direction) -> Bool {
+        switch direction == .incoming ? unmatched.incoming : unmatched.outgoing {
+        case .allow: false
+        case .deny: true
+        case .byRules: rules.contains { $0.isEnabled && $0.direction == direction && $0.action == .allow }
+        }
+    }
+
+    /// Incoming traffic is restricted where what no rule matches is refused, and by Deny rules. Who says that it is to pass beside
+    /// Allow rules knows that the rest comes in.
     private var openness: PolicyRemark? {
-        guard !rules.contains(where: { $0.direction == .incoming && ($0.action == .allow || $0.action == .deny) })
+        let incoming = rules.filter { $0.isEnabled && $0.direction == .incoming }
+        guard !isRestrictive(.incoming), !incoming.contains(where: { $0.action == .allow || $0.action == .deny })
         else { return nil }
         let what = rules.isEmpty ? "the policy has no rule" : "no rule restricts what comes in"
         return PolicyRemark(
             .open, "\(what): every TCP connection to this host is admitted",
-            cure: "add an incoming allow rule for each service that is wanted, and what none of them matches is dropped"
+            cure: unmatched.incoming == .allow
+                ? "take default.incoming: allow out, and add an incoming allow rule for each service that is wanted"
+                : "add an incoming allow rule for each service that is wanted, and what none of them matches is dropped"
         )
     }
 
@@ -31,8 +45,7 @@ extension PolicyDocument {
         guard rule.action == .allow || rule.action == .forceAllow,
             let denial = denials.first(where: { $0.rule.outranks(rule) && $0.covers(extent) })
         else { return nil }
-        let restricts = rules.contains { $0.direction == rule.direction && $0.action == .allow }
-        let without = restricts ? " (what no allow rule matches is dropped without it)" : ""
+        let without = isRestrictive(rule.direction) ? " (what no allow rule matches is dropped without it)" : ""
         // What an Allow matches of that passes without it.
         let isSpared = rule.action == .forceAllow && extent.hasExempt
         let but = isSpared ? " but neighbour discovery, MLD and IGMP, which pass without it" : ""
@@ -80,13 +93,12 @@ extension PolicyDocument {
         let isAdmitted = admitting.map(atPort).contains { extent in
             !denials.contains { $0.rule.outranks(extent.rule) && $0.covers(extent) }
         }
-        let isRestricted = extents.contains { $0.rule.direction == .incoming && $0.rule.action == .allow }
         var anybody = Rule(
             name: "", action: .allow, priority: 0, direction: .incoming,
             position: SourcePosition(file: "", line: 0, column: 0))
         anybody.protocols = Criterion(.number(IPProtocol.tcp))
         let isDenied = denials.contains { $0.covers(atPort(RuleExtent(anybody, self, lists))) }
-        guard !isAdmitted, isRestricted || isDenied else { return nil }
+        guard !isAdmitted, isRestrictive(.incoming) || isDenied else { return nil }
         return PolicyRemark(
             .unreachable, "an SSH server of this host listens on port \(port), and no rule admits a connection to it",
             cure: "add an allow rule for incoming tcp to port \(port), and see that no deny rule outranks it")

@@ -80,8 +80,10 @@ extension PolicyLint {
     }
 
     private static func cure(_ rule: Rule, _ policy: Policy, agrees: Bool) -> String {
+        let unmatched = policy.document.unmatched
         let isLast =
             rule.action == .allow
+            && (rule.direction == .incoming ? unmatched.incoming : unmatched.outgoing) == .byRules
             && !policy.rules.contains {
                 $0.action == .allow && $0.direction == rule.direction && $0.isEnabled && $0 != rule
             }

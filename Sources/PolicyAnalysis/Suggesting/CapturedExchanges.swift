@@ -34,6 +34,8 @@ package struct CapturedExchanges: Sendable {
         var first: Int64
         var last: Int64
         var isAnswered = false
+        /// What acknowledges the answer: the sequence number after its SYN.
+        var next: UInt32?
         /// The opener has acknowledged the answer.
         var isCompleted = false
         var hasData = false
@@ -49,6 +51,10 @@ package struct CapturedExchanges: Sendable {
             return isRefused ? .refused : .silent
         }
     }
+
+    /// Who sends in another's name does not see the answer, and hits its number by chance: bytes beyond it that the first
+    /// acknowledgement in the capture may have taken in.
+    private static let farthest: UInt32 = 1 << 20
 
     private let most: Int
     private var exchanges: [Name: Exchange] = [:]
@@ -113,11 +119,13 @@ package struct CapturedExchanges: Sendable {
         let isOpener = exchange.opener == sender
         exchange.last = max(exchange.last, time)
         if isOpener { exchange.packets += 1 }
-        if answers, !isOpener { exchange.isAnswered = true }
+        if answers, !isOpener { (exchange.isAnswered, exchange.next) = (true, tcp.sequence &+ 1) }
         if flags.contains(.rst) {
             exchange.isReset = true
             if !isOpener, !exchange.isAnswered { exchange.isRefused = true }
-        } else if isOpener, exchange.isAnswered, flags.contains(.ack), !flags.contains(.syn) {
+        } else if isOpener, flags.contains(.ack), !flags.contains(.syn), let next = exchange.next,
+            tcp.acknowledgement &- next < Self.farthest
+        {
             exchange.isCompleted = true
         }
         if tcp.dataLength > 0, exchange.isCompleted { exchange.hasData = true }

@@ -45,7 +45,9 @@ struct RuleExtents {
         }
         let universe = after.universe
         var (peers, pairs) = (UInt128(0), UInt128(0))
-        var portsSeen: Set<UInt16> = []
+        var portsAdded: Set<UInt16> = []
+        let ports = Set(rule.ports.joined())
+        let portsSeen = Set(rule.attempts.compactMap { $0.attempt.port })
         for kind in universe.kinds {
             guard let place = after.position(of: index, in: kind) else { continue }
             guard let parts = added(by: place, before, after) else {
@@ -53,7 +55,10 @@ struct RuleExtents {
                 return extent
             }
             let seen = Seen(rule, kind)
-            portsSeen.formUnion(seen.ports)
+            portsAdded.formUnion(
+                ports.subtracting(portsSeen).filter { port in
+                    parts.contains { $0[.destinationPort]?.contains(UInt128(port)) ?? true }
+                })
             if extent.example == nil { extent.example = example(parts, seen, universe) }
             guard !rule.isForEverybody else { continue }
             let (more, morePairs) = seen.missing(in: parts, rule)
@@ -61,7 +66,7 @@ struct RuleExtents {
             pairs = pairs.added(morePairs)
         }
         if !rule.isForEverybody { (extent.peers, extent.pairs) = (peers, pairs) }
-        extent.ports = rule.ports.reduce(0) { $0 + $1.count } - portsSeen.count
+        extent.ports = portsAdded.count
         return extent
     }
 
@@ -130,7 +135,6 @@ private struct Seen {
     let dimension: Dimension
     private(set) var peers = NumberSet.empty
     private var byPort: [UInt16: NumberSet] = [:]
-    var ports: Set<UInt16> { Set(byPort.keys) }
 
     init(_ rule: SuggestedRule, _ kind: PacketKind) {
         dimension = rule.direction == .incoming ? .source : .destination
@@ -171,6 +175,15 @@ private struct Seen {
             all = NumberSet(all.intervals + admitted.intervals)
         }
         return (all.subtracting(peers).exactSize, pairs)
+    }
+}
+
+extension Attempt {
+    fileprivate var port: UInt16? {
+        switch service {
+        case .tcp(let port), .udp(let port): port
+        case .icmp, .other: nil
+        }
     }
 }
 

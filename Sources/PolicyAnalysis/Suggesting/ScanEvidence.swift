@@ -42,10 +42,12 @@ package struct ScanEvidence: Sendable {
         services.insert(attempt.service)
         if outcome >= .listening {
             present += 1
+        } else if outcome == .unknown {
+            // Whoever tries all ports of a computer behind this one, again and again, monitors nothing: persistence excuses only what
+            // no rule would be made for.
+            unknown += 1
         } else if isPersistent {
             persistent += 1
-        } else if outcome == .unknown {
-            unknown += 1
         } else {
             missing += 1
         }

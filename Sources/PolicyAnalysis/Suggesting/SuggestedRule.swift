@@ -81,6 +81,10 @@ package struct SuggestedRule: Sendable {
     package var action: RuleAction { group.action }
     package var direction: Direction { group.direction }
     package var isForEverybody: Bool { group.peers.isEverybody }
+    /// Somebody went on after an answer, or came again over time: who sends in others' names does neither.
+    package var hasProof: Bool {
+        attempts.contains { $0.tally.outcome(of: $0.attempt.service) >= .completed || $0.tally.isPersistent }
+    }
     /// The families of those that it is for.
     package var families: (hasIPv4: Bool, hasIPv6: Bool) { (group.peers.hasIPv4, group.peers.hasIPv6) }
 

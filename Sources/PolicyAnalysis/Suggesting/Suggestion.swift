@@ -97,6 +97,8 @@ package struct Suggestion {
             case .passes: admitted = admitted.added(tally.packets)
             case .refused(let refused, _):
                 switch refused.cause {
+                case .noAllowRule where attempt.hasNoRule, .denyRule where attempt.hasNoRule && options.overDenies:
+                    leave(out: .unconfirmed(refused.reason), seen)
                 case .denyRule where !options.overDenies: leave(out: .ownRule(refused.rule), seen)
                 case .denyRule:
                     let priority = refused.rule >= 0 ? policy.rules[Int(refused.rule)].priority : 0
@@ -207,6 +209,10 @@ package struct Suggestion {
 }
 
 extension Attempt {
+    /// ICMP in packets of the other family, which anybody can send: a policy file's `protocol` takes these numbers for that family
+    /// alone, so that no rule can name them beside an address.
+    fileprivate var hasNoRule: Bool { service == .other(isIPv6 ? IPProtocol.icmp : IPProtocol.icmpv6) }
+
     /// An ICMP message that answers or reports, and never opens.
     fileprivate var answersNothing: Bool {
         guard case .icmp(let type, _) = service else { return false }

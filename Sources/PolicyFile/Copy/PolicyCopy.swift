@@ -88,7 +88,9 @@ package struct PolicyCopy: Sendable {
         guard texts.count == sections.count(where: { $0.kind == .file }) else {
             return PolicyFile.Outcome(
                 document: nil,
-                diagnostics: [.wholeFile(path, found: "a copy that is cut short", expected: "the policy that is in force")])
+                diagnostics: [
+                    .wholeFile(path, found: "a copy that is cut short", expected: "the policy that is in force")
+                ])
         }
         let outcome = PolicyFile.parse(texts, for: .queue, in: .host(copyingTo: copy))
         for text in texts { copy?.add(.file, text.name, text.text) }
@@ -110,6 +112,21 @@ package struct PolicyCopy: Sendable {
         let count = unsafe pread(descriptor, &bytes, section.count, off_t(section.offset))
         guard count == section.count else { throw FileFault("\(path) is cut short") }
         return bytes
+    }
+
+    /// Whether these are all of the policy's own files, and on the disk as they are here, whatever has become of its lists.
+    package func hasFiles(_ names: [String]) -> Bool {
+        let texts = texts
+        return texts.map(\.name) == names
+            && texts.allSatisfy { (try? readFile($0.name, atMost: PolicyFile.maximumSize)) == $0.text }
+    }
+
+    /// Whether the file of a list is on the disk as it is here.
+    package func hasList(_ name: String) -> Bool {
+        guard let section = sections.first(where: { $0.kind == .list && $0.name == name }),
+            let text = try? text(of: section)
+        else { return false }
+        return (try? readFile(name, atMost: text.count)) == text
     }
 
     /// Whether the other copy has the same texts.

@@ -41,10 +41,12 @@ package struct PolicyKeeper: Sendable {
         return copy
     }
 
-    /// This policy is in force for good.
-    package func keep(_ copy: PolicyCopyWriter, epoch: UInt32, since: Int64) throws(FileFault) {
+    /// This policy is in force for good. Where only its lists are others than before, nobody has confirmed what is on the disk.
+    package func keep(
+        _ copy: PolicyCopyWriter, epoch: UInt32, since: Int64, withOtherListsOnly: Bool = false
+    ) throws(FileFault) {
         try copy.finish(as: Self.keptName, epoch: epoch, since: since)
-        _ = unsafe unlink("\(directory)/\(Self.unconfirmedName)")
+        if !withOtherListsOnly { _ = unsafe unlink("\(directory)/\(Self.unconfirmedName)") }
     }
 
     /// This policy is in force until it is confirmed or taken back.

@@ -33,6 +33,7 @@ struct CapturedExchangeTests {
             let letters = isAnswer ? word.dropFirst() : word
             headers.tcp.flags = TCPFlags(words: letters == "P" ? "PA" : String(letters)) ?? []
             headers.tcp.dataLength = letters == "P" ? 10 : 0
+            headers.tcp.acknowledgement = isAnswer ? 0 : 1
             exchanges.add(headers, isAnswer ? .outgoing : .incoming, at: 1)
         }
         var traffic = exchanges.ended()
