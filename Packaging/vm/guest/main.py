@@ -42,8 +42,13 @@ def diagnosis():
     parts = []
     for command in ("journalctl -b --no-pager -o short-monotonic -n 25 -u portreeve*", "portreeve status",
                     "journalctl -b -k --no-pager -o short-monotonic -n 3 -g type=1326"):
-        done = subprocess.run(command.split(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        parts.append(f"-- {command}\n{done.stdout}")
+        try:
+            said = subprocess.run(
+                command.split(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60).stdout
+        except (OSError, subprocess.TimeoutExpired) as why:
+            # Nothing is installed in the first steps.
+            said = f"{why}\n"
+        parts.append(f"-- {command}\n{said}")
     return "\n".join(parts)
 
 
