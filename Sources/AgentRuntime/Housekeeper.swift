@@ -53,6 +53,7 @@ final class Housekeeper {
     var metrics = MetricsServers()
     var blocks = BlockBook()
     var lists = ListWatch()
+    let listFiles = FileStamps()
     var ruleCounting = RuleCounting()
     private var control: ControlServer?
     private var writer: pthread_t?

@@ -2,31 +2,14 @@
 
 import FirewallEngine
 import FirewallPolicy
-import Glibc
 import Logging
 import PacketWire
 import PolicyFile
 
 /// The files of `addresses-file`: as they were when they were last tried, and as they were seen last.
 struct ListWatch {
-    /// What changes with a file. Whoever puts a new file in the place of an old one changes all of it.
-    struct Stamp: Equatable {
-        let device, inode: UInt64
-        let size: Int64
-        let modified, changed: [Int]
-
-        /// Nil where there is no such file.
-        init?(of path: String) {
-            var status = stat()
-            guard unsafe stat(path, &status) == 0 else { return nil }
-            (device, inode, size) = (UInt64(status.st_dev), UInt64(status.st_ino), Int64(status.st_size))
-            modified = [status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
-            changed = [status.st_ctim.tv_sec, status.st_ctim.tv_nsec]
-        }
-    }
-
     fileprivate struct Sight {
-        var stamp: Stamp?
+        var stamp: FileStamp?
         /// Since when it is so, and since when it has not been what was tried.
         var since, untriedSince: Instant
     }
@@ -34,7 +17,7 @@ struct ListWatch {
     /// The policy whose lists they are; nil before the first.
     fileprivate var epoch: UInt32?
     /// By path. What is in force, or has been refused, was read from files that were so.
-    fileprivate var tried: [String: Stamp] = [:]
+    fileprivate var tried: [String: FileStamp] = [:]
     fileprivate var seen: [String: Sight] = [:]
     /// Why a newer version of a list is not in force; `status` repeats it.
     fileprivate(set) var complaint: String?
@@ -50,15 +33,14 @@ extension Housekeeper {
 
     /// Puts the lists of files that have changed in force, with nothing else that has changed on the disk. Faulty ones change nothing.
     ///
-    /// Nothing is asked of the disk during a trial: where a file's server is what the policy has cut off, the question waits for
-    /// ever, and nobody is left to take the policy back.
+    /// The files are looked at by another thread, and not read during a trial: where a file's server is what the policy has cut off,
+    /// an answer may never come, and somebody has to be left to take the policy back.
     func refreshLists(_ policy: Policy) {
-        guard pending == nil else { return }
         let files = Set(policy.document.addressLists.compactMap(\.file))
+        let latest = listFiles.stamps(of: files)
         guard !files.isEmpty else { return lists = ListWatch() }
+        guard pending == nil, let stamps = latest else { return }
         let now = Clocks.monotonic()
-        var stamps: [String: ListWatch.Stamp] = [:]
-        for file in files { stamps[file] = ListWatch.Stamp(of: file) }
         if lists.epoch != policy.epoch {
             // One that was kept, or comes back after a trial, may be far older than its files.
             let doubtful = Int(policies.description.loadedAt) - Self.doubtfulFor
@@ -75,7 +57,7 @@ extension Housekeeper {
     }
 
     /// Whether a file has changed since it was tried, and rests: each by itself, so that one that never does holds up no other.
-    private func isReady(_ file: String, _ stamp: ListWatch.Stamp?, at now: Instant) -> Bool {
+    private func isReady(_ file: String, _ stamp: FileStamp?, at now: Instant) -> Bool {
         guard stamp != lists.tried[file] else {
             lists.seen[file] = ListWatch.Sight(stamp: stamp, since: now, untriedSince: now)
             return false

@@ -13,22 +13,16 @@ import PolicyFile
 /// earlier one, another engine judges the packet alone, as `portreeve explain` does.
 package final class WitnessJudge {
     private let policy: Policy
-    private let zones: CalendarZones
     private lazy var alone = OnePacketPolicy(policy)
-    private var engine: Engine?
-    /// Of the present engine.
-    private var interfaces: [String: UInt32] = [:]
-    private var unixTime: Int64?
+    private let engine: JudgingEngine
     private var count = 0
 
     /// After so many packets an engine is replaced: its tables are full of their connections.
     private static let mostJudged = 10_000
-    /// A day after the agent began, so that its cold start is over.
-    private static let now = Instant(nanoseconds: 10 * 86_400 * 1_000_000_000)
 
     package init(_ policy: Policy) {
         self.policy = policy
-        zones = SystemTimeZones.zones(of: policy.document)
+        engine = JudgingEngine(policy)
     }
 
     /// Whether the rules are asked about the packet, and decide so; with an effect, also whether that is what becomes of it, as far as
@@ -65,35 +59,8 @@ package final class WitnessJudge {
     }
 
     private func judge(_ words: PacketWords) -> [Step] {
-        if count % Self.mostJudged == 0 { begin() }
+        if count % Self.mostJudged == 0 { engine.begin() }
         count += 1
-        let time = words.unixTime ?? 0
-        if time != unixTime {
-            engine?.setActiveSchedules(policy.scheduleActivity(zones, unixTime: time), at: Self.now)
-            unixTime = time
-        }
-        engine?.steps = []
-        let metadata = words.metadata(interface: words.interface.map { index(ofInterface: $0) } ?? 0)
-        _ = unsafe words.bytes.withUnsafeBytes { engine?.inspect(unsafe $0.bytes, metadata, at: Self.now) }
-        return engine?.steps ?? []
-    }
-
-    private func index(ofInterface name: String) -> UInt32 {
-        if let index = interfaces[name] { return index }
-        let index = UInt32(interfaces.count + 2)
-        interfaces[name] = index
-        engine?.learnInterface(index, name: name, isLoopback: name == "lo")
-        return index
-    }
-
-    private func begin() {
-        let clock = EngineClock(
-            agentStarted: Instant(nanoseconds: Self.now.nanoseconds - 86_400 * 1_000_000_000),
-            kernelBooted: Instant(nanoseconds: 0))
-        let shared = SharedLimits(
-            tables: policy.document.engine.limits, computers: policy.document.stateful.limits, seed: (1, 2))
-        engine = Engine(policy: policy, clock: clock, seed: (3, 4), shared: shared, workers: 1)
-        interfaces = [:]
-        unixTime = nil
+        return engine.judge(words, at: words.unixTime ?? 0)
     }
 }
