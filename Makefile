@@ -89,7 +89,7 @@ test-host:
 	$(MAKE) test-live
 
 test-package:
-	@($(TEST_DEB); deb=$$?; $(TEST_VM) && exit $$deb) >.build/test-package.log 2>&1; status=$$?; \
+	@($(TEST_DEB); deb=$$?; $(TEST_VM) --short && exit $$deb) >.build/test-package.log 2>&1; status=$$?; \
 	cat .build/test-package.log; exit $$status
 
 test-swift: deps-build fast-path

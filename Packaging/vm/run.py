@@ -99,7 +99,8 @@ class Table:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", default=os.path.join(PROJECT, ".build-vm"), help="where disks are kept")
-    parser.add_argument("--limit", type=float, default=1800, help="seconds after which the machine is switched off")
+    parser.add_argument("--short", action="store_true", help="leave out the steps that are variants of others")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds after which the machine is switched off")
     parser.add_argument("--release", default=RELEASE, help="of Debian, with its own kernel")
     parser.add_argument("package")
     parser.add_argument("patterns", nargs="*")
@@ -111,7 +112,7 @@ def main():
     table = Table()
     with tempfile.TemporaryDirectory(prefix="run.", dir=arguments.cache) as directory:
         tests = os.path.join(directory, "tests")
-        stage(tests, arguments.package, arguments.patterns)
+        stage(tests, arguments.package, arguments.patterns + ["--short"] * arguments.short)
         try:
             require(QEMU)
             disk = base(arguments.cache, dependencies(arguments.package), arguments.release)

@@ -4,15 +4,30 @@ import Glibc
 
 /// The bytes of a regular file.
 package func readFile(_ path: String, atMost limit: Int) throws(FileFault) -> [UInt8] {
+    let (descriptor, size) = try openFile(path)
+    defer { close(descriptor) }
+    guard size <= limit else { throw FileFault("longer than \(limit >> 20) MiB") }
+    return try readToEnd(descriptor, size: size, atMost: limit)
+}
+
+/// A regular file to read, and how many bytes it has. The caller closes it.
+func openFile(_ path: String) throws(FileFault) -> (descriptor: Int32, size: Int) {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw FileFault(errno: errno) }
-    defer { close(descriptor) }
     var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else { throw FileFault(errno: errno) }
-    guard status.st_mode & S_IFMT != S_IFDIR else { throw FileFault(errno: EISDIR) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw FileFault("not a regular file") }
-    guard status.st_size <= limit else { throw FileFault("longer than \(limit >> 20) MiB") }
-    return try readToEnd(descriptor, size: Int(status.st_size), atMost: limit)
+    var fault: FileFault?
+    if unsafe fstat(descriptor, &status) != 0 {
+        fault = FileFault(errno: errno)
+    } else if status.st_mode & S_IFMT == S_IFDIR {
+        fault = FileFault(errno: EISDIR)
+    } else if status.st_mode & S_IFMT != S_IFREG {
+        fault = FileFault("not a regular file")
+    }
+    if let fault {
+        close(descriptor)
+        throw fault
+    }
+    return (descriptor, Int(status.st_size))
 }
 
 /// Reads until the end, which may lie beyond `size` when the file grows meanwhile.

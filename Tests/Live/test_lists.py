@@ -121,7 +121,8 @@ class ListTests(unittest.TestCase):
         self.assertIn(" 0% packet loss", self.ping(listed))
         # What waits on the disk for somebody to reload it goes on waiting.
         agent.write_policy(POLICY.format(self.path).replace("force-allow", "deny"))
-        self.replace(f"\ufeff; a feed\r\n# of the usual form\r\n{listed} ; why\r\n203.0.113.0/24 # more\r\n192.0.2.1-192.0.2.9\r\n")
+        in_force = f"\ufeff; a feed\r\n# of the usual form\r\n{listed} ; why\r\n203.0.113.0/24 # more\r\n192.0.2.1-192.0.2.9\r\n"
+        self.replace(in_force)
         self.await_epoch(agent, 2)
         self.assertIn(" 100% packet loss", self.ping(listed))
         self.assertIn(" 0% packet loss", self.ping(other))
@@ -135,6 +136,9 @@ class ListTests(unittest.TestCase):
         wait_until(lambda: "No such file" in str(agent.report()["warnings"]), "it is said")
         self.assertIn(" 100% packet loss", self.ping(listed))
         self.assertIn(" 0% packet loss", self.ping(other))
+        # The same once more is no other list, and ends the complaint.
+        self.replace(in_force)
+        wait_until(lambda: "bad.txt" not in str(agent.report()["warnings"]), "nothing is wrong any more")
         self.replace("198.51.100.1\n")
         self.await_epoch(agent, 3)
         self.assertNotIn("bad.txt", str(agent.report()["warnings"]))

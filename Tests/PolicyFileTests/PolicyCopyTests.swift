@@ -82,6 +82,35 @@ struct PolicyCopyTests {
         #expect(try !isSame())
     }
 
+    @Test("tells whether a list's file still says what it said, to the last byte of a long one")
+    func lists() throws {
+        let folder = try Folder()
+        let copy = try copied(folder)
+        let list = "\(folder.path)/list.txt"
+        let text = try #require(String(validating: try readFile(list, atMost: 1 << 20), as: UTF8.self))
+        #expect(copy.hasList(list))
+        for other in ["", String(text.dropLast()), text + "#", "1" + text.dropFirst().dropLast() + " "] {
+            try folder.write(other, to: "list.txt")
+            #expect(!copy.hasList(list))
+        }
+        try folder.write(text, to: "list.txt")
+        #expect(copy.hasList(list))
+        // It is no part of it under another name, nor what is no file.
+        #expect(!copy.hasList("\(folder.path)/policy.yaml"))
+        #expect(unsafe unlink(list) == 0 && !copy.hasList(list))
+        #expect(unsafe mkfifo(list, 0o600) == 0 && !copy.hasList(list))
+        unlink(list)
+
+        // Some pieces long, and not of the length of whole ones.
+        let long = String(repeating: "198.51.100.77\n", count: 60_000)
+        try folder.write(long, to: "list.txt")
+        try self.copy(folder)
+        let second = try PolicyCopy(path: "\(folder.path)/kept")
+        #expect(second.hasList(list))
+        try folder.write(long.dropLast(2) + "8\n", to: "list.txt")
+        #expect(!second.hasList(list))
+    }
+
     @Test("leaves nothing behind where it is not finished")
     func unfinished() throws {
         let folder = try Folder()

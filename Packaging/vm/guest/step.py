@@ -16,14 +16,16 @@ class Skip(Exception):
 
 
 class Step:
-    def __init__(self, name, function, seconds, always, reboots):
-        self.name, self.function, self.seconds, self.always, self.reboots = name, function, seconds, always, reboots
+    def __init__(self, name, function, seconds, always, reboots, variant):
+        self.name, self.function, self.seconds = name, function, seconds
+        self.always, self.reboots, self.variant = always, reboots, variant
 
 
-def step(name, seconds=180, always=False, reboots=False):
-    """Makes a function a step. What it returns stands in the table. `always`: whatever steps are asked for."""
+def step(name, seconds=180, always=False, reboots=False, variant=False):
+    """Makes a function a step. What it returns stands in the table. `always`: whatever steps are asked for. `variant`: what another
+    step does under other settings; a short run leaves it out."""
     def register(function):
-        ALL.append(Step(name, function, seconds, always, reboots))
+        ALL.append(Step(name, function, seconds, always, reboots, variant))
         return function
     return register
 

@@ -52,7 +52,7 @@ def passes():
     return f"{sent >> 20} MiB cost {cost} packets, {passed} passed in the kernel"
 
 
-@step("restart under traffic on the fast path: no connection, packet or event lost", seconds=300)
+@step("restart under traffic on the fast path: no connection, packet or event lost", seconds=300, variant=True)
 def again():
     numbers = restart(FAST)
     wait_for_use()

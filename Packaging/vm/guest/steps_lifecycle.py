@@ -27,7 +27,7 @@ def restart_closed():
     return restart()
 
 
-@step("restart under traffic with failure.engine open: the same", seconds=300)
+@step("restart under traffic with failure.engine open: the same", seconds=300, variant=True)
 def restart_open():
     setting = "failure: { engine: open }\n"
     with_setting(setting)
@@ -69,7 +69,7 @@ def crash():
     return [int(times[name]) / 1e3 - killed * 1e3 for name in ("ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic")]
 
 
-@step("kill -9 under traffic: started again, connections go on", seconds=300)
+@step("kill -9 under traffic: started again, connections go on", seconds=300, variant=True)
 def kill():
     start_again()
     with load() as traffic:

@@ -79,6 +79,8 @@ extension Housekeeper {
                     + "read again without what else may have changed; run \"portreeve reload\"", because: "")
         }
         let present = policy.document.addressLists.compactMap(\.file)
+        // A file that was fetched again, or looks younger than what was read of it, often says what it said.
+        guard !present.allSatisfy(kept.hasList) else { return nil }
         if let trial = keeper.unconfirmed, let list = present.first(where: { trial.hasList($0) && !kept.hasList($0) }) {
             return told(
                 "\(list) is as in the policy on trial that was not confirmed, and the lists of before stay in force; \"portreeve reload\" "

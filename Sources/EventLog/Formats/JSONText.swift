@@ -97,10 +97,7 @@ struct JSONText {
     private mutating func appendKey(_ key: StaticString) {
         if needsComma { text.append(UInt8(ascii: ",")) }
         needsComma = true
-        text.append(UInt8(ascii: "\""))
-        text.append(key)
-        text.append(UInt8(ascii: "\""))
-        text.append(UInt8(ascii: ":"))
+        text.append(UInt8(ascii: "\""), key, UInt8(ascii: "\""), UInt8(ascii: ":"))
     }
 
     private mutating func appendUnescaped(_ key: StaticString, _ append: (inout TextBuffer) -> Void) {
@@ -115,10 +112,15 @@ struct JSONText {
     private mutating func appendQuoted(_ value: String) {
         text.append(UInt8(ascii: "\""))
         let bytes = value.utf8.span
-        for place in bytes.indices {
-            let byte = bytes[place]
-            if mustBeEscaped(byte) { appendEscaped(byte) } else { text.append(byte) }
+        var plain = 0
+        if hasByteToEscape(bytes) {
+            for place in bytes.indices where mustBeEscaped(bytes[place]) {
+                text.append(bytes.extracting(plain..<place))
+                appendEscaped(bytes[place])
+                plain = place + 1
+            }
         }
+        text.append(bytes.extracting(plain..<bytes.count))
         text.append(UInt8(ascii: "\""))
     }
 
@@ -136,6 +138,13 @@ struct JSONText {
             text.append(hexadecimalDigit(byte & 0xf))
         }
     }
+}
+
+/// Most texts have none. Without an early end the compiler looks at many bytes at once.
+private func hasByteToEscape(_ bytes: Span<UInt8>) -> Bool {
+    var found = false
+    for place in bytes.indices { found = mustBeEscaped(bytes[place]) || found }
+    return found
 }
 
 private func mustBeEscaped(_ byte: UInt8) -> Bool {

@@ -1,61 +1,89 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-/// Text in the making. Formats write many short pieces: these go to a buffer of fixed size, which is copied to the array whenever
-/// it is full. Appending each to the array itself took three times as long.
+/// Text in the making. Formats write many short pieces: there is room behind what was written, so that a piece costs one look at the
+/// room and one copy. Appending each to the array itself, or byte by byte, took several times as long.
 struct TextBuffer {
-    private var chunk = InlineArray<512, UInt8>(repeating: 0)
-    private var used = 0
+    /// What was written, and room.
     private var text: [UInt8] = []
-
-    private static let capacity = 512
+    private var used = 0
 
     /// Takes a buffer to write behind what it holds, or gives it back with everything that was written.
     mutating func exchange(_ buffer: inout [UInt8]) {
-        flush()
+        text.removeLast(text.count - used)
         swap(&text, &buffer)
+        used = text.count
     }
 
     mutating func append(_ byte: UInt8) {
-        if used == TextBuffer.capacity { flush() }
-        chunk[used] = byte
-        used += 1
+        unsafe write(1) { place in unsafe place[0] = byte }
     }
 
     mutating func append(_ bytes: Span<UInt8>) {
-        for place in bytes.indices { append(bytes[place]) }
+        unsafe bytes.withUnsafeBufferPointer { piece in unsafe append(piece) }
     }
 
     mutating func append(_ constant: StaticString) {
-        constant.withUTF8Buffer { bytes in
-            for place in 0..<bytes.count { unsafe append(bytes[place]) }
+        unsafe append(unsafe UnsafeBufferPointer(start: constant.utf8Start, count: constant.utf8CodeUnitCount))
+    }
+
+    /// A constant between two bytes and another one, as keys are written.
+    mutating func append(_ first: UInt8, _ constant: StaticString, _ second: UInt8, _ third: UInt8) {
+        let count = constant.utf8CodeUnitCount
+        unsafe write(count + 3) { place in
+            unsafe place[0] = first
+            unsafe (place + 1).update(from: constant.utf8Start, count: count)
+            unsafe place[count + 1] = second
+            unsafe place[count + 2] = third
         }
     }
 
+    /// In the fewest digits.
     mutating func append(decimal number: UInt64) {
-        var digits = InlineArray<20, UInt8>(repeating: 0)
-        var start = 20
-        var rest = number
-        repeat {
-            start -= 1
-            digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-        } while rest > 0
-        for place in start..<20 { append(digits[place]) }
+        var count = 1
+        var bound: UInt64 = 10
+        while count < 20, number >= bound {
+            count += 1
+            bound = bound.multipliedReportingOverflow(by: 10).partialValue
+        }
+        unsafe write(count) { place in
+            var rest = number
+            for digit in stride(from: count - 1, through: 0, by: -1) {
+                unsafe place[digit] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            }
+        }
     }
 
     /// For what is appended by others.
     mutating func withArray(_ append: (inout [UInt8]) -> Void) {
-        flush()
+        text.removeLast(text.count - used)
         append(&text)
+        used = text.count
     }
 
-    private mutating func flush() {
-        unsafe chunk.span.withUnsafeBufferPointer { bytes in
-            unsafe text.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[..<used]))
+    private mutating func append(_ piece: UnsafeBufferPointer<UInt8>) {
+        guard let start = unsafe piece.baseAddress else { return }
+        unsafe write(piece.count) { place in unsafe place.update(from: start, count: piece.count) }
+    }
+
+    /// `body` writes that many bytes.
+    @inline(__always)
+    private mutating func write(_ count: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Void) {
+        if text.count - used < count { makeRoom(count) }
+        let used = used
+        unsafe text.withUnsafeMutableBufferPointer { bytes in
+            if let start = bytes.baseAddress { unsafe body(start + used) }
         }
-        used = 0
+        self.used = used + count
+    }
+
+    @inline(never)
+    private mutating func makeRoom(_ count: Int) {
+        repeat { text.append(contentsOf: unwritten) } while text.count - used < count
     }
 }
+
+private let unwritten = [UInt8](repeating: 0, count: 512)
 
 private let base64Alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 

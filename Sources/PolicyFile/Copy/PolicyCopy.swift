@@ -121,12 +121,13 @@ package struct PolicyCopy: Sendable {
             && texts.allSatisfy { (try? readFile($0.name, atMost: PolicyFile.maximumSize)) == $0.text }
     }
 
-    /// Whether the file of a list is on the disk as it is here.
+    /// Whether the file of a list is on the disk as it is here. However long it is, little memory is needed to see it.
     package func hasList(_ name: String) -> Bool {
         guard let section = sections.first(where: { $0.kind == .list && $0.name == name }),
-            let text = try? text(of: section)
+            let (file, size) = try? openFile(name)
         else { return false }
-        return (try? readFile(name, atMost: text.count)) == text
+        defer { close(file) }
+        return size == section.count && hasText(of: file, length: size, from: section.offset)
     }
 
     /// Whether the other copy has the same texts.
@@ -145,7 +146,8 @@ package struct PolicyCopy: Sendable {
         return hasText(of: descriptor, length: length)
     }
 
-    private func hasText(of descriptor: Int32, length: Int) -> Bool {
+    /// `length` bytes of this copy from `start` on, and the first of the other.
+    private func hasText(of descriptor: Int32, length: Int, from start: Int = 0) -> Bool {
         let own = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard own >= 0 else { return false }
         defer { close(own) }
@@ -154,7 +156,7 @@ package struct PolicyCopy: Sendable {
         var offset = 0
         while offset < length {
             let count = min(size, length - offset)
-            guard unsafe pread(own, &mine, count, off_t(offset)) == count,
+            guard unsafe pread(own, &mine, count, off_t(start + offset)) == count,
                 unsafe pread(descriptor, &theirs, count, off_t(offset)) == count, mine == theirs
             else { return false }
             offset += count
