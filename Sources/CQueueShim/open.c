@@ -210,14 +210,6 @@ void prq_leave(struct prq_queue *queue) {
 
 void prq_free(struct prq_queue *queue) { free(queue); }
 
-uint32_t prq_socket_buffer(const struct prq_queue *queue) {
-    int size = 0;
-    socklen_t length = sizeof size;
-    if (getsockopt(queue->descriptor, SOL_SOCKET, SO_RCVBUF, &size, &length) < 0 || size < 0)
-        return 0;
-    return (uint32_t)size;
-}
-
 void prq_read_counters(const struct prq_queue *queue, struct prq_counters *counters) {
     *counters = queue->counters;
     uint32_t memory[SK_MEMINFO_VARS] = {0};

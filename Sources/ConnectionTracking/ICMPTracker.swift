@@ -80,16 +80,4 @@ public enum ICMPTracker {
         connection.icmp.requesters |= ICMPState.bit(side)
         connection.lastSeen = now
     }
-
-    /// The connection that an ICMPv4 error speaks of, and the side that sent the quoted packet.
-    ///
-    /// `nil` where the error cannot be about a tracked connection: nothing usable is quoted, or the error does not go back
-    /// to the sender of what it quotes (RFC 1122 section 3.2.2). Any router on the way may be its source. Whether a quoted
-    /// TCP sequence number is plausible is for the TCP tracker to say.
-    public static func relate(_ error: borrowing PacketHeaders) -> KeyedPacket? {
-        guard error.transport == .icmp, error.icmp.isError, error.quoted.network == .ipv4,
-            error.quoted.source == error.destination, !error.quoted.isLaterFragment
-        else { return nil }
-        return ConnectionKey.make(error.quoted)
-    }
 }

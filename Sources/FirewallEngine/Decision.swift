@@ -6,7 +6,7 @@ public import ConnectionTracking
 public enum Verdict: UInt8, Sendable, BitwiseCopyable {
     case pass
     case drop
-    /// A fragment that waits for its datagram's first one: the worker keeps the packet; `Engine.takeReleases` settles it.
+    /// A fragment that waits for its datagram's first one: the worker keeps the packet; `Engine.takeRelease` settles it.
     case hold
     /// An ICMP error whose quoted connection this worker does not know: ask the other workers (`Engine.relation`), then
     /// `Engine.inspect` again with what they said.

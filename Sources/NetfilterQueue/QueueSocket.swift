@@ -127,9 +127,6 @@ package struct QueueSocket: ~Copyable, @unchecked Sendable {
     /// For `QueueReadiness`; belongs to this socket.
     package var descriptor: Int32 { queue.descriptor }
 
-    /// Receive buffer that the kernel granted, in bytes as it counts them: twice what was asked for, or less.
-    package var grantedSocketBuffer: Int { Int(queue.socketBuffer) }
-
     /// By which other threads can end the waiting of `receive`.
     package func makeWaker() throws(QueueError) -> QueueWaker {
         let descriptor = queue.openWaker()

@@ -85,8 +85,6 @@ struct ShimQueue: BitwiseCopyable {
 
     var descriptor: Int32 { unsafe prq_descriptor(queue) }
 
-    var socketBuffer: UInt32 { unsafe prq_socket_buffer(queue) }
-
     func readCounters() -> prq_counters {
         var counters = prq_counters()
         unsafe prq_read_counters(queue, &counters)

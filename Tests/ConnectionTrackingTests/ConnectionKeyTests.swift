@@ -86,18 +86,6 @@ struct ConnectionKeyTests {
         ] {
             let error = PacketBuilder.ipv4(from: "192.0.2.254", to: "198.18.0.1").timeExceeded(quoting: sent)
             #expect(ConnectionKey.make(error.headers.quoted) == ConnectionKey.make(sent.headers))
-            #expect(ICMPTracker.relate(error.headers) == ConnectionKey.make(sent.headers))
         }
-    }
-
-    @Test("an error is related only if it goes back to the sender of what it quotes")
-    func related() {
-        let sent = Self.there.tcp(40_000, 80, [.syn])
-        let elsewhere = PacketBuilder.ipv4(from: "198.18.0.2", to: "198.18.0.9").unreachable(code: 1, quoting: sent)
-        #expect(ICMPTracker.relate(elsewhere.headers) == nil)
-        #expect(ICMPTracker.relate(Self.back.echoRequest(id: 1, seq: 1).headers) == nil)
-        let later = Self.there.udp(1, 2).payload(count: 2_000).fragment(1_480..<2_000)
-        #expect(ICMPTracker.relate(Self.back.unreachable(code: 1, quoting: later).headers) == nil)
-        #expect(ICMPTracker.relate(Self.back.unreachable(code: 1, quoting: sent, bytes: 12).headers) == nil)
     }
 }

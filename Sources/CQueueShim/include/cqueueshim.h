@@ -143,9 +143,6 @@ void prq_leave(struct prq_queue *queue);
 /// handed out may be settled afterwards, to no effect; the memory goes with the last of them.
 void prq_close(struct prq_queue *queue, uint32_t verdict);
 
-/// Receive buffer that the kernel granted, in bytes as it counts them (twice what was asked for).
-uint32_t prq_socket_buffer(const struct prq_queue *queue);
-
 /// Sends what is left of the last batch, then waits for packets: up to `timeout_milliseconds`, not at all for 0,
 /// for ever if negative. Returns how many there are, 0 after the time-out, a signal or a wake-up, or a negative errno
 /// value. Packets of the last batch that nobody took are settled with the failure verdict.
