@@ -4,7 +4,7 @@ import PacketWire
 
 /// What CEF and LEEF have in common: a header of fields between bars, then attributes `key=value` in the order of the calls. Keys
 /// are the caller's constants; values are escaped, so that no name of a rule can end its field or forge another.
-struct AttributeText {
+struct AttributeText: ~Copyable {
     enum Style {
         /// Attributes are set apart by spaces; `\`, `=` and line ends are escaped.
         case cef
@@ -72,20 +72,22 @@ struct AttributeText {
     mutating func field(_ key: StaticString, _ address: MACAddress) {
         guard address != .none else { return }
         appendKey(key)
-        text.withArray { address.appendText(to: &$0) }
+        text.append(address)
     }
 
     mutating func field(_ key: StaticString, _ identifier: CommunityID) {
         appendKey(key)
-        text.withArray { identifier.appendText(to: &$0) }
+        identifier.append(to: &text)
     }
 
     mutating func field(_ key: StaticString, base64 data: [UInt8]) {
         appendKey(key)
         // The padding is what CEF has to escape.
-        guard style == .cef else { return text.withArray { appendBase64(data.span, to: &$0) } }
+        guard style == .cef else { return text.append(base64: data.span) }
+        var encoder = TextBuffer()
+        encoder.append(base64: data.span)
         var encoded: [UInt8] = []
-        appendBase64(data.span, to: &encoded)
+        encoder.exchange(&encoded)
         for byte in encoded { appendEscaped(byte) }
     }
 

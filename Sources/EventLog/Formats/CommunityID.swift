@@ -46,15 +46,16 @@ package struct CommunityID: Hashable, Sendable, BitwiseCopyable {
 
     /// `1:LQU9qZlK+B5F3KDmev6m5PMibrg=`.
     package var text: String {
+        var buffer = TextBuffer()
+        append(to: &buffer)
         var text: [UInt8] = []
-        appendText(to: &text)
+        buffer.exchange(&text)
         return String(decoding: text, as: UTF8.self)
     }
 
-    func appendText(to text: inout [UInt8]) {
-        text.append(UInt8(ascii: "1"))
-        text.append(UInt8(ascii: ":"))
-        appendBase64(digest.bytes.span, to: &text)
+    func append(to text: inout TextBuffer) {
+        text.append("1:")
+        text.append(base64: digest.bytes.span)
     }
 
     private static let seed: UInt16 = 0

@@ -4,7 +4,7 @@ import PacketWire
 
 /// Writes one JSON object as bytes (RFC 8259), in the order of the calls. Keys are the caller's constants and are
 /// written as they are; values are escaped.
-struct JSONText {
+struct JSONText: ~Copyable {
     private var text = TextBuffer()
     private var needsComma = false
 
@@ -79,7 +79,7 @@ struct JSONText {
     }
 
     mutating func field(_ key: StaticString, _ address: MACAddress) {
-        appendUnescaped(key) { text in text.withArray { address.appendText(to: &$0) } }
+        appendUnescaped(key) { $0.append(address) }
     }
 
     mutating func field(_ key: StaticString, _ time: CalendarTime.Text) {
@@ -87,17 +87,16 @@ struct JSONText {
     }
 
     mutating func field(_ key: StaticString, _ identifier: CommunityID) {
-        appendUnescaped(key) { text in text.withArray { identifier.appendText(to: &$0) } }
+        appendUnescaped(key) { identifier.append(to: &$0) }
     }
 
     mutating func field(_ key: StaticString, base64 data: [UInt8]) {
-        appendUnescaped(key) { text in text.withArray { appendBase64(data.span, to: &$0) } }
+        appendUnescaped(key) { $0.append(base64: data.span) }
     }
 
     private mutating func appendKey(_ key: StaticString) {
-        if needsComma { text.append(UInt8(ascii: ",")) }
+        text.append(needsComma ? UInt8(ascii: ",") : 0, UInt8(ascii: "\""), key, UInt8(ascii: "\""), UInt8(ascii: ":"))
         needsComma = true
-        text.append(UInt8(ascii: "\""), key, UInt8(ascii: "\""), UInt8(ascii: ":"))
     }
 
     private mutating func appendUnescaped(_ key: StaticString, _ append: (inout TextBuffer) -> Void) {
@@ -140,17 +139,29 @@ struct JSONText {
     }
 }
 
-/// Most texts have none. Without an early end the compiler looks at many bytes at once.
+/// Most texts have none: eight bytes are looked at together (the tests for zero and for less in Anderson's "Bit Twiddling Hacks").
 private func hasByteToEscape(_ bytes: Span<UInt8>) -> Bool {
-    var found = false
-    for place in bytes.indices { found = mustBeEscaped(bytes[place]) || found }
-    return found
+    unsafe bytes.withUnsafeBytes { raw in
+        let (ones, high): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
+        var place = 0
+        while place + 8 <= raw.count {
+            let word = unsafe raw.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            func hasZero(_ value: UInt64) -> UInt64 { (value &- ones) & ~value & high }
+            let isControl = (word &- ones &* 0x20) & ~word & high
+            let found =
+                isControl | hasZero(word ^ ones &* 0x7f) | hasZero(word ^ ones &* UInt64(UInt8(ascii: "\"")))
+                | hasZero(word ^ ones &* UInt64(UInt8(ascii: "\\")))
+            if found != 0 { return true }
+            place += 8
+        }
+        while place < raw.count {
+            if unsafe mustBeEscaped(raw[place]) { return true }
+            place += 1
+        }
+        return false
+    }
 }
 
 private func mustBeEscaped(_ byte: UInt8) -> Bool {
     byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
-}
-
-private func hexadecimalDigit(_ value: UInt8) -> UInt8 {
-    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value
 }
