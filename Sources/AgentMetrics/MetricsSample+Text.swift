@@ -39,9 +39,15 @@ extension MetricsSample {
     }
 
     private func addPolicy(_ text: inout ExpositionText) {
-        text.family("portreeve_policy_info", .info, "How the policy in force decides, and what happens when it cannot.")
+        text.family(
+            "portreeve_policy_info", .info,
+            "How the policy in force decides, what happens when it cannot, and SHA-256 of what `portreeve check --print` prints of it."
+        )
         text.sample(
-            ["mode": mode.word, "failure_engine": failure.engine.word, "failure_sanity": failure.sanity.word], 1)
+            [
+                "mode": mode.word, "failure_engine": failure.engine.word, "failure_sanity": failure.sanity.word,
+                "hash": policyHash,
+            ], 1)
         text.family("portreeve_policy_epoch", .gauge, "Number of the policy in force; each good reload adds one.")
         text.sample(UInt64(policyEpoch))
         text.family("portreeve_policy_rules", .gauge, "Rules of the policy in force.")

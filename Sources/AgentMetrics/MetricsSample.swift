@@ -14,6 +14,8 @@ package struct MetricsSample: Sendable {
     package var residentBytes: UInt64 = 0
     package var policyEpoch: UInt32 = 0
     package var policyRules = 0
+    /// SHA-256 of what `portreeve check --print` prints of the policy in force.
+    package var policyHash = ""
     /// Seconds since 1970.
     package var policyLoadedAt: Int64 = 0
     package var wasLastReloadRefused = false

@@ -19,6 +19,7 @@ extension MetricsSample {
         residentBytes = ResidentMemory.bytes() ?? 0
         policyEpoch = snapshot.policy.policy.epoch
         policyRules = document.rules.count
+        policyHash = snapshot.policy.digest
         policyLoadedAt = snapshot.policy.loadedAt
         wasLastReloadRefused = snapshot.policy.lastReloadError != nil
         isPolicyFallback = snapshot.policy.fallback != nil

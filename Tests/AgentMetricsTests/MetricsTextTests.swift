@@ -11,6 +11,7 @@ import Testing
 struct MetricsTextTests {
     private var sample: MetricsSample {
         var sample = MetricsSample(version: #"1.0 "beta" \"#)
+        sample.policyHash = "5f"
         var queue = QueueSample(number: 3)
         queue.judged = 12
         queue.passed = 5
@@ -42,7 +43,7 @@ struct MetricsTextTests {
         "Numbers stand under their names",
         arguments: [
             #"portreeve_build_info{version="1.0 \"beta\" \\"} 1"#,
-            #"portreeve_policy_info{mode="inline",failure_engine="closed",failure_sanity="closed"} 1"#,
+            #"portreeve_policy_info{mode="inline",failure_engine="closed",failure_sanity="closed",hash="5f"} 1"#,
             #"portreeve_packets_total{queue="3"} 12"#,
             #"portreeve_verdicts_total{queue="3",verdict="accept"} 5"#,
             #"portreeve_verdicts_total{queue="3",verdict="drop"} 7"#,

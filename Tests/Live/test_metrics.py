@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The agent's metrics: they move exactly as packets do, in both formats, and clients that misbehave change nothing."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -176,8 +177,11 @@ class MetricsTests(unittest.TestCase):
         scrape = self.scrape(agent)
         self.assertEqual(value(scrape, "portreeve_policy_epoch"), 2)
         self.assertEqual(value(scrape, "portreeve_policy_last_reload_successful"), 0)
-        self.assertEqual(value(scrape, "portreeve_policy_info", mode="inline", failure_engine="closed",
-                               failure_sanity="closed"), 1)
+        # It is of what is in force, and anybody can tell what it ought to be.
+        agent.write_policy("# The same.\n" + POLICY)
+        canonical = agent.tool("check", "--print", "--quiet")
+        self.assertEqual(value(scrape, "portreeve_policy_info", mode="inline", failure_engine="closed", failure_sanity="closed",
+                               hash=hashlib.sha256(canonical.encode()).hexdigest()), 1)
 
     def test_clients_that_misbehave_change_nothing(self):
         agent = self.agent()

@@ -11,6 +11,7 @@ import PolicyFile
 final class PolicyStore: Sendable {
     struct Standing {
         var policy: Policy
+        let digest: String
         /// Seconds since 1970.
         var loadedAt: Int64
         var lastReloadError: String?
@@ -18,6 +19,14 @@ final class PolicyStore: Sendable {
         var fallback: String?
         /// When it is taken back unless it is confirmed, on the clock of `Clocks.sinceBoot`; nil where it is for good.
         var takenBackAt: Int64?
+
+        init(_ policy: Policy, loadedAt: Int64, fallback: String? = nil, takenBackAt: Int64? = nil) {
+            self.policy = policy
+            digest = PolicyDigest.text(of: policy.document)
+            self.loadedAt = loadedAt
+            self.fallback = fallback
+            self.takenBackAt = takenBackAt
+        }
     }
 
     let path: String
@@ -30,7 +39,7 @@ final class PolicyStore: Sendable {
 
     init(path: String, _ start: StartingPolicy) {
         self.path = path
-        standing = Guarded(Standing(policy: start.policy, loadedAt: start.since, fallback: start.fallback))
+        standing = Guarded(Standing(start.policy, loadedAt: start.since, fallback: start.fallback))
         lastEpoch = Guarded(start.policy.epoch)
         room = Engine.capacity(start.policy.document.engine.limits)
         history.withLock { $0.register(start.policy) }
@@ -59,8 +68,9 @@ final class PolicyStore: Sendable {
     func put(inForce policy: Policy, takenBackAt: Int64? = nil, withOtherListsOnly: Bool = false) {
         lastEpoch.withLock { $0 = max($0, policy.epoch) }
         history.withLock { $0.register(policy) }
+        let new = Standing(policy, loadedAt: Clocks.calendarSeconds(), takenBackAt: takenBackAt)
         standing.withLock {
-            var next = Standing(policy: policy, loadedAt: Clocks.calendarSeconds(), takenBackAt: takenBackAt)
+            var next = new
             if withOtherListsOnly { (next.fallback, next.lastReloadError) = ($0.fallback, $0.lastReloadError) }
             $0 = next
         }
