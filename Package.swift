@@ -111,7 +111,8 @@ let targets: [Target] =
         .target(
             name: "AgentRuntime",
             dependencies: [
-                logging, "CAnswerShim", "CServiceShim", "AdministrativeSessions", "AgentControl", "AgentMetrics",
+                logging, "CAnswerShim", "COpenSSL", "CServiceShim", "AdministrativeSessions", "AgentControl",
+                "AgentMetrics",
                 "FastPath",
                 "FrameGuard",
                 "KernelRules",
@@ -135,7 +136,9 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve",
             dependencies: [
-                argumentParser, "CServiceShim", "CSpawnShim", "AdministrativeSessions", "AgentControl", "CaptureReplay",
+                argumentParser, "CServiceShim", "CSpawnShim", "ActivityReport", "AdministrativeSessions",
+                "AgentControl",
+                "CaptureReplay",
                 "EventReader", "FastPath", "KernelRules", "PacketFilterRules", "PathProbe", "PolicyAnalysis",
                 "PolicyFile", "FirewallEngine",
                 "FirewallPolicy", "ConnectionTracking", "PacketWire",
@@ -153,6 +156,9 @@ let targets: [Target] =
         testing: [
             "CZlib", "AgentControl", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking", "PacketWire",
         ])
+    + core(
+        "ActivityReport", ["AgentControl", "EventReader", "FirewallEngine", "PacketWire", "PolicyFile"],
+        testing: ["AgentControl", "EventReader", "FirewallEngine"])
 
 let package = Package(
     name: "portreeve",

@@ -103,7 +103,7 @@ struct CheckCommand: DescribedCommand {
         }
         let remarks = document.remarks(sshPorts: SSHServers.here().ports)
         let policy = try compiled(document)
-        let check = exactly(policy)
+        let check = Self.exactly(policy)
         let findings = check.findings()
         let lints =
             PolicyLints.all(check, findings, sparing: Set(remarks.filter(\.coversRule).compactMap(\.position)))
@@ -148,7 +148,7 @@ struct CheckCommand: DescribedCommand {
         }
     }
 
-    private func exactly(_ policy: Policy) -> PolicyCheck {
+    static func exactly(_ policy: Policy) -> PolicyCheck {
         let moments = PacketUniverse.moments(
             [(policy, SystemTimeZones.zones(of: policy.document))], from: WallTime.now.microseconds / 1_000_000)
         return PolicyCheck(

@@ -125,7 +125,7 @@ struct EventsCommand: DescribedCommand {
     private static let rulesListed = 20
 
     /// What was not shown because it could not be read.
-    private static func complaints(about source: borrowing EventSource) -> [String] {
+    static func complaints(about source: borrowing EventSource) -> [String] {
         source.errors.map { "\($0)".harmless }
             + source.foreign.sorted { $0.key < $1.key }.map {
                 "\($0.value) lines of \($0.key.harmless) are no events of this format"
@@ -169,12 +169,12 @@ struct EventsCommand: DescribedCommand {
         }
         query.action = action
         query.rule = rule
-        query.since = try since.map { try time($0, now) }
-        query.until = try until.map { try time($0, now) }
+        query.since = try since.map { try Self.time($0, now) }
+        query.until = try until.map { try Self.time($0, now) }
         return query
     }
 
-    private func time(_ text: String, _ now: WallTime) throws -> Int64 {
+    static func time(_ text: String, _ now: WallTime) throws -> Int64 {
         guard let time = WallTime(parsing: text) ?? now.before(text) else {
             throw ValidationError(
                 "'\(text)' is no time: 2026-11-21, \"2026-11-21 09:15\", 2026-11-21T09:15:02Z, 90s, 15m, 2h, 1d")

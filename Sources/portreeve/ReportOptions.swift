@@ -83,7 +83,7 @@ struct ReportOptions: ParsableArguments {
         return unsafe "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
     }
 
-    private static var host: String {
+    static var host: String {
         var name = utsname()
         guard unsafe uname(&name) == 0 else { return "this host" }
         return unsafe withUnsafeBytes(of: &name.nodename) { bytes in

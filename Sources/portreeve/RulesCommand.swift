@@ -56,18 +56,34 @@ struct RulesCommand: DescribedCommand {
 
     /// All pages, of one policy.
     private func allRules() throws -> [RuleReport] {
-        for _ in 0..<5 {
-            if let rules = try rulesOfOnePolicy() { return rules }
+        let rules: [RuleReport]?
+        do {
+            rules = try Self.rules(of: ControlClient(path: control.path, timeoutSeconds: 30))
+        } catch {
+            throw fail(control.explaining(error))
         }
-        throw fail("the policy changed again and again while its rules were listed; run this again")
+        guard let rules else {
+            throw fail("the policy changed again and again while its rules were listed; run this again")
+        }
+        return rules
     }
 
-    private func rulesOfOnePolicy() throws -> [RuleReport]? {
+    /// All rules of the policy that an agent has in force; nil where it changes again and again.
+    static func rules(of client: ControlClient) throws(ControlError) -> [RuleReport]? {
+        for _ in 0..<5 {
+            if let rules = try rulesOfOnePolicy(client) { return rules }
+        }
+        return nil
+    }
+
+    private static func rulesOfOnePolicy(_ client: ControlClient) throws(ControlError) -> [RuleReport]? {
         var query = RuleQuery()
         var rules: [RuleReport] = []
         var epoch: UInt32?
         while true {
-            guard case .rules(let page) = try control.ask(.rules(query)) else { throw control.unexpected() }
+            guard case .rules(let page) = try client.request(.rules(query)) else {
+                throw .malformed(client.path, "it is the answer to another question")
+            }
             guard epoch == nil || page.epoch == epoch else { return nil }
             epoch = page.epoch
             rules += page.rows

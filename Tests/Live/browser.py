@@ -17,9 +17,11 @@ def _run(page, directory, *options):
     return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120, check=True).stdout
 
 
-def screenshot(page, picture, width=1280, height=900):
+def screenshot(page, picture, width=1280, height=900, scheme="light"):
+    """As somebody sees it whose desktop is light, or dark."""
     with tempfile.TemporaryDirectory() as directory:
-        _run(page, directory, f"--window-size={width},{height}", f"--screenshot={picture}")
+        _run(page, directory, f"--window-size={width},{height}", f"--screenshot={picture}",
+             f"--blink-settings=preferredColorScheme={('dark', 'light').index(scheme)}")
 
 
 def document(page):
