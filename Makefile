@@ -32,6 +32,8 @@ LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntra
                   rsyslog rsyslog-openssl tshark wireshark-common gzip xz-utils zstd bzip2 lz4 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libwrap0
 # It excludes rsyslog, and is unpacked instead.
 SYSLOG_NG      := .build/syslog-ng
+# What bans: unpacked, so that no daemon comes with them.
+BANNERS        := fail2ban crowdsec crowdsec-custom-bouncer
 # Of PyPI, for the live tests alone.
 LAB_PYTHON     := .build/python
 WHEELS         := junitparser==5.0.3 pycef==1.11 ocsf-emitter==0.3.0
@@ -66,6 +68,9 @@ deps-build deps-lab deps-deb deps-vm:
 	    || echo "not to be had: $(WHEELS); the tests that need them are skipped"; fi
 	@if [ $@ = deps-lab ] && [ ! -d $(SYSLOG_NG) ]; then Packaging/unpack-package syslog-ng-core $(SYSLOG_NG) \
 	    || echo "not to be had: syslog-ng-core; the tests that need it are skipped"; fi
+	@if [ $@ = deps-lab ]; then for package in $(BANNERS); do [ -d .build/$$package ] \
+	    || Packaging/unpack-package $$package .build/$$package || echo "not to be had: $$package; the tests that need it are skipped"; \
+	    done; fi
 
 build: deps-build fast-path
 	$(RELEASE) --product portreeved
@@ -239,6 +244,8 @@ install: docs
 	install -m 644 Config/examples/*.yaml $(DESTDIR)/etc/portreeve/examples
 	install -m 644 Config/examples/lists/*.txt $(DESTDIR)/etc/portreeve/examples/lists
 	install -m 644 Config/examples/plans/*.yaml $(DESTDIR)/etc/portreeve/examples/plans
+	install -D -m 644 Config/bans/fail2ban.conf $(DESTDIR)/etc/fail2ban/action.d/portreeve.conf
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/lib/portreeve Config/bans/crowdsec-bouncer
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve Packaging/systemd/local-only.conf
 	install -D -m 644 Config/grafana/portreeve.json $(DESTDIR)$(PREFIX)/share/portreeve/grafana-dashboard.json
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(GENERATED)/man/*.8

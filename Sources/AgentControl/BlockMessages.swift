@@ -2,12 +2,49 @@
 
 package import PacketWire
 
+/// Who has a source blocked: an administrator, the agent's own detection, or a program that an administrator lets do it.
+package struct BlockAuthor: Hashable, Sendable {
+    package let rawValue: String
+
+    package static let administrator = BlockAuthor(checked: "administrator")
+    /// Reconnaissance detection.
+    package static let reconnaissance = BlockAuthor(checked: "reconnaissance")
+
+    /// Bytes of a name.
+    package static let limit = 64
+
+    private init(checked: String) { rawValue = checked }
+
+    /// A word that can stand between two spaces: letters, digits and ".-_/:@", at most `limit` of them.
+    package init?(rawValue: String) {
+        guard 1...Self.limit ~= rawValue.utf8.count, rawValue.utf8.allSatisfy(Self.isOfName) else { return nil }
+        self.rawValue = rawValue
+    }
+
+    /// The name by which a program calls itself: none of those that the agent gives.
+    package init?(program: String) {
+        self.init(rawValue: program)
+        if self == .administrator || self == .reconnaissance { return nil }
+    }
+
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: ".-_/:@".utf8.contains(byte)
+        }
+    }
+}
+
 /// A source that is to be blocked.
 package struct BlockRequest: Hashable, Sendable {
     package var address: IPAddress
     package var seconds: Int64
     /// For who looks at it later; may be empty.
     package var why = ""
+    /// The program that asks, where it is not an administrator himself.
+    package var program: BlockAuthor?
     /// Sessions of administrators that the asking program sees, as in SSH_CONNECTION.
     package var sessions: [String] = []
 
@@ -26,22 +63,28 @@ package struct BlockRequest: Hashable, Sendable {
     }
 }
 
+/// A source that is to be blocked no more.
+package struct UnblockRequest: Hashable, Sendable {
+    package var address: IPAddress
+    /// The program that asks: it lifts its own block alone. Nil: an administrator, who lifts anybody's.
+    package var program: BlockAuthor?
+
+    package init(address: IPAddress, program: BlockAuthor? = nil) {
+        self.address = address
+        self.program = program
+    }
+}
+
 /// A source that is blocked.
 package struct BlockReport: Hashable, Sendable {
-    package enum Author: String, Sendable, CaseIterable {
-        case administrator
-        /// Reconnaissance detection.
-        case reconnaissance
-    }
-
     package var address: IPAddress
-    package var author: Author
+    package var author: BlockAuthor
     /// Seconds since 1970.
     package var since: Int64
     package var until: Int64
     package var why: String
 
-    package init(address: IPAddress, author: Author, since: Int64, until: Int64, why: String) {
+    package init(address: IPAddress, author: BlockAuthor, since: Int64, until: Int64, why: String) {
         self.address = address
         self.author = author
         self.since = since
@@ -56,6 +99,7 @@ extension BlockRequest {
     var members: [JSONValue.Member] {
         var members: [JSONValue.Member] = [.init("address", .text("\(address)")), .init("seconds", .count(seconds))]
         if !why.isEmpty { members.append(.init("why", .text(why))) }
+        if let program { members.append(.init("by", .text(program.rawValue))) }
         if !sessions.isEmpty { members.append(.init("sessions", .texts(sessions))) }
         return members
     }
@@ -74,7 +118,25 @@ extension BlockRequest {
             throw ControlFailure(
                 .malformed, "member \"why\": expected at most \(Self.whyLimit) bytes without control characters")
         }
+        program = try reader.program("by")
         sessions = try reader.optional("sessions", reader.texts) ?? []
+    }
+}
+
+extension UnblockRequest {
+    var members: [JSONValue.Member] {
+        [.init("address", .text("\(address)"))] + (program.map { [.init("by", .text($0.rawValue))] } ?? [])
+    }
+
+    init(_ reader: MessageReader) throws(ControlFailure) {
+        address = try reader.word("address") { IPAddress(parsing: $0) }
+        program = try reader.program("by")
+    }
+}
+
+extension MessageReader {
+    fileprivate func program(_ name: String) throws(ControlFailure) -> BlockAuthor? {
+        try optional(name) { name throws(ControlFailure) in try word(name, BlockAuthor.init(program:)) }
     }
 }
 
@@ -91,7 +153,7 @@ extension BlockReport {
 
     init(_ reader: MessageReader) throws(ControlFailure) {
         address = try reader.word("address") { IPAddress(parsing: $0) }
-        author = try reader.word("by", Author.init(rawValue:))
+        author = try reader.word("by", BlockAuthor.init(rawValue:))
         since = try reader.integer("since")
         until = try reader.integer("until")
         why = try reader.text("why")

@@ -13,6 +13,7 @@ package enum ControlReply: Hashable, Sendable {
     case blocked(BlockReport)
     /// It was blocked so until now.
     case unblocked(BlockReport)
+    /// All that are blocked; or, of an address that a program would unblock, the block of another's that stays, if any.
     case blocks([BlockReport])
     case rules(RulePage)
     case failure(ControlFailure)

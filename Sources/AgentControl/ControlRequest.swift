@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package import PacketWire
-
 /// What the tool asks of the agent.
 package enum ControlRequest: Hashable, Sendable {
     /// Who is there; answered even while the agent is starting.
@@ -22,7 +20,7 @@ package enum ControlRequest: Hashable, Sendable {
     case reopen
     /// Drop everything from a source for a while.
     case block(BlockRequest)
-    case unblock(IPAddress)
+    case unblock(UnblockRequest)
     /// The sources that are blocked.
     case blocks
     /// The rules of the policy in force, and how often each has decided.
@@ -40,7 +38,7 @@ extension ControlRequest {
         case .reload(let request): members += request.members
         case .keep(let request): members += request.members
         case .block(let request): members += request.members
-        case .unblock(let address): members.append(.init("address", .text("\(address)")))
+        case .unblock(let request): members += request.members
         case .ping, .status, .settings, .coldStart, .reopen, .blocks: break
         }
         var bytes: [UInt8] = []
@@ -80,7 +78,7 @@ extension ControlRequest {
         case "cold-start": self = .coldStart
         case "reopen": self = .reopen
         case "block": self = .block(try BlockRequest(reader))
-        case "unblock": self = .unblock(try reader.word("address") { IPAddress(parsing: $0) })
+        case "unblock": self = .unblock(try UnblockRequest(reader))
         case "blocks": self = .blocks
         case "rules": self = .rules(try RuleQuery(reader))
         case let word:

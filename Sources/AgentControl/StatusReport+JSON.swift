@@ -13,7 +13,7 @@ extension StatusReport {
             "policy": policy.json, "queues": .list(queues.map(\.json)), "reasons": .list(reasons.map(\.json)),
             "outputs": .list(outputs.map(\.json)),
             "connections": connections.json, "fast_path": fastPath.json, "floods": floods.json,
-            "answers": answers.json,
+            "answers": answers.json, "blocked_sources": .count(blockedSources),
             "hooks": .list(hooks.map(\.json)),
             "fragments_visible": fragmentsVisible.map { .bool($0) } ?? .null, "warnings": .texts(warnings),
         ]
@@ -34,6 +34,7 @@ extension StatusReport {
         fastPath = try FastPathStatus(reader.object("fast_path"))
         floods = try FloodStatus(reader.object("floods"))
         answers = try AnswerStatus(reader.object("answers"))
+        blockedSources = try reader.integer("blocked_sources")
         hooks = try reader.list("hooks", HookCount.init)
         fragmentsVisible = try reader.optional("fragments_visible", reader.bool)
         warnings = try reader.texts("warnings")

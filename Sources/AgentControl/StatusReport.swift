@@ -20,6 +20,8 @@ package struct StatusReport: Hashable, Sendable {
     package var fastPath = FastPathStatus()
     package var floods = FloodStatus()
     package var answers = AnswerStatus()
+    /// Sources of which every packet is dropped now.
+    package var blockedSources: UInt64 = 0
     /// Only hooks that delivered packets.
     package var hooks: [HookCount] = []
     /// Whether incoming packets arrive before reassembly, so that stage F can work; nil while nothing says so yet.

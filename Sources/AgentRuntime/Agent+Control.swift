@@ -43,7 +43,7 @@ extension Agent {
             log.reopen()
             return .reopened
         case .block(let request): return errands.ask { $0.block(request) }
-        case .unblock(let address): return errands.ask { $0.unblock(address) }
+        case .unblock(let request): return errands.ask { $0.unblock(request) }
         case .blocks: return .blocks(blocks.withLock { $0 })
         }
     }

@@ -25,6 +25,7 @@ extension StatusReport {
         fastPath = FastPathStatus(snapshot)
         floods = FloodStatus(snapshot)
         answers = AnswerStatus(snapshot)
+        blockedSources = UInt64(snapshot.blockedSources)
         hooks = HookCount.all(of: snapshot.workers)
         if snapshot.workers.contains(where: { $0.counters.fragments > 0 }) {
             fragmentsVisible = true

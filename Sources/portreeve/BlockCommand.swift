@@ -13,11 +13,15 @@ struct BlockCommand: DescribedCommand {
             The block comes before every rule, Bypass rules included, and holds for the connections that are open too. It \
             lasts its time: over reloads, restarts, upgrades and boots. It is refused for an address of this host, and for \
             one from which an administrator is connected over SSH. Blocking an address again replaces its time and reason.
+
+            Programs that ban name themselves (--by): fail2ban by its action portreeve, CrowdSec's custom bouncer by \
+            /usr/lib/portreeve/crowdsec-bouncer. What they ask for shortens no block of another's.
             """))
 
     static let examples = [
         Example("portreeve block 198.51.100.7", "For an hour."),
         Example("portreeve block 2001:db8::7 --for 7d --why \"ticket 1234\"", "For a week, and why."),
+        Example("portreeve block 198.51.100.7 --for 600s --by fail2ban/sshd", "As a program does."),
     ]
 
     @OptionGroup var control: ControlOptions
@@ -33,6 +37,9 @@ struct BlockCommand: DescribedCommand {
     @Option(help: ArgumentHelp("Why, for who looks at it later.", valueName: "text"))
     var why = ""
 
+    @Option(help: ArgumentHelp("The program that has it blocked, where no administrator does.", valueName: "name"))
+    var by: String?
+
     func validate() throws { _ = try request() }
 
     private func request() throws -> BlockRequest {
@@ -41,6 +48,7 @@ struct BlockCommand: DescribedCommand {
             throw ValidationError("--why takes at most \(BlockRequest.whyLimit) bytes without control characters")
         }
         request.why = why
+        request.program = try parseProgram(by)
         return request
     }
 
@@ -55,18 +63,25 @@ struct BlockCommand: DescribedCommand {
         var request = try request()
         request.sessions = SSHServers.here().sessions.prefix(ReloadRequest.sessionLimit).map(\.text)
         guard case .blocked(let block) = try control.ask(.block(request)) else { throw control.unexpected() }
+        let isAnothers = block.author != request.program ?? .administrator
         outcome.say(
-            "\(block.address) is blocked until \(WallTime(seconds: block.until).text)", .init("block", block.json))
+            "\(block.address) is blocked until \(WallTime(seconds: block.until).text)"
+                + (isAnothers ? " already, by \(block.author.rawValue)" : ""), .init("block", block.json))
     }
 }
 
 struct UnblockCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "unblock", abstract: "Let an address in again that was blocked.",
-        discussion: discussion("By whomever: an administrator, or reconnaissance detection."))
+        discussion: discussion(
+            """
+            By whomever: an administrator, reconnaissance detection, or a program. A program that names itself (--by) lifts \
+            its own block alone; where there is none, there is nothing to do, and that is no error.
+            """))
 
     static let examples = [
-        Example("portreeve unblock 198.51.100.7", "Before its time is over.")
+        Example("portreeve unblock 198.51.100.7", "Before its time is over."),
+        Example("portreeve unblock 198.51.100.7 --by fail2ban/sshd", "Unless another has it blocked."),
     ]
 
     @OptionGroup var control: ControlOptions
@@ -74,13 +89,26 @@ struct UnblockCommand: DescribedCommand {
 
     @Argument(help: "An IPv4 or IPv6 address.") var address: String
 
-    func validate() throws { _ = try parseAddress(address) }
+    @Option(help: ArgumentHelp("The program that had it blocked: no block but its own is lifted.", valueName: "name"))
+    var by: String?
+
+    func validate() throws { _ = try request() }
+
+    private func request() throws -> UnblockRequest {
+        UnblockRequest(address: try parseAddress(address), program: try parseProgram(by))
+    }
 
     func run() throws {
-        guard case .unblocked(let block) = try control.ask(.unblock(try parseAddress(address))) else {
-            throw control.unexpected()
+        switch try control.ask(.unblock(try request())) {
+        case .unblocked(let block):
+            outcome.say("\(block.address) is not blocked any more", .init("unblocked", block.json))
+        case .blocks(let others):
+            outcome.say(
+                others.first.map {
+                    "\($0.address) stays blocked until \(WallTime(seconds: $0.until).text), by \($0.author.rawValue)"
+                } ?? "\(address) is not blocked", .init("blocked", others.first?.json ?? .null))
+        default: throw control.unexpected()
         }
-        outcome.say("\(block.address) is not blocked any more", .init("unblocked", block.json))
     }
 }
 
@@ -88,7 +116,10 @@ struct BlocksCommand: DescribedCommand {
     static let configuration = CommandConfiguration(
         commandName: "blocks", abstract: "List the addresses that are blocked.",
         discussion: discussion(
-            "BY is an administrator (portreeve block), or reconnaissance: a scanner (reconnaissance.block of the policy)."
+            """
+            BY is an administrator (portreeve block), the name of a program (--by), or reconnaissance: a scanner \
+            (reconnaissance.block of the policy).
+            """
         ))
 
     static let examples = [
@@ -114,6 +145,16 @@ struct BlocksCommand: DescribedCommand {
         }
         for line in table.lines(width: terminalWidth) { print(line) }
     }
+}
+
+private func parseProgram(_ name: String?) throws -> BlockAuthor? {
+    guard let name else { return nil }
+    guard let program = BlockAuthor(program: name) else {
+        throw ValidationError(
+            "--by takes a program's name of at most \(BlockAuthor.limit) letters, digits and .-_/:@, such as fail2ban/sshd"
+        )
+    }
+    return program
 }
 
 private func parseAddress(_ text: String) throws -> IPAddress {

@@ -24,7 +24,7 @@ struct StatusText {
     }
 
     var lines: [String] {
-        let facts = head + policy + [hooks, connections] + answers + floods + fastPath + [losses] + outputs
+        let facts = head + policy + [hooks, connections] + blocks + answers + floods + fastPath + [losses] + outputs
         return wrapped(standing).map { palette.paint($0, colour) } + wrapped(facts) + [""] + queues + [""] + reasons
             + warnings
     }
@@ -135,6 +135,12 @@ struct StatusText {
                 + "\(counts.refused.grouped), datagrams \(counts.fragmentedDatagrams.grouped); at most tcp "
                 + "\(counts.tcpLimit.grouped), udp \(counts.udpLimit.grouped), icmp \(counts.icmpLimit.grouped), "
                 + "datagrams \(counts.fragmentedDatagramsLimit.grouped)")
+    }
+
+    /// Nothing where nobody is.
+    private var blocks: [String] {
+        guard report.blockedSources > 0 else { return [] }
+        return [line("blocked", "\(report.blockedSources.grouped) sources, everything from them (portreeve blocks)")]
     }
 
     /// What refused packets were told; nothing where no policy has said that they are.

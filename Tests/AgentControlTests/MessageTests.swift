@@ -17,7 +17,9 @@ struct MessageTests {
             .reload(Samples.reload), .keep(KeepRequest()), .keep(Samples.keep), .reopen, .blocks,
             .rules(RuleQuery()),
             .block(BlockRequest(address: IPAddress(v4: 0xc633_6407), seconds: 1)), .block(Samples.block),
-            .unblock(Samples.block.address), .settings, .coldStart, .scene(Samples.sceneQuery),
+            .unblock(UnblockRequest(address: Samples.block.address)),
+            .unblock(UnblockRequest(address: Samples.block.address, program: BlockAuthor(program: "crowdsec"))),
+            .settings, .coldStart, .scene(Samples.sceneQuery),
             .scene(SceneQuery(packet: Samples.sceneQuery.packet, interface: nil)),
         ] as [ControlRequest])
     func requests(request: ControlRequest) throws {
@@ -71,6 +73,8 @@ struct MessageTests {
             (#"{"portreeve":1,"request":"block","address":"::1","seconds":31622401}"#, .malformed, "\"seconds\""),
             (#"{"portreeve":1,"request":"block","address":"::1","seconds":1,"why":"a\nb"}"#, .malformed, "\"why\""),
             (#"{"portreeve":1,"request":"unblock","address":7}"#, .malformed, "\"address\""),
+            (#"{"portreeve":1,"request":"unblock","address":"::2","by":"a b"}"#, .malformed, "\"by\""),
+            (#"{"portreeve":1,"request":"unblock","address":"::2","by":"administrator"}"#, .malformed, "\"by\""),
         ] as [(String, ControlFailure.Code, String)])
     func refusedRequests(text: String, code: ControlFailure.Code, part: String) {
         let failure = #expect(throws: ControlFailure.self) { try ControlRequest(message: Array(text.utf8)) }

@@ -14,6 +14,7 @@ enum Samples {
     static let block: BlockRequest = {
         var block = BlockRequest(address: IPAddress(high: 0x2001_0db8 << 32, low: 7), seconds: 3_600)
         block.why = "tries passwords; \"ticket\" 12, ünicode"
+        block.program = BlockAuthor(program: "fail2ban/sshd")
         block.sessions = ["198.51.100.7 40112 192.0.2.10 22"]
         return block
     }()
@@ -50,6 +51,7 @@ enum Samples {
         report.reasons = [count(.outOfConnection), count(.nullIP)]
         report.outputs = [output("file", trouble: nil), output("other", trouble: "nobody reads the FIFO /x")]
         report.connections = connections
+        report.blockedSources = 17
         report.hooks = [HookCount(hook: .prerouting, packets: 90), HookCount(hook: .output, packets: 91)]
         report.fragmentsVisible = false
         report.warnings = ["queue 3 is fed by no rule: run portreeve iptables --check"]

@@ -18,6 +18,9 @@ struct BlockBookTests {
         var book = BlockBook()
         for block in [
             block("198.51.100.7", why: "tries passwords: \"x\"  twice, ünicode "), block("2001:db8::7"),
+            BlockReport(
+                address: "192.0.2.9", author: try #require(BlockAuthor(program: "fail2ban/sshd")), since: 1, until: 9,
+                why: "3 failures"),
             BlockReport(address: "0.0.0.1", author: .reconnaissance, since: 0, until: 86_400 * 366, why: "port scan"),
         ] { #expect(book.add(block) == true) }
         #expect(BlockBook(book.text) == book)
@@ -28,7 +31,8 @@ struct BlockBookTests {
         "A damaged file is refused whole",
         arguments: [
             "", "portreeve blocks 2\n", "portreeve blocks 1", "portreeve blocks 1\n198.51.100.7 1 2 administrator\n",
-            "portreeve blocks 1\n198.51.100.7 1 2 somebody x\n", "portreeve blocks 1\n198.51.100 1 2 administrator x\n",
+            "portreeve blocks 1\n198.51.100.7 1 2 some,body x\n",
+            "portreeve blocks 1\n198.51.100 1 2 administrator x\n",
             "portreeve blocks 1\n198.51.100.7 2 1 administrator x\n",
             "portreeve blocks 1\n198.51.100.7 -1 1 administrator x\n",
             "portreeve blocks 1\n198.51.100.7 0 9999999999 administrator x\n",

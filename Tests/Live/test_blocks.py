@@ -110,9 +110,39 @@ class BlockTests(unittest.TestCase):
         self.assertEqual(self.blocks(), [])
         self.assertTrue(self.connects(10))
 
+    def test_a_program_bans_beside_others(self):
+        address, own = "198.51.100.9", ("--by", "fail2ban/sshd")
+        standing = lambda: [(row["by"], row["until"] - row["since"]) for row in self.blocks()]
+        self.agent.tool("block", address, "--for", "10m", *own)
+        self.assertEqual(standing(), [("fail2ban/sshd", 600)])
+        self.agent.tool("block", address, "--for", "5m", *own)
+        self.assertEqual(standing(), [("fail2ban/sshd", 300)], "its own it may shorten")
+        said = self.agent.tool("block", address, "--for", "4m", "--by", "crowdsec")
+        self.assertRegex(said, f"^{address} is blocked until .* already, by fail2ban/sshd\n$")
+        self.assertEqual(standing(), [("fail2ban/sshd", 300)], "another's it may not")
+        self.agent.tool("block", address, "--for", "2h", "--by", "crowdsec")
+        self.assertEqual(standing(), [("crowdsec", 7200)])
+        self.assertRegex(self.agent.tool("unblock", address, *own), f"^{address} stays blocked until .*, by crowdsec\n$")
+        self.agent.tool("block", address, "--for", "1h")
+        self.assertEqual(standing(), [("administrator", 3600)], "an administrator may shorten anybody's")
+        self.assertEqual(self.agent.report()["blocked_sources"], 1)
+        self.assertIn("1 sources, everything from them", self.agent.tool_status("status")[1])
+        self.agent.tool("unblock", address, "--by", "crowdsec")
+        self.assertEqual(standing(), [("administrator", 3600)])
+        self.agent.tool("unblock", address)
+        said = json.loads(self.agent.tool("unblock", address, "--json", *own))
+        self.assertEqual((said["said"], said["blocked"]), (f"{address} is not blocked", None))
+        self.agent.tool("block", address, *own)
+        self.agent.kill()
+        self.agent.start()
+        self.assertEqual(standing(), [("fail2ban/sshd", 3600)])
+        self.agent.tool("unblock", address)
+        self.assertEqual(self.blocks(), [])
+
     def test_wrong_usage(self):
         for words in (["block", "198.51.100.0/24"], ["block", "x"], ["block", "::1", "--for", "0s"], ["block", "::1", "--for", "367d"],
-                      ["block", "::1", "--for", "5"], ["block", "::1", "--why", "a\nb"], ["unblock", "x"]):
+                      ["block", "::1", "--for", "5"], ["block", "::1", "--why", "a\nb"], ["unblock", "x"],
+                      ["block", "198.51.100.9", "--by", "administrator"], ["unblock", "198.51.100.9", "--by", "a b"]):
             self.assertEqual(self.agent.tool_status(*words)[0], 64, words)
 
     def test_a_damaged_file_is_told_of(self):

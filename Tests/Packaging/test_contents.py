@@ -95,6 +95,13 @@ class PolicyTests(unittest.TestCase):
         self.assertEqual(text(path("/usr/share/portreeve/events.schema.json")), run(path(TOOL), "schema", "--events"))
 
 
+class BanTests(unittest.TestCase):
+    def test_what_fail2ban_and_crowdsec_call_is_there(self):
+        self.assertIn("actionban = ", text(path("/etc/fail2ban/action.d/portreeve.conf")))
+        self.assertTrue(os.access(path("/usr/lib/portreeve/crowdsec-bouncer"), os.X_OK))
+        run("sh", "-n", path("/usr/lib/portreeve/crowdsec-bouncer"))
+
+
 class DashboardTests(unittest.TestCase):
     def test_grafanas_dashboard_is_there_and_asks_for_our_metrics(self):
         dashboard = json.loads(text(path("/usr/share/portreeve/grafana-dashboard.json")))

@@ -65,7 +65,7 @@ extension BlockReport {
     fileprivate init?(line: Substring) {
         let words = line.split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false)
         guard words.count == 5, let address = IPAddress(parsing: words[0]), let since = Int64(words[1]),
-            let until = Int64(words[2]), let author = Author(rawValue: String(words[3])),
+            let until = Int64(words[2]), let author = BlockAuthor(rawValue: String(words[3])),
             BlockRequest.isReason(String(words[4])), since >= 0, until >= since,
             until - since <= BlockRequest.secondsRange.upperBound
         else { return nil }

@@ -68,8 +68,14 @@ extension Housekeeper {
         }
         let now = Clocks.calendarSeconds()
         let block = BlockReport(
-            address: request.address, author: .administrator, since: now, until: now + request.seconds,
-            why: request.why)
+            address: request.address, author: request.program ?? .administrator, since: now,
+            until: now + request.seconds, why: request.why)
+        // What a program asks for shortens nobody else's block.
+        if let standing = blocks[request.address], request.program != nil, standing.author != block.author,
+            standing.until >= block.until
+        {
+            return .blocked(standing)
+        }
         guard blocks.add(block) else {
             return .failure(
                 ControlFailure(
@@ -81,9 +87,13 @@ extension Housekeeper {
         return .blocked(block)
     }
 
-    func unblock(_ address: IPAddress) -> ControlReply {
-        guard let block = blocks.remove(address) else {
-            return .failure(ControlFailure(.failed, "\(address) is not blocked"))
+    func unblock(_ request: UnblockRequest) -> ControlReply {
+        // A program's block may have ended by itself, or an administrator's have come into its place: it is done either way.
+        if let program = request.program, blocks[request.address]?.author != program {
+            return .blocks(blocks[request.address].map { [$0] } ?? [])
+        }
+        guard let block = blocks.remove(request.address) else {
+            return .failure(ControlFailure(.failed, "\(request.address) is not blocked"))
         }
         publishBlocks()
         return .unblocked(block)

@@ -58,7 +58,7 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case fragmentedDatagrams
 
     // Stage R
-    /// An administrator has blocked the source.
+    /// An administrator, or a program that names itself in its `block`, has blocked the source.
     case administratorBlock
     /// Reconnaissance detection has blocked it.
     case scannerBlock

@@ -72,7 +72,7 @@ extension CauseRow {
             "no more fragmented datagrams are followed"),
         CauseRow(
             .administratorBlock, "administrator-block", .nothing,
-            "an administrator has blocked the source (portreeve unblock)"),
+            "an administrator, or a program of his, has blocked the source (portreeve unblock)"),
         CauseRow(
             .scannerBlock, "scanner-block", .nothing,
             "the source has scanned this host, and is blocked for a while (portreeve unblock)"),

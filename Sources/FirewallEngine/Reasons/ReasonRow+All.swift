@@ -331,7 +331,7 @@ extension ReasonRow {
         ReasonRow(
             .blockedSource, 915, "blocked-source", "Blocked Source", .rules,
             raisedWhen:
-                "a packet of a source that an administrator or reconnaissance has blocked, before every rule and not "
+                "a packet of a source that an administrator, a program of his or reconnaissance has blocked, before every rule and not "
                 + "to be bypassed. Note: until when, by whom, and why",
             seen: "queue", advice: "wait, or portreeve unblock ADDRESS"),
         ReasonRow(
