@@ -29,14 +29,19 @@ LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntra
                   netcat-openbsd python3-scapy spin \
                   python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream \
                   python3-pip chromium-headless-shell fonts-dejavu-core libjs-mustache libjs-chart.js \
-                  rsyslog rsyslog-openssl tshark wireshark-common gzip xz-utils zstd bzip2 lz4 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libwrap0
+                  rsyslog rsyslog-openssl tshark wireshark-common gzip xz-utils zstd bzip2 lz4 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libwrap0 \
+                  prometheus lnav ansible-core
 # It excludes rsyslog, and is unpacked instead.
 SYSLOG_NG      := .build/syslog-ng
 # What bans: unpacked, so that no daemon comes with them.
 BANNERS        := fail2ban crowdsec crowdsec-custom-bouncer
 # Of PyPI, for the live tests alone.
 LAB_PYTHON     := .build/python
-WHEELS         := junitparser==5.0.3 pycef==1.11 ocsf-emitter==0.3.0
+WHEELS         := junitparser==5.0.3 pycef==1.11 ocsf-emitter==0.3.0 \
+                  sigma-cli==3.1.0 pysigma==1.5.1 pysigma-backend-elasticsearch==2.1.1 pysigma-backend-opensearch==2.0.3 pysigma-backend-sqlite==2.0.0
+# ClickHouse as a library, without what only its other interfaces need.
+CLICKHOUSE     := chdb==4.4.0 chdb-core==26.9.0
+PIP            := $(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(LAB_PYTHON)
 # What builds the .deb, and what its test looks at it with.
 DEB_PACKAGES   := debhelper dpkg-dev fakeroot lintian man-db mandoc bash-completion zsh fish logrotate systemd
 # What makes and boots the virtual machine that the .deb is installed in.
@@ -63,9 +68,10 @@ deps-vm:    PACKAGES := $(VM_PACKAGES)
 # Installs from Debian what is missing.
 deps-build deps-lab deps-deb deps-vm:
 	@Packaging/install-packages $(PACKAGES)
-	@if [ $@ = deps-lab ] && [ ! -d $(LAB_PYTHON)/ocsf_emitter ]; then \
-	    $(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(LAB_PYTHON) $(WHEELS) \
-	    || echo "not to be had: $(WHEELS); the tests that need them are skipped"; fi
+	@wanted='$(WHEELS) $(CLICKHOUSE)'; \
+	if [ $@ = deps-lab ] && [ "$$(cat $(LAB_PYTHON)/wanted 2>/dev/null)" != "$$wanted" ]; then \
+	    rm -rf $(LAB_PYTHON) && $(PIP) $(WHEELS) && $(PIP) --no-deps $(CLICKHOUSE) && echo "$$wanted" >$(LAB_PYTHON)/wanted \
+	    || echo "not to be had: $$wanted; the tests that need them are skipped"; fi
 	@if [ $@ = deps-lab ] && [ ! -d $(SYSLOG_NG) ]; then Packaging/unpack-package syslog-ng-core $(SYSLOG_NG) \
 	    || echo "not to be had: syslog-ng-core; the tests that need it are skipped"; fi
 	@if [ $@ = deps-lab ]; then for package in $(BANNERS); do [ -d .build/$$package ] \
@@ -248,6 +254,7 @@ install: docs
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/lib/portreeve Config/bans/crowdsec-bouncer
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve Packaging/systemd/local-only.conf
 	install -D -m 644 Config/grafana/portreeve.json $(DESTDIR)$(PREFIX)/share/portreeve/grafana-dashboard.json
+	cd Config/fleet && find . -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX)/share/portreeve/fleet)/{} \;
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(GENERATED)/man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(GENERATED)/man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/portreeve $(GENERATED)/policy.schema.json $(GENERATED)/events.schema.json

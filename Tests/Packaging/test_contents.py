@@ -109,6 +109,16 @@ class DashboardTests(unittest.TestCase):
         self.assertIn("portreeve_build_info", json.dumps(dashboard))
 
 
+class FleetTests(unittest.TestCase):
+    def test_every_file_for_a_fleet_is_there_as_it_is_tested(self):
+        def files(root):
+            return {os.path.relpath(os.path.join(folder, name), root): text(folder, name)
+                    for folder, _, names in os.walk(root) for name in names}
+        ours = files(os.path.join(REPOSITORY, "Config", "fleet"))
+        self.assertGreater(len(ours), 15)
+        self.assertEqual(files(path("/usr/share/portreeve/fleet")), ours)
+
+
 class PageTests(unittest.TestCase):
     def pages(self):
         return sorted(glob.glob(path("/usr/share/man/man?/*.gz")))
