@@ -129,8 +129,8 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve-bench",
             dependencies: [
-                "PolicyAnalysis", "PolicyFile", "EventLog", "FirewallEngine", "FirewallPolicy", "ConnectionTracking",
-                "PacketWire", "AnalysisProof", "TestSupport", "AllocationCounter", argumentParser,
+                "PolicyAnalysis", "PolicyFile", "EventLog", "FastPath", "FirewallEngine", "FirewallPolicy",
+                "ConnectionTracking", "PacketWire", "AnalysisProof", "TestSupport", "AllocationCounter", argumentParser,
             ], swiftSettings: house),
         .target(name: "CSpawnShim"),
         .executableTarget(

@@ -44,8 +44,8 @@ extension StatusReport {
 extension FastPathStatus {
     fileprivate var json: JSONValue {
         [
-            "state": .text(state.rawValue), "why": .optional(why), "flows": .count(flows), "admitted": .count(admitted),
-            "full": .count(full), "packets": .count(packets), "bytes": .count(bytes),
+            "state": .text(state.rawValue), "why": .optional(why), "flows": .count(flows), "bypassed": .count(bypassed),
+            "admitted": .count(admitted), "full": .count(full), "packets": .count(packets), "bytes": .count(bytes),
         ]
     }
 
@@ -53,6 +53,7 @@ extension FastPathStatus {
         state = try reader.word("state", State.init(rawValue:))
         why = try reader.optional("why", reader.text)
         flows = try reader.integer("flows")
+        bypassed = try reader.integer("bypassed")
         admitted = try reader.integer("admitted")
         full = try reader.integer("full")
         packets = try reader.integer("packets")

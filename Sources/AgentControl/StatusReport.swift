@@ -43,6 +43,8 @@ package struct FastPathStatus: Hashable, Sendable {
     package var why: String?
     /// Flows on it now.
     package var flows: UInt64 = 0
+    /// Those among them that a Bypass rule with `offload` lets by.
+    package var bypassed: UInt64 = 0
     /// Flows that came to it ever, and how often one was left in the queue for want of room.
     package var admitted: UInt64 = 0
     package var full: UInt64 = 0

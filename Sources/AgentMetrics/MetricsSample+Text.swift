@@ -132,6 +132,9 @@ extension MetricsSample {
         text.family("portreeve_fast_path_flows", .gauge, "Connections whose plain segments pass in the kernel.")
         text.sample(fastPath.flows)
         text.family(
+            "portreeve_fast_path_bypassed_flows", .gauge, "Those among them that a Bypass rule with offload lets by.")
+        text.sample(fastPath.bypassed)
+        text.family(
             "portreeve_fast_path_packets_total", .counter, "Packets that passed in the kernel, beside those judged.")
         text.sample(fastPath.packets)
         text.family("portreeve_fast_path_bytes_total", .counter, "Their bytes, from the IP header on.")

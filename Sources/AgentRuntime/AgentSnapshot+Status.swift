@@ -48,6 +48,7 @@ extension FastPathStatus {
         }
         for worker in snapshot.workers {
             flows &+= worker.fastPath.flows
+            bypassed &+= worker.fastPath.bypassed
             admitted &+= worker.fastPath.admitted
             full &+= worker.fastPath.full
             packets &+= worker.fastPath.packets

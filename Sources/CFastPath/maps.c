@@ -134,22 +134,20 @@ static long possible_processors(void) {
 }
 
 int cfastpath_outcomes(int map, uint64_t counts[FASTPATH_OUTCOMES]) {
-    uint64_t *const copies = calloc((size_t)possible_processors(), sizeof *copies);
+    struct fastpath_processor *const copies = calloc((size_t)possible_processors(), sizeof *copies);
     if (!copies)
         return ENOMEM;
-    int error = 0;
-    for (uint32_t outcome = 0; outcome < FASTPATH_OUTCOMES && error == 0; outcome++) {
-        union bpf_attr a;
-        memset(&a, 0, sizeof a);
-        a.map_fd = (uint32_t)map;
-        a.key = address(&outcome);
-        a.value = address(copies);
-        memset(copies, 0, (size_t)possible_processors() * sizeof *copies);
-        if (cfastpath_bpf(BPF_MAP_LOOKUP_ELEM, &a) != 0)
-            error = errno;
+    const uint32_t first = 0;
+    union bpf_attr a;
+    memset(&a, 0, sizeof a);
+    a.map_fd = (uint32_t)map;
+    a.key = address(&first);
+    a.value = address(copies);
+    const int error = cfastpath_bpf(BPF_MAP_LOOKUP_ELEM, &a) == 0 ? 0 : errno;
+    for (uint32_t outcome = 0; outcome < FASTPATH_OUTCOMES; outcome++) {
         counts[outcome] = 0;
         for (long processor = 0; processor < possible_processors(); processor++)
-            counts[outcome] += copies[processor];
+            counts[outcome] += copies[processor].counts[outcome];
     }
     free(copies);
     return error;

@@ -9,7 +9,7 @@ package import Glibc
 /// capability for that, and may be running already. The stubs that rules name are root's alone.
 package enum FastPathPins {
     /// More flows than this take the queue. Each has some 300 bytes of the kernel's memory.
-    private static let flows = 65_536
+    package static let defaultFlows = 65_536
 
     /// Makes the directory, mounts what belongs there, and loads and pins the program, as far as that was not done before with the
     /// same object file.
@@ -18,8 +18,11 @@ package enum FastPathPins {
     ///   - directory: where.
     ///   - program: the object file.
     ///   - group: whose members may use the maps.
+    ///   - flows: how many there is room for, where the maps are made anew.
     /// - Throws: `FastPathError`: what could not be done.
-    package static func prepare(_ directory: String, program: String, group: gid_t) throws(FastPathError) {
+    package static func prepare(
+        _ directory: String, program: String, group: gid_t, flows: Int = defaultFlows
+    ) throws(FastPathError) {
         if unsafe mkdir(directory, 0o750) != 0, errno != EEXIST { throw FastPathError(directory, errno: errno) }
         if unsafe cfastpath_is_bpf(directory) == 0 {
             let status = unsafe cfastpath_mount(directory)

@@ -33,6 +33,10 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     case acknowledgements
     /// A query of ICMP that is no echo.
     case kind
+    /// A Bypass rule with `offload` has the kernel pass the other direction's packets, and nothing is known of them.
+    case bypassed
+    /// All places are taken, or the one that it has left may not be left by every processor yet.
+    case room
 
     /// In a few words, for an administrator.
     public var text: String {
@@ -52,6 +56,8 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
         case .group: "sent to a group"
         case .acknowledgements: "acknowledgements are counted"
         case .kind: "no echo"
+        case .room: "no room"
+        case .bypassed: "a rule offloads its other direction"
         }
     }
 }

@@ -46,6 +46,32 @@ extension PolicyDocument {
     public var offloadedDirections: Set<Direction> {
         Set(rules.filter { $0.offload && $0.isEnabled }.map(\.direction))
     }
+
+    /// Those of them in which that takes connection marks. Beside the program of the fast path there may be none: it takes flows of TCP
+    /// and UDP of which the policy wants nothing seen that it does not see.
+    public func directionsOffloadedByMarks(besideProgram: Bool) -> Set<Direction> {
+        guard besideProgram else { return offloadedDirections }
+        return Set(rules.filter { $0.offload && $0.isEnabled && !isForProgram($0) }.map(\.direction))
+    }
+
+    private func isForProgram(_ rule: Rule) -> Bool {
+        guard let protocols = rule.protocols, !protocols.isInverted else { return false }
+        let sanity = engine.sanity
+        let seesChecksums = !sanity.verifyTCPChecksum && engine.antiEvasion.checksum == .allow
+        let seesSources = !sanity.denyOwnSource && !sanity.denyReversePath && !sanity.denyBroadcastSource
+        let isKind =
+            switch protocols.value {
+            case .tcpAndUDP, .number(IPProtocol.tcp): seesChecksums
+            case .number(IPProtocol.udp): true
+            case .number: false
+            }
+        return isKind && seesSources
+            && !rules.contains { other in
+                other.isEnabled && other.direction == rule.direction
+                    && (other.source.macs != nil || other.destination.macs != nil
+                        || (other.direction == .outgoing && other.interfaces != nil))
+            }
+    }
 }
 
 public enum Mode: UInt8, Sendable, BitwiseCopyable { case inline, tap }

@@ -21,7 +21,7 @@ extension OwnRules {
     }
 
     /// The same without the rules that name programs: their packets go on to the queue.
-    package var withoutPrograms: OwnRules {
+    var withoutPrograms: OwnRules {
         var own = self
         for table in own.tables.indices {
             for chain in own.tables[table].chains.indices {
@@ -33,5 +33,14 @@ extension OwnRules {
 
     private static func namesProgram(_ rule: String) -> Bool {
         rule.split(separator: " ").contains { word in word == programOption }
+    }
+}
+
+extension OwnRulesets {
+    /// The same without the rules that name programs.
+    package var withoutPrograms: OwnRulesets {
+        var without = self
+        for (family, own) in families { without.families[family] = own.withoutPrograms }
+        return without
     }
 }

@@ -49,18 +49,29 @@ package struct QueueRulePlan: Hashable, Sendable {
     package var fastPathDirectory: String?
 
     /// The plan for a policy. Tap implies `failure.engine: open`.
-    package init(_ policy: PolicyDocument, incoming: IncomingHook, outgoing: OutgoingHook? = nil) {
+    ///
+    /// - Parameters:
+    ///   - policy: as it is in force.
+    ///   - incoming: where packets for this host are taken.
+    ///   - outgoing: where its own are; nil: where that goes with `incoming`.
+    ///   - hasProgram: whether the program of the fast path can be had, where the policy wants it. Without it connection marks do
+    ///     what they can.
+    package init(
+        _ policy: PolicyDocument, incoming: IncomingHook, outgoing: OutgoingHook? = nil, hasProgram: Bool = true
+    ) {
         self.incoming = incoming
         self.outgoing = outgoing ?? (incoming == .prerouting ? .mangle : .security)
         queues = policy.queue.layout
         bypasses = policy.failure.engine == .open || policy.mode == .tap
         let marks = MarkLayout(mask: policy.queue.markMask)
         translatedMark = marks.translated
-        incomingOffloadMark = policy.offloadedDirections.contains(.incoming) ? marks.incomingOffload : 0
-        outgoingOffloadMark = policy.offloadedDirections.contains(.outgoing) ? marks.outgoingOffload : 0
+        let asksProgram = hasProgram && policy.engine.fastPath != .off
+        let marked = policy.directionsOffloadedByMarks(besideProgram: asksProgram)
+        incomingOffloadMark = marked.contains(.incoming) ? marks.incomingOffload : 0
+        outgoingOffloadMark = marked.contains(.outgoing) ? marks.outgoingOffload : 0
         incomingOffloadInterfaces = policy.offloadInterfaces(.incoming)
         outgoingOffloadInterfaces = policy.offloadInterfaces(.outgoing)
-        fastPathDirectory = policy.engine.fastPath != .off ? FastPathMode.directory : nil
+        fastPathDirectory = asksProgram ? FastPathMode.directory : nil
         inside = policy.interfaces.inside
         ignored = policy.interfaces.ignore
         ignoresLoopback = policy.interfaces.ignores("lo")

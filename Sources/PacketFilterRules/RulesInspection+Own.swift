@@ -49,8 +49,10 @@ private struct OwnLine: Hashable {
 private struct OwnComparison {
     var inPlace: [OwnLine]
     var planned: [OwnLine]
+    /// Those that do no harm beside them.
+    var tolerated: [OwnLine] = []
 
-    var leftover: [OwnLine] { inPlace.filter { !planned.contains($0) } }
+    var leftover: [OwnLine] { inPlace.filter { !planned.contains($0) && !tolerated.contains($0) } }
     var absent: [OwnLine] { planned.filter { !inPlace.contains($0) } }
 }
 
@@ -101,8 +103,8 @@ extension RulesInspection {
     /// Who writes rules by hand may do without offload, knowingly.
     var absentOffload: [Finding] {
         guard !policy.offloadedDirections.isEmpty, policy.queue.family == .ip else { return [] }
-        let own = rulesets.contains { !OwnRules(in: $0).isEmpty }
-        guard !own, !rulesets.contains(where: \.comparesConnectionMarks), !nftables.comparesConnectionMarks else {
+        let isOwn = rulesets.contains { !OwnRules(in: $0).isEmpty || $0.namesProgramsOfFastPath }
+        guard !isOwn, !rulesets.contains(where: \.comparesConnectionMarks), !nftables.comparesConnectionMarks else {
             return []
         }
         return [
@@ -129,13 +131,22 @@ extension RulesInspection {
             guard !own.isEmpty else { return nil }
             // An earlier release put all of them into mangle; whether that is right is another question (`wrongSides`).
             let isInMangle = own.tables.contains { $0.name == OwnRules.mangle && $0.isOutgoing }
-            var plan = QueueRulePlan(
-                policy, incoming: own.isEarly ? .prerouting : .input, outgoing: isInMangle ? .mangle : .security)
-            // Those of an earlier release have one range, which is another question too (`sharedQueues`).
-            if !own.separatesFloods { plan.queues = QueueLayout(together: plan.queues.established) }
+            func lines(hasProgram: Bool) -> [OwnLine] {
+                var plan = QueueRulePlan(
+                    policy, incoming: own.isEarly ? .prerouting : .input, outgoing: isInMangle ? .mangle : .security,
+                    hasProgram: hasProgram)
+                // Those of an earlier release have one range, which is another question too (`sharedQueues`).
+                if !own.separatesFloods { plan.queues = QueueLayout(together: plan.queues.established) }
+                return Self.lines(plan.rules(for: ruleset.family), ruleset.command)
+            }
+            // A host that has no program offloads by marks what it can; and marks beside the program offload no more than the policy says.
+            let with = lines(hasProgram: true)
+            let without = lines(hasProgram: false)
+            let isComplete = own.nameProgramsOfFastPath || policy.engine.fastPath == .off
             return OwnComparison(
                 inPlace: Self.lines(own, ruleset.command),
-                planned: Self.lines(plan.rules(for: ruleset.family), ruleset.command))
+                planned: isComplete ? with : without + with.filter(\.isFastPath), tolerated: without.filter(\.isOffload)
+            )
         }
     }
 
@@ -159,6 +170,10 @@ extension RulesInspection {
 }
 
 extension SavedRuleset {
+    fileprivate var namesProgramsOfFastPath: Bool {
+        tables.contains { $0.chains.contains { $0.rules.contains { $0.line.contains(OwnRules.programOption) } } }
+    }
+
     fileprivate var comparesConnectionMarks: Bool {
         tables.contains { $0.chains.contains { $0.rules.contains { $0.modules.contains("connmark") } } }
     }

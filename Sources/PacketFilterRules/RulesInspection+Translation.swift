@@ -52,7 +52,8 @@ extension RulesInspection {
     /// that nothing is translated.
     private var foreignTracking: String? {
         if let rule = rulesets.lazy.compactMap(\.foreignTracking).first ?? nftables.trackingEvidence { return rule }
-        guard host.trackedConnections > 0, policy.offloadedDirections.isEmpty,
+        guard host.trackedConnections > 0,
+            policy.directionsOffloadedByMarks(besideProgram: policy.engine.fastPath != .off).isEmpty,
             !rulesets.contains(where: \.hasOwnTracking)
         else { return nil }
         return "nf_conntrack_count is \(host.trackedConnections)"

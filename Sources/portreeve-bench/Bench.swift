@@ -13,7 +13,7 @@ struct Bench: ParsableCommand {
         commandName: "portreeve-bench", abstract: "What a packet costs in the engine, and an event in its writer.",
         subcommands: [
             Speed.self, Records.self, ConnectionLogs.self, Outputs.self, Allocations.self, Analysis.self, Prove.self,
-            GeneratedPolicy.self,
+            GeneratedPolicy.self, FlowUpdates.self,
         ],
         defaultSubcommand: Speed.self)
 }

@@ -13,6 +13,8 @@ struct FastPathPrograms {
 
     /// The object file.
     let path: String
+    /// How many flows there is to be room for, where the maps are made anew.
+    var flows = FastPathPins.defaultFlows
 
     static func areNamed(by rules: OwnRulesets) -> Bool {
         AddressFamily.allCases.contains { rules[$0].nameProgramsOfFastPath }
@@ -25,7 +27,7 @@ struct FastPathPrograms {
     private func prepare(for rules: OwnRulesets) throws {
         guard Self.areNamed(by: rules) else { return }
         let group = GroupID(named: Self.group)?.rawValue ?? 0
-        try FastPathPins.prepare(FastPathMode.directory, program: path, group: group)
+        try FastPathPins.prepare(FastPathMode.directory, program: path, group: group, flows: flows)
     }
 
     /// The rules, with what they name in place.
@@ -34,16 +36,14 @@ struct FastPathPrograms {
         return rules
     }
 
-    /// The same; where it cannot be done, without the rules that name them: a host without a fast path is protected, one
-    /// without rules is not.
-    func preparedOrLeftOut(for rules: OwnRulesets) -> OwnRulesets {
+    /// The same; where it cannot be done, other rules that name none: a host without a fast path is protected, one without rules is
+    /// not.
+    func prepared(for rules: OwnRulesets, or others: () throws -> OwnRulesets) throws -> OwnRulesets {
         do {
             return try prepared(for: rules)
         } catch {
             complain("the fast path is left out, all packets come to the queue: \(error)")
-            var without = rules
-            for (family, own) in rules.families { without.families[family] = own.withoutPrograms }
-            return without
+            return try others()
         }
     }
 }

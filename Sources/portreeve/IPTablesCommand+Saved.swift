@@ -45,7 +45,8 @@ extension IPTablesCommand {
         let saved = SavedRules(directory: saved).rules
         guard !saved.isEmpty else { return outcome.say("no rules are saved") }
         let rules = try NamespaceRules.read()
-        let target = FastPathPrograms(path: program).preparedOrLeftOut(for: rules.marked(saved))
+        let marked = rules.marked(saved)
+        let target = try FastPathPrograms(path: program).prepared(for: marked) { marked.withoutPrograms }
         try RuleChange(target: target).make(from: rules)
         directory.clear()
         outcome.say("restored: \(target.title)")

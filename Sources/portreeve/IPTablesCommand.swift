@@ -3,6 +3,7 @@
 import AdministrativeSessions
 import AgentControl
 import ArgumentParser
+import FastPath
 import FirewallPolicy
 import PacketFilterRules
 
@@ -83,12 +84,16 @@ struct IPTablesCommand: DescribedCommand {
         help: ArgumentHelp("The program of engine.fast-path, for the kernel.", valueName: "file"), completion: .file())
     var program = FastPathPrograms.defaultPath
 
+    @Option(help: ArgumentHelp("For tests: how many flows new maps have room for.", visibility: .hidden))
+    var flows = FastPathPins.defaultFlows
+
     enum Family: String, ExpressibleByArgument, CaseIterable {
         case ipv4, ipv6
     }
 
     func validate() throws {
         if confirm != nil && action != .apply { throw ValidationError("--confirm belongs to --apply") }
+        if !(2...65_536 ~= flows) { throw ValidationError("--flows takes 2 to 65536") }
         if let confirm, !(1...86_400 ~= confirm) { throw ValidationError("--confirm takes 1 to 86400 seconds") }
     }
 
@@ -111,15 +116,18 @@ struct IPTablesCommand: DescribedCommand {
         }
     }
 
-    func plan(for document: PolicyDocument, best: QueueRulePlan.IncomingHook) -> QueueRulePlan {
+    func plan(
+        for document: PolicyDocument, best: QueueRulePlan.IncomingHook, hasProgram: Bool = true
+    ) -> QueueRulePlan {
+        let asksProgram = hasProgram && document.engine.fastPath != .off
         let incoming: QueueRulePlan.IncomingHook =
             switch hook {
-            // Offload needs connection tracking, which comes with its rules.
-            case .auto: document.offloadedDirections.isEmpty ? best : .input
+            // Marks need connection tracking, which comes with their rules.
+            case .auto: document.directionsOffloadedByMarks(besideProgram: asksProgram).isEmpty ? best : .input
             case .prerouting: .prerouting
             case .input: .input
             }
-        return QueueRulePlan(document, incoming: incoming)
+        return QueueRulePlan(document, incoming: incoming, hasProgram: hasProgram)
     }
 }
 

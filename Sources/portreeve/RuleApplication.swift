@@ -50,6 +50,14 @@ struct RuleApplication {
         return target(of: document, command.plan(for: document, best: best), in: rules)
     }
 
+    /// Those for a host that has no fast path: the policy's offload is by connection marks then.
+    private func targetWithoutProgram(of document: PolicyDocument, in rules: NamespaceRules) throws -> OwnRulesets {
+        let best = rules.inspection(of: document).bestIncomingHook
+        let target = target(of: document, command.plan(for: document, best: best, hasProgram: false), in: rules)
+        try refuseConflicts(rules.inspection(of: document, with: target))
+        return target
+    }
+
     private func target(
         of document: PolicyDocument, _ plan: QueueRulePlan, in rules: NamespaceRules
     ) -> OwnRulesets {
@@ -131,9 +139,12 @@ struct RuleApplication {
             }
         }
         do {
-            let programs = FastPathPrograms(path: command.program)
+            let programs = FastPathPrograms(path: command.program, flows: command.flows)
             let isWanted = document.engine.fastPath == .on
-            let target = isWanted ? try programs.prepared(for: target) : programs.preparedOrLeftOut(for: target)
+            let target =
+                isWanted
+                ? try programs.prepared(for: target)
+                : try programs.prepared(for: target) { try targetWithoutProgram(of: document, in: rules) }
             try RuleChange(target: target).make(from: rules)
         } catch {
             directory.clear()

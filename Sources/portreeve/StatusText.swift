@@ -174,10 +174,11 @@ struct StatusText {
         case .off: return []
         case .unavailable: return [line("fast path", "unavailable: \(path.why ?? "")")]
         case .active:
+            let bypassed = path.bypassed > 0 ? " (\(path.bypassed.grouped) of them by offload: true)" : ""
             return [
                 line(
                     "fast path",
-                    "\(path.flows.grouped) flows now, \(path.admitted.grouped) ever; passed in the kernel: "
+                    "\(path.flows.grouped) flows now\(bypassed), \(path.admitted.grouped) ever; passed in the kernel: "
                         + "\(path.packets.grouped) packets, \(path.bytes.grouped) bytes (their checksums are left to their "
                         + "receivers); left in the queue for want of room: \(path.full.grouped)")
             ]

@@ -3,7 +3,8 @@
 """The fast path beside nothing, the kernel's connection tracking, Portreeve's queue and two plain C agents, in one run.
 
 Sockets of the frame guard make recent kernels clone each received packet, so the fast path stands there without them too; "offload by
-mark" is Bypass with `offload: true`, where connection marks have the kernel accept a flow.
+mark" is Bypass with `offload: true`, where connection marks have the kernel accept a flow; "bypass" the same by the fast path. "Empty program"
+is what no program can beat: rules as the fast path's, whose program accepts everything at once.
 
 Client and host are network namespaces joined by a veth pair; what is compared stands at the host, at PREROUTING and OUTPUT.
 Portreeve has 10,000 rules and full stateful tracking. Each round starts every contestant anew, in the other order than the round
@@ -41,6 +42,7 @@ import bench
 from bench import CLIENT_IPS, SRV, Bench, Contestant, Lab, finish, sh
 
 PINS = "/run/portreeve-fast-path"
+OTHERS = ("none", "conntrack + connmark", "empty program", "queue")
 CLONE_NEWNET = 0x40000000
 FLOWS, CONNECTIONS = 64, 8
 PRIMARY = {"udp": "pps", "ack": "pps", "load": "cpu_pct", "bulk": "gbps", "rtt": "mean", "crr": "cps", "ten": "queued"}
@@ -52,6 +54,17 @@ CONNMARK = """*mangle
 COMMIT
 """
 QUEUED = "*mangle\n-A PREROUTING -i eth0 -j NFQUEUE --queue-num {q}\n-A OUTPUT -o eth0 -j NFQUEUE --queue-num {q}\nCOMMIT\n"
+EMPTY = """*mangle
+:EMPTY-IN -
+:EMPTY-OUT -
+-A PREROUTING -j EMPTY-IN
+-A OUTPUT -j EMPTY-OUT
+-A EMPTY-IN -m bpf --bytecode "1,6 0 0 65535" -j RETURN
+-A EMPTY-IN -j DROP
+-A EMPTY-OUT -m bpf --bytecode "1,6 0 0 65535" -j RETURN
+-A EMPTY-OUT -j DROP
+COMMIT
+"""
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21
 
 
@@ -93,7 +106,7 @@ class Peer(Contestant):
         self.name, self.cmd, self.rules, self.program = name, command, rules, program
         self.kernel, self.q, self.nq, self.cpus = None if command else "kernel:none", 0, 1, None
         # An agent that has next to nothing to do with a flow leaves its processor to the server, as in `Bench.scpu`.
-        self.connmark = program in ("on", "offload")
+        self.connmark = program in ("on", "offload", "bypass")
         self.proc = self.log = None
 
 
@@ -106,12 +119,12 @@ class FastPathBench(Bench):
 
     def policy(self, program):
         lines = ["version: 1", f"events: {{ file: {{ path: {self.directory}/events.jsonl }} }}", 'queue: { numbers: "0" }',
-                 f"engine: {{ fast-path: {'on' if program == 'on' else 'off'}, timeouts: {{ cold-start: 0s, boot-start: 0s }} }}", "rules:"]
+                 f"engine: {{ fast-path: {'on' if program in ('on', 'bypass') else 'off'}, timeouts: {{ cold-start: 0s, boot-start: 0s }} }}", "rules:"]
         for number in range(self.a.rules):
             lines.append(
                 f"  - {{ name: Rule {number}, action: deny, direction: incoming, protocol: {'tcp' if number % 2 else 'udp'}, "
                 f"source: {{ addresses: 203.0.113.{number % 256} }}, destination: {{ ports: {1 + number % 60000} }} }}")
-        if program == "offload":
+        if program in ("offload", "bypass"):
             for direction, end in (("incoming", "destination"), ("outgoing", "source")):
                 for protocol, ports in (("tcp", "[5201, 9002, 9004, 9101]"), ("udp", "9100")):
                     lines.append(f"  - {{ name: {protocol} {direction}, action: bypass, offload: true, direction: {direction}, "
@@ -127,8 +140,10 @@ class FastPathBench(Bench):
         def portreeve(program, before=""):
             return f"{before}{self.agent} --policy {self.policy(program)} --queue 0 --control {self.control}"
         return [
-            Peer("none"), Peer("conntrack + connmark", rules=CONNMARK), Peer("fast path", portreeve("on"), program="on"),
+            Peer("none"), Peer("conntrack + connmark", rules=CONNMARK), Peer("empty program", rules=EMPTY),
+            Peer("fast path", portreeve("on"), program="on"),
             Peer("fast path without frame guard", portreeve("on", "setpriv --bounding-set=-net_raw "), program="on"),
+            Peer("bypass", portreeve("bypass", "setpriv --bounding-set=-net_raw "), program="bypass"),
             Peer("offload by mark", portreeve("offload"), program="offload"), Peer("queue", portreeve("off"), program="off"),
             Peer("nfq_fast", f"{self.bin}/nfq_fast -q 0 -b 32 -v batch -z -g -r 8388608 -l 8192", QUEUED.format(q=0)),
             Peer("nfq_simple", f"{self.bin}/nfq_simple 0", QUEUED.format(q=0))]
@@ -145,7 +160,7 @@ class FastPathBench(Bench):
             if peer.program:
                 self.lab.nx(self.lab.fw, [self.tool, "iptables", "--apply", "--hook", "prerouting", "--program", self.a.program,
                                            "--policy", self.policy(peer.program), "--control", self.control])
-                wanted = "active" if peer.program == "on" else None
+                wanted = "active" if peer.program in ("on", "bypass") else None
                 end = time.monotonic() + 20
                 while wanted and self.report()["fast_path"]["state"] != wanted:
                     if time.monotonic() > end: raise RuntimeError(json.dumps(self.report()["fast_path"]))
@@ -269,7 +284,7 @@ class FastPathBench(Bench):
         server = self.cmd(self.lab.s, self.scpu(peer), ["iperf3", "-s", "-1", "-p", "5201"], out=subprocess.DEVNULL); time.sleep(0.2)
         try:
             before = sum(row["packets"] for row in self.report()["queues"])
-            p = self.cmd(self.lab.c, self.a.client_cpu, ["iperf3", "-c", SRV, "-p", "5201", "-n", "10G" if peer.program == "on" else "1G", "-J"])
+            p = self.cmd(self.lab.c, self.a.client_cpu, ["iperf3", "-c", SRV, "-p", "5201", "-n", "10G" if peer.program in ("on", "bypass") else "1G", "-J"])
             end = json.loads(finish(p, 120))["end"]
             return {"queued": sum(row["packets"] for row in self.report()["queues"]) - before, "gbps": end["sum_received"]["bits_per_second"] / 1e9}
         finally: server.kill(); server.wait()
@@ -287,13 +302,13 @@ def table(results, peers, tests):
     lines = []
     for test in tests:
         key = PRIMARY[test]
-        lines += [f"\n### {test}", f"| by | {key} | to none | to conntrack + connmark | to queue |", "|---|---|---|---|---|"]
+        lines += [f"\n### {test}", f"| by | {key} | " + " | ".join(f"to {other}" for other in OTHERS) + " |", "|---" * (len(OTHERS) + 2) + "|"]
         for peer in peers:
             rows = results[peer.name].get(test, [])
             values = [row[key] for row in rows if row.get(key) is not None]
             if not values: continue
             cells = [f"{bench.fmt(statistics.median(values))} ({bench.fmt(min(values))}–{bench.fmt(max(values))})"]
-            for other in ("none", "conntrack + connmark", "queue"):
+            for other in OTHERS:
                 beside = results[other].get(test, []) if other in results else []
                 ratios = [row[key] / base[key] for row, base in zip(rows, beside) if row.get(key) and base.get(key)]
                 cells.append(f"{statistics.median(ratios):.3f} ({min(ratios):.3f}–{max(ratios):.3f})" if ratios else "")

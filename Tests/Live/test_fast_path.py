@@ -95,9 +95,9 @@ class FastPathLab(unittest.TestCase):
             raise OSError(result.stderr.strip())
         self.addCleanup(subprocess.run, ["umount", "-l", PINS], stderr=subprocess.DEVNULL, check=False)
 
-    def agent(self, policy=POLICY, namespace=None):
+    def agent(self, policy=POLICY, namespace=None, options=()):
         agent = self.enterContext(Agent(namespace or self.lab.host, policy))
-        status, output = agent.tool_status("iptables", "--apply", "--program", OBJECT, seconds=60)
+        status, output = agent.tool_status("iptables", "--apply", "--program", OBJECT, *options, seconds=60)
         if status and "not permitted" in output:
             self.skipTest(f"the kernel takes no program here: {output}")
         self.assertEqual(status, 0, output)
@@ -129,6 +129,24 @@ class FastPathLab(unittest.TestCase):
         count = client.output().count("x")
         time.sleep(1)
         self.assertEqual(client.output().count("x"), count)
+
+
+# So many connections at once, over each of which a line goes and comes back again and again; a file with this name has ten of them closed.
+MANY = """
+import os, socket, sys, time
+lines = [socket.create_connection((sys.argv[1], 5300), timeout=20) for _ in range(int(sys.argv[2]))]
+rounds = 0
+while True:
+    for line in lines: line.sendall(b"x" * 100)
+    for line in lines:
+        got = b""
+        while len(got) < 100: got += line.recv(100)
+    rounds += 1
+    print(len(lines), rounds, flush=True)
+    time.sleep(0.05)
+    if len(lines) > 20 and os.path.exists(sys.argv[3]):
+        for line in [lines.pop(0) for _ in range(10)]: line.close()
+"""
 
 
 class FastPathTests(FastPathLab):
@@ -168,6 +186,21 @@ class FastPathTests(FastPathLab):
         agent.write_policy(REFUSING)
         agent.tool("reload")
         self.assertStands(client)
+        self.assertIn("deny", reasons(agent.wait_for_events()))
+
+    def test_bulk_that_runs_ends_with_a_policy_that_refuses_it(self):
+        server = self.lab.host.start("iperf3", "--server")
+        wait_until(lambda: self.lab.host.listens(5201), "iperf3 listens", process=server)
+        agent = self.agent()
+        client = self.lab.client.start("iperf3", "--client", self.lab.host.ip4, "--time", "60", name="bulk")
+        wait_until(lambda: self.passed(agent) > 10_000, "bulk passes in the kernel", process=client)
+        agent.write_policy(REFUSING)
+        agent.tool("reload")
+        # What had passed before is counted within a second.
+        time.sleep(1.5)
+        passed = self.passed(agent)
+        time.sleep(1.5)
+        self.assertEqual(self.passed(agent), passed)
         self.assertIn("deny", reasons(agent.wait_for_events()))
 
     def test_nothing_passes_when_the_agent_is_dead(self):
@@ -258,7 +291,7 @@ class FastPathTests(FastPathLab):
         client = self.lines()
         wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel")
         with agent.halted():
-            time.sleep(3)
+            time.sleep(10)
         count = client.output().count("x")
         wait_until(lambda: client.output().count("x") > count + 20, "the lines go on", process=client)
         self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
@@ -334,6 +367,38 @@ class FastPathTests(FastPathLab):
         self.assertEqual(agent.tool_status("iptables", "--apply", "--program", OBJECT)[0], 0)
         wait_until(lambda: self.passed(agent) > 10, "lines pass in the kernel again", process=client)
         self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def test_flows_for_which_there_is_no_room_stay_in_the_queue(self):
+        """Nothing of them is lost, status and connections say so, and they come to the room that others leave."""
+        self.lab.host.start("socat", "TCP-LISTEN:5300,reuseaddr,fork", "EXEC:cat", name="echo")
+        wait_until(lambda: self.lab.host.listens(5300), "socat listens")
+        agent = self.agent(options=("--flows", "16"))
+        enough = self.lab.file("enough")
+        client = self.lab.client.start("/usr/bin/python3", "-c", MANY, self.lab.host.ip4, "24", enough, name="many")
+
+        def standing(word):
+            return sum(row["fast_path"] == word for row in self.connections(agent))
+
+        wait_until(lambda: (standing("yes"), standing("no: no room")) == (16, 8), "all room is taken", process=client)
+        path = agent.report()["fast_path"]
+        self.assertEqual(path["flows"], 16)
+        self.assertGreater(path["full"], 0)
+        self.assertIn("left in the queue for want of room", agent.tool("status", "--agent-only"))
+        judged, rounds = self.judged(agent), self.rounds(client)
+        wait_until(lambda: self.rounds(client) > rounds + 20, "all go on", process=client)
+        self.assertGreater(self.judged(agent) - judged, 20 * 8)
+        with open(enough, "w", encoding="utf-8"):
+            pass
+        # Each place is left alone for two seconds first.
+        wait_until(lambda: standing("yes") == 14 and standing("no: no room") == 0, "the others have come there", process=client)
+        judged, rounds = self.judged(agent), self.rounds(client)
+        wait_until(lambda: self.rounds(client) > rounds + 20, "all go on", process=client)
+        # Of 20 rounds of 14 connections; each direction begins with a packet in the queue.
+        self.assertLess(self.judged(agent) - judged, 120)
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
+
+    def rounds(self, client):
+        return int(client.output().split()[-1])
 
     def test_auto_uses_it_where_it_can_be_had(self):
         agent = self.agent(POLICY.replace("fast-path: on", "fast-path: auto"))

@@ -9,7 +9,8 @@
  *   POLICY   no packet that came after a reload passes by what was decided before it;
  *   SIDE     nor one of a side that was not opened since;
  *   BOUND    what the agent judges of a flow, it judges by everything that passed before it came to the queue;
- *   LEASE    nothing passes after the lease of a dead agent.
+ *   LEASE    nothing passes after the lease of a dead agent;
+ *   KIND     nothing passes without being held against a bound but by the last decision about its flow's side.
  *
  * Tests/Model/run also checks that each of the defects below, put in with -D, breaks one of them: a model that nothing breaks
  * shows nothing.
@@ -37,6 +38,12 @@
 #define GENERATIONS 3
 #endif
 
+#ifndef KINDS
+#define KINDS 0
+#endif
+/* Whether the policy of an epoch has a Bypass rule with `offload`: its flows are held against no bound, and move none. */
+#define IS_BYPASS(e) (KINDS && (e) % 2 == 1)
+
 typedef Flow {       /* as the agent knows it */
     bool isOpen;     /* has the place, and is not ended */
     bool holds;      /* reads the place still */
@@ -52,7 +59,7 @@ byte leads[FLOWS];
 
 /* The place (struct fastpath_flow). */
 byte generation, placeEpoch, placeBound;
-bool isOpen[2];
+bool isOpen[2], isBypassed;
 byte owner = FLOWS;  /* ghost: whose state it is; FLOWS: nobody's */
 
 /* The cell (struct fastpath_cell). */
@@ -93,7 +100,14 @@ proctype Processor(byte packets) {
            assert(owner == f);                        /* OTHER */
            assert(lived);                             /* LEASE */
            assert(flows[f].decided[s] >= startEpoch); /* POLICY, SIDE */
-           if :: n > placeBound -> placeBound = n :: else fi
+           if
+           :: isBypassed ->
+              assert(IS_BYPASS(flows[f].decided[s])); /* KIND */
+              inHand--;
+              goto next
+           :: n > placeBound && !isBypassed -> placeBound = n
+           :: else
+           fi
        }
        atomic {
            if :: n > flows[f].passed -> flows[f].passed = n :: else fi;
@@ -140,6 +154,7 @@ inline begin(f) {
         placeBound = flows[f].bound;
         isOpen[0] = false; isOpen[1] = false;
         placeEpoch = epoch;
+        isBypassed = IS_BYPASS(epoch);
         owner = f; flows[f].holds = true; flows[f].decided[0] = 0; flows[f].decided[1] = 0
     };
 #ifdef SAME_GENERATION
@@ -163,6 +178,9 @@ inline openSide(f, s) {
     fi;
 #endif
     atomic { flows[f].decided[s] = epoch; isOpen[s] = true }
+#ifdef KIND_IN_PLACE
+    isBypassed = IS_BYPASS(epoch)
+#endif
 }
 
 active proctype Agent() {
@@ -195,6 +213,13 @@ active proctype Agent() {
            :: else -> goto next
            fi
        };
+#ifndef KIND_IN_PLACE
+       /* A flow that is bypassed from now on, or no more, leaves its place: no place has both. */
+       if
+       :: flows[f].isOpen && isBypassed != IS_BYPASS(epoch) -> endFlow(f); goto next
+       :: else
+       fi;
+#endif
        if
        :: flows[f].isOpen
        :: else -> begin(f)

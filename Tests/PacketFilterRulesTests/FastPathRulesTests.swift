@@ -83,4 +83,65 @@ struct FastPathRulesTests {
             #expect(found.allSatisfy { $0.severity == severity })
         }
     }
+
+    private static func bypass(_ change: (inout Rule) -> Void = { _ in }) -> PolicyDocument {
+        var policy = PolicyDocument()
+        policy.engine.fastPath = .auto
+        var rule = Rule(
+            name: "Bulk", action: .bypass, priority: 4, direction: .incoming,
+            position: SourcePosition(file: "policy.yaml", line: 1, column: 1))
+        rule.offload = true
+        rule.protocols = Criterion(.tcpAndUDP)
+        change(&rule)
+        policy.rules = [rule]
+        return policy
+    }
+
+    private func marks(_ policy: PolicyDocument, hasProgram: Bool = true) -> Int {
+        QueueRulePlan(policy, incoming: .input, hasProgram: hasProgram).rules(for: .ipv4).lines
+            .filter { $0.lowercased().contains("connmark") }.count
+    }
+
+    @Test(
+        "take flows that are offloaded, and no connection needs a mark, but where the program sees too little or is missing"
+    )
+    func offloaded() {
+        #expect(marks(Self.bypass()) == 0)
+        #expect(marks(Self.bypass(), hasProgram: false) == 2)
+        var off = Self.bypass()
+        off.engine.fastPath = .off
+        #expect(marks(off) == 2)
+        #expect(marks(Self.bypass { $0.protocols = nil }) == 2)
+        #expect(marks(Self.bypass { $0.protocols = Criterion(.number(47)) }) == 2)
+        #expect(marks(Self.bypass { $0.interfaces = Criterion(["eth0"]) }) == 0)
+        #expect(marks(Self.bypass { ($0.direction, $0.interfaces) = (.outgoing, Criterion(["eth0"])) }) == 2)
+        var checksums = Self.bypass()
+        checksums.engine.sanity.verifyTCPChecksum = true
+        #expect(marks(checksums) == 2)
+    }
+
+    @Test("and marks are told apart by the check: either of the two will do, neither of them is a missing short cut")
+    func offloadCheck() {
+        let policy = Self.bypass()
+        func findings(_ inPlace: QueueRulePlan) -> [Finding] {
+            let text = AddressFamily.allCases.map { family in
+                SavedRuleset(
+                    inPlace.rules(for: family).lines.joined(separator: "\n"), command: family.command, family: family)
+            }
+            return RulesInspection(
+                rulesets: text, nftables: NFTablesRuleset(""), host: RulesInspection.Host(), policy: policy
+            ).findings.filter {
+                $0.severity != .advice && ($0.text.contains("in place") || $0.text.contains("missing"))
+            }
+        }
+        #expect(findings(QueueRulePlan(policy, incoming: .input)).isEmpty)
+        #expect(findings(QueueRulePlan(policy, incoming: .input, hasProgram: false)).isEmpty)
+        var both = QueueRulePlan(policy, incoming: .input, hasProgram: false)
+        both.fastPathDirectory = FastPathMode.directory
+        #expect(findings(both).isEmpty, "as an earlier release put them there")
+        var neither = policy
+        neither.rules = []
+        neither.engine.fastPath = .off
+        #expect(findings(QueueRulePlan(neither, incoming: .input)).map(\.severity) == [.misfit])
+    }
 }

@@ -61,7 +61,8 @@ struct fastpath_side {
     uint8_t message;
     /// The windows were learnt in mid-stream: what lies far from all that was seen is for the engine.
     uint8_t is_learnt;
-    uint8_t unused;
+    /// Nothing is known of it that its packets could be held against: a Bypass rule lets them by.
+    uint8_t is_bypassed;
     /// What has passed here; bytes from the IP header on, as the queue counts them.
     uint64_t packets;
     uint64_t bytes;
@@ -111,7 +112,7 @@ struct fastpath_listener {
 
 enum {
     /// Counted up with every change of this file that an agent or a program of before would misread.
-    FASTPATH_LAYOUT = 2,
+    FASTPATH_LAYOUT = 3,
     /// The most workers, one cell each.
     FASTPATH_OWNERS = 64,
     /// The cell after theirs holds for listeners.
@@ -159,6 +160,16 @@ enum fastpath_outcome {
     /// It passed: a SYN to a listener that answers by cookies, and is open to everybody, or its SYN+ACK.
     FASTPATH_OPENING,
     FASTPATH_OUTCOMES,
+};
+
+/// What each processor has for itself.
+struct fastpath_processor {
+    /// How often it came to each outcome.
+    uint64_t counts[FASTPATH_OUTCOMES];
+    /// The coarse monotonic clock, in nanoseconds, as it stood when the kernel's count of ticks was this one: it moves with that, and the
+    /// count is had for a tenth of what the clock costs.
+    uint64_t now;
+    uint64_t tick;
 };
 
 #endif

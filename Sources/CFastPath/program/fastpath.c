@@ -23,7 +23,7 @@ struct map_definition cells SECTION("maps") = {
 struct map_definition listeners SECTION("maps") = {
     MAP_HASH, sizeof(struct fastpath_listener_key), sizeof(struct fastpath_listener), FASTPATH_LISTENERS, 0};
 struct map_definition outcomes SECTION("maps") = {
-    MAP_PER_CPU_ARRAY, sizeof(uint32_t), sizeof(uint64_t), FASTPATH_OUTCOMES, 0};
+    MAP_PER_CPU_ARRAY, sizeof(uint32_t), sizeof(struct fastpath_processor), 1, 0};
 struct map_definition programs SECTION("maps") = {
     MAP_OF_PROGRAMS, sizeof(uint32_t), sizeof(uint32_t), FASTPATH_PROGRAMS, 0};
 
@@ -58,10 +58,25 @@ union transport_header {
     struct icmp_header icmp;
 };
 
-ALWAYS_INLINE int conclude(uint32_t outcome) {
-    uint64_t *const count = map_lookup(&outcomes, &outcome);
-    if (count)
-        ++*count;
+ALWAYS_INLINE struct fastpath_processor *own_processor(void) {
+    const uint32_t first = 0;
+    return map_lookup(&outcomes, &first);
+}
+
+/// Read first is what is written last: where one run of the program comes in between another's, the clock is asked once more.
+ALWAYS_INLINE uint64_t clock_of(struct fastpath_processor *own) {
+    volatile struct fastpath_processor *const known = own;
+    const uint64_t tick = ticks();
+    if (known->tick != tick) {
+        known->now = coarse_clock();
+        known->tick = tick;
+    }
+    return known->now;
+}
+
+ALWAYS_INLINE int conclude(struct fastpath_processor *own, uint32_t outcome) {
+    if (outcome < FASTPATH_OUTCOMES)
+        ++own->counts[outcome];
     return outcome == FASTPATH_PASSED || outcome == FASTPATH_OPENING ? PASSES : GOES_ON;
 }
 
@@ -182,6 +197,11 @@ ALWAYS_INLINE uint32_t judge_segment(
     const uint32_t header_length = (header->offset >> 4) * 4;
     if (header_length < 20 || at + header_length > packet->len)
         return FASTPATH_OTHER_PROTOCOL;
+    struct options options = {0};
+    if (header_length > 20 && !read_options(packet, at + 20, header_length - 20, &options))
+        return FASTPATH_OPTIONS;
+    if (side->is_bypassed)
+        return FASTPATH_PASSED;
     const uint32_t length = packet->len - at - header_length;
     const uint32_t sequence = IN_NETWORK_ORDER32(header->sequence);
     const uint32_t acknowledgement = IN_NETWORK_ORDER32(header->acknowledgement);
@@ -198,9 +218,6 @@ ALWAYS_INLINE uint32_t judge_segment(
                             is_far(sequence, own_end, reach(now_of(&other->window))) ||
                             is_far(acknowledgement, other_end, reach(now_of(&side->window)))))
         return FASTPATH_SEQUENCE;
-    struct options options = {0};
-    if (header_length > 20 && !read_options(packet, at + 20, header_length - 20, &options))
-        return FASTPATH_OPTIONS;
     if (options.block_count > 0 && is_after(options.sack_highest, other_end))
         return FASTPATH_ACKNOWLEDGEMENT;
     const uint32_t timestamp = now_of(&side->timestamp);
@@ -237,8 +254,8 @@ ALWAYS_INLINE uint32_t judge_segment(
 
 /// By what is known of the flow. A datagram, for which both headers are null, has nothing else to be held against.
 ALWAYS_INLINE uint32_t judge(
-    struct __sk_buff *packet, const struct fastpath_reference *reference, uint32_t from, const struct tcp_header *segment,
-    const struct icmp_header *echo, uint32_t at
+    struct fastpath_processor *own, struct __sk_buff *packet, const struct fastpath_reference *reference, uint32_t from,
+    const struct tcp_header *segment, const struct icmp_header *echo, uint32_t at
 ) {
     const uint32_t place = reference->place;
     struct fastpath_flow *const flow = map_lookup(&places, &place);
@@ -250,7 +267,7 @@ ALWAYS_INLINE uint32_t judge(
         return FASTPATH_UNKNOWN_FLOW;
     if (now_of(&cell->epoch) != now_of(&flow->epoch))
         return FASTPATH_EPOCH;
-    const uint64_t now = coarse_clock();
+    const uint64_t now = clock_of(own);
     if (now > *(const volatile uint64_t *)&cell->lease_end)
         return FASTPATH_LEASE;
     struct fastpath_side *const side = from ? &flow->side[1] : &flow->side[0];
@@ -280,12 +297,12 @@ ALWAYS_INLINE int is_opening(const struct tcp_header *header) {
 /// Whether openings to a listener pass, or what this host answers them: it is flooded, and the policy admits them from any source.
 /// `at` is where the TCP header begins; `is_from_host` tells whether this host sends the packet.
 ALWAYS_INLINE uint32_t judge_opening(
-    struct __sk_buff *packet, const struct fastpath_listener_key *key, const struct tcp_header *header, uint32_t at,
-    int is_from_host
+    struct fastpath_processor *own, struct __sk_buff *packet, const struct fastpath_listener_key *key,
+    const struct tcp_header *header, uint32_t at, int is_from_host
 ) {
     const uint32_t place = FASTPATH_CELL_OF_LISTENERS;
     const struct fastpath_cell *const cell = map_lookup(&cells, &place);
-    if (!cell || coarse_clock() > *(const volatile uint64_t *)&cell->lease_end)
+    if (!cell || clock_of(own) > *(const volatile uint64_t *)&cell->lease_end)
         return FASTPATH_FLAGS;
     struct fastpath_listener *const listener = map_lookup(&listeners, key);
     if (!listener || listener->epoch != now_of(&cell->epoch))
@@ -336,6 +353,9 @@ ALWAYS_INLINE int is_echo(const struct icmp_header *header) {
 }
 
 SECTION("socket/judge4") int judge4(struct __sk_buff *packet) {
+    struct fastpath_processor *const own = own_processor();
+    if (!own)
+        return GOES_ON;
     struct {
         uint8_t version_and_length, service;
         uint16_t total_length, identification, fragment;
@@ -347,26 +367,26 @@ SECTION("socket/judge4") int judge4(struct __sk_buff *packet) {
     // A datagram may be shorter than the header of a segment.
     if ((load_bytes(packet, 0, &header, sizeof header) && load_bytes(packet, 0, &header, 20 + sizeof(struct udp_header))) ||
         header.version_and_length != 0x45 || IN_NETWORK_ORDER16(header.total_length) != packet->len)
-        return conclude(FASTPATH_OTHER_PROTOCOL);
+        return conclude(own, FASTPATH_OTHER_PROTOCOL);
     // All but "don't fragment".
     if (header.fragment & IN_NETWORK_ORDER16(0xbfff))
-        return conclude(FASTPATH_FRAGMENT);
+        return conclude(own, FASTPATH_FRAGMENT);
     const int is_segment = header.protocol == PROTOCOL_TCP, is_message = header.protocol == PROTOCOL_ICMP;
     if (!is_segment && !(is_message && is_echo(&header.transport.icmp)) &&
         (header.protocol != PROTOCOL_UDP || !is_whole(&header.transport.udp, packet->len - 20)))
-        return conclude(FASTPATH_OTHER_PROTOCOL);
+        return conclude(own, FASTPATH_OTHER_PROTOCOL);
     if (is_segment && is_opening(&header.transport.tcp)) {
         int is_from_host = 0;
         if (!is_way_of_opening(packet, &header.transport.tcp, &is_from_host) || !is_common4(header.source) ||
             !is_common4(header.destination) || header.source == header.destination)
-            return conclude(FASTPATH_FLAGS);
+            return conclude(own, FASTPATH_FLAGS);
         struct fastpath_listener_key key = {{0, 0, IN_NETWORK_ORDER32(0xffff), 0}, 0, 4};
         key.address[3] = is_from_host ? header.source : header.destination;
         key.port = is_from_host ? header.transport.tcp.source_port : header.transport.tcp.destination_port;
-        return conclude(judge_opening(packet, &key, &header.transport.tcp, 20, is_from_host));
+        return conclude(own, judge_opening(own, packet, &key, &header.transport.tcp, 20, is_from_host));
     }
     if (is_segment && !is_plain(&header.transport.tcp))
-        return conclude(FASTPATH_FLAGS);
+        return conclude(own, FASTPATH_FLAGS);
     // An identifier stands for both ports.
     const uint16_t source_port = is_message ? header.transport.icmp.identifier : header.transport.udp.source_port;
     const uint16_t destination_port = is_message ? source_port : header.transport.udp.destination_port;
@@ -382,9 +402,10 @@ SECTION("socket/judge4") int judge4(struct __sk_buff *packet) {
     key.protocol = header.protocol;
     const struct fastpath_reference *const reference = map_lookup(&flows4, &key);
     if (!reference)
-        return conclude(FASTPATH_UNKNOWN_FLOW);
-    return conclude(judge(
-        packet, reference, from, is_segment ? &header.transport.tcp : 0, is_message ? &header.transport.icmp : 0, 20));
+        return conclude(own, FASTPATH_UNKNOWN_FLOW);
+    const struct tcp_header *const segment = is_segment ? &header.transport.tcp : 0;
+    const struct icmp_header *const message = is_message ? &header.transport.icmp : 0;
+    return conclude(own, judge(own, packet, reference, from, segment, message, 20));
 }
 
 /// Whether the first address, or the first port where both addresses are the same, is the higher one.
@@ -398,6 +419,9 @@ ALWAYS_INLINE uint32_t is_higher(const uint32_t *a, const uint32_t *b, uint16_t 
 }
 
 SECTION("socket/judge6") int judge6(struct __sk_buff *packet) {
+    struct fastpath_processor *const own = own_processor();
+    if (!own)
+        return GOES_ON;
     struct {
         uint32_t version;
         uint16_t payload_length;
@@ -408,15 +432,15 @@ SECTION("socket/judge6") int judge6(struct __sk_buff *packet) {
     if ((load_bytes(packet, 0, &header, sizeof header) && load_bytes(packet, 0, &header, 40 + sizeof(struct udp_header))) ||
         (header.version & IN_NETWORK_ORDER32(0xf0000000)) != IN_NETWORK_ORDER32(0x60000000) ||
         IN_NETWORK_ORDER16(header.payload_length) + 40u != packet->len)
-        return conclude(FASTPATH_OTHER_PROTOCOL);
+        return conclude(own, FASTPATH_OTHER_PROTOCOL);
     const int is_segment = header.next == PROTOCOL_TCP;
     if (!is_segment && (header.next != PROTOCOL_UDP || !is_whole(&header.transport.udp, packet->len - 40)))
-        return conclude(FASTPATH_OTHER_PROTOCOL);
+        return conclude(own, FASTPATH_OTHER_PROTOCOL);
     if (is_segment && is_opening(&header.transport.tcp)) {
         int is_from_host = 0;
         if (!is_way_of_opening(packet, &header.transport.tcp, &is_from_host) || !is_common6(header.source) ||
             !is_common6(header.destination))
-            return conclude(FASTPATH_FLAGS);
+            return conclude(own, FASTPATH_FLAGS);
         struct fastpath_listener_key key = {{0}, 0, 6};
         uint32_t differences = 0;
 #pragma unroll
@@ -425,12 +449,12 @@ SECTION("socket/judge6") int judge6(struct __sk_buff *packet) {
             differences |= header.source[word] ^ header.destination[word];
         }
         if (!differences)
-            return conclude(FASTPATH_FLAGS);
+            return conclude(own, FASTPATH_FLAGS);
         key.port = is_from_host ? header.transport.tcp.source_port : header.transport.tcp.destination_port;
-        return conclude(judge_opening(packet, &key, &header.transport.tcp, 40, is_from_host));
+        return conclude(own, judge_opening(own, packet, &key, &header.transport.tcp, 40, is_from_host));
     }
     if (is_segment && !is_plain(&header.transport.tcp))
-        return conclude(FASTPATH_FLAGS);
+        return conclude(own, FASTPATH_FLAGS);
     const uint16_t source_port = header.transport.udp.source_port, destination_port = header.transport.udp.destination_port;
     const uint32_t from = is_higher(header.source, header.destination, source_port, destination_port);
     struct fastpath_key6 key = {0};
@@ -446,8 +470,8 @@ SECTION("socket/judge6") int judge6(struct __sk_buff *packet) {
     key.protocol = header.next;
     const struct fastpath_reference *const reference = map_lookup(&flows6, &key);
     if (!reference)
-        return conclude(FASTPATH_UNKNOWN_FLOW);
-    return conclude(judge(packet, reference, from, is_segment ? &header.transport.tcp : 0, 0, 40));
+        return conclude(own, FASTPATH_UNKNOWN_FLOW);
+    return conclude(own, judge(own, packet, reference, from, is_segment ? &header.transport.tcp : 0, 0, 40));
 }
 
 SECTION("socket/fast4") int fast4(struct __sk_buff *packet) {

@@ -27,6 +27,7 @@ static void *(*const map_lookup)(const void *map, const void *key) = (void *)1;
 /// Goes on with a program of an array, and does not come back; where there is none, it does.
 static long (*const tail_call)(void *packet, const void *programs, uint32_t index) = (void *)12;
 static long (*const load_bytes)(const void *packet, uint32_t offset, void *to, uint32_t length) = (void *)26;
+static uint64_t (*const ticks)(void) = (void *)118;
 static uint64_t (*const coarse_clock)(void) = (void *)160;
 
 #define SECTION(name) __attribute__((section(name), used))

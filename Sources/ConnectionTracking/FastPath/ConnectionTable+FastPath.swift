@@ -53,20 +53,16 @@ extension ConnectionTable {
     }
 
     /// Lets plain segments of this side pass in the kernel, that come by this interface (0: from this host), until the
-    /// engine's generation changes.
+    /// engine's generation changes. Returns whether there is room for it.
     public mutating func openFastPath(
         _ index: ConnectionIndex, _ side: Side, interface: UInt32, at now: Instant
-    ) {
-        guard let memory = fastPath.memory else { return }
+    ) -> Bool {
+        guard let memory = fastPath.memory else { return false }
         var place = entries[Int(index)].connection.fastPlace
         if place < 0 || !fastPath.isOpen(place) {
             // What a processor has in hand of the place that it left would be lost with that.
-            guard place < 0 || fastPath.isSettled(place, at: now) else { return }
-            guard let free = fastPath.take(at: now) else {
-                fastPath.counts.full &+= 1
-                return
-            }
-            release(free)
+            guard place < 0 || fastPath.isSettled(place, at: now) else { return false }
+            guard let free = takePlace(at: now) else { return false }
             if place >= 0 {
                 takeUp(index)
                 fastPath.setHolder(of: place, -1)
@@ -78,6 +74,7 @@ extension ConnectionTable {
             entries[Int(index)].connection.fastPlace = place
         }
         memory.open(place, side, interface: interface, epoch: fastPath.epoch)
+        return true
     }
 
     /// No packet of this connection passes in the kernel any more.
@@ -95,8 +92,19 @@ extension ConnectionTable {
         leaveFastPath(index, at: now)
     }
 
+    /// A place for another flow, of which whoever held it has taken up everything; nil where there is none to be had now.
+    mutating func takePlace(at now: Instant) -> Int32? {
+        guard let place = fastPath.take(at: now) else {
+            fastPath.counts.full &+= 1
+            return nil
+        }
+        release(place)
+        return place
+    }
+
     /// The place is given to another.
     private mutating func release(_ place: Int32) {
+        if let flow = bypass(holding: place) { return forgetBypass(flow) }
         guard let index = holder(of: place) else { return }
         takeUp(index)
         entries[Int(index)].connection.fastPlace = -1
@@ -131,7 +139,11 @@ extension ConnectionTable {
         fastPath.walkedAt = now
         for _ in 0..<share {
             fastPath.walkPosition = fastPath.walkPosition + 1 < fastPath.used ? fastPath.walkPosition + 1 : 0
-            if let index = holder(of: fastPath.walkPosition) { takeUp(index) }
+            if let index = holder(of: fastPath.walkPosition) {
+                takeUp(index)
+            } else if let flow = bypass(holding: fastPath.walkPosition) {
+                visitBypass(flow, at: now)
+            }
         }
     }
 
@@ -139,9 +151,12 @@ extension ConnectionTable {
     public mutating func endFastPath(at now: Instant) {
         guard fastPath.isOn else { return }
         for place in 0..<fastPath.used {
-            guard let index = holder(of: place) else { continue }
-            leaveFastPath(index, at: now)
-            takeUp(index)
+            if let index = holder(of: place) {
+                leaveFastPath(index, at: now)
+                takeUp(index)
+            } else if let flow = bypass(holding: place) {
+                closeBypass(flow, at: now)
+            }
         }
     }
 
@@ -152,7 +167,17 @@ extension ConnectionTable {
             release(place)
         }
         fastPath = FastPathPlaces()
+        bypassed = BypassedFlows()
     }
+
+    /// Begins to use these maps. The places' generations go on from `generation`.
+    public mutating func attachFastPath(_ memory: FastPathMemory, generation: UInt32) {
+        fastPath = FastPathPlaces(memory, generation: generation)
+        bypassed = BypassedFlows(places: memory.count)
+    }
+
+    /// The kernel was told of the changes.
+    public mutating func removeFastPathChanges() { fastPath.removeChanges() }
 
     /// The engine's generation: flows opened in an earlier one come to the queue.
     public mutating func setFastPathEpoch(_ epoch: UInt32, timestampWindow: Instant.Span) {

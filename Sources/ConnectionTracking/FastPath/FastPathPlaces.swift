@@ -24,7 +24,8 @@ public struct FastPathPlaces: Sendable {
     let memory: FastPathMemory?
     /// Places that were never used are from here on.
     private(set) var used: Int32 = 0
-    /// By place: the connection whose state it holds or held last, or -1; and the generation by which it is open, or 0.
+    /// By place: the connection whose state it holds or held last, or -1, or a bypassed flow (`BypassedFlows.holder`); and the generation by
+    /// which it is open, or 0.
     private var holders: [ConnectionIndex] = []
     private var generations: [UInt32] = []
     /// By place: when it was left last.
@@ -124,6 +125,8 @@ public struct FastPathPlaces: Sendable {
 public struct FastPathCounts: Sendable, BitwiseCopyable {
     /// Flows that are on it now.
     public var flows: UInt64 = 0
+    /// Those among them that a Bypass rule lets by, which are no connections.
+    public var bypassed: UInt64 = 0
     /// Flows that came to it ever.
     public var admitted: UInt64 = 0
     /// Packets that passed there, and their bytes from the IP header on.

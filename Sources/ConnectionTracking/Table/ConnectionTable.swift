@@ -75,7 +75,9 @@ public struct ConnectionTable: ~Copyable, Sendable {
     /// How many connections are in which stage.
     public internal(set) var census = ConnectionCensus()
     /// Which of them pass in the kernel.
-    public var fastPath = FastPathPlaces()
+    public internal(set) var fastPath = FastPathPlaces()
+    /// Flows without a connection that do.
+    var bypassed = BypassedFlows()
     /// What is kept to tell of connections that end.
     var log = ConnectionLog()
     /// What passed in the kernel, by rule.

@@ -14,7 +14,7 @@ extension Engine {
     /// Begins to use these maps. The places' generations go on from `generation`; those of runs before should be others.
     public mutating func attachFastPath(_ memory: FastPathMemory, generation: UInt32, at now: Instant) {
         table.detachFastPath(at: now)
-        table.fastPath = FastPathPlaces(memory, generation: generation)
+        table.attachFastPath(memory, generation: generation)
         setFastPathEpoch()
         table.setFastPathLease(until: now + Self.lease)
     }
@@ -39,11 +39,11 @@ extension Engine {
     public var hasFastPathChanges: Bool { !table.fastPath.changes.isEmpty }
 
     /// The kernel was told of the changes.
-    public mutating func removeFastPathChanges() { table.fastPath.removeChanges() }
+    public mutating func removeFastPathChanges() { table.removeFastPathChanges() }
 
     /// The kernel has no room for this flow.
     public mutating func refuseFastPath(_ key: ConnectionKey, at now: Instant) {
-        guard let index = table.find(key, at: now) else { return }
+        guard !table.refuseBypass(key, at: now), let index = table.find(key, at: now) else { return }
         table.refuseFastPath(index, at: now)
     }
 
@@ -68,10 +68,7 @@ extension Engine {
         }
         table.writeBack(i)
         guard finding == nil, p.headers.tcp.isPlain, !p.headers.fragment.isFragment else { return finding }
-        let obstacle = fastPathObstacle(&p, i, packet.sender)
-        table[i].fastPathObstacle = obstacle.rawValue
-        guard obstacle == .none else { return nil }
-        table.openFastPath(i, packet.sender, interface: interfaceForProgram(&p), at: p.now)
+        openFastPath(&p, i, packet.sender, unless: fastPathObstacle(&p, i, packet.sender))
         return nil
     }
 
@@ -85,9 +82,7 @@ extension Engine {
             return finding
         }
         let obstacle = table[i].udp.isStream ? fastPathObstacle(&p, i, packet.sender) : .unsteady
-        table[i].fastPathObstacle = obstacle.rawValue
-        guard obstacle == .none else { return nil }
-        table.openFastPath(i, packet.sender, interface: interfaceForProgram(&p), at: p.now)
+        openFastPath(&p, i, packet.sender, unless: obstacle)
         return nil
     }
 
@@ -103,14 +98,23 @@ extension Engine {
         let isEcho = packet.key.isOfEcho && p.headers.icmp.code == 0
         let obstacle: FastPathObstacle =
             !isEcho ? .kind : table[i].isAnsweredEcho ? fastPathObstacle(&p, i, packet.sender) : .unsteady
-        table[i].fastPathObstacle = obstacle.rawValue
-        guard obstacle == .none else { return nil }
-        table.openFastPath(i, packet.sender, interface: interfaceForProgram(&p), at: p.now)
+        openFastPath(&p, i, packet.sender, unless: obstacle)
         return nil
     }
 
+    /// Lets the next packets of this side pass in the kernel, where nothing keeps them from there.
+    private mutating func openFastPath(
+        _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, unless obstacle: FastPathObstacle
+    ) {
+        var obstacle = obstacle
+        if obstacle == .none, !table.openFastPath(i, side, interface: interfaceForProgram(&p), at: p.now) {
+            obstacle = .room
+        }
+        table[i].fastPathObstacle = obstacle.rawValue
+    }
+
     /// By which the program will see the packets that follow come; 0 for those that this host sends.
-    private func interfaceForProgram(_ p: inout Inspection) -> UInt32 {
+    func interfaceForProgram(_ p: inout Inspection) -> UInt32 {
         p.metadata.hook == .output ? 0 : p.metadata.inInterface
     }
 
@@ -120,6 +124,7 @@ extension Engine {
     ) -> FastPathObstacle {
         let isSegment = p.headers.transport == .tcp
         let standing = table.standing(of: i)
+        if table.isBypassed(i, at: p.now) { return .bypassed }
         if p.isLoopback { return .loopback }
         if p.isOwnTraffic || standing.isOwnTraffic { return .ownTraffic }
         if standing.refusal.isRefused || standing.generation != generation { return .refused }
@@ -157,5 +162,5 @@ extension Engine {
 
 extension TCPFields {
     /// ACK with PSH or without: what the program in the kernel looks at.
-    fileprivate var isPlain: Bool { flags.subtracting(.psh) == .ack }
+    var isPlain: Bool { flags.subtracting(.psh) == .ack }
 }
