@@ -133,10 +133,11 @@ let targets: [Target] =
                 "ConnectionTracking", "PacketWire", "AnalysisProof", "TestSupport", "AllocationCounter", argumentParser,
             ], swiftSettings: house),
         .target(name: "CSpawnShim"),
+        .target(name: "CTerminalShim", linkerSettings: [.linkedLibrary("ncursesw"), .linkedLibrary("tinfo")]),
         .executableTarget(
             name: "portreeve",
             dependencies: [
-                argumentParser, "CServiceShim", "CSpawnShim", "ActivityReport", "AdministrativeSessions",
+                argumentParser, "CServiceShim", "CSpawnShim", "CTerminalShim", "ActivityReport", "AdministrativeSessions",
                 "AgentControl",
                 "CaptureReplay",
                 "EventReader", "FastPath", "KernelRules", "PacketFilterRules", "PathProbe", "PolicyAnalysis",

@@ -14,6 +14,15 @@ package struct EventGroups: Sendable {
         package var protocolName: String
         /// The destination's port, or the type of an ICMP message.
         package var port: Int64?
+
+        package init(_ event: LoggedEvent) {
+            action = event.action
+            reason = event.reason
+            rule = event.rule
+            direction = event.direction
+            protocolName = event.protocolName
+            port = event.destination?.port ?? event.icmpType
+        }
     }
 
     package struct Group: Sendable {
@@ -40,9 +49,7 @@ package struct EventGroups: Sendable {
     package init() {}
 
     package mutating func add(_ event: LoggedEvent) {
-        let kind = Kind(
-            action: event.action, reason: event.reason, rule: event.rule, direction: event.direction,
-            protocolName: event.protocolName, port: event.destination?.port ?? event.icmpType)
+        let kind = Kind(event)
         guard groups[kind] != nil || groups.count < Self.most else {
             others += event.count
             return

@@ -128,13 +128,15 @@ struct ConnectionsCommand: DescribedCommand {
 extension ConnectionReport {
     fileprivate var cells: [String] {
         [
-            ProtocolText.name(of: protocolNumber), endpoint(source.description(isIPv6: isIPv6), sourcePortOrIdentifier),
-            endpoint(destination.description(isIPv6: isIPv6), destinationPort), direction.word,
+            ProtocolText.name(of: protocolNumber), sourceText, destinationText, direction.word,
             (refusal.map { "refused: \($0.row.slug)" } ?? state) + (queue == nil ? " (not claimed yet)" : ""),
             (age.nanoseconds / 1_000_000_000).lengthText,
             (idle.nanoseconds / 1_000_000_000).lengthText, packets.grouped, interface, rule?.text ?? "",
         ]
     }
+
+    var sourceText: String { endpoint(source.description(isIPv6: isIPv6), sourcePortOrIdentifier) }
+    var destinationText: String { endpoint(destination.description(isIPv6: isIPv6), destinationPort) }
 
     private func endpoint(_ address: String, _ port: UInt16) -> String {
         guard port != 0 else { return address }

@@ -13,6 +13,7 @@ struct Palette: Sendable {
     }
 
     private let isOn: Bool
+    var hasColours: Bool { isOn }
 
     static let output = Palette(STDOUT_FILENO)
     static let errors = Palette(STDERR_FILENO)

@@ -18,7 +18,8 @@ struct Portreeve: ParsableCommand {
     /// Those that are meant for people.
     static let commands: [any ParsableCommand.Type] = [
         EnableCommand.self, DisableCommand.self, StatusCommand.self, EventsCommand.self, ConnectionsCommand.self,
-        RulesCommand.self, ReportCommand.self, SuggestCommand.self,
+        RulesCommand.self, TopCommand.self, ReportCommand.self,
+        SuggestCommand.self,
         CheckCommand.self, ExplainCommand.self, DiffCommand.self, ReloadCommand.self, ReasonsCommand.self,
         ReplayCommand.self, BlockCommand.self, UnblockCommand.self, BlocksCommand.self, IPTablesCommand.self,
         SchemaCommand.self, ReopenCommand.self, ScanCommand.self, ReflectCommand.self,

@@ -155,7 +155,7 @@ class Agent:
         rules = control + policy + ["--state", f"{self.directory}/rules", "--saved", self.directory]
         options = {"status": control, "connections": control, "reload": control, "reopen": control,
                    "block": control, "unblock": control, "blocks": control, "rules": control,
-                   "check": [self.policy], "events": control + policy, "report": control + policy,
+                   "check": [self.policy], "events": control + policy, "report": control + policy, "top": control + policy,
                    "iptables": rules, "enable": rules, "disable": rules}
         return [os.path.join(binaries(), "portreeve"), *map(str, words), *options.get(words[0], [])]
 

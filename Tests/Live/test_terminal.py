@@ -34,7 +34,7 @@ ZONE = "FAR-05:30"
 ESCAPE = "\x1b"
 # Of each command what it is called with; a command that is not here fails the test. FILES stand for those of the lab.
 CASES = (
-    ("status",), ("status", "--agent-only"), ("events",), ("events", "--summary"), ("connections",), ("rules",), ("report", "-o", "-"), ("blocks",),
+    ("status",), ("status", "--agent-only"), ("events",), ("events", "--summary"), ("connections",), ("rules",), ("top",), ("report", "-o", "-"), ("blocks",),
     ("check",), ("check", "--rules"), ("explain", "--direction", "incoming", "--tcp", "198.18.1.2:40000", "198.18.2.2:23", "--policy", "POLICY"),
     ("diff", "POLICY", "OTHER"), ("diff", "POLICY", "OTHER", "--over", "FOLDER", "--local", "198.18.2.2"), ("reasons",), ("reasons", "deny"),
     ("replay", "--policy", "POLICY", "--local", "198.18.2.2", "FOLDER"), ("schema",), ("schema", "--events"),
