@@ -30,7 +30,7 @@ LAB_PACKAGES   := iptables nftables iproute2 iputils-ping procps ethtool conntra
                   python3-yaml python3-jsonschema python3-prometheus-client libnginx-mod-stream \
                   python3-pip chromium-headless-shell fonts-dejavu-core libjs-mustache libjs-chart.js \
                   rsyslog rsyslog-openssl tshark wireshark-common gzip xz-utils zstd bzip2 lz4 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libwrap0 \
-                  prometheus lnav ansible-core tmux aha
+                  prometheus lnav ansible-core rsyslog-relp tmux aha
 # It excludes rsyslog, and is unpacked instead.
 SYSLOG_NG      := .build/syslog-ng
 # What bans: unpacked, so that no daemon comes with them.

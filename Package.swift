@@ -137,9 +137,8 @@ let targets: [Target] =
         .executableTarget(
             name: "portreeve",
             dependencies: [
-                argumentParser, "CServiceShim", "CSpawnShim", "CTerminalShim", "ActivityReport", "AdministrativeSessions",
-                "AgentControl",
-                "CaptureReplay",
+                argumentParser, "CServiceShim", "CSpawnShim", "CTerminalShim", "ActivityReport",
+                "AdministrativeSessions", "AgentControl", "CaptureReplay",
                 "EventReader", "FastPath", "KernelRules", "PacketFilterRules", "PathProbe", "PolicyAnalysis",
                 "PolicyFile", "FirewallEngine",
                 "FirewallPolicy", "ConnectionTracking", "PacketWire",

@@ -226,6 +226,9 @@ class Link:
 class Lab:
     """See the module's text. `offload` and `mtu` are those of both links at the start."""
 
+    #: The attributes that are its namespaces.
+    machines = ("client", "router", "host")
+
     def __init__(self, offload=True, mtu=1500):
         self.offload, self.mtu = offload, mtu
         self.processes = []
@@ -236,7 +239,8 @@ class Lab:
         os.chmod(self.directory, 0o755)
         # Namespaces of the same program must not meet: a name of its own for each lab.
         prefix = f"lab{os.getpid()}-{os.path.basename(self.directory)[-4:]}-"
-        self.client, self.router, self.host = (Namespace(self, prefix + name) for name in ("client", "router", "host"))
+        for name in self.machines:
+            setattr(self, name, self._machine(prefix, name))
         try:
             self._build()
         except BaseException:
@@ -282,9 +286,12 @@ class Lab:
             self.client.status("ping", "-c", "1", "-W", "1", "-i", "0.2", address)[0] == 0
             for address in (self.host.ip4, self.host.ip6))
 
+    def _machine(self, prefix, name):
+        return Namespace(self, prefix + name)
+
     @property
     def namespaces(self):
-        return (self.client, self.router, self.host)
+        return tuple(getattr(self, name) for name in self.machines)
 
     @property
     def links(self):

@@ -81,7 +81,7 @@ class Certificates:
         self.client_certificate, self.client_key = self._issue("client", "subjectAltName=DNS:agent")
 
     def _openssl(self, *words):
-        self.lab.host.run("openssl", *words)
+        self.lab.namespaces[-1].run("openssl", *words)
 
     def _authority(self, name):
         key, certificate = self.lab.file(f"{name}.key"), self.lab.file(f"{name}.pem")
