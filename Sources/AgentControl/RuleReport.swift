@@ -12,6 +12,9 @@ package struct RuleReport: Hashable, Sendable {
     package var priority: UInt8
     package var direction: Direction
     package var isEnabled: Bool
+    /// When it ends, as the policy says it, and whether that is past.
+    package var until: String?
+    package var isOver = false
     package var packets: UInt64 = 0
     /// Of IP.
     package var bytes: UInt64 = 0
@@ -70,6 +73,7 @@ extension RuleReport {
             .init("direction", .text(direction.word)), .init("enabled", .bool(isEnabled)),
             .init("packets", .count(packets)), .init("bytes", .count(bytes)),
         ]
+        if let until { members += [.init("until", .text(until)), .init("over", .bool(isOver))] }
         if let first { members.append(.init("first_us", .count(first))) }
         if let last { members.append(.init("last_us", .count(last))) }
         return .object(members + [.init("since_us", .count(since))])
@@ -81,6 +85,8 @@ extension RuleReport {
             action: try reader.word("action", RuleAction.init(listWord:)), priority: try reader.integer("priority"),
             direction: try reader.word("direction", Direction.init(word:)), isEnabled: try reader.bool("enabled"),
             since: try reader.integer("since_us"))
+        until = try reader.optional("until", reader.text)
+        isOver = try reader.optional("over", reader.bool) ?? false
         packets = try reader.integer("packets")
         bytes = try reader.integer("bytes")
         first = try reader.optional("first_us") { name throws(ControlFailure) in try reader.integer(name) }

@@ -19,6 +19,7 @@ extension SceneReport {
             .init("memory_limit", memoryLimit.map { .count($0) } ?? .null),
             .init("block", block.map(\.json) ?? .null),
             .init("cookies", cookies.json),
+            .init("rates", .list(rates.map(\.json))),
             .init("computers", .list(computers.map(\.json))), .init("announced", .texts(announced.map(\.word))),
             .init("own", .texts(own.map(\.description))), .init("link_local", .list(linkLocal.map(\.json))),
             .init("broadcasts", .texts(broadcasts.map(\.description))),
@@ -47,6 +48,7 @@ extension SceneReport {
         memoryLimit = try reader.optional("memory_limit") { name throws(ControlFailure) in try reader.integer(name) }
         block = try reader.optional("block") { name throws(ControlFailure) in try Block(reader.object(name)) }
         cookies = try Cookies(reader.object("cookies"))
+        rates = try reader.list("rates", RateStanding.init)
         computers = try reader.list("computers", ComputerStanding.init)
         announced = try reader.words("announced", Direction.init(word:))
         own = try reader.words("own") { IPAddress(parsing: $0) }
@@ -98,6 +100,22 @@ extension ComputerStanding {
             address: try reader.address("address"), version: try reader.integer("version"),
             incoming: try reader.integer("incoming"), outgoing: try reader.integer("outgoing"),
             halfOpen: try reader.integer("half_open"))
+    }
+}
+
+extension RateStanding {
+    fileprivate var json: JSONValue {
+        [
+            "rule": .text(String(rule, radix: 16)), "address": .text(source.description), "version": .count(version),
+            "full": .integer(full.nanoseconds), "digest": .text(String(digest, radix: 16)),
+        ]
+    }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        self.init(
+            rule: try reader.word("rule") { UInt64($0, radix: 16) }, source: try reader.address("address"),
+            version: try reader.integer("version"), full: Instant(nanoseconds: try reader.integer("full")),
+            digest: try reader.word("digest") { UInt64($0, radix: 16) })
     }
 }
 

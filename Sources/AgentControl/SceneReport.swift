@@ -30,6 +30,7 @@ package struct SceneReport: Hashable, Sendable {
     package var block: Block?
     package var cookies: Cookies
     package var computers: [ComputerStanding]
+    package var rates: [RateStanding]
     package var announced: [Direction]
     package var own: [IPAddress]
     package var linkLocal: [LinkAddress]
@@ -90,6 +91,7 @@ package struct SceneReport: Hashable, Sendable {
         block = told.block.map { Block($0) }
         cookies = Cookies(told.cookies)
         computers = told.computers
+        rates = told.rates
         announced = told.announced
         own = told.own
         linkLocal = told.linkLocal
@@ -109,7 +111,7 @@ extension SceneReport {
     ///
     /// - Throws: where records or times are none that an agent can have.
     package func circumstances() throws(ControlFailure) -> Circumstances {
-        let instants = [now, started, booted, unseenAt ?? 0, block?.until ?? 0]
+        let instants = [now, started, booted, unseenAt ?? 0, block?.until ?? 0] + rates.map(\.full.nanoseconds)
         guard instants.allSatisfy({ Self.times.contains($0) }), started <= now else {
             throw ControlFailure(.malformed, "times that no clock shows")
         }
@@ -135,6 +137,7 @@ extension SceneReport {
         told.block = block?.block
         told.cookies = try cookies.circumstances(at: present)
         told.computers = computers
+        told.rates = rates
         told.announced = announced
         told.own = own
         told.linkLocal = linkLocal

@@ -91,7 +91,7 @@ package struct SharedFields: OptionSet, Sendable, BitwiseCopyable {
         if a.reply == b.reply { insert(.reply) }
         let sameRemedy =
             a.remedy == b.remedy && a.remedyRule == b.remedyRule
-            && (samePolicy || !a.remedy.contains(.denyRule))
+            && (samePolicy || !(a.remedy.contains(.denyRule) || a.remedy.contains(.ruleRate)))
         let sameEnd = a.account?.ending == b.account?.ending && a.account?.timeout == b.account?.timeout
         if a.cause == b.cause && sameRemedy && sameEnd { insert(.cause) }
     }

@@ -9,7 +9,7 @@ extension CauseSet {
     ///
     /// - Parameters:
     ///   - names: those of the event's policy; without them values and places are not known.
-    ///   - rule: index of the Deny rule among the members, or -1.
+    ///   - rule: index of the rule among the members, or -1.
     /// - Returns: one text for each member; none for the empty set.
     func explanations(_ names: PolicyNames?, rule: Int32) -> [String] {
         var texts: [String] = []
@@ -26,7 +26,7 @@ extension Cause {
     fileprivate func explanation(_ names: PolicyNames?, _ rule: RuleName?) -> String {
         switch row.remedy {
         case .setting(let path): names?.values[path].map { "\(path): \($0)" } ?? path
-        case .rule: rule?.explanation ?? "rule: no longer known"
+        case .rule: rule?.explanation(of: self) ?? "rule: no longer known"
         case .rules: "rules: no allow or force-allow rule matches"
         case .nothing: row.slug
         }
@@ -34,9 +34,10 @@ extension Cause {
 }
 
 extension RuleName {
-    /// `rule "No telnet" (/etc/portreeve/policy.yaml:12:5): deny`; a built-in rule has no place.
-    fileprivate var explanation: String {
+    /// `rule "No telnet" (/etc/portreeve/policy.yaml:12:5): deny`; a built-in rule has no place. Of a rule that admits it is its rate
+    /// that decided.
+    fileprivate func explanation(of cause: Cause) -> String {
         let place = position.file.isEmpty ? "" : " (\(position.file):\(position.line):\(position.column))"
-        return "rule \"\(name)\"\(place): \(action.text)"
+        return "rule \"\(name)\"\(place): \(cause == .ruleRate ? "rate" : action.text)"
     }
 }

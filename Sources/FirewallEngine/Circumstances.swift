@@ -34,6 +34,8 @@ public struct Circumstances: Sendable {
     public var cookies = CookieCircumstances()
     /// What is counted for the packet's two computers.
     public var computers: [ComputerStanding] = []
+    /// What the rates of rules have counted for the packet's source.
+    public var rates: [RateStanding] = []
     /// The directions in which a control connection has announced the packet's opening.
     public var announced: [Direction] = []
     /// Of the packet's addresses, those that are the host's own on the packet's interface or on any.
@@ -80,6 +82,7 @@ extension Engine {
         told.lacksMemory = true
         told.memoryLimit = policy.document.engine.limits.memory
         told.block = blocked.find(packet.source, version: packet.version, at: now)
+        told.rates = rateStandings(of: packet.source, version: packet.version, at: now)
         told.computers = addresses.compactMap { shared.standing(of: $0, version: packet.version) }
         return told
     }
@@ -142,6 +145,7 @@ extension Engine {
         for connection in told.forgotten { table.assumeForgotten(connection) }
         for kind in told.full { shared.fill(kind) }
         for computer in told.computers { shared.assume(computer) }
+        for standing in told.rates { shared.rates.assume(standing) }
         for direction in told.announced { expectations.expect(Expectation(packet, direction), at: told.now) }
     }
 }

@@ -26,6 +26,7 @@ extension Engine {
             bytes += ListenerLoads.memory + PendingACKs.memory
             if settings.limits.halfOpen != nil { bytes += UnansweredSYNs.memory }
         }
-        return UInt64(bytes) * UInt64(max(1, workers)) + UInt64(BlockedSources.memory)
+        let rates = document.rules.contains { $0.rate != nil && $0.isEnabled } ? OpeningRates.memory : 0
+        return UInt64(bytes) * UInt64(max(1, workers)) + UInt64(BlockedSources.memory + rates)
     }
 }

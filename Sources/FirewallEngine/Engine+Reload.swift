@@ -28,6 +28,7 @@ extension Engine {
         preparePayload()
         prepareCookies()
         prepareLog()
+        prepareRates()
         generation &+= 1
         epochs.begin(new.epoch, at: generation)
         carryCounts(to: new.rules.count, keeping: kept)

@@ -65,6 +65,8 @@ public struct Engine: ~Copyable {
     public var counters = EngineCounters()
     /// By the rules' index in the policy (`Engine+RuleCounts`).
     var ruleCounts: [RuleCount] = []
+    /// By the same index, up to the last rule with a rate (`Engine+Rates`).
+    var ruleRates: [RuleRate] = []
     public var outbox = Outbox()
     /// Whether somebody sends what is in `answers`. Off, as in a replay, nothing is put there.
     public var canAnswer = false
@@ -111,6 +113,7 @@ public struct Engine: ~Copyable {
         preparePayload()
         prepareCookies()
         prepareLog()
+        prepareRates()
         carryCounts(to: policy.rules.count, keeping: [])
     }
 

@@ -58,6 +58,8 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let closingsLogged: TrackedProtocols
     /// Rules want what they admit logged.
     let hasLoggingRules: Bool
+    /// Rules say how many openings of one source they admit in a time.
+    let hasRates: Bool
     /// Whether connections are logged at all.
     let keepsLog: Bool
     let policyEpoch: UInt32
@@ -106,6 +108,7 @@ struct HotSettings: Sendable, BitwiseCopyable {
         openingsLogged = d.events.newConnections
         closingsLogged = d.events.closedConnections
         hasLoggingRules = policy.rules.contains { $0.log && ($0.action == .allow || $0.action == .forceAllow) }
+        hasRates = policy.rules.contains { $0.rate != nil && $0.isEnabled }
         keepsLog = !openingsLogged.isEmpty || !closingsLogged.isEmpty || hasLoggingRules
         policyEpoch = policy.epoch
     }

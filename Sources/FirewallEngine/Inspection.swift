@@ -22,6 +22,8 @@ struct Inspection: BitwiseCopyable {
     var isOwnTraffic = false
     /// A control connection has announced the connection that it opens, which therefore needs no Allow rule.
     var isAnnounced = false
+    /// The rate of the rule that admits what it opens has counted it (`Engine+Rates`).
+    var isCountedByRate = false
     /// What stages T and U take the packet for, and its endpoints where it has a state (`Engine+Lookup`).
     var exchange = Exchange.none
     var packet = KeyedPacket(

@@ -74,6 +74,7 @@ private struct Bypass: Hashable {
     var lists: [Int]
     var weekly: [[Range<Int>]]
     var timeZone: TimeZoneName?
+    var end: RuleEnd?
 
     init(_ rule: Rule, in document: PolicyDocument, _ known: KnownLists.Numbers) {
         self.rule = rule
@@ -83,6 +84,7 @@ private struct Bypass: Hashable {
         let schedule = rule.schedule.map { document.schedules[$0] }
         weekly = schedule?.weekly ?? []
         timeZone = schedule?.timeZone
+        end = schedule?.end
         self.rule.schedule = schedule.map { _ in 0 }
         self.rule.name = ""
         self.rule.comment = nil

@@ -40,6 +40,7 @@ public final class Policy: Sendable {
         var patterns = InterfacePatterns()
         var incoming: [CompiledRule] = []
         var outgoing: [CompiledRule] = []
+        var rated: Set<Int32> = []
         for (index, rule) in rules.enumerated() {
             guard document.hasReferences(of: rule) else {
                 throw .danglingReference(rule: rule.name, rule.position)
@@ -49,11 +50,12 @@ public final class Policy: Sendable {
                 throw .tooManyInterfacePatterns(rule.position)
             }
             let compiled = CompiledRule(rule, index: Int32(index), interfaces: interfaces, lists: lists)
+            if rule.rate != nil { rated.insert(Int32(index)) }
             if rule.direction == .incoming { incoming.append(compiled) } else { outgoing.append(compiled) }
         }
         interfacePatterns = patterns
-        self.incoming = DirectionRules(incoming, lists, unmatched: document.unmatched.incoming)
-        self.outgoing = DirectionRules(outgoing, lists, unmatched: document.unmatched.outgoing)
+        self.incoming = DirectionRules(incoming, lists, rated: rated, unmatched: document.unmatched.incoming)
+        self.outgoing = DirectionRules(outgoing, lists, rated: rated, unmatched: document.unmatched.outgoing)
     }
 }
 

@@ -135,6 +135,10 @@ public struct Schedule: Sendable {
     public var timeZone: TimeZoneName
     /// By day, Monday first: minutes since midnight, half-open, sorted and disjoint. 24:00 is 1440.
     public var weekly: [[Range<Int>]]
+    /// From when on it holds no more: the schedule is that of rules with `until`, and of no name.
+    public var end: RuleEnd?
+    /// The schedule whose hours it has, where such a rule names one.
+    public var hoursOf: String?
     public var position: SourcePosition
     public init(name: String, timeZone: TimeZoneName, weekly: [[Range<Int>]], position: SourcePosition) {
         self.name = name

@@ -69,6 +69,8 @@ public struct Rule: Hashable, Sendable {
     public var log: Bool
     /// Deny: how what it refuses is answered.
     public var reply = Reply.none
+    /// Allow and Force Allow: how many connections they admit from one source in a time.
+    public var rate: OpeningRate?
     /// False: the rule is read and checked, and never matches. It has no part in what the policy is otherwise: an Allow rule
     /// that is off restricts nothing.
     public var isEnabled = true

@@ -20,7 +20,7 @@ extension CanonicalPrinter {
     func decisionLines(of rule: Rule) -> [String] {
         RuleKey.allCases.compactMap { key in
             switch key {
-            case .name, .log, .reply, .isEnabled, .comment, .packetData, .offload: nil
+            case .name, .until, .log, .reply, .rate, .isEnabled, .comment, .packetData, .offload: nil
             default: value(of: key, in: rule).map { "\(key.rawValue): \($0)" }
             }
         }
@@ -40,9 +40,11 @@ extension CanonicalPrinter {
         case .flags: rule.flags.map { text($0, flags) }
         case .icmp: rule.icmp.map { text($0) { icmp($0, of: rule) } }
         case .interfaces: rule.interfaces.map { text($0, ValueForm.interfaces.print) }
-        case .schedule: rule.schedule.map { yamlText(document.schedules[$0].name) }
+        case .schedule: rule.schedule.flatMap { document.schedules[$0].writtenName.map(yamlText) }
+        case .until: rule.schedule.flatMap { document.schedules[$0].end?.text }
         case .log: rule.log == rule.action.logs ? nil : rule.log ? "true" : "false"
         case .reply: rule.reply == .none ? nil : rule.reply.word
+        case .rate: rule.rate.map(OpeningRate.form.print)
         case .isEnabled: rule.isEnabled ? nil : "false"
         case .comment: rule.comment.map(yamlText)
         case .packetData: rule.packetData ? "true" : nil
@@ -85,4 +87,9 @@ extension CanonicalPrinter {
         let code = match.code.map { ", code: \($0)" } ?? ""
         return "{ type: \(form.print(match.type))\(code) }"
     }
+}
+
+extension Schedule {
+    /// The name by which a rule calls it.
+    fileprivate var writtenName: String? { end == nil ? name : hoursOf }
 }

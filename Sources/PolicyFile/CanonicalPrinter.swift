@@ -73,9 +73,10 @@ struct CanonicalPrinter {
     }
 
     private mutating func printSchedules() {
-        guard !document.schedules.isEmpty else { return }
+        let named = document.schedules.filter { $0.end == nil }
+        guard !named.isEmpty else { return }
         line(0, "schedules:")
-        for schedule in document.schedules {
+        for schedule in named {
             line(2, "\(yamlText(schedule.name)):")
             switch schedule.timeZone {
             case .local: line(4, "timezone: local")

@@ -56,6 +56,13 @@ extension AllocationPath {
                 (0..<125).flatMap { conversation(v4, back, 2000 + $0) }, .pass),
             AllocationPath(
                 "TCP over IPv6 from SYN to TIME-WAIT", (0..<125).flatMap { conversation(v6, back6, 2000 + $0) }, .pass),
+            AllocationPath(
+                "new TCP connection within the rate of its rule", under: rated(1_000_000, .seconds(1)), syns(1024),
+                .pass),
+            AllocationPath(
+                "SYN beyond the rate of its rule", under: rated(1, .hours(24)),
+                after: [packet(.prerouting, v4.tcp(900, 80, .syn, seq: 1))],
+                [packet(.prerouting, v4.tcp(901, 80, .syn, seq: 1))], .drop),
         ]
     }
 
@@ -63,6 +70,15 @@ extension AllocationPath {
         var document = document
         document.events.newConnections = [.tcp, .udp, .icmp]
         document.events.closedConnections = [.tcp, .udp, .icmp]
+        return document
+    }
+
+    /// Whose rule has a rate.
+    private static func rated(_ count: UInt32, _ span: Instant.Span) -> PolicyDocument {
+        var document = document
+        for index in document.rules.indices where document.rules[index].name.hasPrefix("All ") {
+            document.rules[index].rate = OpeningRate(count: count, span: span)
+        }
         return document
     }
 

@@ -148,9 +148,13 @@ struct DiffCommand: DescribedCommand {
         _ difference: PolicyDifference, _ forbidden: ForbiddenAccess?, _ report: DifferenceReport
     ) -> Bool {
         if let forbidden, !forbidden.parts.isEmpty { return true }
-        if noNewAccess { return difference.parts.contains { $0.newEffect > $0.oldEffect } }
+        if noNewAccess {
+            return difference.parts.contains { $0.newEffect > $0.oldEffect }
+                || difference.rates.contains { $0.admitsMore }
+        }
         return forbid == nil
-            && !(difference.parts.isEmpty && report.settings.isEmpty && difference.replies.isEmpty)
+            && !(difference.parts.isEmpty && report.settings.isEmpty && difference.replies.isEmpty
+                && difference.rates.isEmpty)
     }
 
     private func inForce() throws -> Policy {

@@ -41,6 +41,9 @@ struct DifferenceReport {
         for reply in difference.replies {
             lines.append("reply of rule \"\(reply.rule)\": \(reply.old.word) -> \(reply.new.word)")
         }
+        for rate in difference.rates {
+            lines.append("rate of rule \"\(rate.rule)\": \(rate.old.text) -> \(rate.new.text)")
+        }
         lines.append("rules: \(difference.conclusion)" + (settings.isEmpty ? "" : "; settings differ"))
         for part in forbidden?.parts.prefix(limit) ?? [] {
             lines.append("forbidden by \(part.forbidding): \(part.direction.word) \(part.text)")
@@ -77,6 +80,12 @@ struct DifferenceReport {
                     .list(
                         difference.replies.map {
                             ["rule": .text($0.rule), "old": .text($0.old.word), "new": .text($0.new.word)]
+                        })),
+                .init(
+                    "rates",
+                    .list(
+                        difference.rates.map {
+                            ["rule": .text($0.rule), "old": .text($0.old.text), "new": .text($0.new.text)]
                         })),
                 .init(
                     "forbidden",

@@ -15,7 +15,8 @@ struct RulesCommand: DescribedCommand {
             over restarts and over reloads that did not change it: SINCE. Another name, or other criteria, action, priority or \
             direction, make another rule of it; what its lists hold does not. Packets that pass in the kernel (the fast path) are \
             counted within a second, and with the end of their flow; what a rule with offload: true lets by is counted up to \
-            the packet that offloaded it. A crash loses a minute at most.
+            the packet that offloaded it. A crash loses a minute at most. (off) is a rule with enabled: false, (over) one that has \
+            ended by its until.
             """))
 
     static let examples = [
@@ -118,7 +119,7 @@ struct RulesCommand: DescribedCommand {
                 microseconds.map { WallTime(microseconds: $0).text } ?? "-"
             }
             table.add([
-                rule.name, (rule.isEnabled ? "" : "(off) ") + rule.action.listWord, rule.direction.word,
+                rule.name, rule.standing + rule.action.listWord, rule.direction.word,
                 rule.packets.grouped, rule.bytes.grouped, time(rule.first), time(rule.last), time(rule.since),
                 rule.place ?? "built-in",
             ])
@@ -128,6 +129,9 @@ struct RulesCommand: DescribedCommand {
 }
 
 extension RuleReport {
+    /// Why it does not match now, before its action.
+    fileprivate var standing: String { !isEnabled ? "(off) " : isOver ? "(over) " : "" }
+
     /// Whether it has decided nothing for so many seconds, as far as it is counted.
     func isUnused(for seconds: Int64, at now: Int64) -> Bool { last.map { now - $0 >= seconds * 1_000_000 } ?? true }
 

@@ -24,6 +24,7 @@ enum Samples {
             name: "Web", place: "policy.yaml:12", action: .forceAllow, priority: 3, direction: .incoming,
             isEnabled: true, since: 1_795_252_502_000_000)
         (rule.packets, rule.bytes, rule.first, rule.last) = (3, 1 << 40, 1_795_252_502_123_456, 1_795_252_503_000_000)
+        (rule.until, rule.isOver) = ("2027-01-31T18:00:00", true)
         let unused = RuleReport(
             name: "Path MTU", place: nil, action: .deny, priority: 0, direction: .outgoing, isEnabled: false, since: 1)
         return RulePage(epoch: 7, rows: [rule, unused], next: 2)
@@ -178,6 +179,11 @@ enum Samples {
         }
         told.cookies.lacksRoomToWait = true
         told.cookies.unanswered = UnansweredSYNs.Standing(count: 5, isCounted: true)
+        told.rates = [
+            RateStanding(
+                rule: .max, source: IPAddress(v4: 0xc633_6409), version: 4,
+                full: Instant(nanoseconds: 1 << 50), digest: 0xfedc_ba98_7654_3211)
+        ]
         told.computers = [
             ComputerStanding(
                 address: IPAddress(v4: 0xc633_6409), version: 4, incoming: 1, outgoing: 2, halfOpen: UInt32.max)

@@ -29,8 +29,8 @@ package enum Replay {
         // What tap mode and failure settings let pass is refused all the same.
         let passes = PacketScene(PacketWords(witness), now: 0).judge(policy).refusal == nil
         if effect == .bypass, !passes { return "\(PacketWords(witness).options): bypassed, and refused" }
-        if effect < .admit, passes { return "\(PacketWords(witness).options): refused, and passes" }
-        if effect == .admit, !passes, witness.opensSomething {
+        if effect < .ration, passes { return "\(PacketWords(witness).options): refused, and passes" }
+        if effect == .admit || effect == .ration, !passes, witness.opensSomething {
             return "\(PacketWords(witness).options): admitted, and refused"
         }
         return nil

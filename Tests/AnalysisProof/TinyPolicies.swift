@@ -106,6 +106,10 @@ package struct TinyPolicies {
         if random.next() % 10 == 0 { rule.source.macs = criterion(0) }
         if random.next() % 10 == 0 { rule.schedule = 0 }
         rule.isEnabled = random.next() % 12 != 0
+        // A rate that no witness is beyond.
+        if number % 4 == 3, action.admits, rule.protocols?.isInverted == false, rule.protocols?.value != .number(2) {
+            rule.rate = OpeningRate(count: 1_000_000, span: .seconds(1))
+        }
         return rule
     }
 

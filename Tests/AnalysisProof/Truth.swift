@@ -6,11 +6,12 @@ import PacketWire
 
 /// What POLICY.md says of a packet, written down a second time for the proofs.
 enum Truth {
-    /// As `Effect` ranks them: dropped, refused unless it is of a known connection, admitted, bypassed.
+    /// As `Effect` ranks them: dropped, refused unless it is of a known connection, admitted at a rate, admitted, bypassed.
     static func effect(_ policy: Policy, _ subject: RuleSubject) -> Int {
-        let outcome = policy.classify(subject).outcome
+        let decision = policy.classify(subject)
+        let outcome = decision.outcome
         if outcome == .deny { return 0 }
-        if outcome == .bypass { return 3 }
+        if outcome == .bypass { return 4 }
         let stateful = policy.document.stateful
         let (tracked, opens, admit) =
             switch subject.protocolNumber {
@@ -19,9 +20,10 @@ enum Truth {
             case 1: (stateful.icmpEnabled, true, stateful.icmpAdmit)
             default: (false, true, Admission.allow)
             }
-        if outcome == .implicitDeny { return tracked ? (opens ? 1 : 2) : 0 }
+        if outcome == .implicitDeny { return tracked ? (opens ? 1 : 3) : 0 }
         let isUnsolicited = tracked && subject.direction == .incoming && admit == .forceAllow
-        return isUnsolicited && outcome != .forceAllow ? 1 : 2
+        let isRated = decision.rule >= 0 && policy.rules[Int(decision.rule)].rate != nil && tracked && opens
+        return isUnsolicited && outcome != .forceAllow ? 1 : isRated ? 2 : 3
     }
 
     /// Whether a rule is there for this packet: an Allow for what opens a connection, and for datagrams where it admits them.

@@ -50,7 +50,7 @@ struct ExplanationTests {
     func isConsistent(_ reasonCase: ReasonCase) throws {
         let event = try explained(reasonCase)
         #expect(event.cause.isTurnable || event.remedy.isEmpty)
-        #expect((event.remedyRule >= 0) == event.remedy.contains(.denyRule))
+        #expect((event.remedyRule >= 0) == (event.remedy.contains(.denyRule) || event.remedy.contains(.ruleRate)))
         if !event.remedy.isEmpty { #expect(event.remedy.contains(event.cause)) }
     }
 

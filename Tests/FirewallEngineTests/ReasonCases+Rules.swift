@@ -89,7 +89,23 @@ extension ReasonCase {
             spares: { $0.receives(.toHost.unreachable(code: 3, quoting: .fromHost.udp(5_000, 53))) }),
     ]
 
-    static let connections: [ReasonCase] = perComputer + tables
+    static let connections: [ReasonCase] = perComputer + tables + rated
+
+    private static func web(at rate: String, _ action: String) -> String {
+        "rules: [{ name: Web, action: \(action), direction: incoming, protocol: tcp, rate: \(rate), destination: { ports: 80 } }]"
+    }
+
+    private static let rated: [ReasonCase] = ["allow", "force-allow"].map { action in
+        ReasonCase(
+            .connectionRate, "the third of two in a minute that a rule (\(action)) admits", web(at: "2/1m", action),
+            scene: { for port in UInt16(1)...2 { $0.receives(.toHost.syn(port, 80)) } },
+            raises: { $0.receives(.toHost.syn(3, 80)) },
+            spares: {
+                $0.waits(.seconds(30))
+                return $0.receives(.toHost.syn(3, 80))
+            }
+        ).with { $0.rule = "Web" }
+    }
 
     private static let perComputer: [ReasonCase] = [
         ReasonCase(

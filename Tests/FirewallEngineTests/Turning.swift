@@ -37,7 +37,7 @@ enum Turning {
         }
     }
 
-    /// The policy with all these causes turned. A Deny rule is made a Force Allow; where no rule admits, one is added.
+    /// The policy with all these causes turned. A Deny rule is made a Force Allow, and a rate taken away; where no rule admits, one is added.
     static func policy(_ yaml: String, turning causes: [Cause], rule: String?, _ direction: Direction) throws -> Policy
     {
         var sources = [("test.yaml", Array(("version: 1\n" + yaml).utf8))]
@@ -49,6 +49,10 @@ enum Turning {
             sources.append(("added.yaml", Array("version: 1\nrules: [\(rule)]\n".utf8)))
         }
         var document = try PolicyFile.parse(sources, for: .replay).get()
+        if causes.contains(.ruleRate) {
+            let index = try #require(document.rules.firstIndex { $0.name == rule })
+            document.rules[index].rate = nil
+        }
         if causes.contains(.denyRule) {
             let index = try #require(document.rules.firstIndex { $0.name == rule })
             document.rules[index].action = .forceAllow

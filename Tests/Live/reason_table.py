@@ -72,6 +72,8 @@ CRAFTED = [
      "test_blocks.BlockTests.test_everything_for_its_time_and_over_reloads_and_restarts"),
     ("blocked-source", "a scanner that has shown that he has his address", "scanner-block",
      "test_reconnaissance.ScanTests.test_connect"),
+    ("connection-rate", "connections, datagrams and echo requests of one source beyond the rate of their rule", "rule-rate",
+     "test_rate.RateTests.test_exactly_so_many"),
     ("out-of-memory", "the exchanges that this host begins take all the memory of the tables", "memory-limit",
      "test_memory.MemoryTests.test_an_opening_beyond_the_memory"),
 ]

@@ -21,7 +21,7 @@ COUNTERPARTS = {
 PROTOCOLS = {"ICMP": 1, "TCP": 6, "UDP": 17, "IPv6-ICMP": 58}
 EXPLANATION = re.compile(
     r"(?P<setting>[a-z0-9]+(\.[a-z0-9-]+)+): (?P<value>.+)"
-    r'|rule "(?P<rule>.*)"( \((?P<file>.+):(?P<line>\d+):\d+\))?: (?P<action>deny|allow|force-allow|bypass|log-only)'
+    r'|rule "(?P<rule>.*)"( \((?P<file>.+):(?P<line>\d+):\d+\))?: (?P<action>deny|allow|force-allow|bypass|log-only|rate)'
     r"|rules: no allow or force-allow rule matches|rule: no longer known")
 
 

@@ -11,6 +11,7 @@ import isolation
 
 isolation.isolate()
 
+import services
 from agent import Agent, reasons
 from lab import Lab, wait_until
 
@@ -21,6 +22,28 @@ lists: {{ bad: {{ addresses-file: {} }} }}
 rules:
   - {{ name: Listed, action: deny, direction: incoming, priority: 4, source: {{ addresses: bad }} }}
   - {{ name: Ping, action: force-allow, direction: incoming, protocol: icmp, icmp: {{ type: echo-request }} }}
+  - {{ name: Echo, action: force-allow, direction: incoming, protocol: udp, destination: {{ ports: 7 }} }}
+"""
+# As fast as they come back, sixteen on their way at any time, until SIGINT. Prints how many were sent, and how many came back.
+LOAD = """
+import signal, socket, sys
+over = []
+signal.signal(signal.SIGINT, lambda *_: over.append(True))
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], 7))
+s.settimeout(10)
+sent = answered = 0
+while not over or answered < sent:
+    if not over and sent - answered < 16:
+        s.send(bytes(512))
+        sent += 1
+        continue
+    try:
+        s.recv(1024)
+    except TimeoutError:
+        break
+    answered += 1
+print(sent, answered)
 """
 MILLION = 1_000_000
 
@@ -62,6 +85,7 @@ class ListTests(unittest.TestCase):
     def test_a_million_ipv4_addresses_and_a_reload_with_others(self):
         numbers = [f"{60 + (n >> 18)}.{n >> 10 & 255}.{n >> 2 & 255}.{n << 6 & 255 | 1}" for n in range(MILLION)]
         mine, other = self.client.ip4, self.lab.client_addresses[1]
+        self.enterContext(services.echo(self.host))
         agent = self.judged(numbers, [mine], [other])
         self.assertLess(agent.peak_bytes(), 100 << 20)
 
@@ -87,10 +111,18 @@ class ListTests(unittest.TestCase):
 
         # Another million takes its place in the file, which nobody has to say.
         self.path, third = second, self.lab.client_addresses[2]
+        load = self.client.start("/usr/bin/python3", "-c", LOAD, self.host.ip6, name="load")
         pings = self.client.start("ping", "-i", "0.05", self.host.ip6, name="pings")
         self.replace("".join(f"{address}\n" for address in [*numbers[1:], third, mine]))
         self.await_epoch(agent, 3)
         self.assertAnswered(pings)
+        load.signal(signal.SIGINT)
+        self.assertEqual(load.wait(), 0)
+        sent, answered = map(int, load.output().split())
+        self.assertEqual(sent, answered, "each datagram of the load comes back")
+        self.assertGreater(sent, 1000)
+        self.assertEqual({(row["kernel_queue_drops"], row["kernel_socket_drops"], row["overflows"]) for row in agent.report()["queues"]},
+                         {(0, 0, 0)})
         self.assertIn(" 0% packet loss", self.ping(other))
         self.assertIn(" 100% packet loss", self.ping(mine))
 

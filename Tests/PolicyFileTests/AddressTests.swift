@@ -118,4 +118,23 @@ struct AddressTests {
         #expect(ranges("192.0.2.1#x") == ["192.0.2.1"])
         #expect(ranges("\t 192.0.2.0/30 \t# four\n192.0.2.4-192.0.2.7") == ["192.0.2.0/29"])
     }
+
+    @Test(
+        "Feeds are read in the forms in which they are published",
+        arguments: [
+            (
+                "; Spamhaus DROP List\r\n192.0.2.0/24 ; SBL1\r\n198.51.100.0/24 ; SBL2\r\n",
+                ["192.0.2.0/24", "198.51.100.0/24"]
+            ),
+            ("# FireHOL\n#\n192.0.2.1\n192.0.2.2/31\n", ["192.0.2.1-192.0.2.3"]),
+            ("\u{feff}192.0.2.1\n", ["192.0.2.1"]), ("\u{feff}# a comment\r\n192.0.2.1\r\n", ["192.0.2.1"]),
+            ("192.0.2.0-192.0.2.255\n198.51.100.7-198.51.100.9\n", ["192.0.2.0/24", "198.51.100.7-198.51.100.9"]),
+            ("2001:db8::/32 ; SBL3\n2001:db9::1\n", ["2001:db8::/32", "2001:db9::1"]),
+            ("192.0.2.1\r192.0.2.3\r", ["192.0.2.1", "192.0.2.3"]),
+        ])
+    func feeds(text: String, ranges: [String]) {
+        var file = AddressFile(name: "f", bytes: Array(text.utf8))
+        #expect(file.diagnostics.isEmpty)
+        #expect(file.takeRanges().texts == ranges)
+    }
 }

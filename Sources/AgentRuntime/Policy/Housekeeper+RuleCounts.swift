@@ -87,8 +87,15 @@ extension Housekeeper {
         let entries = countedEntries()
         let begin = min(Int(query.after), policy.rules.count)
         let end = min(policy.rules.count, begin + query.limit)
+        let now = Clocks.calendarSeconds()
+        let zones = SystemTimeZones.zones(of: policy.document)
         let rows = (begin..<end).map { place in
-            RuleReport(policy.rules[place], place < entries.count ? entries[place] : nil)
+            let rule = policy.rules[place]
+            var report = RuleReport(rule, place < entries.count ? entries[place] : nil)
+            if let end = rule.schedule.flatMap({ policy.document.schedules[$0].end }) {
+                (report.until, report.isOver) = (end.text, end.unixTime(zones) <= now)
+            }
+            return report
         }
         return RulePage(epoch: policy.epoch, rows: rows, next: end < policy.rules.count ? UInt32(end) : nil)
     }

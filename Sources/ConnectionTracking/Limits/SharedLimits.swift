@@ -32,6 +32,8 @@ public final class SharedLimits: Sendable {
     /// Guards the counts of the computers whose hash begins with the shard's number.
     let shards = InlineArray<16, Guarded<ComputerCounts>> { _ in Guarded(ComputerCounts()) }
     let seed: (UInt64, UInt64)
+    /// What rules with a rate have admitted of late.
+    public let rates: OpeningRates
     /// How many tables share the totals.
     let workers: UInt32
 
@@ -42,6 +44,7 @@ public final class SharedLimits: Sendable {
     ///   - workers: how many tables there are, of which each has a share.
     public init(tables: TableLimits, computers: ComputerLimits, seed: (UInt64, UInt64), workers: Int = 1) {
         self.seed = seed
+        rates = OpeningRates(seed: seed)
         self.workers = UInt32(clamping: max(1, workers))
         tableLimits = InlineArray { _ in Atomic(0) }
         update(tables: tables, computers: computers)

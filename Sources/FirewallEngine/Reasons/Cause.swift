@@ -138,6 +138,8 @@ public enum Cause: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case icmpTable
     case memoryLimit
     case halfOpenInAll
+    /// The rate of the rule that admits: the one that the finding names.
+    case ruleRate
 }
 
 /// A set of causes, one bit each. Fixed size, no references.

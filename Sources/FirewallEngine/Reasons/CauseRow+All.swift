@@ -174,5 +174,8 @@ extension CauseRow {
         CauseRow(
             .halfOpenInAll, "half-open", "stateful.tcp.limits.half-open",
             "as many connections are half-open as may be in all"),
+        CauseRow(
+            .ruleRate, "rule-rate", .rule,
+            "its source has opened as many connections as the rate of the rule that admits them allows for now"),
     ]
 }

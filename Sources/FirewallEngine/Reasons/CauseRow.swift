@@ -58,6 +58,9 @@ extension Cause {
         }
     }
 
+    /// What one rule says decided: its action, or its rate.
+    public var isOfOneRule: Bool { self == .denyRule || self == .ruleRate }
+
     /// The full path of the setting that decided, where one did.
     public var setting: String? {
         guard case .setting(let path) = row.remedy else { return nil }

@@ -41,6 +41,7 @@ extension DropReason {
         case .maxTCPConnections: [.tcpTable]
         case .maxUDPConnections: [.udpTable]
         case .maxICMPConnections: [.icmpTable]
+        case .connectionRate: [.ruleRate]
         case .outOfMemory: [.memoryLimit]
         case .unsolicitedUDP: [.udpTimeout, .udpStreamTimeout, .udpAdmit]
         case .unsolicitedICMP: [.icmpTimeout, .icmpAdmit]

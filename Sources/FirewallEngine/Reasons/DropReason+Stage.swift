@@ -19,7 +19,7 @@ extension DropReason {
             .overlappingFragment, .ipv6FragmentTooSmall, .incompleteDatagram:
             .fragments
         case .maxIncomingConnections, .maxOutgoingConnections, .maxSYNSent, .newConnection, .maxTCPConnections,
-            .maxUDPConnections, .maxICMPConnections:
+            .maxUDPConnections, .maxICMPConnections, .connectionRate:
             .connections
         case .invalidPacketInfo, .internalDriverError, .invalidAdapterConfiguration, .outOfMemory: .agent
         case .unsolicitedUDP, .unsolicitedICMP: .unsolicited

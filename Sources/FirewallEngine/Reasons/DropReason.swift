@@ -76,7 +76,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case policyChanged
     case fallbackPolicy
     case connectionClosed
+    case connectionRate
 
     /// How many reasons there are; the length of an array of counters.
-    public static let count = 73
+    public static let count = 74
 }

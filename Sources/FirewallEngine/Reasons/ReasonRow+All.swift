@@ -369,5 +369,11 @@ extension ReasonRow {
                 + "acknowledgements); evicted (made room for another); limit (given up for a limit of the tables); agent "
                 + "(it stopped, and could not hand it over); replaced (opened anew on both sides)",
             seen: "queue", advice: ""),
+        ReasonRow(
+            .connectionRate, 917, "connection-rate", "Connection Rate Exceeded", .connections,
+            raisedWhen:
+                "an opening (TCP SYN, first datagram or echo request of an exchange) that a rule admits, from a source of "
+                + "which that rule has admitted as many of late as its rate says",
+            seen: "queue", advice: "raise the rate, or look at the source"),
     ]
 }

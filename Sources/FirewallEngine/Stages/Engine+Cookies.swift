@@ -29,7 +29,7 @@ extension Engine {
         if let pending = pendingACKs.find(packet.key) {
             return passWithoutEntry(&p, opening, pendingACKs[pending].listener)
         }
-        guard let listener = listener(&p) else { return insert(&p, opening) }
+        guard let listener = listener(&p) else { return insertWithinRate(&p, opening) }
         let lasting = hot.timeouts.synReceived
         if table.listeners.isFlooded(listener, at: p.now, lasting: lasting) {
             return passWithoutEntry(&p, opening, listener)
@@ -39,12 +39,16 @@ extension Engine {
             if !p.leavesNoTrace { table.listeners.begin(listener, at: p.now, lasting: lasting) }
             return passWithoutEntry(&p, opening, listener)
         }
-        return insert(&p, opening, to: listener)
+        return insertWithinRate(&p, opening, to: listener)
     }
 
     private mutating func passWithoutEntry(
         _ p: inout Inspection, _ opening: Connection, _ listener: ListenerLoads.Index
     ) -> Finding? {
+        if let finding = excessOfRate(&p, mayRepeat: true) {
+            rememberRefused(&p, opening, finding)
+            return finding
+        }
         var shortage = table.shortage(for: opening, replaces: true)
         shortage.remove(.halfOpenInAll)
         if let limit = hot.limits.halfOpen,
@@ -52,7 +56,10 @@ extension Engine {
         {
             shortage.insert(.halfOpen)
         }
-        if let finding = finding(&p, of: shortage, opening) { return finding }
+        if let finding = finding(&p, of: shortage, opening) {
+            giveBackToRate(&p)
+            return finding
+        }
         if records(&p) { record(.byCookies(.opening)) }
         guard !p.leavesNoTrace else { return nil }
         counters.admittedStateless &+= 1

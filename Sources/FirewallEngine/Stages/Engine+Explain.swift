@@ -25,7 +25,7 @@ extension Engine {
         for _ in 0..<Engine.mostCauses {
             guard obstacle.cause.isTurnable, again.isSubject(to: obstacle.cause) else { break }
             again.excused.insert(obstacle.cause)
-            if obstacle.cause == .denyRule { again.excusedRule = obstacle.rule }
+            if obstacle.cause.isOfOneRule { again.excusedRule = obstacle.rule }
             guard let next = rehearse(&again, bytes, from: finding.reason.stage) else {
                 p.remedy = again.excused
                 p.remedyRule = again.excusedRule

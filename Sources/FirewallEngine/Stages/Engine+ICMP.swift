@@ -19,7 +19,7 @@ extension Engine {
         case .opening:
             ask(&p)
             if p.ruling.outcome == .bypass { return nil }
-            if let finding = refusalByRules(&p) ?? unsolicitedICMP(&p) { return finding }
+            if let finding = refusalByRules(&p) ?? unsolicitedICMP(&p) ?? excessOfRate(&p) { return finding }
             if !p.isRehearsal { ICMPTracker.admit(&table[i], requestOf: side, at: p.now) }
             return nil
         case .belongs: break

@@ -34,6 +34,7 @@ extension Engine {
             return nil
         } catch {
             let finding = Finding(error)
+            giveBackToRate(&p)
             rememberRefused(&p, opening, finding)
             return finding
         }
@@ -49,6 +50,7 @@ extension Engine {
         do {
             try table.reopen(i, opener: side, direction: p.direction, at: p.now)
         } catch {
+            giveBackToRate(&p)
             return Finding(error)
         }
         table[i].openingDirection = p.direction

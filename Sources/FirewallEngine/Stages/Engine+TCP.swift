@@ -49,7 +49,9 @@ extension Engine {
         _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ bytes: RawSpan
     ) -> Finding? {
         let isOver = table[i].tcp.phase.isOver
-        let refusal = refusalOfOpening(&p, i) ?? flagTraits(&p) ?? (isOver ? reopen(&p, i, side) : nil)
+        let refusal =
+            refusalOfOpening(&p, i) ?? flagTraits(&p)
+            ?? (isOver ? excessOfRate(&p) ?? reopen(&p, i, side) : nil)
         guard let finding = refusal else { return track(&p, i, side, bytes) }
         guard isOver, !p.leavesNoTrace, overrides(finding) != nil else {
             follow(&p, i, side, finding, bytes)
@@ -178,7 +180,7 @@ extension Engine {
         var opening = newConnection(&p, packet)
         opening.tcp = TCPTracker.open(p.headers.tcp, from: packet.sender, at: p.now)
         return hot.synFlood.usesCookies || pendingACKs.count > 0
-            ? insertOrPass(&p, opening, packet) : insert(&p, opening)
+            ? insertOrPass(&p, opening, packet) : insertWithinRate(&p, opening)
     }
 
     mutating func rememberRefusedOpening(

@@ -64,7 +64,7 @@ extension Engine {
             p.direction == .outgoing || p.ruling.outcome == .forceAllow || admitsAllowed
             || !p.isSubject(to: unsolicited.cause)
         let want = isAdmitted ? nil : lackOfRoom(&p, opening.key.trackedProtocol) ?? unsolicited
-        guard var finding = refusalByRules(&p) ?? want else { return insert(&p, opening) }
+        guard var finding = refusalByRules(&p) ?? want else { return insertWithinRate(&p, opening) }
         if finding.reason != .deny, let timeout = timeoutOfForgotten(&p) {
             guard p.isSubject(to: timeout) else { return nil }
             finding.cause = timeout

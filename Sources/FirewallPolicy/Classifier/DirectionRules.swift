@@ -4,8 +4,8 @@ import PacketWire
 
 /// The rules of one direction, and the decision over them.
 struct DirectionRules: Sendable {
-    /// All but Log Only: priority 4 to 0, in one priority Bypass, Force Allow, Deny, Allow, among equals the order of the
-    /// files.
+    /// All but Log Only: priority 4 to 0, in one priority Bypass, Force Allow, Deny, Allow, among equals those without a rate,
+    /// then the order of the files.
     private let deciding: RankedRules
     /// In the order of the files.
     private let logOnly: RankedRules
@@ -21,9 +21,12 @@ struct DirectionRules: Sendable {
     let examinesDestinationMAC: Bool
     let examinesInterface: Bool
 
-    init(_ rules: [CompiledRule], _ lists: RuleLists, unmatched: UnmatchedDecision) {
-        let deciding = rules.filter { $0.action != .logOnly }
-            .sorted { ($1.priority, $0.action.rawValue, $0.index) < ($0.priority, $1.action.rawValue, $1.index) }
+    /// `rated`: the indices of the rules with a rate. What a rule without one admits is nobody's to count.
+    init(_ rules: [CompiledRule], _ lists: RuleLists, rated: Set<Int32>, unmatched: UnmatchedDecision) {
+        func order(_ rule: CompiledRule) -> (UInt8, UInt8, Int, Int32) {
+            (.max - rule.priority, rule.action.rawValue, rated.contains(rule.index) ? 1 : 0, rule.index)
+        }
+        let deciding = rules.filter { $0.action != .logOnly }.sorted { order($0) < order($1) }
         self.deciding = RankedRules(deciding, lists)
         logOnly = RankedRules(rules.filter { $0.action == .logOnly }, lists)
         isRestrictive = unmatched == .byRules ? deciding.contains { $0.action == .allow } : unmatched == .deny

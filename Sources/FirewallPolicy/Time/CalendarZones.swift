@@ -37,5 +37,8 @@ extension TimeZoneName {
 
 extension PolicyDocument {
     /// The time zones that `CalendarZones` has to know for this document.
-    public var timeZones: Set<TimeZoneName> { Set(schedules.map(\.timeZone)) }
+    public var timeZones: Set<TimeZoneName> {
+        let local: [TimeZoneName] = schedules.contains { $0.end?.isLocal == true } ? [.local] : []
+        return Set(schedules.map(\.timeZone) + local)
+    }
 }

@@ -19,6 +19,26 @@ enum CivilDate {
         return day < days(year: estimate + 1, month: 1, day: 1) ? estimate : estimate + 1
     }
 
+    /// The date of a day since 1970-01-01; `month` and `day` from 1.
+    static func date(ofDay day: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let year = year(ofDay: day)
+        var rest = day - days(year: year, month: 1, day: 1)
+        var month: Int64 = 1
+        while rest >= daysOfMonth(month, of: year) {
+            rest -= daysOfMonth(month, of: year)
+            month += 1
+        }
+        return (year, month, rest + 1)
+    }
+
+    static func daysOfMonth(_ month: Int64, of year: Int64) -> Int64 {
+        switch month {
+        case 2: isLeap(year) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
+
     static func isLeap(_ year: Int64) -> Bool { year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) }
 
     /// 0 is Monday. 1970-01-01 was a Thursday.

@@ -6,7 +6,7 @@ extension Policy {
     public func scheduleActivity(_ zones: CalendarZones, unixTime: Int64) -> UInt64 {
         var bits: UInt64 = 0
         for (index, schedule) in document.schedules.enumerated()
-        where schedule.holds(at: LocalTime(unixTime, zones[schedule.timeZone])) {
+        where schedule.holds(at: unixTime, zones) {
             bits |= 1 << UInt64(index)
         }
         return bits
@@ -17,6 +17,11 @@ extension Policy {
     public func nextScheduleChange(_ zones: CalendarZones, after unixTime: Int64) -> Int64? {
         var next: Int64?
         for schedule in document.schedules {
+            if let end = schedule.end?.unixTime(zones) {
+                guard end > unixTime else { continue }
+                next = min(next ?? .max, end)
+                if schedule.hoursOf == nil { continue }
+            }
             let zone = zones[schedule.timeZone]
             guard let edge = schedule.secondsToNextEdge(after: LocalTime(unixTime, zone)) else { continue }
             let change = min(unixTime + edge, zone.nextTransition(after: unixTime) ?? .max)
@@ -41,6 +46,11 @@ private struct LocalTime {
 }
 
 extension Schedule {
+    fileprivate func holds(at unixTime: Int64, _ zones: CalendarZones) -> Bool {
+        if let end, unixTime >= end.unixTime(zones) { return false }
+        return end != nil && hoursOf == nil || holds(at: LocalTime(unixTime, zones[timeZone]))
+    }
+
     fileprivate func holds(at time: LocalTime) -> Bool {
         weekly.indices ~= time.weekday && weekly[time.weekday].contains { $0.contains(time.secondOfDay / 60) }
     }

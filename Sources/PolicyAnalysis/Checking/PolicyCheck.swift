@@ -77,8 +77,8 @@ package struct PolicyCheck {
     }
 
     private func covered(_ rule: Int32, by others: Set<Int32>, _ ranked: RankedRegions) -> RuleVerdict {
-        let action = policy.rules[Int(rule)].action
-        let agrees = others.allSatisfy { policy.rules[Int($0)].action == action }
+        let (action, rate) = (policy.rules[Int(rule)].action, policy.rules[Int(rule)].rate)
+        let agrees = others.allSatisfy { policy.rules[Int($0)].action == action && policy.rules[Int($0)].rate == rate }
         return .covered(by: others.sorted { (ranked.ranks[$0] ?? 0) < (ranked.ranks[$1] ?? 0) }, agrees: agrees)
     }
 }
@@ -117,7 +117,8 @@ extension PolicyCheck {
         }
         if let interfaces = rule.interfaces, isVoid({ $0.interfaces = interfaces }) { return .ignored }
         if let schedule = rule.schedule, moments.allSatisfy({ $0.activity[0] >> UInt64(schedule) & 1 == 0 }) {
-            return .schedule
+            let hours = document.schedules[schedule]
+            return hours.end.map { .ended($0.text, hasSchedule: hours.hoursOf != nil) } ?? .schedule
         }
         return .criteria
     }

@@ -110,6 +110,9 @@ extension RuleVerdict.Emptiness {
                 + "follows engine.sanity.drop-zero-payload refuses it"
         case .criteria: "its criteria exclude each other"
         case .schedule: "its schedule never holds in the year to come"
+        case .ended(let end, let hasSchedule):
+            hasSchedule
+                ? "its schedule does not hold from now until \(end), when it ends" : "it has ended (until: \(end))"
         }
     }
 
@@ -123,6 +126,7 @@ extension RuleVerdict.Emptiness {
         case .ignored: "take the interface out of interfaces.ignore, or remove the rule"
         case .criteria: "remove the rule, or the criterion that is one too many"
         case .schedule: "give the schedule hours, or remove the rule"
+        case .ended: "give it another end, or remove the rule"
         }
     }
 }

@@ -33,7 +33,7 @@ extension PolicyLints {
     private var names: PolicyLint? {
         guard policy.document.engine.dhcpAndDNS == .off else { return nil }
         let queries = datagrams(to: 53, [.udp4, .udp6, .tcp4, .tcp6])
-        guard !mayBe(.outgoing, queries, { $1 >= .admit }) else { return nil }
+        guard !mayBe(.outgoing, queries, { $1 > .refuse }) else { return nil }
         return PolicyLint(
             "no-names", .note, at: nil, "no rule lets DNS queries out, and engine.built-in-rules.dhcp-dns is off",
             cure: "set dhcp-dns: dns-only, or add an outgoing allow rule for udp and tcp to port 53")
@@ -47,8 +47,8 @@ extension PolicyLints {
         ]
         let missing = families.filter { kind, server, client, _ in
             ranked.values.first?.universe.kinds.contains(kind) ?? false
-                && !(mayBe(.outgoing, datagrams(to: server, [kind]), { $1 >= .admit })
-                    && mayBe(.incoming, datagrams(to: client, [kind]), { $1 >= .admit }))
+                && !(mayBe(.outgoing, datagrams(to: server, [kind]), { $1 > .refuse })
+                    && mayBe(.incoming, datagrams(to: client, [kind]), { $1 > .refuse }))
         }
         guard !missing.isEmpty else { return nil }
         let names = missing.map(\.3).joined(separator: " and ")

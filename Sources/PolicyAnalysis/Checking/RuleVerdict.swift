@@ -38,6 +38,8 @@ package enum RuleVerdict: Hashable, Sendable {
         case criteria
         /// Its schedule never holds in the year to come.
         case schedule
+        /// It is over, or its schedule never holds before that.
+        case ended(String, hasSchedule: Bool)
     }
 
     package enum Futility: Hashable, Sendable {

@@ -11,6 +11,8 @@ package enum Effect: Int, Comparable, Sendable {
     case drop
     /// None opens a connection or an exchange; those of known ones pass.
     case refuse
+    /// So many openings of one source in a time, as a rule's rate says.
+    case ration
     case admit
     /// Nothing else is asked, and no state is kept.
     case bypass
@@ -21,6 +23,7 @@ package enum Effect: Int, Comparable, Sendable {
         switch self {
         case .drop: "drop"
         case .refuse: "refuse"
+        case .ration: "admit at a rate"
         case .admit: "admit"
         case .bypass: "bypass"
         }
@@ -46,8 +49,17 @@ struct EffectSettings: Hashable {
     /// Whether packets of a kind that open nothing fare by their connection.
     func separatesOpenings(_ kind: PacketKind) -> Bool { kind.isTCP && tcp }
 
-    /// `opens`: of TCP, the packet is a SYN that opens a connection.
-    func effect(of outcome: RuleOutcome, _ kind: PacketKind, _ direction: Direction, opens: Bool) -> Effect {
+    /// `opens`: of TCP, the packet is a SYN that opens a connection. `isRated`: the rule that decides has a rate.
+    func effect(
+        of outcome: RuleOutcome, _ kind: PacketKind, _ direction: Direction, opens: Bool, isRated: Bool
+    ) -> Effect {
+        let effect = effect(of: outcome, kind, direction, opens: opens)
+        guard isRated, effect == .admit else { return effect }
+        let counts = kind.isTCP ? tcp && opens : kind.isUDP ? udp : kind == .icmp4 && icmp
+        return counts ? .ration : effect
+    }
+
+    private func effect(of outcome: RuleOutcome, _ kind: PacketKind, _ direction: Direction, opens: Bool) -> Effect {
         switch outcome {
         case .deny: return .drop
         case .bypass: return .bypass

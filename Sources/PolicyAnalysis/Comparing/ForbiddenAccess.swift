@@ -51,7 +51,7 @@ package struct ForbiddenAccess {
         }
         guard !wanted.isEmpty else { return }
         var search = RegionSearch(ranked, judge)
-        if let found = search.packet(in: wanted, { $1 >= .admit }) {
+        if let found = search.packet(in: wanted, { $1 > .refuse }) {
             parts.append(
                 Part(
                     forbidding: rule.place, direction: ranked.universe.direction,

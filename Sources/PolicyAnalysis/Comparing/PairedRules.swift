@@ -108,6 +108,7 @@ struct PairedRules {
     private func isOfOneRank(_ place: Int, _ other: Int) -> Bool {
         let rules = [place, other].map { mine.policy.rules[Int(mine.entries(of: kind)[$0].rule)] }
         return rules[0].priority == rules[1].priority && rules[0].action == rules[1].action
+            && rules[0].rate == rules[1].rate
     }
 
     /// What a rule does with packets of a class, or what is done without one.
@@ -116,15 +117,18 @@ struct PairedRules {
     ) -> Effect {
         let direction = ranked.universe.direction
         let outcome: RuleOutcome
+        var isRated = false
         if let place {
-            outcome = RuleOutcome(ranked.policy.rules[Int(ranked.entries(of: kind)[place].rule)].action)
+            let rule = Int(ranked.entries(of: kind)[place].rule)
+            outcome = RuleOutcome(ranked.policy.rules[rule].action)
+            isRated = ranked.policy.rules[rule].rate != nil
         } else {
             let igmp = NumberSet(members: [Int(IPProtocol.igmp)])
             let isExempt = kind == .icmp6 || kind == .discovery6 || packets[.protocolNumber] == igmp
             outcome = ranked.policy.isRestrictive(direction) && !isExempt ? .implicitDeny : .noMatch
         }
         let opens = packets[.flags] == Purpose.openings
-        return settings.effect(of: outcome, kind, direction, opens: opens)
+        return settings.effect(of: outcome, kind, direction, opens: opens, isRated: isRated)
     }
 }
 
@@ -132,11 +136,13 @@ struct PairedRules {
 private struct Meaning: Hashable {
     let action: RuleAction
     let priority: UInt8
+    let isRated: Bool
     let region: Region
 
     init(_ entry: RankedRegions.Entry, _ policy: Policy) {
         action = policy.rules[Int(entry.rule)].action
         priority = policy.rules[Int(entry.rule)].priority
+        isRated = policy.rules[Int(entry.rule)].rate != nil
         region = entry.region
     }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 import AgentControl
+package import ConnectionTracking
 package import FirewallPolicy
+import PacketWire
 import PolicyFile
 
 extension PolicyDifference {
@@ -42,6 +44,26 @@ extension PolicyDifference {
         }
     }
 
+    /// A rule of the same name whose rate differs.
+    package struct ChangedRate: Hashable, Sendable {
+        package let rule: String
+        package let old: OpeningRate
+        package let new: OpeningRate
+
+        /// At once, or in the long run.
+        package var admitsMore: Bool { new.count > old.count || new.isFaster(than: old) }
+        package var admitsLess: Bool { new.count < old.count || old.isFaster(than: new) }
+    }
+
+    /// Rules of the same name with another rate: what has one in one policy alone is among the parts.
+    package var rates: [ChangedRate] {
+        let before = Dictionary(old.document.rules.map { ($0.name, $0.rate) }) { first, _ in first }
+        return new.document.rules.compactMap { rule in
+            guard let was = before[rule.name] ?? nil, let rate = rule.rate, was != rate else { return nil }
+            return ChangedRate(rule: rule.name, old: was, new: rate)
+        }
+    }
+
     private static let mostTold = 3
     private static let longestText = 160
 
@@ -78,5 +100,13 @@ extension RuleDecision {
             return "\(rule.action.word) by \(rule.place)"
         }
         return outcome == .implicitDeny ? "no rule admits it" : "no rule decides"
+    }
+}
+
+extension OpeningRate {
+    /// Whether it admits more in the long run.
+    fileprivate func isFaster(than other: OpeningRate) -> Bool {
+        Int64(count) * (other.span.nanoseconds / 1_000_000_000) > Int64(other.count)
+            * (span.nanoseconds / 1_000_000_000)
     }
 }

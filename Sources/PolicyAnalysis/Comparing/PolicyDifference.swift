@@ -94,8 +94,10 @@ package struct PolicyDifference {
         )
         let opens = part.kind.isTCP && Purpose.openings.contains(witness[.flags])
         let effects = (
-            rules.settings.old.effect(of: decisions.0.outcome, part.kind, universe.direction, opens: opens),
-            rules.settings.new.effect(of: decisions.1.outcome, part.kind, universe.direction, opens: opens)
+            rules.settings.old.effect(
+                of: decisions.0.outcome, part.kind, universe.direction, opens: opens, isRated: old.isRated(decisions.0)),
+            rules.settings.new.effect(
+                of: decisions.1.outcome, part.kind, universe.direction, opens: opens, isRated: new.isRated(decisions.1))
         )
         guard effects.0 != effects.1 else { return }
         guard let confirmed = confirmed(witness, in: part, universe, decisions, effects) else {
@@ -152,8 +154,9 @@ extension PolicyDifference {
 
     /// Of the rules' decisions, as far as they were compared.
     package var verdict: Verdict {
-        let opens = parts.contains { $0.newEffect > $0.oldEffect }
-        let closes = parts.contains { $0.newEffect < $0.oldEffect }
+        let rates = rates
+        let opens = parts.contains { $0.newEffect > $0.oldEffect } || rates.contains { $0.admitsMore }
+        let closes = parts.contains { $0.newEffect < $0.oldEffect } || rates.contains { $0.admitsLess }
         return opens ? (closes ? .both : .morePermissive) : closes ? .moreRestrictive : .equivalent
     }
 }

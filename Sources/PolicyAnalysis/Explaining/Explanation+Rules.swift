@@ -95,12 +95,19 @@ extension Explanation {
         case .flags: subject.hasFlags ? "flags: \(subject.flags.words)" : "flags: it has none"
         case .icmp: subject.hasICMP ? "icmp: type \(subject.icmpType), code \(subject.icmpCode)" : "icmp: it is none"
         case .interfaces: "interfaces: it is on \(subject.hasInterface ? "none of those named" : "none that is known")"
-        case .schedule: "schedule: it does not hold now"
+        case .schedule: hours(of: rule, policy)
         case .knownQuote: "what it quotes: of no known exchange"
         case .neighbourDiscovery: "its protocol: a deny rule stops neighbour discovery only where it names icmpv6"
         case .groupMembership: "its protocol: a deny rule stops IGMP only where it names igmp"
         default: "ports, flags or type, which this fragment does not show"
         }
+    }
+
+    private static func hours(of rule: Rule, _ policy: Policy) -> String {
+        let schedule = rule.schedule.map { policy.document.schedules[$0] }
+        guard let schedule, let end = schedule.end else { return "schedule: it does not hold now" }
+        return schedule.hoursOf == nil
+            ? "until: it has ended (\(end.text))" : "schedule and until (\(end.text)): it does not hold now"
     }
 
     func rule(_ index: Int32) -> Rule? {

@@ -23,6 +23,11 @@ struct Remedies {
         case .denyRule:
             let priority = refusal.remedyRule >= 0 ? Int(explanation.policy.rules[Int(refusal.remedyRule)].priority) : 4
             return [[.rule(RuleText(subject).line(.forceAllow, priority: priority))]]
+        case .ruleRate:
+            // A rule without a rate that is asked before it.
+            let rule = refusal.remedyRule >= 0 ? explanation.policy.rules[Int(refusal.remedyRule)] : nil
+            let priority = rule.map { Int($0.priority) + ($0.action == .forceAllow ? 1 : 0) } ?? 4
+            return priority > 4 ? [] : [[.rule(RuleText(subject).line(.forceAllow, priority: priority))]]
         case .noAllowRule:
             let texts = [RuleText(subject), RuleText(subject.reversed)]
             return texts.map { [.rule($0.line(.allow, priority: 0))] }

@@ -53,7 +53,7 @@ package final class WitnessJudge {
         guard let effect, !witness.isOfKnownExchange else { return true }
         switch effect {
         case .drop, .refuse: return isRefused
-        case .admit: return !isRefused || !witness.opensSomething
+        case .admit, .ration: return !isRefused || !witness.opensSomething
         case .bypass: return !isRefused
         }
     }

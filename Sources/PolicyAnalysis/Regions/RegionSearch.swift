@@ -35,8 +35,9 @@ struct RegionSearch {
         for region in universe.classes(of: region) {
             let entries = ranked.entries(of: region.kind)
             for place in ranked.meeting(region) {
-                let outcome = RuleOutcome(policy.rules[Int(entries[place].rule)].action)
-                guard isSought(outcome, effect(of: outcome, region)) else { continue }
+                let rule = policy.rules[Int(entries[place].rule)]
+                let outcome = RuleOutcome(rule.action)
+                guard isSought(outcome, effect(of: outcome, region, isRated: rule.rate != nil)) else { continue }
                 if let found = decided(in: region.intersection(entries[place].region), before: place) { return found }
             }
             if let found = decided(in: region, before: .max), isSought(found.decision.outcome, found.effect) {
@@ -56,7 +57,7 @@ struct RegionSearch {
         for variant in 0..<Self.mostTried {
             guard let witness = part.witness(in: universe, variant: variant) else { continue }
             let decision = policy.classify(witness.subject(of: policy, place: ranked.place))
-            let effect = effect(of: decision.outcome, part)
+            let effect = effect(of: decision.outcome, part, isRated: policy.isRated(decision))
             if judge.confirms(witness, decision, effect) {
                 return Found(region: part, witness: witness, decision: decision, effect: effect)
             }
@@ -68,9 +69,17 @@ struct RegionSearch {
     /// So many packets of a region are tried.
     private static let mostTried = 64
 
-    private func effect(of outcome: RuleOutcome, _ region: Region) -> Effect {
+    private func effect(of outcome: RuleOutcome, _ region: Region, isRated: Bool) -> Effect {
         let opens = region.kind.isTCP && region[.flags]?.isSubset(of: Purpose.openings) == true
-        return EffectSettings(policy.document).effect(of: outcome, region.kind, universe.direction, opens: opens)
+        return EffectSettings(policy.document).effect(
+            of: outcome, region.kind, universe.direction, opens: opens, isRated: isRated)
+    }
+}
+
+extension Policy {
+    /// Whether the rule that decides has a rate.
+    func isRated(_ decision: RuleDecision) -> Bool {
+        rules.indices.contains(Int(decision.rule)) && rules[Int(decision.rule)].rate != nil
     }
 }
 

@@ -106,7 +106,7 @@ struct RuleExtents {
     }
 
     private func isAdmitted(_ outcome: RuleOutcome, _ kind: PacketKind, _ ranked: RankedRegions) -> Bool {
-        settings.effect(of: outcome, kind, ranked.universe.direction, opens: true) >= .admit
+        settings.effect(of: outcome, kind, ranked.universe.direction, opens: true, isRated: false) >= .admit
     }
 
     private static func without(_ region: Region, _ parts: [Region], _ universe: PacketUniverse) -> [Region] {

@@ -66,7 +66,7 @@ extension Rule {
         if flags != nil { return "flags" }
         if source.macs != nil || destination.macs != nil { return "MAC addresses" }
         if icmp != nil { return "an ICMP type" }
-        if schedule != nil { return "a schedule" }
+        if schedule != nil { return "a schedule, or until" }
         return nil
     }
 }

@@ -24,6 +24,7 @@ extension PolicyDraft {
             if sink.errorCount > errors { draft.faulty.insert(key) }
         }
         requireKeys(&draft, values, &sink)
+        if sink.errorCount == errorsBefore { settleEnd(of: &draft, &sink) }
         check(draft, &sink)
         guard sink.errorCount == errorsBefore else { return }
         document.rules.append(draft.rule)
@@ -83,6 +84,8 @@ extension PolicyDraft {
             draft.rule.comment = node.text
             if node.text == nil { sink.mismatch(node, expected: "a text") }
         case .log: if let log = ValueForm.flag.read(node, &sink) { draft.rule.log = log }
+        case .rate: draft.rule.rate = OpeningRate.form.read(node, &sink)
+        case .until: draft.end = RuleEnd.form.read(node, &sink)
         case .reply: if let reply = Reply.form.read(node, &sink) { draft.rule.reply = reply }
         case .packetData: if let data = ValueForm.flag.read(node, &sink) { draft.rule.packetData = data }
         case .offload: if let offload = ValueForm.flag.read(node, &sink) { draft.rule.offload = offload }

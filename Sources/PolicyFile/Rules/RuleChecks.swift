@@ -44,6 +44,12 @@ extension PolicyDraft {
                 at: draft.place(of: .reply), found: "reply: \(rule.reply.word) beside queue.family: bridge",
                 expected: "none: a bridge has no address and no route to answer from")
         }
+        if rule.rate != nil, !rule.action.admits {
+            sink.error(
+                at: draft.place(of: .rate), found: "rate in a rule with action: \(rule.action.word)",
+                expected: "rate only in allow and force-allow rules: it says how many connections a rule admits",
+                suggestion: "to refuse all of them leave rate out")
+        }
         if rule.packetData, !writesEvents || !rule.log {
             sink.error(
                 at: draft.place(of: .packetData),
@@ -62,12 +68,35 @@ extension PolicyDraft {
                 draft, key, "\(key.rawValue) ports",
                 protocols: [.number(IPProtocol.tcp), .number(IPProtocol.udp), .tcpAndUDP], &sink)
         }
+        if rule.rate != nil {
+            require(
+                draft, .rate, "rate",
+                protocols: [
+                    .number(IPProtocol.tcp), .number(IPProtocol.udp), .tcpAndUDP, .number(IPProtocol.icmp),
+                ], &sink)
+            checkState(draft, &sink)
+        }
         if rule.flags != nil {
             require(draft, .flags, "flags", protocols: [.number(IPProtocol.tcp)], &sink)
         }
         if rule.icmp != nil {
             require(draft, .icmp, "icmp", protocols: [.number(IPProtocol.icmp), .number(IPProtocol.icmpv6)], &sink)
         }
+    }
+
+    /// Where packets are judged by rules alone, none of them opens anything.
+    private func checkState(_ draft: RuleDraft, _ sink: inout DiagnosticSink) {
+        let (state, protocols) = (document.stateful, draft.rule.protocols?.value)
+        let untracked: [(ProtocolMatch, Bool, String)] = [
+            (.number(IPProtocol.tcp), state.tcpEnabled, "tcp"), (.number(IPProtocol.udp), state.udpEnabled, "udp"),
+            (.number(IPProtocol.icmp), state.icmpEnabled, "icmp"),
+            (.tcpAndUDP, state.tcpEnabled, "tcp"), (.tcpAndUDP, state.udpEnabled, "udp"),
+        ]
+        guard let setting = untracked.first(where: { $0.0 == protocols && !$0.1 })?.2 else { return }
+        sink.error(
+            at: draft.place(of: .rate), found: "rate beside stateful.\(setting).enabled: false",
+            expected: "stateful inspection of \(setting): without it no packet is told from one that opens a connection"
+        )
     }
 
     /// A field of one protocol's header can be tested only where the rule names that protocol.

@@ -6,7 +6,7 @@ import FirewallPolicy
 enum RuleKey: String, CaseIterable {
     case name, action, priority, direction, frame
     case protocols = "protocol"
-    case source, destination, flags, icmp, interfaces, schedule, log, reply
+    case source, destination, flags, icmp, interfaces, schedule, until, log, reply, rate
     case isEnabled = "enabled"
     case comment
     case packetData = "packet-data"
@@ -27,6 +27,8 @@ enum RuleKey: String, CaseIterable {
         case "iif", "oif", "interface", "in-interface", "out-interface": "write interfaces: […]"
         case "not": "\"not\" stands inside one criterion"
         case "disabled", "disable", "active", "enable": "write enabled: false, or leave it out"
+        case "limit", "rate-limit", "ratelimit", "hashlimit": "write rate: 10/1m per source"
+        case "expires", "expire", "expiry", "valid-until", "end": "write until: 2027-01-31T18:00"
         case "description", "note", "remark": "write comment: …"
         default: nil
         }
@@ -68,6 +70,7 @@ extension RuleAction {
 /// A rule while it is read: what could be read of it, and where.
 struct RuleDraft {
     var rule: Rule
+    var end: RuleEnd?
     var place: SourcePlace
     /// Places of the values, by key.
     var places: [RuleKey: SourcePlace] = [:]

@@ -58,6 +58,8 @@ enum RuleSchema {
         case .schedule: SchemaText.name(SchemaPattern.name)
         case .log, .isEnabled, .packetData, .offload: ValueForm.flag.schema
         case .reply: Reply.form.schema
+        case .rate: OpeningRate.form.schema
+        case .until: RuleEnd.form.schema
         case .comment: SchemaText.scalar
         }
     }
@@ -109,10 +111,14 @@ extension RuleSchema {
         when("action", is: #""log-only""#, then("priority", SchemaText.values("4", #""4""#))),
         given("log", "true", then("action", #"{"not":{"const":"bypass"}}"#)),
         given("reply", answering, then("action", SchemaText.values(#""deny""#))),
+        given(
+            "rate", "{}", then("action", SchemaText.values(#""allow""#, #""force-allow""#)),
+            require("protocol", protocols("tcp", "udp", "tcp+udp", "icmp", 6, 17, 1))),
         when("packet-data", is: "true", then("action", writing), then("log", SchemaText.values("true"))),
         when(
             "offload", is: "true", then("action", SchemaText.values(#""bypass""#)), then("flags", any),
-            then("icmp", any), then("schedule", "false"), then("interfaces", #"{"not":{"type":"object"}}"#),
+            then("icmp", any), then("schedule", "false"), then("until", "false"),
+            then("interfaces", #"{"not":{"type":"object"}}"#),
             then("source", withoutMACs), then("destination", withoutMACs)),
         given("source", endpoint(with: "ports"), require("protocol", protocols("tcp", "udp", "tcp+udp", 6, 17))),
         given("destination", endpoint(with: "ports"), require("protocol", protocols("tcp", "udp", "tcp+udp", 6, 17))),

@@ -55,6 +55,11 @@ enum SchemaPattern {
         patterns.count == 1 ? patterns[0] : "(?:\(patterns.joined(separator: "|")))"
     }
 
+    /// When a rule ends.
+    static let moment =
+        "(?:19[7-9][0-9]|[2-9][0-9]{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?"
+        + "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
+
     /// What can name a list. Of scripts beyond ASCII any character: not every validator knows Unicode's classes.
     static let name = #"(?!(?:any|not)$)[^\u0000-@\[-^`{-\u007f]"# + nameRest
     /// What can name a new list: no name may be taken for a MAC address.
