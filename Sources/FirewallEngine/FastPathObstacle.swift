@@ -33,6 +33,8 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     case acknowledgements
     /// A query of ICMP that is no echo.
     case kind
+    /// Rules look at who sends, and datagrams of the same endpoints may be of others.
+    case sender
 
     /// In a few words, for an administrator.
     public var text: String {
@@ -52,6 +54,7 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
         case .group: "sent to a group"
         case .acknowledgements: "acknowledgements are counted"
         case .kind: "no echo"
+        case .sender: "rules look at who sends"
         }
     }
 }

@@ -20,6 +20,7 @@ struct DirectionRules: Sendable {
     let examinesSourceMAC: Bool
     let examinesDestinationMAC: Bool
     let examinesInterface: Bool
+    let examinesSender: Bool
 
     init(_ rules: [CompiledRule], _ lists: RuleLists, unmatched: UnmatchedDecision) {
         let deciding = rules.filter { $0.action != .logOnly }
@@ -34,6 +35,7 @@ struct DirectionRules: Sendable {
         examinesSourceMAC = rules.contains { $0.tests.contains(.sourceMACs) }
         examinesDestinationMAC = rules.contains { $0.tests.contains(.destinationMACs) }
         examinesInterface = rules.contains { $0.tests.contains(.interfaces) }
+        examinesSender = rules.contains { $0.tests.contains(.sender) }
     }
 
     /// The decision over a subject of this direction.
