@@ -14,6 +14,8 @@ package struct RulesInspection: Sendable {
         package var usesIPv6 = false
         package var hasOnlyLinkLocalIPv6 = false
         package var forwards: Set<AddressFamily> = []
+        /// The control groups of the policy's units that run.
+        package var controlGroups: [String: String] = [:]
         /// Connections that the kernel tracks in this namespace.
         package var trackedConnections = 0
 
