@@ -111,6 +111,19 @@ extension RulesInspection {
         ].compactMap { $0 }
     }
 
+    /// A unit that was started again since its rule was made.
+    var staleUnits: [Finding] {
+        let named = Set(rulesets.flatMap { OwnRules(in: $0).controlGroups })
+        let stale = named.intersection(host.staleGroups).sorted()
+        return stale.map { path in
+            Finding(
+                .refusal,
+                "the rule for the control group \(path) means one that is gone, for its unit was started again: no rule for this unit "
+                    + "matches anything", cure: "run \"portreeve iptables --units\", best as ExecStartPre=+ of the unit"
+            )
+        }
+    }
+
     /// Who writes rules by hand may do without offload, knowingly.
     var absentOffload: [Finding] {
         guard !policy.offloadedDirections.isEmpty, policy.queue.family == .ip else { return [] }

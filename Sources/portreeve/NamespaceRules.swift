@@ -59,6 +59,7 @@ struct NamespaceRules {
     private func host(for policy: PolicyDocument) -> RulesInspection.Host {
         var host = host
         host.controlGroups = ControlGroups().paths(of: policy.units)
+        if !policy.units.isEmpty { host.staleGroups = ControlGroupNumbers.changed }
         return host
     }
 

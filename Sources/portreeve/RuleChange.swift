@@ -22,6 +22,7 @@ struct RuleChange {
                 try change(family, from: before[family])
             }
             try Self.replaceTable(before.bridge, with: target.bridge)
+            ControlGroupNumbers.keep(Set(AddressFamily.allCases.flatMap { target[$0].controlGroups }))
         } catch {
             Self.takeBack(to: before)
             throw error

@@ -44,7 +44,7 @@ ECS_FIELDS = {
     "source": {"address", "ip", "port", "mac", "bytes", "packets"},
     "destination": {"address", "ip", "port", "mac", "bytes", "packets"},
     "network": {"direction", "type", "iana_number", "transport", "community_id", "bytes", "packets", "vlan"},
-    "rule": {"name", "category", "id", "ruleset", "version"}, "user": {"id", "group"},
+    "rule": {"name", "category", "id", "ruleset", "version"}, "user": {"id", "name", "group"},
     "observer": {"vendor", "product", "type", "version", "hostname", "ingress", "egress"}, "portreeve": None,
 }
 
