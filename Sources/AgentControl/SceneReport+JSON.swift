@@ -2,6 +2,7 @@
 
 import ConnectionTracking
 import FirewallEngine
+import FirewallPolicy
 import PacketWire
 
 extension SceneReport {
@@ -27,6 +28,7 @@ extension SceneReport {
             .init("listening_udp", .list(listeningUDP.map { .count($0) })),
             .init("knows_listening_tcp", .bool(knowsListeningTCP)),
             .init("routes", .list(routes.map(\.json))),
+            .init("unit_marks", .list(unitMarks.map(\.json))),
         ]
     }
 
@@ -58,6 +60,7 @@ extension SceneReport {
         listeningUDP = try reader.integers("listening_udp")
         knowsListeningTCP = try reader.bool("knows_listening_tcp")
         routes = try reader.list("routes", ReversePaths.Route.init)
+        unitMarks = try reader.list("unit_marks", UnitMark.init)
     }
 }
 
@@ -139,6 +142,14 @@ extension ReversePaths.Route {
         self.init(
             table: try reader.integer("table"), first: try reader.address("first"), last: try reader.address("last"),
             interface: try reader.integer("interface"))
+    }
+}
+
+extension UnitMark {
+    fileprivate var json: JSONValue { ["unit": .text(unit), "bit": .count(bit)] }
+
+    fileprivate init(_ reader: MessageReader) throws(ControlFailure) {
+        self.init(unit: try reader.text("unit"), bit: try reader.integer("bit"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 package import ConnectionTracking
 package import FirewallEngine
+package import FirewallPolicy
 package import PacketWire
 
 /// What judging one packet would read of the present, beside the policy: for an engine of the tool's own.
@@ -39,6 +40,7 @@ package struct SceneReport: Hashable, Sendable {
     package var listeningUDP: [UInt16]
     package var knowsListeningTCP: Bool
     package var routes: [ReversePaths.Route]
+    package var unitMarks: [UnitMark]
 
     /// Of the packet's source.
     package struct Block: Hashable, Sendable {
@@ -100,6 +102,7 @@ package struct SceneReport: Hashable, Sendable {
         listeningUDP = told.listeningUDP
         knowsListeningTCP = told.knowsListeningTCP
         routes = told.routes
+        unitMarks = told.unitMarks
     }
 }
 
@@ -146,6 +149,7 @@ extension SceneReport {
         told.listeningUDP = listeningUDP
         told.knowsListeningTCP = knowsListeningTCP
         told.routes = routes
+        told.unitMarks = unitMarks
         return told
     }
 

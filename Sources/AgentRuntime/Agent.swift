@@ -7,6 +7,7 @@ import EventLog
 import FirewallEngine
 import FirewallPolicy
 import Glibc
+import KernelRules
 import Locking
 import Logging
 import NetfilterQueue
@@ -187,10 +188,14 @@ package final class Agent: Sendable {
         let clock = EngineClock(agentStarted: startedAt, kernelBooted: Instant(nanoseconds: 0))
         var random = SystemRandomNumberGenerator()
         let seed = (random.next(), random.next())
+        let unitMarks =
+            policy.units.isEmpty
+            ? nil : KernelRuleset.read(layout, isLegacy: false)?.unitMarks(for: policy.document)
         // The one behind them is the frame guard's.
         let workers = log.queues.prefix(layout.width).enumerated().map { place, events in
             var engine = Engine(
                 policy: policy, clock: clock, seed: seed, shared: shared, workers: layout.width, ownUser: ownUser)
+            if let unitMarks { engine.setUnitMarks(unitMarks) }
             engine.canAnswer = answers.trouble == nil && ownUser != nil
             return Worker(
                 layout.ranges.map { kind, numbers in

@@ -18,6 +18,8 @@ struct RulesWatch {
     private var generation: UInt32?
     private var ruleset: KernelRuleset?
     private var found: [String] = []
+    /// The units that rules in place know; nil: the rules were not seen.
+    var unitsInPlace: Set<String>? { ruleset?.unitsInPlace }
     /// There were some at some time of this run.
     private var wereThere = false
     /// Packets come without a rule of the new iptables or of nftables.
@@ -52,6 +54,9 @@ struct RulesWatch {
 
     private static func sentence(_ finding: Finding) -> String { "\(finding.text): \(finding.cure)" }
 
+    /// By which bits the policy's units are known; nil: the rules were not seen.
+    func unitMarks(_ policy: PolicyDocument) -> [UnitMark]? { ruleset?.unitMarks(for: policy) }
+
     /// Rules of several tables come one table after the other, so what is missing is missing twice. An idle queue is worth a
     /// word, and leaves no packet out.
     private mutating func judge(_ gaps: [String], idle: [String], mayComplain: Bool) {
@@ -75,6 +80,23 @@ struct RulesWatch {
 }
 
 extension Housekeeper {
+    /// A unit is known by the bit that the rules in place give it, which may not be those of the policy in force.
+    func followUnits(of policy: Policy) {
+        guard !policy.units.isEmpty, let marks = rules.unitMarks(policy.document) else { return }
+        for worker in workers { worker.engine.withLock { $0.setUnitMarks(marks) } }
+    }
+
+    /// What is to be done for units that a policy has come with.
+    func notes(onUnitsOf policy: Policy) -> [String] {
+        guard let known = rules.unitsInPlace else { return [] }
+        let unknown = policy.document.units.filter { !known.contains($0) }
+        guard !unknown.isEmpty else { return [] }
+        return [
+            "warning: no rule before the queue knows packets of \(unknown.joined(separator: ", ")), so that no rule for them matches: "
+                + "run \"portreeve iptables --units\" while they run"
+        ]
+    }
+
     /// Nobody else says that rules were flushed, or fit no more: a queue that gets nothing may as well be quiet.
     func refreshRules(_ policy: Policy) {
         let now = Clocks.monotonic()
@@ -84,6 +106,7 @@ extension Housekeeper {
         document.queue.floodNumbers = agent.layout.floods.map { .from($0.lowerBound) } ?? .off
         let packets = workers.reduce(0) { $0 &+ $1.engine.withLock { $0.counters.inspected } }
         rules.look(document, packets: packets, at: now, isSettled: now - agent.startedAt >= .minutes(1))
+        followUnits(of: policy)
         agent.areRulesComplete.store(rules.areComplete.map { $0 ? 1 : 0 } ?? -1, ordering: .relaxed)
     }
 }

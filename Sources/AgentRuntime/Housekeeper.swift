@@ -51,6 +51,8 @@ final class Housekeeper {
     var framesTellingDue = Instant(nanoseconds: 0)
     var rules = RulesWatch()
     var metrics = MetricsServers()
+    /// Of the file of users, as it was read last.
+    var usersStamp = ""
     var blocks = BlockBook()
     var lists = ListWatch()
     let listFiles = FileStamps()
@@ -76,6 +78,7 @@ final class Housekeeper {
 
     func start() throws(AgentError) {
         keepHouse()
+        followSenders()
         startWriter()
         control = try agent.openControl()
         for worker in workers {
@@ -145,6 +148,7 @@ final class Housekeeper {
 
     private func keepHouse() {
         refreshNetwork()
+        refreshUsers()
         let policy = policies.current
         refreshSchedules(policy)
         refreshListeningPorts()

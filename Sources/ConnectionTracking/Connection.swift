@@ -85,6 +85,12 @@ public struct Connection: Sendable, BitwiseCopyable {
         set { traits = traits & ~4 | (newValue ? 4 : 0) }
     }
 
+    /// Who of this host has opened it is not known yet, and rules ask for it.
+    public var isSenderUnknown: Bool {
+        get { traits & 16 != 0 }
+        set { traits = traits & ~16 | (newValue ? 16 : 0) }
+    }
+
     /// Its end was told, where ends are.
     public internal(set) var isEndTold: Bool {
         get { traits & 8 != 0 }

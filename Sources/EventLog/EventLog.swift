@@ -104,6 +104,14 @@ extension EventLog {
         orders.withLock { $0.next.interfaces = names }
     }
 
+    /// Replaces the names of users.
+    package func setUsers(_ names: [UInt32: String]) { orders.withLock { $0.next.users = names } }
+
+    /// By what the unit of a packet's sender is found out, on the writer's thread.
+    package func setUnitOfSender(_ unit: @escaping @Sendable (Event) -> String?) {
+        orders.withLock { $0.next.unitOfSender = unit }
+    }
+
     /// Replaces what is said of blocked sources.
     package func setBlocks(_ notes: [(BlockedAddress, String)]) {
         orders.withLock { $0.next.blocks = Dictionary(notes) { $1 } }

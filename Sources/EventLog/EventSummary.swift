@@ -104,10 +104,13 @@ package struct EventRecord: Sendable {
     package var packet: [UInt8] = []
     /// Free text that stands in place of the event's note: what the agent reports of itself.
     package var detail: String?
+    /// The unit of the process that sent it.
+    package var unit: String?
 
-    package init(_ summary: EventSummary, packet: [UInt8] = [], detail: String? = nil) {
+    package init(_ summary: EventSummary, packet: [UInt8] = [], detail: String? = nil, unit: String? = nil) {
         self.summary = summary
         self.packet = packet
         self.detail = detail
+        self.unit = unit
     }
 }

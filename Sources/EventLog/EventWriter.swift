@@ -36,6 +36,8 @@ struct EventWriter: ~Copyable {
     mutating func adopt(_ orders: LogOrders) -> Bool {
         for names in orders.policies { resolver.register(names) }
         if let interfaces = orders.interfaces { resolver.interfaces = interfaces }
+        if let users = orders.users { resolver.users = users }
+        if let unitOfSender = orders.unitOfSender { folder.unitOfSender = unitOfSender }
         if let blocks = orders.blocks { resolver.blocks = blocks }
         if let fold = orders.fold { folder.window = fold }
         let hasChanged = orders.outputs.map { follow($0) } ?? false
@@ -162,6 +164,8 @@ struct LogOrders: Sendable {
     var policies: [PolicyNames] = []
     var interfaces: InterfaceNames?
     var blocks: [BlockedAddress: String]?
+    var users: [UInt32: String]?
+    var unitOfSender: (@Sendable (Event) -> String?)?
     var fold: Instant.Span?
     var outputs: [OutputSettings]?
     var mustReopen = false

@@ -32,6 +32,8 @@ package struct Folder: Sendable {
     /// Open for this long; zero folds nothing.
     package var window: Instant.Span
     private let limits: FoldLimits
+    /// Tells the unit of the process that has sent an event's packet, as long as its socket is there: asked once for each record.
+    package var unitOfSender: (@Sendable (Event) -> String?)?
     /// Open records by key: their number in the order of opening.
     private var numbers: [FoldKey: Int] = [:]
     /// Open records in order of opening; `nil` where one left early. Number `base` is at index 0.
@@ -65,7 +67,7 @@ package struct Folder: Sendable {
     package mutating func add(_ event: Event, packet: ArraySlice<UInt8> = [], into records: inout [EventRecord]) {
         // What is told of a connection is true of no other.
         guard window > .zero, !event.reason.isOfConnectionLog else {
-            return records.append(EventRecord(EventSummary(event), packet: Array(packet)))
+            return records.append(record(of: event, packet))
         }
         flush(at: event.instant, into: &records)
         let key = FoldKey(event)
@@ -137,8 +139,13 @@ extension Folder {
     private mutating func open(_ key: FoldKey, _ event: Event, _ packet: ArraySlice<UInt8>) {
         numbers[key] = base + entries.count
         openByReason[Int(event.reason.rawValue)] += 1
-        let record = EventRecord(EventSummary(event), packet: Array(packet))
-        entries.append(Entry(key: key, opened: event.instant, record: record))
+        entries.append(Entry(key: key, opened: event.instant, record: record(of: event, packet)))
+    }
+
+    private func record(of event: Event, _ packet: ArraySlice<UInt8>) -> EventRecord {
+        let hasSender = event.metadata.senderUID != .max && event.metadata.direction == .outgoing
+        return EventRecord(
+            EventSummary(event), packet: Array(packet), unit: hasSender ? unitOfSender?(event) : nil)
     }
 
     private mutating func mergeFlooding(_ event: Event) {
@@ -186,6 +193,7 @@ struct FoldKey: Hashable, Sendable {
     private let remedy: CauseSet
     /// EtherType, and the destination port; of ICMP, type and code.
     private let frame: UInt32
+    private let user: UInt32
 
     init(_ event: Event) {
         source = event.headers.source
@@ -195,6 +203,7 @@ struct FoldKey: Hashable, Sendable {
         epoch = event.rule < 0 && event.remedyRule < 0 ? .max : event.policyEpoch
         kind = FoldKey.kind(event)
         remedy = event.remedy
+        user = event.metadata.senderUID
         frame = UInt32(event.headers.etherType) << 16 | UInt32(FoldKey.port(event.headers))
     }
 

@@ -187,7 +187,9 @@ package enum RecordSchema {
             .init("policy_epoch", count("Counts the policies that were in force since the agent started.")),
             .init("arrived", time("When the kernel took the packet in.")),
             .init("uid", count("The sending process's user, for this host's own packets.")),
+            .init("user", text("The name of this user, where this host has one.")),
             .init("gid", count("Its group.")),
+            .init("unit", text("The systemd unit that the sending socket was of.")),
             .init(
                 "explain",
                 list(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 public import ConnectionTracking
-import FirewallPolicy
+public import FirewallPolicy
 public import PacketWire
 
 /// All that judging one packet reads beside the packet, the policy and the interfaces: taken from the engines that judge a host's
@@ -47,6 +47,8 @@ public struct Circumstances: Sendable {
     public var listeningUDP: [UInt16] = []
     /// Whether this host's TCP ports are known at all.
     public var knowsListeningTCP = false
+    /// By which bits of the packet's mark units are known.
+    public var unitMarks: [UnitMark] = []
     /// Routes that answer for the packet's source as all routes do.
     public var routes: [ReversePaths.Route] = []
 
@@ -77,6 +79,7 @@ extension Engine {
         told.knowsListeningTCP = listeningPorts.knowsTCP
         told.routes = reversePaths.excerpt(for: packet.source, on: interface)
         told.full = TrackedProtocol.allCases
+        told.unitMarks = unitMarks.marks
         told.cookies.hasSYNCookies = hasSYNCookies
         told.cookies.halfOpen = shared.halfOpen
         told.lacksMemory = true
@@ -130,6 +133,7 @@ extension Engine {
             local: Set(told.own), broadcast: Set(told.broadcasts), linkLocal: Set(told.linkLocal))
         listeningPorts = ListeningPorts(told)
         reversePaths = ReversePaths(told.routes)
+        unitMarks = UnitMarks(told.unitMarks, policy.units)
         for (place, connection) in told.connections.enumerated() {
             let connection = connection.withRules(below: isInForce ? policy.rules.count : 0)
             guard let i = try? table.insert(connection, at: told.now), told.acknowledgements.indices.contains(place)

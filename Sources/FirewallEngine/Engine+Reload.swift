@@ -18,6 +18,7 @@ extension Engine {
     ) {
         policy = new
         hot = HotSettings(new)
+        unitMarks = UnitMarks(unitMarks.marks, new.units)
         self.interfaces = interfaces
         self.activeSchedules = activeSchedules
         graceEnds = clock.graceEnds(hot.timeouts)

@@ -50,6 +50,8 @@ public struct Engine: ~Copyable {
     /// Whose packets are dropped.
     var blocked = BlockedSources()
     var activeSchedules: UInt64 = 0
+    /// How units are known.
+    var unitMarks: UnitMarks
     let shared: SharedLimits
     /// Connections of the run before that may be this worker's; nil where there are none.
     public var unclaimed: UnclaimedConnections?
@@ -93,6 +95,7 @@ public struct Engine: ~Copyable {
         hasOtherWorkers = workers > 1
         self.ownUser = ownUser
         hot = HotSettings(policy)
+        unitMarks = UnitMarks(policy.document.unitMarks, policy.units)
         graceEnds = clock.graceEnds(hot.timeouts)
         table = ConnectionTable(
             capacity: Engine.capacity(policy.document.engine.limits), timeouts: hot.timeouts, seed: seed, shared: shared

@@ -37,6 +37,8 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
     case bypassed
     /// All places are taken, or the one that it has left may not be left by every processor yet.
     case room
+    /// Rules look at who sends, and datagrams of the same endpoints may be of others.
+    case sender
 
     /// In a few words, for an administrator.
     public var text: String {
@@ -58,6 +60,7 @@ public enum FastPathObstacle: UInt8, Sendable, CaseIterable {
         case .kind: "no echo"
         case .room: "no room"
         case .bypassed: "a rule offloads its other direction"
+        case .sender: "rules look at who sends"
         }
     }
 }

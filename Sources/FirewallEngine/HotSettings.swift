@@ -41,6 +41,8 @@ struct HotSettings: Sendable, BitwiseCopyable {
     let examinesICMP: PerDirection<Bool>
     let examinesSourceMAC: PerDirection<Bool>
     let examinesDestinationMAC: PerDirection<Bool>
+    /// Outgoing rules look at who sends.
+    let examinesSender: Bool
     /// Rules look at what the program in the kernel does not see of a packet.
     let hidesFromProgram: PerDirection<Bool>
     /// Reasons whose events a setting of the policy silences (rules silence their own).
@@ -96,6 +98,7 @@ struct HotSettings: Sendable, BitwiseCopyable {
         examinesICMP = PerDirection { policy.examinesICMP($0) }
         examinesSourceMAC = PerDirection { policy.examinesSourceMAC($0) }
         examinesDestinationMAC = PerDirection { policy.examinesDestinationMAC($0) }
+        examinesSender = policy.examinesSender
         hidesFromProgram = PerDirection {
             policy.examinesSourceMAC($0) || policy.examinesDestinationMAC($0)
                 || ($0 == .outgoing && policy.examinesInterface($0))

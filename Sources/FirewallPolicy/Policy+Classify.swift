@@ -26,6 +26,9 @@ extension Policy {
     /// Whether a rule of this direction looks at the interface.
     public func examinesInterface(_ direction: Direction) -> Bool { self[direction].examinesInterface }
 
+    /// Whether an outgoing rule looks at who sends.
+    public var examinesSender: Bool { outgoing.examinesSender }
+
     /// Whether a rule of this direction looks at ICMP type or code.
     public func examinesICMP(_ direction: Direction) -> Bool { self[direction].examinesICMP }
 

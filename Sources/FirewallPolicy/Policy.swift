@@ -17,6 +17,7 @@ public final class Policy: Sendable {
 
     let lists: RuleLists
     let interfacePatterns: InterfacePatterns
+    let senderPatterns: SenderPatterns
     let incoming: DirectionRules
     let outgoing: DirectionRules
 
@@ -38,6 +39,7 @@ public final class Policy: Sendable {
         lists = RuleLists(document)
 
         var patterns = InterfacePatterns()
+        var senders = SenderPatterns()
         var incoming: [CompiledRule] = []
         var outgoing: [CompiledRule] = []
         var rated: Set<Int32> = []
@@ -49,11 +51,18 @@ public final class Policy: Sendable {
             guard let interfaces = patterns.register(rule.interfaces?.value ?? []) else {
                 throw .tooManyInterfacePatterns(rule.position)
             }
-            let compiled = CompiledRule(rule, index: Int32(index), interfaces: interfaces, lists: lists)
+            var sender: UInt8?
+            if !rule.sender.isEmpty {
+                sender = senders.register(rule.sender, admits: rule.action.admits)
+                if sender == nil { throw .tooManySenders(rule.position) }
+            }
+            let compiled = CompiledRule(
+                rule, index: Int32(index), interfaces: interfaces, sender: sender, lists: lists)
             if rule.rate != nil { rated.insert(Int32(index)) }
             if rule.direction == .incoming { incoming.append(compiled) } else { outgoing.append(compiled) }
         }
         interfacePatterns = patterns
+        senderPatterns = senders
         self.incoming = DirectionRules(incoming, lists, rated: rated, unmatched: document.unmatched.incoming)
         self.outgoing = DirectionRules(outgoing, lists, rated: rated, unmatched: document.unmatched.outgoing)
     }

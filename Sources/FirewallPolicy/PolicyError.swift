@@ -4,6 +4,8 @@
 public enum PolicyError: Error, Hashable, Sendable {
     /// The rules name more than `Policy.interfacePatternLimit` different interface names and globs.
     case tooManyInterfacePatterns(SourcePosition)
+    /// The rules have more than `Policy.senderLimit` different sender criteria, or name more than `Policy.unitLimit` units.
+    case tooManySenders(SourcePosition)
     /// The document has more than `Policy.scheduleLimit` schedules.
     case tooManySchedules(SourcePosition)
     /// A rule refers to a list or a schedule that the document does not have.
@@ -11,7 +13,7 @@ public enum PolicyError: Error, Hashable, Sendable {
 
     public var position: SourcePosition {
         switch self {
-        case .tooManyInterfacePatterns(let position), .tooManySchedules(let position),
+        case .tooManyInterfacePatterns(let position), .tooManySenders(let position), .tooManySchedules(let position),
             .danglingReference(_, let position):
             position
         }
@@ -22,6 +24,9 @@ public enum PolicyError: Error, Hashable, Sendable {
         switch self {
         case .tooManyInterfacePatterns:
             "the rules name more than \(Policy.interfacePatternLimit) different interfaces: write globs such as eth*"
+        case .tooManySenders:
+            "the rules have more than \(Policy.senderLimit) different sender criteria, or name more than "
+                + "\(Policy.unitLimit) units: rules can share one"
         case .tooManySchedules:
             "more than \(Policy.scheduleLimit) schedules: rules can share one"
         case .danglingReference(let rule, _):

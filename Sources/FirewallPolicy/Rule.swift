@@ -59,6 +59,8 @@ public struct Rule: Hashable, Sendable {
     public var protocols: Criterion<ProtocolMatch>?
     public var source = EndpointCriteria()
     public var destination = EndpointCriteria()
+    /// Outgoing rules only.
+    public var sender = SenderCriteria()
     public var flags: Criterion<FlagMatch>?
     public var icmp: Criterion<ICMPMatch>?
     /// Names or globs; nil: every interface.

@@ -15,6 +15,8 @@ public struct RuleSubject: Sendable, BitwiseCopyable {
     public var interfacePatterns: UInt64 = 0
     /// `Policy.scheduleActivity` of the moment.
     public var activeSchedules: UInt64 = 0
+    /// `Policy.senders` of who has opened what this packet is of; 0 where nobody of this host has.
+    public var senders: UInt64 = 0
     public var sourceMAC = MACAddress.none
     public var destinationMAC = MACAddress.none
     public var etherType: UInt16 = 0

@@ -27,13 +27,14 @@ public struct RuleCriteria: OptionSet, Hashable, Sendable, BitwiseCopyable {
     public static let groupMembership = RuleCriteria(rawValue: 1 << 14)
     /// Ports, flags or the ICMP type decide, which this packet does not have and another of its datagram has.
     public static let transport = RuleCriteria(rawValue: 1 << 15)
+    public static let sender = RuleCriteria(rawValue: 1 << 16)
 
     /// How many they are.
     public var count: Int { rawValue.nonzeroBitCount }
 
     /// One by one, in the order above.
     public var each: [RuleCriteria] {
-        (0..<16).map { RuleCriteria(rawValue: 1 << $0) }.filter { contains($0) }
+        (0..<17).map { RuleCriteria(rawValue: 1 << $0) }.filter { contains($0) }
     }
 }
 

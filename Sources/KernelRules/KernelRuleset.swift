@@ -49,6 +49,19 @@ package struct KernelRuleset: Sendable {
         self.mayBeLegacy = mayBeLegacy
     }
 
+    /// By which bits of packet marks the units of a policy are known: those of the rules in place, and for a unit without one the bit
+    /// that it would get. Until then no packet has that.
+    package func unitMarks(for policy: PolicyDocument) -> [UnitMark] {
+        let own = rulesets.map { OwnRules(in: $0) }
+        let inPlace = own.flatMap(\.unitMarks)
+        var plan = QueueRulePlan(policy, incoming: .input)
+        plan.keepUnits(of: own.first { !$0.unitMarks.isEmpty } ?? OwnRules())
+        return plan.unitMarks.filter { mark in !inPlace.contains { $0.bit == mark.bit && $0.unit != mark.unit } }
+    }
+
+    /// The units that a rule in place knows.
+    package var unitsInPlace: Set<String> { Set(rulesets.flatMap { OwnRules(in: $0).unitMarks }.map(\.unit)) }
+
     /// A number that changes with every change of nftables' rules; nil where there is none to have.
     package static func generation() -> UInt32? {
         guard let socket = NetfilterSocket() else { return nil }

@@ -78,6 +78,8 @@ struct LegacyTable {
     private struct Entry {
         var offset: Int
         var target: String
+        /// What it asks of a packet.
+        var matches: ArraySlice<UInt8>
         var data: ArraySlice<UInt8>
         var next: Int
     }
@@ -102,6 +104,7 @@ struct LegacyTable {
             add(
                 Entry(
                     offset: offset, target: bytes.dropFirst(2).prefix(29).text,
+                    matches: entry.prefix(target).dropFirst(layout.headerBytes),
                     data: bytes.dropFirst(Self.targetHeaderBytes),
                     next: offset + size))
             offset += size
@@ -125,8 +128,23 @@ struct LegacyTable {
         return lines
     }
 
+    /// Of a match among several: `struct xt_entry_match`, size and name before what is its own.
+    private static func information(_ name: String, _ matches: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        var rest = matches
+        while rest.count > targetHeaderBytes {
+            let size = Int(rest.native16(at: 0))
+            guard size >= targetHeaderBytes, size <= rest.count else { return nil }
+            if rest.dropFirst(2).prefix(29).text == name { return rest.prefix(size).dropFirst(targetHeaderBytes) }
+            rest = rest.dropFirst(size)
+        }
+        return nil
+    }
+
     private func effect(of entry: Entry) -> RuleEffect? {
         if entry.target == "NFQUEUE" { return RuleEffect.target(entry.data) }
+        if entry.target == "MARK", let group = Self.information("cgroup", entry.matches) {
+            return RuleEffect.unit(group: group, mark: entry.data)
+        }
         guard entry.target.isEmpty else { return nil }
         // The standard target: a verdict below zero, or the place of a chain.
         let verdict = Int32(bitPattern: entry.data.native32(at: 0))

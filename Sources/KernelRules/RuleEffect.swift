@@ -7,6 +7,8 @@ enum RuleEffect {
     case map
     /// Nil: the number is computed.
     case queue(ClosedRange<UInt16>?, bypasses: Bool, byCPU: Bool)
+    /// It knows packets of a control group, and marks them (`QueueRulePlan.addUnits`).
+    case unit(path: String, bit: UInt32)
 
     /// NFQ_FLAG_BYPASS and NFQ_FLAG_CPU_FANOUT, of nf_tables and of the target alike.
     private static let bypass: UInt16 = 1
@@ -14,7 +16,8 @@ enum RuleEffect {
 
     /// Those of a rule's expressions (NFTA_EXPR_NAME, NFTA_EXPR_DATA).
     static func all(of expressions: NetlinkAttribute) -> [RuleEffect] {
-        expressions.attributes.compactMap { expression in
+        if let unit = unit(expressions.attributes.map(\.attributes)) { return [unit] }
+        return expressions.attributes.compactMap { expression in
             let parts = expression.attributes
             guard let name = parts[type: 1]?.text, let data = parts[type: 2]?.attributes else { return nil }
             switch name {
@@ -25,6 +28,23 @@ enum RuleEffect {
             default: return nil
             }
         }
+    }
+
+    /// A match and a target of iptables': NFTA_MATCH_NAME and NFTA_TARGET_NAME are 1, _INFO 3.
+    private static func unit(_ expressions: [[NetlinkAttribute]]) -> RuleEffect? {
+        func information(_ kind: String, _ name: String) -> ArraySlice<UInt8>? {
+            expressions.lazy.filter { $0[type: 1]?.text == kind }.compactMap { $0[type: 2]?.attributes }
+                .first { $0[type: 1]?.text == name }?[type: 3]?.value
+        }
+        guard let group = information("match", "cgroup"), let mark = information("target", "MARK") else { return nil }
+        return unit(group: group, mark: mark)
+    }
+
+    /// `struct xt_cgroup_info_v2`: whether there is a path, and from the fifth byte on which; `struct xt_mark_tginfo2`: mark and mask.
+    static func unit(group: ArraySlice<UInt8>, mark: ArraySlice<UInt8>) -> RuleEffect? {
+        let bit = mark.native32(at: 0)
+        guard group.count > 4, group.first == 1, bit != 0, bit == mark.native32(at: 4) else { return nil }
+        return .unit(path: RuleListing.word(group.dropFirst(4).text), bit: bit)
     }
 
     /// NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CHAIN.
@@ -58,6 +78,9 @@ enum RuleEffect {
         switch self {
         case .jump(let chain): return "-j \(chain)"
         case .map: return ""
+        case .unit(let path, let bit):
+            let mark = "0x" + String(bit, radix: 16)
+            return "-m cgroup --path \"\(path)\" -j MARK --set-xmark \(mark)/\(mark)"
         case .queue(let queues, let bypasses, let byCPU):
             guard let queues else { return "-j NFQUEUE --queue-balance ?" }
             let number =
@@ -72,6 +95,7 @@ enum RuleEffect {
         switch self {
         case .jump(let chain): return ["jump \(chain)"]
         case .map: return chains.map { "jump \($0)" }
+        case .unit: return []
         case .queue(let queues, let bypasses, let byCPU):
             let flags = [bypasses ? "bypass" : nil, byCPU ? "fanout" : nil].compactMap { $0 }.joined(separator: ",")
             let number = queues.map { "\($0.lowerBound)-\($0.upperBound)" } ?? "?"

@@ -6,7 +6,7 @@
 /// Packets are given to the queue in the mangle table, those of this host's own in the security table where addresses are
 /// translated, and the jumps stand last in their chains: a packet that comes back from the queue goes on at the next hook and
 /// skips what would follow in the same chain. The filter table comes in only where marks of offloaded flows are saved after
-/// mangle INPUT.
+/// mangle INPUT, and the raw table where units are to be known.
 package struct OwnRules: Hashable, Sendable {
     static let mangle = "mangle"
     static let filter = "filter"
@@ -23,7 +23,7 @@ package struct OwnRules: Hashable, Sendable {
     package static let outgoingMarksChain = "PORTREEVE-MARK-OUT"
 
     /// `mangle` first: without it there is nothing to save.
-    package var tables = [OwnTable(mangle), OwnTable(filter), OwnTable(security)]
+    package var tables = [OwnTable(mangle), OwnTable(filter), OwnTable(security), OwnTable(raw)]
 
     package init() {}
 

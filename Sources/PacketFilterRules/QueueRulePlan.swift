@@ -45,6 +45,12 @@ package struct QueueRulePlan: Hashable, Sendable {
     package var incomingOffloadInterfaces: [String]
     package var outgoingOffloadInterfaces: [String]
 
+    /// The bits by which units are known, all of them, and those of the policy's units.
+    let unitBits: [UInt32]
+    package internal(set) var unitMarks: [UnitMark]
+    /// The control groups of the units that run.
+    package var controlGroups: [String: String] = [:]
+
     /// Where the program of the fast path has its names; nil: there is none.
     package var fastPathDirectory: String?
 
@@ -71,6 +77,8 @@ package struct QueueRulePlan: Hashable, Sendable {
         outgoingOffloadMark = marked.contains(.outgoing) ? marks.outgoingOffload : 0
         incomingOffloadInterfaces = policy.offloadInterfaces(.incoming)
         outgoingOffloadInterfaces = policy.offloadInterfaces(.outgoing)
+        unitBits = marks.units
+        unitMarks = policy.unitMarks
         fastPathDirectory = asksProgram ? FastPathMode.directory : nil
         inside = policy.interfaces.inside
         ignored = policy.interfaces.ignore
@@ -138,6 +146,7 @@ extension QueueRulePlan {
             )
         }
         addMarks(to: &rules)
+        addUnits(to: &rules)
         if queues.separatesFloods {
             rules.add(.init(name: OwnRules.queueChain, rules: queueRules(family)), in: OwnRules.mangle)
         }

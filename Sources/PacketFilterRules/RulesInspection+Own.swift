@@ -36,6 +36,11 @@ private struct OwnLine: Hashable {
     /// Whether it is about what a program in the kernel lets pass.
     var isFastPath: Bool { words.contains(OwnRules.programOption) }
 
+    /// Whether it is about the marks of units.
+    var isOfUnits: Bool {
+        words.contains(OwnRules.unitChain) || place.hasSuffix(" \(OwnRules.raw)")
+    }
+
     /// Whether it is about the kernel's own refusals (`QueueRulePlan.refusal`).
     var isOfRefusals: Bool { words.contains("RELATED") && words.contains("RETURN") }
 
@@ -60,8 +65,12 @@ extension RulesInspection {
     /// Rules that let packets past the queue otherwise than the policy says.
     var leftoverRules: [Finding] {
         let leftover = comparisons.flatMap(\.leftover)
-        let lines = leftover.filter { !$0.isFastPath }
+        let lines = leftover.filter { !$0.isFastPath && !$0.isOfUnits }
         return [
+            Self.finding(
+                .misfit,
+                "rules in place tell units apart by marks that the policy has no use for, or units that do not run",
+                leftover.filter(\.isOfUnits), cure: "run \"portreeve iptables --units\""),
             Self.finding(
                 .misfit, "rules in place ask the program of a fast path that the policy does not have",
                 leftover.filter(\.isFastPath)),
@@ -79,8 +88,12 @@ extension RulesInspection {
     var absentRules: [Finding] {
         let absent = comparisons.flatMap(\.absent)
         let refusals = absent.filter(\.isOfRefusals)
-        let lines = absent.filter { !$0.isOfRefusals && !$0.isFastPath }
+        let lines = absent.filter { !$0.isOfRefusals && !$0.isFastPath && !$0.isOfUnits }
         return [
+            Self.finding(
+                .refusal,
+                "rules are missing by which the policy's units are known: no rule for these units matches anything",
+                absent.filter(\.isOfUnits), cure: "run \"portreeve iptables --units\""),
             Self.finding(
                 policy.engine.fastPath == .on ? .misfit : .advice,
                 "rules are missing by which established connections pass in the kernel (engine.fast-path): all packets come to "
@@ -98,6 +111,19 @@ extension RulesInspection {
                 "rules are missing by which packets that the policy ignores pass before the queue: they come to the agent, "
                     + "which passes them", lines.filter { !$0.isOffload }),
         ].compactMap { $0 }
+    }
+
+    /// A unit that was started again since its rule was made.
+    var staleUnits: [Finding] {
+        let named = Set(rulesets.flatMap { OwnRules(in: $0).controlGroups })
+        let stale = named.intersection(host.staleGroups).sorted()
+        return stale.map { path in
+            Finding(
+                .refusal,
+                "the rule for the control group \(path) means one that is gone, for its unit was started again: no rule for this unit "
+                    + "matches anything", cure: "run \"portreeve iptables --units\", best as ExecStartPre=+ of the unit"
+            )
+        }
     }
 
     /// Who writes rules by hand may do without offload, knowingly.
@@ -118,9 +144,11 @@ extension RulesInspection {
         ]
     }
 
-    private static func finding(_ severity: Finding.Severity, _ text: String, _ lines: [OwnLine]) -> Finding? {
-        lines.isEmpty
-            ? nil : Finding(severity, text, lines.map(\.text), cure: "run \"portreeve iptables --apply\"")
+    private static func finding(
+        _ severity: Finding.Severity, _ text: String, _ lines: [OwnLine],
+        cure: String = "run \"portreeve iptables --apply\""
+    ) -> Finding? {
+        lines.isEmpty ? nil : Finding(severity, text, lines.map(\.text), cure: cure)
     }
 
     /// Of each rule set that has own rules.
@@ -135,6 +163,8 @@ extension RulesInspection {
                 var plan = QueueRulePlan(
                     policy, incoming: own.isEarly ? .prerouting : .input, outgoing: isInMangle ? .mangle : .security,
                     hasProgram: hasProgram)
+                plan.controlGroups = host.controlGroups
+                plan.keepUnits(of: own)
                 // Those of an earlier release have one range, which is another question too (`sharedQueues`).
                 if !own.separatesFloods { plan.queues = QueueLayout(together: plan.queues.established) }
                 return Self.lines(plan.rules(for: ruleset.family), ruleset.command)
@@ -162,7 +192,10 @@ extension RulesInspection {
 
     private static func lines(_ own: OwnRules, _ command: String) -> [OwnLine] {
         own.tables.flatMap { table in
-            table.lines.filter { $0.hasPrefix("-A PORTREEVE-") || $0.contains(" -j PORTREEVE-MARK-") }.map {
+            table.lines.filter {
+                $0.hasPrefix("-A PORTREEVE-") || $0.contains(" -j PORTREEVE-MARK-")
+                    || $0.contains(" -j \(OwnRules.unitChain)")
+            }.map {
                 OwnLine($0, place: "\(command) \(table.name)")
             }
         }.filter { !$0.isPlainQueueRule }

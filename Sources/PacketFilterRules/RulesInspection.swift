@@ -14,6 +14,10 @@ package struct RulesInspection: Sendable {
         package var usesIPv6 = false
         package var hasOnlyLinkLocalIPv6 = false
         package var forwards: Set<AddressFamily> = []
+        /// The control groups of the policy's units that run.
+        package var controlGroups: [String: String] = [:]
+        /// Paths of control groups that rules in place name and that were made anew since: the kernel means the old ones.
+        package var staleGroups: Set<String> = []
         /// Connections that the kernel tracks in this namespace.
         package var trackedConnections = 0
 
@@ -40,7 +44,7 @@ package struct RulesInspection: Sendable {
         let all =
             doubleJudgements + mixedHashes + splitConnections + fanouts + unreadQueues + unknownQueues + unfedQueues
             + sharedQueues + floodsAlone
-            + failureSettings + shadowedRules + leftoverRules + absentRules + absentOffload
+            + failureSettings + shadowedRules + leftoverRules + absentRules + staleUnits + absentOffload
             + (policy.queue.family == .bridge
                 ? unfedBridge
                 : missingFamilies + missingDirections + forwarding + wrongHooks + wrongSides + fragmentChecks)

@@ -37,6 +37,7 @@ extension CanonicalPrinter {
         case .protocols: rule.protocols.map { text($0) { $0.text } }
         case .source: endpoint(rule.source)
         case .destination: endpoint(rule.destination)
+        case .sender: sender(rule.sender)
         case .flags: rule.flags.map { text($0, flags) }
         case .icmp: rule.icmp.map { text($0) { icmp($0, of: rule) } }
         case .interfaces: rule.interfaces.map { text($0, ValueForm.interfaces.print) }
@@ -73,6 +74,17 @@ extension CanonicalPrinter {
             parts.append(
                 "macs: " + text(macs) { _ in list.name.map(yamlText) ?? flowSequence(list.items(\.texts)) })
         }
+        return parts.isEmpty ? nil : "{ \(parts.joined(separator: ", ")) }"
+    }
+
+    private func sender(_ criteria: SenderCriteria) -> String? {
+        func names(_ criterion: Criterion<[SenderName]>) -> String {
+            text(criterion) { flowSequence($0.map { yamlText($0.text) }) }
+        }
+        let parts = [
+            criteria.users.map { "users: " + names($0) }, criteria.groups.map { "groups: " + names($0) },
+            criteria.units.map { "units: " + text($0) { flowSequence($0.map(yamlText)) } },
+        ].compactMap { $0 }
         return parts.isEmpty ? nil : "{ \(parts.joined(separator: ", ")) }"
     }
 

@@ -5,6 +5,7 @@ import AgentControl
 import ArgumentParser
 import FastPath
 import FirewallPolicy
+import KernelRules
 import PacketFilterRules
 
 struct IPTablesCommand: DescribedCommand {
@@ -32,7 +33,7 @@ struct IPTablesCommand: DescribedCommand {
     ]
 
     enum Action: String, EnumerableFlag {
-        case print, apply, keep, save, remove, load, restore, check
+        case print, apply, keep, save, remove, load, restore, check, units
 
         static func help(for value: Action) -> ArgumentHelp? {
             switch value {
@@ -43,6 +44,8 @@ struct IPTablesCommand: DescribedCommand {
             case .remove: "Take the rules away, now and at the next boot."
             case .load: "Load the program that the saved rules name (engine.fast-path), as at boot before --restore."
             case .restore: "Put the saved rules in place, as at boot."
+            case .units:
+                "Make the rules anew by which units are known (sender: { units: … }), after one was started: ExecStartPre=+ of its unit."
             case .check: "Say what is wrong with the rules in place, whoever made them."
             }
         }
@@ -108,6 +111,7 @@ struct IPTablesCommand: DescribedCommand {
             case .load: try loadProgram()
             case .restore: try restore()
             case .check: try check()
+            case .units: try renewUnits()
             }
         } catch let exit as ExitCode {
             throw exit
@@ -127,7 +131,9 @@ struct IPTablesCommand: DescribedCommand {
             case .prerouting: .prerouting
             case .input: .input
             }
-        return QueueRulePlan(document, incoming: incoming, hasProgram: hasProgram)
+        var plan = QueueRulePlan(document, incoming: incoming, hasProgram: hasProgram)
+        plan.controlGroups = ControlGroups().paths(of: document.units)
+        return plan
     }
 }
 
@@ -175,6 +181,12 @@ extension IPTablesCommand {
     func explain(_ plan: QueueRulePlan) {
         if action == .print, let directory = plan.fastPathDirectory {
             complain("note: the rules name the program of the fast path, which --apply pins in \(directory) before")
+        }
+        let asleep = plan.unitsWithoutGroup
+        if !asleep.isEmpty {
+            complain(
+                "note: not running now, so that nothing is known as theirs: \(asleep.map(\.harmless).joined(separator: ", ")); "
+                    + "\"ExecStartPre=+portreeve iptables --units\" in such a unit makes its rule when it starts")
         }
         guard !plan.leftToAgent.isEmpty else { return }
         let names = plan.leftToAgent.map(\.harmless).joined(separator: ", ")

@@ -52,7 +52,15 @@ struct NamespaceRules {
 
     func inspection(of policy: PolicyDocument) -> RulesInspection {
         let iptables = AddressFamily.allCases.compactMap { current[$0] }
-        return RulesInspection(rulesets: iptables + others, nftables: nftables, host: host, policy: policy)
+        return RulesInspection(
+            rulesets: iptables + others, nftables: nftables, host: host(for: policy), policy: policy)
+    }
+
+    private func host(for policy: PolicyDocument) -> RulesInspection.Host {
+        var host = host
+        host.controlGroups = ControlGroups().paths(of: policy.units)
+        if !policy.units.isEmpty { host.staleGroups = ControlGroupNumbers.changed }
+        return host
     }
 
     /// What the inspection would find with these in the place of the own rules.
@@ -61,7 +69,8 @@ struct NamespaceRules {
             current[family]?.replacingOwnRules(with: own[family])
         }
         return RulesInspection(
-            rulesets: iptables + others, nftables: nftables.replacingBridgeTable(with: own.bridge), host: host,
+            rulesets: iptables + others, nftables: nftables.replacingBridgeTable(with: own.bridge),
+            host: host(for: policy),
             policy: policy)
     }
 }

@@ -5,6 +5,7 @@ import ArgumentParser
 import ConnectionTracking
 import PacketWire
 import PolicyAnalysis
+import PolicyFile
 
 /// A packet in words. Every witness that `check` and `diff` print is written with these.
 struct PacketOptions: ParsableArguments {
@@ -80,6 +81,18 @@ struct PacketOptions: ParsableArguments {
     var destinationMac: String?
 
     @Option(
+        help: ArgumentHelp("Outgoing: the user who has sent it; without it, no process has.", valueName: "name"))
+    var senderUser: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Outgoing: the sender's group; with --sender-user, and its own without it.", valueName: "name"))
+    var senderGroup: String?
+
+    @Option(help: ArgumentHelp("Outgoing: a unit that the sender is of; may be repeated.", valueName: "unit"))
+    var senderUnit: [String] = []
+
+    @Option(
         help: ArgumentHelp(
             "When it comes, for schedules: a date and time, or @ and seconds since 1970.", valueName: "time"))
     var at: String?
@@ -116,6 +129,7 @@ struct PacketOptions: ParsableArguments {
         words.quotesKnownExchange = quotesKnown
         words.sourceMAC = try sourceMac.map(mac)
         words.destinationMAC = try destinationMac.map(mac)
+        words.sender = try sender(of: words)
         words.unixTime = try moment
         return words
     }
@@ -159,6 +173,28 @@ struct PacketOptions: ParsableArguments {
             }
             words.transport = .other(number)
         }
+    }
+
+    private func sender(of words: PacketWords) throws -> NamedSender? {
+        guard let senderUser else {
+            guard senderGroup == nil, senderUnit.isEmpty else {
+                throw ValidationError("--sender-group and --sender-unit go with --sender-user")
+            }
+            return nil
+        }
+        guard words.direction == .outgoing, otherInterface == nil else {
+            throw ValidationError(
+                "only what this host sends has a sender: --direction outgoing, and no --other-interface")
+        }
+        let accounts = HostAccounts.host
+        guard let user = accounts.user(senderUser) else {
+            throw ValidationError("'\(senderUser)' is no user of this host, and no number: see /etc/passwd")
+        }
+        let group = senderGroup.map { accounts.group($0) } ?? accounts.group(ofUser: user) ?? user
+        guard let group else {
+            throw ValidationError("'\(senderGroup ?? "")' is no group of this host, and no number: see /etc/group")
+        }
+        return NamedSender(user: user, group: group, units: Set(senderUnit))
     }
 
     private func mac(_ text: String) throws -> MACAddress {

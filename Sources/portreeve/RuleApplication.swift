@@ -61,7 +61,9 @@ struct RuleApplication {
     private func target(
         of document: PolicyDocument, _ plan: QueueRulePlan, in rules: NamespaceRules
     ) -> OwnRulesets {
-        rules.marked(document.queue.family == .ip ? plan.rulesets : OwnRulesets(bridge: BridgeTable(document)))
+        var plan = plan
+        plan.keepUnits(of: rules.own[.ipv4])
+        return rules.marked(document.queue.family == .ip ? plan.rulesets : OwnRulesets(bridge: BridgeTable(document)))
     }
 
     /// With an agent that answers the rules stay only if their packets reach it. Connections older than the rules, this

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import KernelRules
 import PacketFilterRules
 
 /// Puts own rules in place, for all families or for none.
@@ -21,6 +22,7 @@ struct RuleChange {
                 try change(family, from: before[family])
             }
             try Self.replaceTable(before.bridge, with: target.bridge)
+            ControlGroupNumbers.keep(Set(AddressFamily.allCases.flatMap { target[$0].controlGroups }))
         } catch {
             Self.takeBack(to: before)
             throw error
@@ -29,7 +31,9 @@ struct RuleChange {
     }
 
     private func change(_ family: AddressFamily, from old: OwnRules) throws {
-        let new = target[family]
+        // Of a unit that has ended since the rules were kept.
+        let groups = ControlGroups()
+        let new = target[family].withoutControlGroups(but: Set(target[family].controlGroups.filter(groups.exists)))
         if new.isEmpty && old.isEmpty { return }
         try Self.restore(new.restoreText(replacing: old), family)
         for (old, new) in zip(old.tables, new.tables) where old.isMarked && !new.isMarked {

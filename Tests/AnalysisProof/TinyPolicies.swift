@@ -105,6 +105,7 @@ package struct TinyPolicies {
         if random.next() % 6 == 0 { rule.interfaces = criterion(pick([["eth0"], ["eth*"], ["wg0", "eth1"]])) }
         if random.next() % 10 == 0 { rule.source.macs = criterion(0) }
         if random.next() % 10 == 0 { rule.schedule = 0 }
+        if rule.direction == .outgoing, action != .bypass, random.next() % 3 == 0 { rule.sender = sender() }
         rule.isEnabled = random.next() % 12 != 0
         // A rate that no witness is beyond.
         if number % 4 == 3, action.admits, rule.protocols?.isInverted == false, rule.protocols?.value != .number(2) {
@@ -113,21 +114,36 @@ package struct TinyPolicies {
         return rule
     }
 
+    private static let users: [UInt32] = [0, 33, 7]
+    private static let unit = "web.service"
+
+    private mutating func sender() -> SenderCriteria {
+        var criteria = SenderCriteria()
+        func names(_ numbers: [UInt32]) -> [SenderName] { numbers.map { SenderName("\($0)", number: $0) } }
+        if random.next() % 3 != 0 { criteria.users = criterion(names(pick([[0], [33], [0, 33]]))) }
+        if random.next() % 4 == 0 { criteria.groups = criterion(names([0])) }
+        if random.next() % 3 == 0 { criteria.units = criterion([Self.unit]) }
+        return criteria
+    }
+
     // MARK: - All packets
 
     /// A packet, and the name of the interface that it is on: each policy has bits of its own for that.
     package struct Packet: Sendable {
         private let interface: String
         private let fields: RuleSubject
+        private let sender: NamedSender?
 
-        fileprivate init(_ interface: String, _ fields: RuleSubject) {
+        fileprivate init(_ interface: String, _ fields: RuleSubject, _ sender: NamedSender?) {
             self.interface = interface
             self.fields = fields
+            self.sender = sender
         }
 
         package func subject(of policy: Policy) -> RuleSubject {
             var subject = fields
             subject.interfacePatterns = policy.traits(ofInterface: interface).patterns
+            subject.senders = sender?.bits(in: policy) ?? 0
             return subject
         }
     }
@@ -141,6 +157,7 @@ package struct TinyPolicies {
         // The kernel names no source address of what this host sends itself.
         let hasMACs = direction == .incoming && rules.contains { $0.source.macs != nil }
         let macs: [MACAddress] = hasMACs ? [.none, mac, MACAddress(bits: 2)] : [.none]
+        let senders = direction == .outgoing ? senders(rules) : [nil]
         let transports = transports(document)
         var packets: [Packet] = []
         for (source, destination) in pairs {
@@ -152,11 +169,22 @@ package struct TinyPolicies {
                     subject.destination = IPAddress(v4: destination)
                     subject.activeSchedules = hour
                     subject.sourceMAC = mac
-                    packets += named.map { Packet($0, subject) }
+                    for sender in senders { packets += named.map { Packet($0, subject, sender) } }
                 }
             }
         }
         return packets
+    }
+
+    /// Nobody, and one for each way in which the rules tell senders apart.
+    private static func senders(_ rules: [Rule]) -> [NamedSender?] {
+        guard rules.contains(where: { !$0.sender.isEmpty }) else { return [nil] }
+        let groups: [UInt32] = rules.contains { $0.sender.groups != nil } ? [0, 7] : [7]
+        let units: [Set<String>] = rules.contains { $0.sender.units != nil } ? [[], [unit]] : [[]]
+        return [nil]
+            + users.flatMap { user in
+                groups.flatMap { group in units.map { NamedSender(user: user, group: group, units: $0) } }
+            }
     }
 
     /// Of the first and the last range there are two addresses each, so that a packet can go from one to another of the same.

@@ -38,6 +38,21 @@ struct FolderTests {
         #expect(records.map(\.summary.first) == [.ms(0), .ms(1000), .ms(2000)])
     }
 
+    @Test("the unit of a sender is asked once for each record, and of nothing else")
+    func units() {
+        var folder = Folder(window: .seconds(1))
+        folder.unitOfSender = { "\($0.metadata.senderUID).service" }
+        var records: [EventRecord] = []
+        for time in [0, 10] {
+            folder.add(
+                event(.deny, at: .ms(Int64(time))) { ($0.metadata.direction, $0.metadata.senderUID) = (.outgoing, 33) },
+                into: &records)
+            folder.add(event(.deny, at: .ms(Int64(time))) { $0.metadata.direction = .outgoing }, into: &records)
+        }
+        folder.flushAll(into: &records)
+        #expect(records.map(\.unit) == ["33.service", nil])
+    }
+
     @Test("without a window every event is a record of its own")
     func noWindow() {
         let records = fold([0, 0, 0].map { event(.deny, at: .ms($0)) }, window: .zero)
@@ -275,6 +290,7 @@ struct Difference: CustomTestStringConvertible, Sendable {
         Difference("the rule to turn") { $0.remedyRule = 2 },
         Difference("what has to be turned") { $0.remedy.insert(.pawsZeroRow) },
         Difference("direction") { $0.metadata.direction = .outgoing },
+        Difference("the user who sent it") { $0.metadata.senderUID = 33 },
         Difference("interface it came by") { $0.metadata.inInterface = 3 },
         Difference("interface it leaves by") { $0.metadata.outInterface = 3 },
         Difference("IP version") { $0.headers.network = .ipv6 },

@@ -54,6 +54,24 @@ struct FastPathDatagramTests {
         #expect(engine.events.isEmpty)
     }
 
+    @Test("leaves what this host opens to the engine where rules ask who sends, and not what it answers")
+    func senders() throws {
+        let engine = try EngineUnderTest.withProgram(
+            Self.allow.dropLast(2) + ", {name: web, action: allow, direction: outgoing, sender: {users: 33}}]\n")
+        func passes(_ send: () -> Fate) -> Bool {
+            let judged = engine.engine.counters.inspected
+            #expect(send() == .pass)
+            return engine.engine.counters.inspected == judged
+        }
+        func sends() -> Fate { engine.sends(.fromHost.udp(40_000, 443)) { $0.senderUID = 33 } }
+        for _ in 0..<4 {
+            #expect(!passes(sends))
+            engine.receives(.toHost.udp(443, 40_000))
+        }
+        #expect(passes { engine.receives(.toHost.udp(443, 40_000)) })
+        #expect(engine.sends(.fromHost.udp(40_000, 443)) { $0.senderUID = 1_000 } == .drop(.outOfAllowedPolicy))
+    }
+
     @Test("leaves a question with its answers to the engine")
     func singleQuestion() {
         engine.receives(question())

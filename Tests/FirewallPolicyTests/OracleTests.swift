@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import ConnectionTracking
 import FirewallPolicy
 import PacketWire
 import TestSupport
@@ -12,9 +13,11 @@ struct OracleTests {
         var random = RandomPolicies(seed: seed &* 1_000_003 &+ UInt64(rules))
         for _ in 0..<(300 / rules) {
             let policy = try Policy(random.document(rules: rules, variety: 4 + rules / 4), epoch: 1)
-            let oracle = RuleOracle(policy: policy)
+            var oracle = RuleOracle(policy: policy)
             for _ in 0..<100 {
-                let subject = random.subject(for: policy)
+                var subject = random.subject(for: policy)
+                oracle.sender = subject.direction == .outgoing ? random.sender(for: policy) : nil
+                subject.senders = oracle.sender.map { policy.senders($0) } ?? 0
                 let decision = policy.classify(subject)
                 let truth = oracle.decide(subject)
                 try #require(decision == truth, "seed \(seed), \(rules) rules: \(subject)")

@@ -65,8 +65,30 @@ struct RandomPolicies {
                 random.oneIn(3) ? ["eth0", "wg0"] : [random.pick(RandomPolicies.interfaces)])
         }
         if random.oneIn(10) { rule.schedule = random.pick([0, 1]) }
+        if direction == .outgoing, action != .bypass, random.oneIn(3) { rule.sender = sender() }
         rule.isEnabled = !random.oneIn(12)
         sketch.document.rules.append(rule)
+    }
+
+    static let users: [UInt32] = [0, 33, 1_000, 1_001]
+    static let units = ["web.service", "mail.service", "all.slice"]
+
+    private mutating func sender() -> SenderCriteria {
+        var criteria = SenderCriteria()
+        func names(_ numbers: [UInt32]) -> [SenderName] { numbers.map { SenderName("\($0)", number: $0) } }
+        let users = random.oneIn(2) ? [random.pick(Self.users)] : [0, random.pick(Self.users)]
+        if random.oneIn(2) { criteria.users = criterion(names(users)) }
+        if random.oneIn(3) { criteria.groups = criterion(names([random.pick(Self.users)])) }
+        if random.oneIn(3) { criteria.units = criterion([random.pick(Self.units)]) }
+        return criteria
+    }
+
+    /// One of those whom the rules name, or of others.
+    mutating func sender(for policy: Policy) -> Sender? {
+        if random.oneIn(4) { return nil }
+        return Sender(
+            user: random.pick(Self.users + [7]), group: random.pick(Self.users + [7]),
+            units: random.next() & ((1 << UInt64(policy.units.count)) - 1))
     }
 
     private mutating func addNetworkCriteria(to rule: inout Rule) {

@@ -8,6 +8,8 @@ import PacketWire
 /// held against. Shares nothing with it but the document.
 struct RuleOracle {
     let policy: Policy
+    /// Who has sent the packet; nil: no process of this host.
+    var sender: Sender?
 
     /// Kleene's three values; `maybe` arises only for fields that are elsewhere.
     enum Truth: Int { case no, maybe, yes }
@@ -108,11 +110,27 @@ struct RuleOracle {
             let isNamed = subject.interfacePatterns & bits != 0
             truths.append(subject.hasInterface && isNamed != interfaces.isInverted ? .yes : .no)
         }
+        if !rule.sender.isEmpty { truths.append(accepts(rule.sender) ? .yes : .no) }
         if rule.action == .deny, rule.protocols != Criterion(.number(58)) {
             truths.append(notNeighbourDiscovery(subject))
         }
         if rule.action == .deny, rule.protocols != Criterion(.number(2)), isIGMP(subject) { truths.append(.no) }
         return truths.contains(.no) ? .no : truths.contains(.maybe) ? .maybe : .yes
+    }
+
+    private func accepts(_ criteria: SenderCriteria) -> Bool {
+        guard let sender else { return false }
+        if let users = criteria.users {
+            guard users.value.contains(where: { $0.number == sender.user }) != users.isInverted else { return false }
+        }
+        if let groups = criteria.groups {
+            guard groups.value.contains(where: { $0.number == sender.group }) != groups.isInverted else { return false }
+        }
+        guard let units = criteria.units else { return true }
+        let isNamed = units.value.contains { name in
+            policy.units.firstIndex(of: name).map { sender.units >> UInt64($0) & 1 == 1 } ?? false
+        }
+        return isNamed != units.isInverted
     }
 
     private func judge<Value>(

@@ -77,6 +77,7 @@ extension Rule {
         if criteria.contains(.icmp) { rule.icmp = nil }
         if criteria.contains(.interfaces) { rule.interfaces = nil }
         if criteria.contains(.schedule) { rule.schedule = nil }
+        if criteria.contains(.sender) { rule.sender = SenderCriteria() }
         // A Deny spares neighbour discovery unless it names ICMPv6: what the criterion named decides that too.
         if rule.action == .deny { rule.action = .forceAllow }
         // Log Only decides nothing.

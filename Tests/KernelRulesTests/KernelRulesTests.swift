@@ -104,6 +104,20 @@ struct RuleListingTests {
         #expect(NFTablesRuleset(listing.listed).feeds.map(\.queues) == [1...1])
     }
 
+    @Test("A rule that knows a control group by its path and sets a bit, and none that does anything else")
+    func units() {
+        let group: [UInt8] = [1, 0, 0, 0] + Bytes.text("system.slice/web.service")
+        func mark(_ bit: UInt8, _ mask: UInt8) -> [UInt8] { [0, 0, 0, bit, 0, 0, 0, mask] }
+        let unit = RuleEffect.unit(group: group[...], mark: mark(0x10, 0x10)[...])
+        #expect(
+            unit?.saved
+                == "-m cgroup --path \"system.slice/web.service\" -j MARK --set-xmark 0x10000000/0x10000000")
+        #expect(RuleEffect.unit(group: [0, 1, 0, 0, 7, 0, 0, 0], mark: mark(0x10, 0x10)[...]) == nil, "by class")
+        #expect(RuleEffect.unit(group: group[...], mark: mark(0, 0x10)[...]) == nil, "clears")
+        #expect(RuleEffect.unit(group: group[...], mark: mark(0x10, 0xf0)[...]) == nil, "sets others too")
+        #expect(RuleEffect.unit(group: [], mark: []) == nil)
+    }
+
     @Test("Bytes that are none do no harm")
     func hostile() {
         var random = SeededRandom(seed: 8)

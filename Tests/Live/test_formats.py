@@ -44,7 +44,7 @@ ECS_FIELDS = {
     "source": {"address", "ip", "port", "mac", "bytes", "packets"},
     "destination": {"address", "ip", "port", "mac", "bytes", "packets"},
     "network": {"direction", "type", "iana_number", "transport", "community_id", "bytes", "packets", "vlan"},
-    "rule": {"name", "category", "id", "ruleset", "version"}, "user": {"id", "group"},
+    "rule": {"name", "category", "id", "ruleset", "version"}, "user": {"id", "name", "group"},
     "observer": {"vendor", "product", "type", "version", "hostname", "ingress", "egress"}, "portreeve": None,
 }
 
@@ -120,7 +120,7 @@ class FormatTests(unittest.TestCase):
             read = dict(pair.split("=", 1) for pair in attributes.split("\t"))
             self.assertEqual(read["desc"], reason)
             own = {key for key in read if key.startswith("portreeve")}
-            known = LEEF_KEYS | {"name", "desc", "act", "cnt", "in", "out", "direction", "start", "end", "dvchost", "reason", "suid", "externalId",
+            known = LEEF_KEYS | {"name", "desc", "act", "cnt", "in", "out", "direction", "start", "end", "dvchost", "reason", "suid", "suser", "externalId",
                                  "cs2", "cs2Label", "cs3", "cs3Label", "cs4", "cs4Label", "deviceInboundInterface",
                                  "deviceOutboundInterface", "msg"}
             self.assertLessEqual(set(read) - own, known)

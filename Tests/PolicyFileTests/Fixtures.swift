@@ -32,11 +32,24 @@ enum Fixtures {
 
     private static let services = "ssh 22/tcp\ndomain 53/udp\nhttp 80/tcp\nhttps 443/tcp\n9pfs 564/tcp\n"
 
+    private static let users = """
+        root:x:0:0:root:/root:/bin/bash
+        # backup:x:34:34::/:
+        www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
+        www-data:x:99:99:the second one does not count:/:
+        +nis
+        broken:x:many:0::/:
+
+        """
+    private static let groups = "root:x:0:\nadm:x:4:syslog,alice\nwww-data:x:33:\n"
+
     /// List files of the folder, a few services, and a few time zones whatever the host has.
     static func surroundings(of folder: String) -> Surroundings {
         Surroundings(
             read: { path throws(FileFault) in
                 if path == Surroundings.services { return Array(services.utf8) }
+                if path == HostAccounts.users { return Array(users.utf8) }
+                if path == HostAccounts.groups { return Array(groups.utf8) }
                 return try readFile("\(root)/\(folder)/\(path)", atMost: 1 << 20)
             },
             knowsTimeZone: { ["Europe/Berlin", "America/New_York"].contains($0) })

@@ -21,7 +21,8 @@ from step import Failed, Skip
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORT = "/dev/virtio-ports/report"
 DONE = "/var/lib/portreeve-test.done"
-MODULES = ("install", "paths", "rules", "traffic", "lifecycle", "failure", "nftables", "offload", "reply", "fast_path", "bridge", "safety", "reboot", "removal")
+MODULES = ("install", "paths", "rules", "traffic", "lifecycle", "failure", "nftables", "offload", "reply", "senders", "fast_path",
+           "bridge", "safety", "reboot", "removal")
 
 
 class Expired(Exception):

@@ -102,6 +102,7 @@ extension Housekeeper {
         let notes =
             try shuttingOut(by: policy.document, servers, order)
             + policy.document.remarks(sshPorts: servers.ports).map { "warning: \($0.line)" }
+            + notes(onUnitsOf: policy)
         if let seconds = order.confirmSeconds {
             try beginTrial(of: policy, for: seconds, order, copy)
         } else {
@@ -142,9 +143,11 @@ extension Housekeeper {
         unclaimed?.logEnds(
             of: policy.document.events.closedConnections, isOn: policy.document.keepsConnectionLog)
         let kept = followRules(to: policy)
+        let units = policy.units.isEmpty ? nil : rules.unitMarks(policy.document)
         for worker in workers {
             worker.engine.withLock { engine in
                 engine.adopt(policy, interfaces: interfaces, activeSchedules: schedules, keepingCountsOf: kept)
+                if let units { engine.setUnitMarks(units) }
                 if tracksMore { engine.beginColdStart(at: Clocks.monotonic()) }
             }
         }

@@ -8,6 +8,7 @@ public struct ConnectionStanding: Sendable, BitwiseCopyable {
     public var generation: UInt32
     public var refusal: Refusal
     public var isOwnTraffic: Bool
+    public var isSenderUnknown: Bool
     public var openingMAC: MACAddress
 }
 
@@ -19,6 +20,7 @@ extension ConnectionTable {
         return ConnectionStanding(
             generation: entries[Int(index)].connection.generation, refusal: entries[Int(index)].connection.refusal,
             isOwnTraffic: entries[Int(index)].connection.isOwnTraffic,
+            isSenderUnknown: entries[Int(index)].connection.isSenderUnknown,
             openingMAC: entries[Int(index)].connection.openingMAC)
     }
 

@@ -13,6 +13,8 @@ extension AttributeText {
         field("cs4", fields.icmp.map { "\($0.type) \($0.code)" }, label: "cs4Label", "ICMP Type and Code")
         field("portreeveFrameType", ifPresent: fields.frameType)
         field("suid", ifPresent: fields.senderUID)
+        field("suser", ifPresent: fields.senderUser)
+        field("portreeveUnit", ifPresent: fields.senderUnit)
         field("externalId", ifPresent: fields.flowID)
         if let identifier = fields.communityID { field("portreeveCommunityID", identifier) }
         if !fields.packetData.isEmpty { field("portreevePacketData", base64: fields.packetData) }

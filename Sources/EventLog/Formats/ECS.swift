@@ -159,6 +159,7 @@ enum ECS {
         guard let user = fields.senderUID else { return }
         json.beginObject("user")
         json.field("id", String(user))
+        json.field("name", ifPresent: fields.senderUser)
         if let group = fields.senderGID {
             json.beginObject("group")
             json.field("id", String(group))

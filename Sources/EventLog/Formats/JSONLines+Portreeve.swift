@@ -49,6 +49,8 @@ extension JSONLines {
         json.field("policy_epoch", ifPresent: fields.policyEpoch)
         if let arrival = fields.arrival { json.field("arrived", CalendarTime(unixNanoseconds: arrival).text) }
         json.field("uid", ifPresent: fields.senderUID)
+        json.field("user", ifPresent: fields.senderUser)
         json.field("gid", ifPresent: fields.senderGID)
+        json.field("unit", ifPresent: fields.senderUnit)
     }
 }

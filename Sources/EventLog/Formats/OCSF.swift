@@ -216,6 +216,7 @@ enum OCSF {
         json.beginObject("actor")
         json.beginObject("user")
         json.field("uid", String(user))
+        json.field("name", ifPresent: fields.senderUser)
         json.endObject()
         json.endObject()
     }

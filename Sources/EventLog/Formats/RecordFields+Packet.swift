@@ -84,6 +84,7 @@ extension RecordFields {
     package var arrival: Int64? { shares(.packet) && metadata.arrival != 0 ? metadata.arrival : nil }
     /// Who sent it, for this host's own packets.
     package var senderUID: UInt32? { shares(.packet) && metadata.senderUID != .max ? metadata.senderUID : nil }
+    package var senderUnit: String? { shares(.packet) ? record.unit : nil }
     package var senderGID: UInt32? { shares(.packet) && metadata.senderGID != .max ? metadata.senderGID : nil }
 }
 

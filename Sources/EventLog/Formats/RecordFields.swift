@@ -41,6 +41,8 @@ package struct RecordFields: Sendable {
     package let communityID: CommunityID?
     /// Of connections that ended.
     package let account: FlowAccount?
+    /// The name of who sent it, for this host's own packets.
+    package let senderUser: String?
 
     package var summary: EventSummary { record.summary }
     package var event: Event { record.summary.event }
@@ -76,7 +78,7 @@ extension RecordFields {
             physicalInInterface: physicalInInterface, physicalOutInterface: physicalOutInterface, rule: rule,
             mode: mode,
             note: keepsTexts ? note : nil, cause: cause, explain: keepsTexts ? explain : nil, flowID: flowID,
-            communityID: communityID, account: account)
+            communityID: communityID, account: account, senderUser: senderUser)
     }
 
     /// The record of several, of which `summary` says what they have in common.
@@ -92,7 +94,7 @@ extension RecordFields {
             rule: shared.contains(.rule) ? rule : nil, mode: shared.contains(.policy) ? mode : nil,
             note: RecordResolver.note(record), cause: shared.contains(.cause) ? cause : nil,
             explain: shared.contains(.cause) ? explain : nil, flowID: nil, communityID: nil,
-            account: FlowAccount(summary, clockOffset: clockOffset))
+            account: FlowAccount(summary, clockOffset: clockOffset), senderUser: nil)
     }
 }
 
@@ -116,6 +118,8 @@ package struct RecordResolver: Sendable {
     package var interfaces = InterfaceNames()
     /// What is said of blocked sources.
     package var blocks: [BlockedAddress: String] = [:]
+    /// Names of users by their numbers.
+    package var users: [UInt32: String] = [:]
     private var policies = PolicyHistory()
     private var explanations: [ExplanationKey: [String]] = [:]
     private let flowSeed: (UInt64, UInt64)
@@ -154,7 +158,8 @@ package struct RecordResolver: Sendable {
             cause: isOneCause && event.cause != .none ? event.cause.row : nil,
             explain: isOneCause && event.action.isRefusal ? explanation(of: event, names) : nil,
             flowID: FlowID.make(headers, seed: flowSeed), communityID: CommunityID(headers),
-            account: FlowAccount(summary, clockOffset: clockOffset))
+            account: FlowAccount(summary, clockOffset: clockOffset),
+            senderUser: ofOne.senderUID == .max ? nil : users[ofOne.senderUID])
     }
 
     /// Texts of a few hundred kinds are kept: making them took longer than the rest of a record.

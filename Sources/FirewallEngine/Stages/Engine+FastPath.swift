@@ -137,6 +137,11 @@ extension Engine {
         if hot.examinesOrigin { return .origin }
         if isSegment, hot.ackStormThreshold != .max { return .acknowledgements }
         if hot.hidesFromProgram[p.direction] { return .unseenByProgram }
+        if !isSegment, hot.examinesSender, p.direction == .outgoing, p.metadata.hook != .forward,
+            side == table[i].opener
+        {
+            return .sender
+        }
         // Where rules look at types of ICMP, nothing is kept of what they said, and this packet's type is that of those that follow.
         let isAskedAnew = p.headers.transport == .icmp && hot.examinesICMP[p.direction]
         let decision = table.decision(of: i, for: side)

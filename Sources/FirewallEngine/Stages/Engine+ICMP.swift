@@ -139,9 +139,11 @@ extension Engine {
 
     /// The quoted packet as rules saw it: it travelled the other way.
     private mutating func quotedSubject(_ p: inout Inspection) -> RuleSubject {
-        RuleSubject(
+        var s = RuleSubject(
             quoted: p.headers.quoted, direction: p.direction.opposite, interfacePatterns: p.traits.patterns,
             activeSchedules: activeSchedules)
+        if hot.examinesSender { s.senders = sendersOfOpener(&p, isBySender: false, s.direction) }
+        return s
     }
 }
 

@@ -17,7 +17,7 @@ extension Engine {
     /// Stage R for a known connection. It was admitted, so it needs no Allow rule; Deny, Bypass and Force Allow still
     /// apply to each packet. A policy newer than its admission judges its opening again first.
     mutating func standing(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> Standing {
-        rejudgeIfOutdated(i)
+        rejudgeIfOutdated(&p, i, side)
         let known = table.standing(of: i)
         if p.isOwnTraffic || known.isOwnTraffic, isOfAgent(&p, i, side) {
             takeOver(&p, i, side)
@@ -29,6 +29,8 @@ extension Engine {
         switch p.ruling.outcome {
         case .bypass: return .bypass
         case .deny: return .refused(Finding(.deny, .denyRule, rule: p.ruling.rule))
+        case .implicitDeny where mayHaveOtherSender(&p, i, side) && p.headers.transport != .tcp:
+            if let finding = refusalByRules(&p) { return .refused(finding) }
         default: break
         }
         let refusal = known.refusal
@@ -47,12 +49,22 @@ extension Engine {
         p.direction == .incoming && !p.isLoopback && table.direction(of: i, from: side) == .outgoing
     }
 
-    /// Judges a connection's opening by the policy now in force, with what is stored of it.
-    mutating func rejudgeIfOutdated(_ i: ConnectionIndex) {
-        guard table.standing(of: i).generation != generation else { return }
+    /// Judges a connection's opening by the policy now in force, with what is stored of it. Who has opened it is not stored: where rules
+    /// ask, this packet tells, or the next that can; until then the connection counts as opened by whom the rules admit.
+    mutating func rejudgeIfOutdated(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
+        let known = table.standing(of: i)
+        guard known.generation != generation || known.isSenderUnknown && hot.examinesSender && p.hasSender else {
+            return
+        }
         table[i].generation = generation
+        var opening = openingSubject(table[i])
+        if hot.examinesSender {
+            let (isBySender, direction) = (side == table[i].opener, table[i].openingDirection)
+            opening.senders = sendersOfOpener(&p, isBySender: isBySender, direction)
+            table[i].isSenderUnknown = isSenderUnknown(&p, isBySender: isBySender, direction)
+        }
         let isOwn = table[i].isOwnTraffic
-        let ruling = isOwn ? RuleDecision(outcome: .forceAllow) : ruling(on: openingSubject(table[i]))
+        let ruling = isOwn ? RuleDecision(outcome: .forceAllow) : ruling(on: opening)
         let finding = isOwn ? nil : openingFinding(ruling, table[i])
         table[i].refusal = finding.map { Refusal($0) } ?? .none
         table.recordChange(of: i)
@@ -76,7 +88,7 @@ extension Engine {
         }
     }
 
-    /// The opening packet as rules would see it again.
+    /// The opening packet as rules would see it again, whoever of this host has sent it.
     mutating func openingSubject(_ c: Connection) -> RuleSubject {
         var s = RuleSubject()
         s.direction = c.openingDirection
@@ -101,6 +113,7 @@ extension Engine {
         s.interfacePatterns = (interfaces[c.openingInterface] ?? .unknown).traits.patterns
         s.activeSchedules = activeSchedules
         s.hasInterface = c.openingInterface != 0
+        if hot.examinesSender, c.openingDirection == .outgoing { s.senders = policy.sendersOfUnknown }
         return s
     }
 }

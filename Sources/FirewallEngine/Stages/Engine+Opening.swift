@@ -56,6 +56,7 @@ extension Engine {
         table[i].openingDirection = p.direction
         table[i].openingInterface = p.interface
         table[i].openingMAC = p.headers.sourceMAC
+        table[i].isSenderUnknown = false
         table[i].isOwnTraffic = p.isOwnTraffic
         table[i].isAnnounced = p.isAnnounced
         if p.isAnnounced { expectNoMore(&p) }

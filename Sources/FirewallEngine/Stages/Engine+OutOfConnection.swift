@@ -141,9 +141,11 @@ extension Engine {
             s.sourceMAC = p.headers.destinationMAC
             s.destinationMAC = p.headers.sourceMAC
         }
+        if hot.examinesSender { s.senders = sendersOfOpener(&p, isBySender: bySender, s.direction) }
         guard admits(&p, s) else { return false }
         guard p.isLoopback else { return true }
         s.direction = s.direction.opposite
+        if hot.examinesSender { s.senders = sendersOfOpener(&p, isBySender: bySender, s.direction) }
         return admits(&p, s)
     }
 
@@ -182,6 +184,7 @@ extension Engine {
             c.openingDirection = p.direction.opposite
             c.openingMAC = p.headers.destinationMAC
         }
+        c.isSenderUnknown = isSenderUnknown(&p, isBySender: opener == packet.sender, c.openingDirection)
         c.tcp = TCPTracker.adopt(p.headers.tcp, from: packet.sender, opener: opener, at: p.now)
         return c
     }

@@ -42,6 +42,14 @@ extension Engine {
         var s = RuleSubject(
             p.headers, direction: p.direction, interfacePatterns: p.traits.patterns, activeSchedules: activeSchedules)
         s.hasInterface = p.interface != 0
+        if hot.examinesSender { s.senders = senders(&p) }
+        return s
+    }
+
+    /// A packet of a known connection as rules see it.
+    mutating func subject(_ p: inout Inspection, of i: ConnectionIndex, _ side: Side) -> RuleSubject {
+        var s = subject(&p)
+        if hot.examinesSender { s.senders = sendersOfKnown(&p, i, side) }
         return s
     }
 
@@ -66,17 +74,17 @@ extension Engine {
     mutating func ruleKnown(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
         if let cached = cachedRuling(&p, i, side) {
             p.ruling = cached
-            if records(&p) { record(.ruled(subject(&p), cached, isKept: true)) }
+            if records(&p) { record(.ruled(subject(&p, of: i, side), cached, isKept: true)) }
             if p.isRehearsal { turnRules(&p) }
             return
         }
-        ask(&p)
+        ask(&p, subject(&p, of: i, side))
         cache(&p, i, side)
     }
 
     private mutating func cachedRuling(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) -> RuleDecision? {
         let cached = table.decision(of: i, for: side)
-        guard isCurrent(cached, &p), mayBeCached(&p, i),
+        guard isCurrent(cached, &p), mayBeCached(&p, i), !mayHaveOtherSender(&p, i, side),
             !hot.examinesFlags[p.direction] || cached.flagsSeen & flagBit(&p) != 0
         else { return nil }
         return RuleDecision(
@@ -87,9 +95,9 @@ extension Engine {
     /// Keeps the answer for this side; where the flags in the packet led to another answer than the one kept, that one
     /// stays, for it is the one of most packets. What was said of the agent's own packet holds for no other.
     mutating func cache(_ p: inout Inspection, _ i: ConnectionIndex, _ side: Side) {
-        guard !p.leavesNoTrace, !p.isOwnTraffic, mayBeCached(&p, i) else { return }
+        guard !p.leavesNoTrace, !p.isOwnTraffic, mayBeCached(&p, i), speaksForItsSender(&p, i, side) else { return }
         var cached = table.decision(of: i, for: side)
-        let isCurrent = isCurrent(cached, &p)
+        let isCurrent = isCurrent(cached, &p) && !mayHaveOtherSender(&p, i, side)
         let agrees =
             cached.outcome == p.ruling.outcome.rawValue && cached.rule == p.ruling.rule
             && cached.logOnlyRule == p.ruling.logOnlyRule

@@ -9,7 +9,7 @@ extension Engine {
         _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side, _ bytes: RawSpan
     ) -> Finding? {
         let isOpening = TCPTracker.isOpening(p.headers.tcp)
-        rejudgeIfOutdated(i)
+        rejudgeIfOutdated(&p, i, side)
         if isOpening && table.standing(of: i).refusal.isRefused { return judgeAgain(&p, i, side) }
         switch standing(&p, i, side) {
         case .bypass: return nil

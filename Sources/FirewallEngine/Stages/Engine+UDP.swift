@@ -34,7 +34,7 @@ extension Engine {
     /// Whether what this side sends is no part of a refused exchange, but may begin one of its own: clients and servers that use one
     /// port for both (NTP, WireGuard, IKE) would otherwise have to wait for each other's silence. In tap mode nothing was refused.
     private mutating func isOpenedAnew(_ p: inout Inspection, _ i: ConnectionIndex, by side: Side) -> Bool {
-        rejudgeIfOutdated(i)
+        rejudgeIfOutdated(&p, i, side)
         guard table.standing(of: i).refusal.isRefused, !hot.isTap else { return false }
         return side != table[i].opener && p.now - table[i].lastSeen >= Self.answersWithin
     }

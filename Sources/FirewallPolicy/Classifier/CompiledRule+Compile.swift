@@ -3,8 +3,9 @@
 import PacketWire
 
 extension CompiledRule {
-    /// `index` is that in `Policy.rules`, `interfaces` the bits of the rule's interface patterns.
-    init(_ rule: Rule, index: Int32, interfaces: UInt64, lists: RuleLists) {
+    /// `index` is that in `Policy.rules`, `interfaces` the bits of the rule's interface patterns, `sender` the number of the one
+    /// for its sender.
+    init(_ rule: Rule, index: Int32, interfaces: UInt64, sender: UInt8?, lists: RuleLists) {
         tests = []
         networks = 0
         action = rule.action
@@ -19,6 +20,10 @@ extension CompiledRule {
         compileMACs(rule)
         compileTransport(rule)
         add(.interfaces, .interfacesInverted, isInverted: rule.interfaces?.isInverted)
+        if let sender {
+            tests.insert(.sender)
+            self.sender = sender
+        }
         let namesICMPv6 = rule.protocols == Criterion(.number(IPProtocol.icmpv6))
         let namesIGMP = rule.protocols == Criterion(.number(IPProtocol.igmp))
         if rule.action == .deny, !namesICMPv6 { tests.insert(.sparesNeighbourDiscovery) }

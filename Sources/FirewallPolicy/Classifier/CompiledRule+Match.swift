@@ -103,10 +103,16 @@ extension CompiledRule {
             && acceptsQuote(of: subject)
     }
 
-    /// EtherType, MAC addresses, interface and schedule.
+    /// EtherType, MAC addresses, interface, sender and schedule.
     private func acceptsCircumstances(of subject: RuleSubject, _ lists: RuleLists) -> Bool {
         acceptsHour(of: subject) && acceptsInterface(of: subject) && acceptsEtherType(of: subject)
             && acceptsSourceMAC(of: subject, lists) && acceptsDestinationMAC(of: subject, lists)
+            && acceptsSender(of: subject)
+    }
+
+    @inline(__always)
+    func acceptsSender(of subject: RuleSubject) -> Bool {
+        !tests.contains(.sender) || subject.senders >> UInt64(sender) & 1 != 0
     }
 
     @inline(__always)

@@ -32,6 +32,7 @@ extension CompiledRule {
         if !acceptsDestinationMAC(of: subject, lists) { missed.insert(.destinationMACs) }
         if !acceptsInterface(of: subject) { missed.insert(.interfaces) }
         if !acceptsHour(of: subject) { missed.insert(.schedule) }
+        if !acceptsSender(of: subject) { missed.insert(.sender) }
         return missed
     }
 }

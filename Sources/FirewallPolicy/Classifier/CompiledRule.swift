@@ -15,6 +15,8 @@ struct CompiledRule: Sendable, BitwiseCopyable {
     var priority: UInt8
     /// Index into `Policy.schedules`, or `always`.
     var schedule: UInt8 = CompiledRule.always
+    /// The number of its bit in `RuleSubject.senders`.
+    var sender: UInt8 = 0
     var etherType: UInt16 = 0
     /// Either of two, which are the same but for `tcp+udp`.
     var protocolNumber: UInt8 = 0
@@ -77,13 +79,14 @@ extension CompiledRule {
         /// A rule for ICMP errors that quote a packet of a known exchange.
         static let knownQuote = Tests(rawValue: 1 << 25)
         static let builtIn = Tests(rawValue: 1 << 26)
+        static let sender = Tests(rawValue: 1 << 27)
 
         static let ports: Tests = [.sourcePorts, .destinationPorts]
         /// Criteria on fields that a later fragment does not have.
         static let transport: Tests = [.sourcePorts, .destinationPorts, .flags, .icmp]
         static let addresses: Tests = [.sourceAddresses, .destinationAddresses]
         /// Criteria that few rules have.
-        static let rare: Tests = [.etherType, .sourceMACs, .destinationMACs, .flags, .icmp, .interfaces]
+        static let rare: Tests = [.etherType, .sourceMACs, .destinationMACs, .flags, .icmp, .interfaces, .sender]
     }
 }
 
@@ -94,6 +97,7 @@ extension CompiledRule {
         var networks: UInt8
         var action: RuleAction
         var schedule: UInt8
+        var sender: UInt8
         var etherType: UInt16
         var protocols: [UInt8]
         var addresses: [UInt32]
@@ -103,7 +107,8 @@ extension CompiledRule {
 
     var withoutTransport: WithoutTransport {
         WithoutTransport(
-            tests: tests.rawValue, networks: networks, action: action, schedule: schedule, etherType: etherType,
+            tests: tests.rawValue, networks: networks, action: action, schedule: schedule, sender: sender,
+            etherType: etherType,
             protocols: [protocolNumber, otherProtocolNumber],
             addresses: [sourceV4.first, sourceV4.last, destinationV4.first, destinationV4.last],
             lists: [sourceAddressList, destinationAddressList, sourceMACList, destinationMACList],

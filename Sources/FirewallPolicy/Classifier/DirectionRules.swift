@@ -20,6 +20,7 @@ struct DirectionRules: Sendable {
     let examinesSourceMAC: Bool
     let examinesDestinationMAC: Bool
     let examinesInterface: Bool
+    let examinesSender: Bool
 
     /// `rated`: the indices of the rules with a rate. What a rule without one admits is nobody's to count.
     init(_ rules: [CompiledRule], _ lists: RuleLists, rated: Set<Int32>, unmatched: UnmatchedDecision) {
@@ -37,6 +38,7 @@ struct DirectionRules: Sendable {
         examinesSourceMAC = rules.contains { $0.tests.contains(.sourceMACs) }
         examinesDestinationMAC = rules.contains { $0.tests.contains(.destinationMACs) }
         examinesInterface = rules.contains { $0.tests.contains(.interfaces) }
+        examinesSender = rules.contains { $0.tests.contains(.sender) }
     }
 
     /// The decision over a subject of this direction.

@@ -33,6 +33,7 @@ struct RuleExtent {
             && Self.covers(mine.flags, theirs.flags, by: ==)
             && Self.covers(mine.icmp, theirs.icmp) { $0.type == $1.type && ($0.code == nil || $0.code == $1.code) }
             && Self.covers(mine.interfaces, theirs.interfaces, by: ==)
+            && mine.sender.cover(theirs.sender)
             && covers(mine.source.addresses, theirs.source.addresses)
             && covers(mine.destination.addresses, theirs.destination.addresses)
     }

@@ -82,6 +82,9 @@ extension Region {
         if let set = self[.sourceMAC], set != universe.domain(.sourceMAC, of: kind) {
             words.append("from MAC \(Self.list(set) { universe.sourceMACs[Int($0)]?.description ?? "none" })")
         }
+        if let set = self[.sender], set != universe.domain(.sender, of: kind) {
+            words.append("sent by \(Self.list(set) { universe.senders[Int($0)]?.text ?? "no process" }) and the like")
+        }
         if let set = self[.hour], set != universe.domain(.hour, of: kind) {
             words.append("at some hours (@\(universe.moments[Int(set.first ?? 0)].unixTime))")
         }

@@ -96,6 +96,8 @@ extension Explanation {
         case .icmp: subject.hasICMP ? "icmp: type \(subject.icmpType), code \(subject.icmpCode)" : "icmp: it is none"
         case .interfaces: "interfaces: it is on \(subject.hasInterface ? "none of those named" : "none that is known")"
         case .schedule: hours(of: rule, policy)
+        case .sender:
+            subject.senders == 0 ? "sender: none of those named, or of no process" : "sender: none of those named"
         case .knownQuote: "what it quotes: of no known exchange"
         case .neighbourDiscovery: "its protocol: a deny rule stops neighbour discovery only where it names icmpv6"
         case .groupMembership: "its protocol: a deny rule stops IGMP only where it names igmp"

@@ -42,7 +42,8 @@ final class JudgingEngine {
             unixTime = time
         }
         let interface = words.interface.map { index(ofInterface: $0) } ?? 0
-        let metadata = words.metadata(interface: interface)
+        var metadata = words.metadata(interface: interface)
+        if let sender = words.sender { metadata.mark |= engine?.mark(ofUnits: sender.units) ?? 0 }
         engine?.steps = []
         _ = unsafe words.bytes.withUnsafeBytes { engine?.inspect(unsafe $0.bytes, metadata, at: Self.now) }
         return engine?.steps ?? []

@@ -16,6 +16,8 @@ package struct PacketScene: Sendable {
     package var interface: String?
     /// Of a forwarded packet, the name of the other one.
     private var otherInterface: String?
+    /// Those of which it is, if a process of this host has sent it.
+    private var senderUnits: Set<String> = []
     /// Seconds since 1970.
     package var unixTime: Int64
     /// That is the time at which schedules are looked at, also where the agent tells of the present.
@@ -51,6 +53,7 @@ package struct PacketScene: Sendable {
                 other: words.otherInterface == nil ? 0 : Self.otherIndex),
             interface: words.interface, unixTime: words.unixTime ?? now)
         otherInterface = words.otherInterface
+        senderUnits = words.sender?.units ?? []
         isAtSaidTime = words.unixTime != nil
         if let quoted = words.quoted { supposed = (quoted.bytes, quoted.metadata(interface: Self.index)) }
     }
@@ -94,6 +97,8 @@ package struct PacketScene: Sendable {
             engine.hostAddresses = HostAddresses(local: localAddresses)
         }
         engine.steps = []
+        var metadata = metadata
+        metadata.mark |= engine.mark(ofUnits: senderUnits)
         let now = present?.circumstances.now ?? Self.now
         for earlier in earlierFragments {
             _ = unsafe earlier.withUnsafeBytes { engine.inspect(unsafe $0.bytes, metadata, at: now) }
@@ -112,8 +117,10 @@ package struct PacketScene: Sendable {
         let names = Dictionary(first.interfaces.map { ($0.index, $0.name) }) { first, _ in first }
         return scenes.map { scene in
             engine.steps = []
+            var metadata = scene.metadata
+            metadata.mark |= engine.mark(ofUnits: scene.senderUnits)
             _ = unsafe scene.bytes.withUnsafeBytes {
-                engine.inspect(unsafe $0.bytes, scene.metadata, at: Self.now)
+                engine.inspect(unsafe $0.bytes, metadata, at: Self.now)
             }
             return Explanation(policy.policy, engine.steps ?? [], interfaces: names)
         }

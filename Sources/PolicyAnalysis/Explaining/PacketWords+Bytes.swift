@@ -32,6 +32,7 @@ extension PacketWords {
         metadata.etherType = etherType
         metadata.sourceMAC = sourceMAC ?? .none
         metadata.destinationMAC = destinationMAC ?? .none
+        if let sender { (metadata.senderUID, metadata.senderGID) = (sender.user, sender.group) }
         return metadata
     }
 

@@ -36,6 +36,8 @@ package struct PacketWords: Hashable, Sendable {
     package var payload = 0
     package var sourceMAC: MACAddress?
     package var destinationMAC: MACAddress?
+    /// Who of this host has sent it; nil: no process.
+    package var sender: NamedSender?
     /// When it comes; nil: now.
     package var unixTime: Int64?
 
@@ -68,6 +70,7 @@ package struct PacketWords: Hashable, Sendable {
         }
         sourceMAC = witness.sourceMAC
         destinationMAC = witness.destinationMAC
+        sender = witness.sender
         unixTime = witness.moment.unixTime == 0 ? nil : witness.moment.unixTime
     }
 }
@@ -98,6 +101,7 @@ extension PacketWords {
         if payload != 0 { words.append("--payload \(payload)") }
         if let sourceMAC { words.append("--source-mac \(sourceMAC)") }
         if let destinationMAC { words.append("--destination-mac \(destinationMAC)") }
+        if let sender { words.append(sender.options) }
         if let unixTime { words.append("--at @\(unixTime)") }
         return words.joined(separator: " ")
     }
@@ -117,6 +121,7 @@ extension PacketWords {
             }
         let quoted = quotesKnownExchange ? " about a datagram of a known connection" : ""
         return "\(direction.word) \(what)\(quoted)" + (interface.map { " on \($0)" } ?? "")
+            + (sender.map { " sent by \($0.text)" } ?? "")
             + (otherInterface.map { " \(direction == .incoming ? "to" : "from") \($0)" } ?? "")
     }
 }

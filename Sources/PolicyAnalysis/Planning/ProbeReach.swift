@@ -59,6 +59,7 @@ package struct ProbeReach: Sendable {
         let none = NumberSet(0...0)
         region[.sourceMAC] = direction == .incoming ? macs.subtracting(none) : macs.intersection(none)
         region[.destinationMAC] = none
+        // Who runs the scan is not known.
         return region.isEmpty || universe.judged(region).isEmpty ? nil : region
     }
 

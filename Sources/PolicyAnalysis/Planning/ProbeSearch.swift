@@ -13,7 +13,7 @@ struct ProbeSearch {
     /// What can be sent of each kind that gets as far as the rules.
     private let sendable: [Region]
     /// What nobody chooses of a probe that is sent.
-    private static let unknown: [Dimension] = [.sourcePort, .sourceMAC, .interface]
+    private static let unknown: [Dimension] = [.sourcePort, .sourceMAC, .interface, .sender]
     /// Parts of regions looked at for one rule.
     private static let budget = 100_000
 
@@ -154,6 +154,7 @@ extension ProbeSearch {
                 "it asks for source ports, and probes are sent from others too: --source-ports names those that they are sent from"
             ),
             (.sourceMAC, "it asks for a MAC address, which is that of the last router"),
+            (.sender, "it asks who of this host sends, and it is not known who runs the scan"),
             (
                 .interface,
                 reach.interface == nil

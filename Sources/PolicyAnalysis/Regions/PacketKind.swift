@@ -37,7 +37,7 @@ package enum PacketKind: Int, CaseIterable, Sendable {
         if self == .other4 || self == .other6 { dimensions.append(.protocolNumber) }
         if self == .otherFrame { dimensions.append(.etherType) }
         if isIP { dimensions += [.sourceClass, .destinationClass] }
-        return dimensions + [.interface, .sourceMAC, .destinationMAC, .hour]
+        return dimensions + [.interface, .sourceMAC, .destinationMAC, .hour] + (isIP ? [.sender] : [])
     }
 }
 
@@ -54,7 +54,7 @@ enum Dimension: Int, CaseIterable, Sendable {
     case protocolNumber
     case etherType
     /// Places in the tables of `PacketUniverse`.
-    case interface, sourceMAC, destinationMAC, hour
+    case interface, sourceMAC, destinationMAC, hour, sender
     /// Of the addresses, by the long lists that have them (`ListClasses`). What these can be depends on the addresses.
     case sourceClass, destinationClass
 

@@ -18,6 +18,8 @@ package struct PacketUniverse: Sendable {
     private(set) var sourceMACs: [MACAddress?] = [nil]
     private(set) var destinationMACs: [MACAddress?] = [nil]
     package let moments: [Moment]
+    /// nil: none.
+    let senders: [NamedSender?]
     /// By which rules and interfaces.ignore name interfaces.
     private let patterns: [InterfaceGlob]
     let kinds: [PacketKind]
@@ -47,7 +49,7 @@ package struct PacketUniverse: Sendable {
         }
     }
 
-    /// Nil where the rules name interfaces by so many patterns that what names can match was not found out.
+    /// Nil where the rules name interfaces by so many patterns that what names can match was not found out, or so many senders.
     init?(_ policies: [Policy], _ direction: Direction, moments: [Moment], _ listClasses: ListClasses? = nil) {
         self.direction = direction
         self.listClasses = listClasses
@@ -55,7 +57,11 @@ package struct PacketUniverse: Sendable {
         let documents = policies.map(\.document)
         let isBridge = documents.contains { $0.queue.family == .bridge }
         let hasIPv6 = !documents.contains { $0.engine.sanity.blockIPv6 }
-        guard let places = InterfaceNames.all(documents, direction) else { return nil }
+        let rules = direction == .outgoing ? documents.flatMap(\.rules) : []
+        guard let places = InterfaceNames.all(documents, direction), let senders = SenderClasses.all(rules) else {
+            return nil
+        }
+        self.senders = senders
         interfaces = places
         loopback = places.firstIndex { $0.name == "lo" }.map { UInt128($0) }
         let texts = documents.flatMap { $0.interfaces.ignore + $0.rules.flatMap { $0.interfaces?.value ?? [] } }
@@ -129,6 +135,7 @@ package struct PacketUniverse: Sendable {
         case .sourceMAC: NumberSet(0...UInt128(sourceMACs.count - 1))
         case .destinationMAC: NumberSet(0...UInt128(destinationMACs.count - 1))
         case .hour: NumberSet(0...UInt128(moments.count - 1))
+        case .sender: NumberSet(0...UInt128(senders.count - 1))
         case .sourceClass, .destinationClass: NumberSet(0...UInt128((listClasses?.classes(of: kind)?.count ?? 1) - 1))
         }
     }

@@ -193,6 +193,10 @@ extension Region {
         }
         narrow(.sourceMAC, by: rule.source.macs, universe.sourceMACs, policy)
         narrow(.destinationMAC, by: rule.destination.macs, universe.destinationMACs, policy)
+        if !rule.sender.isEmpty {
+            let rows = universe.senders.indices.filter { universe.senders[$0].map(rule.sender.accepts) ?? false }
+            narrow(.sender, to: NumberSet(members: rows))
+        }
         if let schedule = rule.schedule {
             let rows = universe.moments.indices.filter {
                 universe.moments[$0].activity[place] >> UInt64(schedule) & 1 == 1

@@ -16,6 +16,8 @@ package struct Witness: Hashable, Sendable {
     package let sourceMAC: MACAddress?
     package let destinationMAC: MACAddress?
     package let moment: PacketUniverse.Moment
+    /// Of an outgoing packet that a process of this host has sent.
+    package let sender: NamedSender?
 
     subscript(dimension: Dimension) -> UInt128 { numbers[dimension.rawValue] }
 
@@ -49,6 +51,7 @@ package struct Witness: Hashable, Sendable {
         subject.activeSchedules = moment.activity[place]
         subject.sourceMAC = sourceMAC ?? .none
         subject.destinationMAC = destinationMAC ?? .none
+        if let sender { subject.senders = sender.bits(in: policy) }
         subject.etherType = etherType
         subject.network = kind.isIPv4 ? .ipv4 : kind.isIPv6 ? .ipv6 : kind == .arp ? .arp : .other
         guard kind.isIP else { return subject }
@@ -87,13 +90,30 @@ extension Region {
                 numbers[end.ofClasses.rawValue] = UInt128(classes.number(of: numbers[end.rawValue]))
             }
         }
+        guard makeSendable(&numbers, universe) else { return nil }
         let place = universe.interfaces[Int(numbers[Dimension.interface.rawValue])]
         return Witness(
             direction: universe.direction, kind: kind, numbers: numbers,
             interface: place.name, otherInterface: place.other,
             sourceMAC: universe.sourceMACs[Int(numbers[Dimension.sourceMAC.rawValue])],
             destinationMAC: universe.destinationMACs[Int(numbers[Dimension.destinationMAC.rawValue])],
-            moment: universe.moments[Int(numbers[Dimension.hour.rawValue])])
+            moment: universe.moments[Int(numbers[Dimension.hour.rawValue])],
+            sender: universe.senders[Int(numbers[Dimension.sender.rawValue])])
+    }
+
+    /// Nothing that is forwarded has a sender: chooses another interface, where there is one.
+    private func makeSendable(_ numbers: inout [UInt128], _ universe: PacketUniverse) -> Bool {
+        let place = Dimension.interface.rawValue
+        guard numbers[Dimension.sender.rawValue] != 0, universe.interfaces[Int(numbers[place])].other != nil else {
+            return true
+        }
+        let own = universe.interfaces.indices.first { row in
+            universe.interfaces[row].other == nil && UInt128(row) != universe.loopback
+                && self[.interface]?.contains(UInt128(row)) ?? true
+        }
+        guard let own else { return false }
+        numbers[place] = UInt128(own)
+        return true
     }
 
     /// Whether all its packets are refused before any rule is asked: they go from an address to itself, or have others that are refused,
@@ -193,7 +213,7 @@ extension Region {
         case .quote: [0]
         case .protocolNumber: [47, 132]
         case .etherType: [0x88cc]
-        case .interface, .hour, .sourceClass, .destinationClass: [0]
+        case .interface, .hour, .sourceClass, .destinationClass, .sender: [0]
         case .sourceMAC, .destinationMAC: [0]
         }
     }

@@ -67,6 +67,7 @@ extension Rule {
         if source.macs != nil || destination.macs != nil { return "MAC addresses" }
         if icmp != nil { return "an ICMP type" }
         if schedule != nil { return "a schedule, or until" }
+        if !sender.isEmpty { return "a sender" }
         return nil
     }
 }

@@ -28,6 +28,9 @@ extension PolicyDraft {
         check(draft, &sink)
         guard sink.errorCount == errorsBefore else { return }
         document.rules.append(draft.rule)
+        for unit in draft.rule.sender.units?.value ?? [] where unitPlaces[unit] == nil {
+            unitPlaces[unit] = draft.place(of: .sender)
+        }
         if draft.rule.offload, draft.rule.isEnabled { offloads.append((draft.rule, draft.place(of: .offload))) }
     }
 
@@ -75,6 +78,7 @@ extension PolicyDraft {
         case .protocols: draft.rule.protocols = protocols(node, &sink)
         case .source: draft.rule.source = endpoint(node, &sink)
         case .destination: draft.rule.destination = endpoint(node, &sink)
+        case .sender: draft.rule.sender = sender(node, &sink)
         case .flags: draft.rule.flags = flags(node, &sink)
         case .icmp: draft.rule.icmp = icmp(node, of: draft, &sink)
         case .interfaces: draft.rule.interfaces = interfaces(node, &sink)

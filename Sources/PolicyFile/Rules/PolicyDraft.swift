@@ -20,6 +20,10 @@ struct PolicyDraft {
     /// The host's names for ports.
     private let services: HostServices
     var serviceNames: ServiceNames { services.names }
+    /// The host's users and groups.
+    let accounts: HostAccounts
+    /// Where each unit is named first.
+    var unitPlaces: [String: SourcePlace] = [:]
     var rules: [YAMLNode] = []
     /// Places of the rules by name.
     var ruleNames: [String: SourcePlace] = [:]
@@ -37,6 +41,7 @@ struct PolicyDraft {
         self.use = use
         self.surroundings = surroundings
         services = HostServices(surroundings)
+        accounts = HostAccounts(surroundings)
     }
 
     static let keys = ["version"] + Setting.all.map(\.key) + ["lists", "schedules", "rules"]
@@ -96,6 +101,7 @@ struct PolicyDraft {
         finishAntiEvasion()
         checkSettings(&sink)
         checkOffloads(&sink)
+        checkUnits(&sink)
         if document.mode == .tap { document.failure.engine = .open }
     }
 }

@@ -11,6 +11,7 @@ extension PolicyDraft {
         checkTransport(draft, &sink)
         checkLink(draft, &sink)
         checkFamilies(draft, &sink)
+        checkSender(draft, &sink)
     }
 
     private func checkAction(_ draft: RuleDraft, _ sink: inout DiagnosticSink) {

@@ -6,7 +6,7 @@ import FirewallPolicy
 enum RuleKey: String, CaseIterable {
     case name, action, priority, direction, frame
     case protocols = "protocol"
-    case source, destination, flags, icmp, interfaces, schedule, until, log, reply, rate
+    case source, destination, sender, flags, icmp, interfaces, schedule, until, log, reply, rate
     case isEnabled = "enabled"
     case comment
     case packetData = "packet-data"
@@ -23,6 +23,9 @@ enum RuleKey: String, CaseIterable {
         case "sport", "src-port", "source-port": "write source: { ports: … }"
         case "src", "from": "write source: { addresses: … }"
         case "dst", "to": "write destination: { addresses: … }"
+        case "user", "users", "uid", "owner", "uid-owner": "write sender: { users: […] }"
+        case "group", "groups", "gid", "gid-owner": "write sender: { groups: […] }"
+        case "unit", "units", "service", "cgroup": "write sender: { units: […] }"
         case "type", "code": "\(quoted(key)) belongs inside icmp"
         case "iif", "oif", "interface", "in-interface", "out-interface": "write interfaces: […]"
         case "not": "\"not\" stands inside one criterion"

@@ -51,6 +51,7 @@ enum RuleSchema {
         case .frame: SchemaText.criterion(FrameMatch.form.schema)
         case .protocols: SchemaText.criterion(ProtocolMatch.form.schema)
         case .source, .destination: SchemaText.definition("endpoint")
+        case .sender: sender
         case .flags: SchemaText.criterion(flags)
         case .icmp: SchemaText.criterion(icmp(ValueForm<UInt8>.icmpTypeOfAnyVersion))
         case .interfaces:
@@ -67,6 +68,14 @@ enum RuleSchema {
     private static let endpoint: String = {
         let mapping = SchemaText.object([
             ("addresses", list(addresses)), ("ports", list(ports)), ("macs", list(macs)),
+        ])
+        return SchemaText.anyOf(any, mapping)
+    }()
+
+    private static let sender: String = {
+        let mapping = SchemaText.object([
+            ("users", list(ValueForm<SenderName>.user(nil).schema)),
+            ("groups", list(ValueForm<SenderName>.group(nil).schema)), ("units", list(ValueForm<String>.unit.schema)),
         ])
         return SchemaText.anyOf(any, mapping)
     }()
@@ -119,7 +128,10 @@ extension RuleSchema {
             "offload", is: "true", then("action", SchemaText.values(#""bypass""#)), then("flags", any),
             then("icmp", any), then("schedule", "false"), then("until", "false"),
             then("interfaces", #"{"not":{"type":"object"}}"#),
-            then("source", withoutMACs), then("destination", withoutMACs)),
+            then("source", withoutMACs), then("destination", withoutMACs), then("sender", withoutSender)),
+        given(
+            "sender", someSender, then("direction", SchemaText.values(#""outgoing""#)),
+            then("action", #"{"not":{"const":"bypass"}}"#)),
         given("source", endpoint(with: "ports"), require("protocol", protocols("tcp", "udp", "tcp+udp", 6, 17))),
         given("destination", endpoint(with: "ports"), require("protocol", protocols("tcp", "udp", "tcp+udp", 6, 17))),
         given("flags", notAny, require("protocol", protocols("tcp", 6))),
@@ -146,6 +158,9 @@ extension RuleSchema {
     private static let answering = SchemaText.values(#""reset""#, #""unreachable""#, #""prohibited""#)
     private static let notAny = #"{"not":{"const":"any"}}"#
     private static let withoutMACs = #"{"properties":{"macs":\#(any)}}"#
+    private static let withoutSender =
+        #"{"anyOf":[\#(any),{"properties":{"users":\#(any),"groups":\#(any),"units":\#(any)}}]}"#
+    private static let someSender = #"{"not":\#(withoutSender)}"#
     private static let withoutAddresses = #"{"properties":{"addresses":\#(any),"ports":\#(any)}}"#
     private static let ipv4 = SchemaText.definition("ipv4")
     private static let ipv6 = SchemaText.definition("ipv6")
