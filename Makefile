@@ -54,10 +54,10 @@ TEST_VM         = $(PYTHON) Packaging/vm/run.py $(if $(SUITE),--release $(SUITE)
 
 .PHONY: help fast-path deps deps-build deps-lab deps-deb deps-vm build docs test test-host test-package test-swift test-allocations \
         test-model test-live test-deb test-vm check model model-fast-path demo bench bench-queue bench-scan repeat-scan scan-policy prove-analysis \
-        attack-conntrack flood-hour evasion attack-stack model-bulk strict fuzz deb deb-reproducible install clean
+        attack-conntrack flood-hour evasion fleet attack-stack model-bulk strict fuzz deb deb-reproducible install clean
 
 help:
-	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan scan-policy prove-analysis attack-conntrack flood-hour evasion attack-stack model-bulk strict fuzz deb test-deb test-vm deb-reproducible install clean'
+	@echo 'deps build test check model model-fast-path demo bench bench-queue bench-scan repeat-scan scan-policy prove-analysis attack-conntrack flood-hour evasion fleet attack-stack model-bulk strict fuzz deb test-deb test-vm deb-reproducible install clean'
 
 deps: deps-build deps-lab deps-deb
 deps-build: PACKAGES := $(BUILD_PACKAGES)
@@ -203,6 +203,10 @@ strict: build deps-lab
 # 100,000 sequences of hostile segments beside a real stack. Kept too.
 attack-stack: build deps-lab
 	$(PYTHON) Tests/Live/attack_stack.py --bin $(BIN) --results Tests/Live/STACK.md
+
+# Plays of the Ansible role against three hosts, those that lock out among them. Kept too.
+fleet: build deps-lab
+	PORTREEVE_FLEET=Tests/Live/FLEET.md $(PYTHON) Tests/Live/run.py --bin $(BIN) EveryPlay
 
 # Every row of the checklist of evasions, wherever the agent may stand, with offloads and without. Kept too.
 evasion: build deps-lab

@@ -25,28 +25,35 @@ ENGINE = ReplacingMergeTree PARTITION BY toYYYYMMDD(time) ORDER BY (host, time, 
 TTL toDateTime(time) + INTERVAL 90 DAY
 SETTINGS non_replicated_deduplication_window = 10000;
 
+-- One look at the text for all of it: what a record does not have is 0 or empty.
 CREATE MATERIALIZED VIEW IF NOT EXISTS portreeve.events_of_rows TO portreeve.events AS
-WITH JSONExtractRaw(event, 'portreeve') AS p,
+WITH JSONExtract(event, 'Tuple(
+         timestamp String, host String, event_type String, src_ip String, src_port UInt16, dest_ip String, dest_port UInt16,
+         proto String, icmp_type UInt8, icmp_code UInt8, in_iface String, out_iface String, community_id String,
+         tcp Tuple(flags String), flow Tuple(bytes_toserver UInt64, bytes_toclient UInt64),
+         portreeve Tuple(last String, sequence UInt64, lost UInt64, reason String, id UInt16, action String, direction String,
+             cause String, count UInt64, rule String, rule_file String, rule_line UInt32, policy_epoch UInt64, ended String,
+             duration_ns UInt64, note String))') AS e,
+     tupleElement(e, 'portreeve') AS p,
      (text) -> ifNull(toIPv6OrNull(text), toIPv6('::')) AS address
 SELECT
-    parseDateTime64BestEffortOrZero(JSONExtractString(event, 'timestamp'), 6, 'UTC') AS time,
-    parseDateTime64BestEffortOrZero(JSONExtractString(p, 'last'), 6, 'UTC') AS last,
-    JSONExtractString(event, 'host') AS host, address(source) AS source, toUInt32OrZero(process) AS process,
-    JSONExtractUInt(p, 'sequence') AS sequence, JSONExtractUInt(p, 'lost') AS lost,
-    JSONExtractString(event, 'event_type') AS type, JSONExtractString(p, 'reason') AS reason, JSONExtractUInt(p, 'id') AS id,
-    JSONExtractString(p, 'action') AS action, JSONExtractString(p, 'direction') AS direction,
-    JSONExtractString(p, 'cause') AS cause, JSONExtractUInt(p, 'count') AS count,
-    address(JSONExtractString(event, 'src_ip')) AS src, JSONExtractUInt(event, 'src_port') AS src_port,
-    address(JSONExtractString(event, 'dest_ip')) AS dst, JSONExtractUInt(event, 'dest_port') AS dst_port,
-    JSONExtractString(event, 'proto') AS proto,
-    JSONExtractUInt(event, 'icmp_type') AS icmp_type, JSONExtractUInt(event, 'icmp_code') AS icmp_code,
-    JSONExtractString(event, 'tcp', 'flags') AS tcp_flags,
-    JSONExtractString(event, 'in_iface') AS in_iface, JSONExtractString(event, 'out_iface') AS out_iface,
-    JSONExtractString(p, 'rule') AS rule, JSONExtractString(p, 'rule_file') AS rule_file, JSONExtractUInt(p, 'rule_line') AS rule_line,
-    JSONExtractUInt(p, 'policy_epoch') AS policy_epoch, JSONExtractString(event, 'community_id') AS community_id,
-    JSONExtractString(p, 'ended') AS ended, JSONExtractUInt(p, 'duration_ns') AS duration_ns,
-    JSONExtractUInt(event, 'flow', 'bytes_toserver') AS bytes_toserver, JSONExtractUInt(event, 'flow', 'bytes_toclient') AS bytes_toclient,
-    JSONExtractString(p, 'note') AS note, event AS record
+    parseDateTime64BestEffortOrZero(tupleElement(e, 'timestamp'), 6, 'UTC') AS time,
+    parseDateTime64BestEffortOrZero(tupleElement(p, 'last'), 6, 'UTC') AS last,
+    tupleElement(e, 'host') AS host, address(source) AS source, toUInt32OrZero(process) AS process,
+    tupleElement(p, 'sequence') AS sequence, tupleElement(p, 'lost') AS lost, tupleElement(e, 'event_type') AS type,
+    tupleElement(p, 'reason') AS reason, tupleElement(p, 'id') AS id, tupleElement(p, 'action') AS action,
+    tupleElement(p, 'direction') AS direction, tupleElement(p, 'cause') AS cause, tupleElement(p, 'count') AS count,
+    address(tupleElement(e, 'src_ip')) AS src, tupleElement(e, 'src_port') AS src_port,
+    address(tupleElement(e, 'dest_ip')) AS dst, tupleElement(e, 'dest_port') AS dst_port, tupleElement(e, 'proto') AS proto,
+    tupleElement(e, 'icmp_type') AS icmp_type, tupleElement(e, 'icmp_code') AS icmp_code,
+    tupleElement(tupleElement(e, 'tcp'), 'flags') AS tcp_flags,
+    tupleElement(e, 'in_iface') AS in_iface, tupleElement(e, 'out_iface') AS out_iface,
+    tupleElement(p, 'rule') AS rule, tupleElement(p, 'rule_file') AS rule_file, tupleElement(p, 'rule_line') AS rule_line,
+    tupleElement(p, 'policy_epoch') AS policy_epoch, tupleElement(e, 'community_id') AS community_id,
+    tupleElement(p, 'ended') AS ended, tupleElement(p, 'duration_ns') AS duration_ns,
+    tupleElement(tupleElement(e, 'flow'), 'bytes_toserver') AS bytes_toserver,
+    tupleElement(tupleElement(e, 'flow'), 'bytes_toclient') AS bytes_toclient,
+    tupleElement(p, 'note') AS note, event AS record
 FROM portreeve.incoming
 WHERE isValidJSON(event) AND JSONHas(event, 'portreeve', 'reason');
 
