@@ -59,12 +59,22 @@ final class FrameWatch: Sendable {
         }
     }
 
+    /// Whether an interface belongs to a bridge, a bond or the like, at which the frame is seen once more: it is told of there. One of a
+    /// VRF does not: IP takes its packets from the interface itself.
+    private static func isPartOfAnother(_ interface: UInt32) -> Bool {
+        guard let name = LocalNetwork.name(ofInterface: interface) else { return false }
+        let master = "/sys/class/net/\(name)/master"
+        guard unsafe access(master, F_OK) == 0 else { return false }
+        return SmallFile.read("\(master)/uevent")?.contains("DEVTYPE=vrf") != true
+    }
+
     private func take(from socket: FrameSocket, _ buffer: inout [UInt8]) -> Int {
         var found: [Event] = []
         var count = 0
         while count < Self.mostAtOnce, let frame = socket.next(&buffer) {
             count += 1
             let now = Clocks.monotonic()
+            guard !FrameWatch.isPartOfAnother(frame.interface) else { continue }
             let metadata = PacketMetadata(frame)
             let event = frames.withLock {
                 unsafe $0.event(of: buffer.span.bytes.extracting(first: frame.copied), metadata, at: now)

@@ -7,13 +7,24 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct cframe_instruction) == sizeof(struct sock_filter), "one instruction");
+
+/// Whether IP comes before a socket of one EtherType.
+static int comes_after_ip(void) {
+    struct utsname name;
+    int major = 0, minor = 0;
+    return uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2
+        && (major > 6 || (major == 6 && minor >= 15));
+}
 
 int cframe_open(uint16_t ethertype, const struct cframe_instruction *program, size_t count) {
     // Of no protocol, so that no frame comes before the program is in place.
@@ -21,9 +32,11 @@ int cframe_open(uint16_t ethertype, const struct cframe_instruction *program, si
     if (descriptor < 0)
         return -errno;
     const struct sock_fprog filter = {.len = (unsigned short)count, .filter = (struct sock_filter *)program};
-    const struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ethertype)};
+    const struct sockaddr_ll address = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(comes_after_ip() ? ETH_P_ALL : ethertype)};
     const int one = 1;
-    if (setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0
+    if (setsockopt(descriptor, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one) < 0
+        || setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0
         || setsockopt(descriptor, SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof one) < 0
         || bind(descriptor, (const struct sockaddr *)&address, sizeof address) < 0) {
         const int error = errno;
@@ -45,7 +58,7 @@ int cframe_is_one(int descriptor, uint16_t ethertype) {
     return option(descriptor, SO_DOMAIN) == AF_PACKET && option(descriptor, SO_TYPE) == SOCK_DGRAM
         && option(descriptor, SO_LOCK_FILTER) == 1
         && getsockname(descriptor, (struct sockaddr *)&address, &length) == 0
-        && address.sll_protocol == htons(ethertype);
+        && (address.sll_protocol == htons(ethertype) || address.sll_protocol == htons(ETH_P_ALL));
 }
 
 ssize_t cframe_receive(int descriptor, uint8_t *buffer, size_t size, struct cframe_info *info) {

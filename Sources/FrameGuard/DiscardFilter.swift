@@ -5,13 +5,13 @@ package import CFrameShim
 /// The classic BPF programs that accept a received frame only if the kernel discards it before any hook: for what `ip_rcv` and
 /// `ip6_rcv` find wrong with the IP header, and what a reason stands for. A good frame costs some forty instructions.
 ///
-/// They look at the frame from its network header on. Frames for other hosts, and those of a loopback device, are none of
+/// They look at the frame from its network header on, of whatever EtherType: some kernels show them all. Frames for other hosts, and those of a loopback device, are none of
 /// theirs. A merged segment of more than 65,535 bytes says legally that it has none (BIG TCP).
 package enum DiscardFilter {
     /// For EtherType 0x0800 (RFC 791 section 3.1).
     package static let ipv4: [cframe_instruction] = {
         var program = BPFProgram()
-        program.passOverForeign()
+        program.passOverForeign(but: FrameSocket.Family.ipv4.etherType)
         program.acceptShorter(than: IPv4.header)
         program.acceptOther(version: 4)
         program.load(byte: 0)
@@ -34,7 +34,7 @@ package enum DiscardFilter {
     /// For EtherType 0x86dd (RFC 8200 section 3).
     package static let ipv6: [cframe_instruction] = {
         var program = BPFProgram()
-        program.passOverForeign()
+        program.passOverForeign(but: FrameSocket.Family.ipv6.etherType)
         program.acceptShorter(than: IPv6.header)
         program.acceptOther(version: 6)
         program.load(byte: IPv6.source)
@@ -89,7 +89,9 @@ private struct BPFProgram {
         static let jumpUnlessBelowX: UInt16 = 0x3d
         static let `return`: UInt16 = 0x06
     }
-    /// SKF_AD_OFF with SKF_AD_PKTTYPE and SKF_AD_HATYPE (linux/filter.h).
+    /// SKF_AD_OFF with SKF_AD_PROTOCOL, SKF_AD_PKTTYPE, SKF_AD_HATYPE and SKF_AD_VLAN_TAG (linux/filter.h).
+    private static let etherType: UInt32 = 0xffff_f000
+    private static let vlanTag: UInt32 = 0xffff_f000 + 44
     private static let packetType: UInt32 = 0xffff_f000 + 4
     private static let linkType: UInt32 = 0xffff_f000 + 28
     /// PACKET_HOST, PACKET_BROADCAST and PACKET_MULTICAST are below it.
@@ -129,7 +131,15 @@ private struct BPFProgram {
         emit(Code.return, Self.accepted)
     }
 
-    mutating func passOverForeign() {
+    /// A frame of a VLAN is seen again at the interface of that, as the kernel's own.
+    mutating func passOverForeign(but etherType: UInt16) {
+        emit(Code.loadHalf, Self.etherType)
+        emit(Code.jumpIfEqual, UInt32(etherType), then: 1)
+        end()
+        emit(Code.loadHalf, Self.vlanTag)
+        and(0xfff)
+        emit(Code.jumpIfEqual, 0, then: 1)
+        end()
         emit(Code.loadHalf, Self.linkType)
         emit(Code.jumpIfEqual, Self.loopback, otherwise: 1)
         end()

@@ -6,9 +6,14 @@ import CFrameShim
 struct BPFMachine {
     var packetType: UInt32 = 0
     var linkType: UInt32 = 1
+    /// nil: the one that the program asks for first.
+    var etherType: UInt32?
+    var vlanTag: UInt32 = 0
 
     func accepts(_ frame: [UInt8], _ program: [cframe_instruction], length: Int? = nil) -> Bool {
-        run(frame, program, length ?? frame.count) != 0
+        var machine = self
+        if etherType == nil, program.count > 1 { machine.etherType = program[1].operand }
+        return machine.run(frame, program, length ?? frame.count) != 0
     }
 
     private func run(_ frame: [UInt8], _ program: [cframe_instruction], _ length: Int) -> UInt32 {
@@ -49,6 +54,8 @@ struct BPFMachine {
 
     private func load(_ frame: [UInt8], _ offset: UInt32, _ size: Int) -> UInt32? {
         switch offset {
+        case 0xffff_f000: return etherType
+        case 0xffff_f02c: return vlanTag
         case 0xffff_f004: return packetType
         case 0xffff_f01c: return linkType
         default:

@@ -99,6 +99,19 @@ struct DiscardFilterTests {
         }
     }
 
+    @Test("Frames of another EtherType, and those that a VLAN's interface will see, are none of it either")
+    func kinds() {
+        for (bad, program, own, other) in [
+            (Self.frames4[0].bad, DiscardFilter.ipv4, UInt32(0x0800), UInt32(0x0806)),
+            (Self.frames6[0].bad, DiscardFilter.ipv6, 0x86dd, 0x0800),
+        ] {
+            #expect(BPFMachine(etherType: own).accepts(bad, program))
+            #expect(!BPFMachine(etherType: other).accepts(bad, program))
+            #expect(!BPFMachine(etherType: own, vlanTag: 7).accepts(bad, program))
+            #expect(BPFMachine(etherType: own, vlanTag: 0x2000).accepts(bad, program), "a priority alone")
+        }
+    }
+
     @Test("Packets of the corpus, which all are whole, pass by")
     func corpus() {
         for packet in PacketCorpus.all.map(\.packet) where !packet.isFrame {

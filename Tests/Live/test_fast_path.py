@@ -12,8 +12,10 @@ import isolation
 isolation.isolate()
 
 import bpf
+import services
 from agent import Agent, reasons
 from lab import Lab, wait_until
+from test_strict import SEGMENT_SIZE, STREAM
 
 PINS = "/run/portreeve-fast-path"
 OBJECT = os.environ.get("FASTPATH_OBJECT") or os.path.join(
@@ -76,11 +78,13 @@ print("done")
 
 
 class FastPathLab(unittest.TestCase):
+    offload = True
+
     def setUp(self):
         if isolation.is_user_namespace():
             self.skipTest("only root of the machine may load programs into the kernel")
         self.assertTrue(os.path.exists(OBJECT), f"{OBJECT} is missing: make fast-path")
-        self.lab = self.enterContext(Lab())
+        self.lab = self.enterContext(Lab(offload=self.offload))
         # Each program of the lab has mounts of its own: what one mounts the next does not see.
         if not os.path.ismount(PINS):
             os.makedirs(PINS, exist_ok=True)
@@ -427,6 +431,26 @@ class FastPathTests(FastPathLab):
         report = agent.report()
         self.assertIn("No such file", report["fast_path"]["why"])
         self.assertTrue(any("engine.fast-path" in warning for warning in report["warnings"]))
+
+
+class PathTests(FastPathLab):
+    """A path that loses, doubles and reorders, segment by segment: its router is a program."""
+
+    seconds = 20
+    offload = False
+
+    def test_no_event_comes_of_losses_doubles_and_another_order(self):
+        self.enterContext(services.echo(self.lab.host))
+        agent = self.agent(POLICY.replace("[5201, 5300]", "7"))
+        client, host = self.lab.client.mac("eth0"), self.lab.host.mac("eth0")
+        self.lab.router.sysctl(net__ipv4__ip_forward=0, net__ipv6__conf__all__forwarding=0)
+        crossing = os.path.join(os.path.dirname(os.path.abspath(__file__)), "crossing.py")
+        path = self.lab.router.start("/usr/bin/python3", crossing, "in0", client, "out0", host, name="crossing")
+        wait_until(lambda: "crossing" in path.output(), "the path is there", process=path)
+        for address in (self.lab.host.ip4, self.lab.host.ip6):
+            self.lab.client.python(STREAM, address, 5_000 * SEGMENT_SIZE, SEGMENT_SIZE, seconds=100)
+        wait_until(lambda: self.passed(agent) > 10_000, "they have passed in the kernel")
+        self.assertEqual([e for e in agent.events() if e.get("proto") == "TCP"], [])
 
 
 if __name__ == "__main__":

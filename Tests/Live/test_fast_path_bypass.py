@@ -43,6 +43,10 @@ class BypassTests(FastPathLab):
         self.assertNotIn("connmark", rules.lower())
         self.assertIn("-A PREROUTING", rules)
         self.assertEqual(agent.tool_status("iptables", "--check")[0], 0)
+        words = agent.tool(
+            "explain", "--policy", agent.policy, "--direction", "incoming", "--tcp", f"{self.lab.client.ip4}:40000",
+            f"{self.lab.host.ip4}:5201")
+        self.assertIn("offload: the kernel may pass what follows of its flow", words)
         for address in (self.lab.host.ip4, self.lab.host.ip6):
             with self.subTest(address):
                 judged, counted = self.judged(agent), sum(self.rule_packets(agent).values())

@@ -138,6 +138,22 @@ class FrameTests(FrameCase):
         self.send(IPV4, FRAMES[1].bad)
         self.assertEqual(self.fence(agent), [])
 
+    def test_a_bridge_and_its_port_see_a_frame_and_it_is_told_of_once(self):
+        host = self.host
+        host.run("ip", "link", "add", "bridge0", "type", "bridge")
+        self.addCleanup(host.status, "ip", "link", "del", "bridge0")
+        host.run("ip", "link", "set", "bridge0", "address", host.mac("eth0"), "up")
+        host.run("ip", "link", "set", "eth0", "master", "bridge0")
+        # It would discard them too, between the two.
+        for kind in ("iptables", "ip6tables"):
+            host.status("sysctl", "-qw", f"net.bridge.bridge-nf-call-{kind}=0")
+        agent = self.agent()
+        self.send(IPV4, FRAMES[0].bad)
+        self.send(IPV6, FRAMES[-2].bad)
+        events = self.fence(agent)
+        self.assertEqual(reasons(events), {FRAMES[0].reason: 1, FRAMES[-2].reason: 1})
+        self.assertEqual({event["in_iface"] for event in events}, {"bridge0"})
+
     def test_a_flood_of_them(self):
         """It holds nothing up, and what found no room is said to be missing."""
         agent = self.agent()

@@ -22,6 +22,10 @@ extension Explanation {
                 Line(
                     depth: 1,
                     text: "decides: \(place(of: decision.rule)): \(rule.action.word), priority \(rule.priority)"))
+            if rule.offload, decision.outcome == .bypass {
+                let what = "offload: the kernel may pass what follows of its flow in this direction, unjudged"
+                lines.append(Line(depth: 1, text: what))
+            }
         }
         let misses = nearMisses(of: subject, before: decision.rule)
         for trial in misses.prefix(Self.mostNearMisses) {
