@@ -217,7 +217,9 @@ class CollectionTests(unittest.TestCase):
         """Who has a certificate and sends what is no record, or looks like the end of one, makes no row and stops nothing."""
         lab = self.lab
         texts = ['{"portreeve":1}', "\\", "$ACK 1", 'x","event":"{}', "'; DROP TABLE portreeve.events; --", "{" * 5000]
-        before = self.ask("SELECT count() AS n FROM portreeve.events")
+        # A refused SYN may have been sent again.
+        others = "SELECT count() AS n FROM portreeve.events WHERE rule != 'No telnet'"
+        before = self.ask(others)
         folder = os.path.join(lab.directory, "web-02")
         lab.web2.python(f"""
 import socket
@@ -227,7 +229,7 @@ for text in {texts!r}:
 """)
         wait_until(lambda: self.ask("SELECT count() AS n FROM portreeve.unreadable")[0]["n"] == len(texts), "they are kept apart", 30)
         self.assertEqual({row["event"].strip() for row in self.ask("SELECT event FROM portreeve.unreadable")}, set(texts))
-        self.assertEqual(self.ask("SELECT count() AS n FROM portreeve.events"), before)
+        self.assertEqual(self.ask(others), before)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ class TemplateTests(unittest.TestCase):
 
 
 class DocumentTests(unittest.TestCase):
-    seconds = 8
+    seconds = 12
 
     @classmethod
     def setUpClass(cls):
