@@ -54,8 +54,9 @@ PARSER_ONLY = {
     "which names there are, and what they stand for": {
         "038": [22], "060": [8, 9, 10, 13, 14, 15, 16], "062": [7, 8, 9, 10, 11, 12], "063": [4, 6], "080": [7],
         "091": [5, 6, 7, 8, 10], "092": [34], "095": [3, 5]},
-    "what other settings say": {"096": [2], "098": [6], "110": [5], "113": [4, 6], "121": [5]},
-    "how many there may be": {"099": [3], "120": [11]},
+    "what other settings say": {"096": [2], "098": [6], "110": [5], "113": [4, 6], "122": [4], "124": [5]},
+    "which days a month has": {"121": [4]},
+    "how many there may be": {"099": [3], "123": [11]},
     "what all rules say together": {"048": [5, 6], "051": [12, 14, 15], "078": [66]},
 }
 # Lists and schedules that are called yes, no, on and off: for YAML 1.1 their keys are booleans, which no schema can name.

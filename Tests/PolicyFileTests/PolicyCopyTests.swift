@@ -99,7 +99,7 @@ struct PolicyCopyTests {
         #expect(!copy.hasList("\(folder.path)/policy.yaml"))
         #expect(unsafe unlink(list) == 0 && !copy.hasList(list))
         #expect(unsafe mkfifo(list, 0o600) == 0 && !copy.hasList(list))
-        unlink(list)
+        unsafe unlink(list)
 
         // Some pieces long, and not of the length of whole ones.
         let long = String(repeating: "198.51.100.77\n", count: 60_000)
