@@ -5,8 +5,9 @@ package import CFrameShim
 /// The classic BPF programs that accept a received frame only if the kernel discards it before any hook: for what `ip_rcv` and
 /// `ip6_rcv` find wrong with the IP header, and what a reason stands for. A good frame costs some forty instructions.
 ///
-/// They look at the frame from its network header on, of whatever EtherType: some kernels show them all. Frames for other hosts, and those of a loopback device, are none of
-/// theirs. A merged segment of more than 65,535 bytes says legally that it has none (BIG TCP).
+/// They look at the frame from its network header on, of whatever EtherType: some kernels show them all. Frames for other hosts,
+/// and those of a loopback device, are none of theirs. A merged segment of more than 65,535 bytes says legally that it has none
+/// (BIG TCP).
 package enum DiscardFilter {
     /// For EtherType 0x0800 (RFC 791 section 3.1).
     package static let ipv4: [cframe_instruction] = {

@@ -31,8 +31,9 @@ struct cframe_info {
 };
 
 /// Opens a socket for received frames of this EtherType, of all interfaces, from the network header on, that the program
-/// accepts; it may be shown others too. From Linux 6.15 on a socket of one EtherType comes after IP in the kernel's list, and has it copy
-/// each packet's description; one of all comes before. The program can neither be taken off nor exchanged afterwards, by anybody. Takes CAP_NET_RAW.
+/// accepts; it may be shown others too. From Linux 6.15 on a socket of one EtherType comes after IP in the kernel's list, and
+/// has it copy each packet's description; one of all comes before. The program can neither be taken off
+/// nor exchanged afterwards, by anybody. Takes CAP_NET_RAW.
 /// Returns the descriptor, or a negated errno value.
 int cframe_open(uint16_t ethertype, const struct cframe_instruction *program, size_t count);
 

@@ -24,8 +24,8 @@ public struct FastPathPlaces: Sendable {
     let memory: FastPathMemory?
     /// Places that were never used are from here on.
     private(set) var used: Int32 = 0
-    /// By place: the connection whose state it holds or held last, or -1, or a bypassed flow (`BypassedFlows.holder`); and the generation by
-    /// which it is open, or 0.
+    /// By place: the connection whose state it holds or held last, or -1, or a bypassed flow (`BypassedFlows.holder`); and the
+    /// generation by which it is open, or 0.
     private var holders: [ConnectionIndex] = []
     private var generations: [UInt32] = []
     /// By place: when it was left last.

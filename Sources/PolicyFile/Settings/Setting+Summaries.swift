@@ -131,8 +131,8 @@ extension Setting {
         auto, on: plain segments of established TCP connections (held against the same windows), datagrams and echoes pass in the \
         kernel, by a program \
         that portreeve iptables --apply loads. It sees neither checksums nor the outgoing interface. Where the kernel takes no \
-        program, auto leaves all packets in the queue, and on refuses to apply the rules. Flows of rules with offload: true pass by it too, \
-        without windows.
+        program, auto leaves all packets in the queue, and on refuses to apply the rules. Flows of rules with offload: true \
+        pass by it too, without windows.
         """,
         "anti-evasion": """
         What happens to packets that are made to be understood differently here than at their destination. normal and \
