@@ -6,15 +6,15 @@ extension ActivityPage {
         <h1>Portreeve on {{host}}</h1>
         <p>From {{start}} to {{end}}; made {{made}}.</p>
         {{#has_troubles}}<section class="troubles"><h2>Not known</h2><ul>{{#troubles}}<li>{{.}}</li>{{/troubles}}</ul></section>{{/has_troubles}}
-        <dl class="sums">
+        {{#is_read}}<dl class="sums">
         <div><dt>Packets dropped</dt><dd id="dropped">{{dropped_text}}</dd></div>
         <div><dt>Would have been dropped</dt><dd>{{spared_text}}</dd></div>
         <div><dt>Connections that ended</dt><dd>{{ended_text}}</dd></div>
         <div><dt>Records read</dt><dd>{{records_text}}</dd></div>
         <div><dt>Events given up</dt><dd>{{lost_text}}</dd></div>
-        </dl>
+        </dl>{{/is_read}}
         <h2>Drops over time, by reason</h2>
-        {{^has_drops}}<p class="none">Nothing was dropped.</p>{{/has_drops}}
+        {{^has_drops}}<p class="none">{{#is_read}}No record of a dropped packet; a rule with "log: false" leaves none.{{/is_read}}{{^is_read}}Not known.{{/is_read}}</p>{{/has_drops}}
         {{#has_drops}}
         <div class="chart"><canvas id="chart" role="img" aria-label="Packets dropped over time, by reason: the table below has the sums."></canvas></div>
         <table id="reasons"><thead><tr><th>Reason</th><th class="number">No.</th><th class="number">Packets</th><th class="number">Share</th><th class="number">Records</th></tr></thead>
@@ -22,7 +22,7 @@ extension ActivityPage {
         <h2>Sources of what was dropped</h2>
         <table id="sources"><thead><tr><th>Source</th><th class="number">Packets</th><th>Mostly for</th><th class="number">Ports</th><th>First</th><th>Last</th></tr></thead>
         <tbody>{{#sources}}<tr><td><code>{{address}}</code></td><td class="number">{{packets_text}}</td><td>{{reason}}</td><td class="number">{{ports_text}}</td><td>{{first}}</td><td>{{last}}</td></tr>{{/sources}}</tbody></table>
-        {{#has_more_sources}}<p>{{more_sources_text}} more sources.</p>{{/has_more_sources}}
+        {{#has_more_sources}}<p>{{#has_other_sources}}At least {{/has_other_sources}}{{more_sources_text}} more sources.</p>{{/has_more_sources}}
         {{#has_other_sources}}<p>There were too many sources to tell apart: {{other_sources_text}} packets are of others, and each number is the least that it can be.</p>{{/has_other_sources}}
         <h2>Rules that refused</h2>
         {{^has_refusing_rules}}<p class="none">None: what was dropped was dropped by checks of state, or since no rule admitted it.</p>{{/has_refusing_rules}}

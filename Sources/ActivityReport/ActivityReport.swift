@@ -55,6 +55,8 @@ package struct ActivityReport: Sendable {
     /// Nil where no agent runs.
     package var rules: [Rule]?
     package var findings: [Finding] = []
+    /// Whether there were records to read; without them nothing is known of what was dropped.
+    package var isRead = true
     /// What could not be read or asked.
     package var troubles: [String] = []
     /// A time for a person, with its offset from UTC.
@@ -76,7 +78,8 @@ package struct ActivityReport: Sendable {
         let period = tally.period
         return [
             "host": .text(host), "made": .text(clock(made)), "start": .text(clock(period.start)),
-            "end": .text(clock(period.end)), "records": .count(tally.records), "dropped": .count(tally.dropped),
+            "end": .text(clock(period.end)), "is_read": .bool(isRead),
+            "records": .count(tally.records), "dropped": .count(tally.dropped),
             "spared": .count(tally.spared), "lost": .count(tally.lost), "troubles": .texts(troubles),
             "steps": .list((0..<period.count).map { .text(clock(period.beginning(of: $0))) }),
             "step_seconds": .count(period.step / 1_000_000), "series": .list(series), "reasons": .list(reasons),
@@ -103,7 +106,10 @@ package struct ActivityReport: Sendable {
         let others = ranked.dropFirst(Self.mostSeries)
         if !others.isEmpty {
             let sums = (0..<tally.period.count).map { step in
-                others.reduce(Int64(0)) { $0.addingReportingOverflow($1.sum.steps[step]).partialValue }
+                others.reduce(Int64(0)) { sum, other in
+                    let (more, isOver) = sum.addingReportingOverflow(other.sum.steps[step])
+                    return isOver ? .max : more
+                }
             }
             series.append(["name": .text("other reasons"), "packets": .list(sums.map { .count($0) })])
         }

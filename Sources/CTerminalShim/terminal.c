@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 static SCREEN *screen;
 static bool coloured;
@@ -64,7 +65,6 @@ void cterm_put(int row, const char *text, enum cterm_look look, bool fills) {
         return;
     attrset(attribute(look));
     // As many columns as there are; what is wider is cut, and no character in its middle.
-    mvaddnwstr(row, 0, L"", 0);
     move(row, 0);
     wchar_t wide[1024];
     mbstate_t state = {0};
@@ -72,8 +72,14 @@ void cterm_put(int row, const char *text, enum cterm_look look, bool fills) {
     size_t count = mbsrtowcs(wide, &rest, sizeof wide / sizeof *wide - 1, &state);
     if (count == (size_t)-1)
         count = 0;
-    wide[count] = 0;
-    addnwstr(wide, getmaxx(stdscr));
+    int fitting = 0;
+    for (int columns = 0; fitting < (int)count; fitting++) {
+        int width = wcwidth(wide[fitting]);
+        columns += width > 0 ? width : 0;
+        if (columns > getmaxx(stdscr))
+            break;
+    }
+    addnwstr(wide, fitting);
     if (fills) {
         int column = getcurx(stdscr);
         if (getcury(stdscr) == row)

@@ -77,10 +77,11 @@ struct ReportCommand: DescribedCommand {
         let known = KnownPolicy.inForce(policy, control)
         var troubles = known.troubles
         var tally = ActivityTally(period)
-        read(known, into: &tally, &troubles)
+        let isRead = read(known, into: &tally, &troubles)
         var report = ActivityReport(host: ReportOptions.host, tally: tally, made: now.microseconds) {
             WallTime(microseconds: $0).text
         }
+        report.isRead = isRead
         report.rules = agentRules(&troubles)
         report.findings = findings(known, &troubles)
         report.troubles = troubles.map(\.harmless)
@@ -98,13 +99,14 @@ struct ReportCommand: DescribedCommand {
         if let fault = replaceFile(output, with: text) { throw fail("\(output.harmless): \(fault)") }
     }
 
-    private func read(_ known: KnownPolicy, into tally: inout ActivityTally, _ troubles: inout [String]) {
+    /// Whether there was a file of events.
+    private func read(_ known: KnownPolicy, into tally: inout ActivityTally, _ troubles: inout [String]) -> Bool {
         let events = known.document.events
         if file == nil, events.format != .json {
             troubles.append(
                 "events file: \(events.path) is written as \(events.format.rawValue) (events.file.format), which its collector "
                     + "reads and this command does not; what happened is not known")
-            return
+            return false
         }
         var query = EventQuery()
         (query.since, query.until) = (tally.period.start, tally.period.end)
@@ -113,8 +115,10 @@ struct ReportCommand: DescribedCommand {
             var source = try EventSource(path: path, query: query)
             try source.all { found in for (_, event) in found { tally.add(event) } }
             troubles += EventsCommand.complaints(about: source)
+            return true
         } catch {
             troubles.append("events file: \(error); the agent makes it when it starts; --file names another")
+            return false
         }
     }
 

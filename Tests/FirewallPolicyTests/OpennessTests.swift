@@ -73,6 +73,7 @@ struct OpennessTests {
             [Self.rule(.allow) { $0.frame = Criterion(.ipv6) }],
             [allow, Self.rule(.deny, direction: .outgoing) { $0.source.ports = Criterion(0) }],
             [allow, Self.rule(.deny, direction: .outgoing)],
+            [Self.rule(.allow) { $0.rate = OpeningRate(count: 10, span: .minutes(1)) }],
             [allow, Self.rule(.bypass, direction: .outgoing)], [allow, Self.rule(.deny) { $0.protocols = nil }],
         ] {
             #expect(try !Self.isOpen(rules), "\(rules.map(\.name))")

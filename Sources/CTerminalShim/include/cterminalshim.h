@@ -12,8 +12,8 @@
 /// How a line looks.
 enum cterm_look { CTERM_PLAIN, CTERM_TITLE, CTERM_SELECTED, CTERM_BAD, CTERM_GOOD, CTERM_FAINT };
 
-/// Keys that are no characters.
-enum cterm_key { CTERM_NONE = -1, CTERM_UP = 1000, CTERM_DOWN, CTERM_PAGE_UP, CTERM_PAGE_DOWN, CTERM_HOME, CTERM_END,
+/// Keys that are no characters, which end below.
+enum cterm_key { CTERM_NONE = -1, CTERM_UP = 0x110000, CTERM_DOWN, CTERM_PAGE_UP, CTERM_PAGE_DOWN, CTERM_HOME, CTERM_END,
                  CTERM_ENTER, CTERM_ESCAPE, CTERM_BACKSPACE, CTERM_RESIZED };
 
 /// Takes the terminal over; false where it is none that can be drawn on. Without `colours` it is drawn bold and reversed only.

@@ -35,6 +35,8 @@ extension Policy {
             let rule = rules[Int(index)]
             guard listener.mayBe(rule, rule.destination, document) else { continue }
             guard rule.action == .allow || rule.action == .forceAllow else { return false }
+            // Who opens how often is counted.
+            if rule.rate != nil { return false }
             if listener.surelyMatches(rule, document) { return true }
         }
         return !isRestrictive(.incoming)
