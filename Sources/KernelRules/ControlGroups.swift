@@ -54,7 +54,7 @@ package struct ControlGroups {
         return (1...max(1, words.count)).map { words.prefix($0).joined(separator: "-") + suffix }.joined(separator: "/")
     }
 
-    /// What users run for themselves may have the name of a unit of the system's, and is none.
+    /// What users run for themselves, or containers, may have the name of a unit of the system's, and is none.
     private func search(_ wanted: Set<String>, into found: inout [String: String]) {
         var (open, looked) = ([(path: "", depth: 0)], 0)
         while let (path, depth) = open.popLast(), looked < Self.mostGroups {
@@ -62,9 +62,8 @@ package struct ControlGroups {
             for name in children(of: path) {
                 let child = path.isEmpty ? name : "\(path)/\(name)"
                 if wanted.contains(name), found[name] == nil { found[name] = child }
-                if depth + 1 < Self.mostDepth, !(name.hasPrefix("user@") && name.hasSuffix(".service")) {
-                    open.append((child, depth + 1))
-                }
+                // Units lie in slices. What a unit has inside, a container's too, may bear any name.
+                if depth + 1 < Self.mostDepth, name.hasSuffix(".slice") { open.append((child, depth + 1)) }
             }
         }
     }
@@ -77,7 +76,9 @@ package struct ControlGroups {
             for name in children(of: path) {
                 let child = path.isEmpty ? name : "\(path)/\(name)"
                 let isUnit = [".service", ".scope", ".slice"].contains(where: name.hasSuffix)
-                let its = isUnit ? name : unit
+                // The outermost that is no slice: what a user or a container runs inside may call itself anything.
+                let isInside = unit.map { !$0.hasSuffix(".slice") } ?? false
+                let its = isUnit && !isInside ? name : unit
                 if let its, let number = number(of: child) { units[number] = its }
                 if depth + 1 < Self.mostDepth { open.append((child, its, depth + 1)) }
             }

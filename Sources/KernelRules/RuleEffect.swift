@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+import PacketFilterRules
+
 /// Where a rule sends a packet.
 enum RuleEffect {
     case jump(String)
@@ -44,7 +46,10 @@ enum RuleEffect {
     static func unit(group: ArraySlice<UInt8>, mark: ArraySlice<UInt8>) -> RuleEffect? {
         let bit = mark.native32(at: 0)
         guard group.count > 4, group.first == 1, bit != 0, bit == mark.native32(at: 4) else { return nil }
-        return .unit(path: RuleListing.word(group.dropFirst(4).text), bit: bit)
+        // One that cannot be told from what is around it in a listing is none of ours.
+        let path = group.dropFirst(4).text
+        guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else { return nil }
+        return .unit(path: path, bit: bit)
     }
 
     /// NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CHAIN.
@@ -80,7 +85,7 @@ enum RuleEffect {
         case .map: return ""
         case .unit(let path, let bit):
             let mark = "0x" + String(bit, radix: 16)
-            return "-m cgroup --path \"\(path)\" -j MARK --set-xmark \(mark)/\(mark)"
+            return "-m cgroup --path \(path.quotedForIPTables) -j MARK --set-xmark \(mark)/\(mark)"
         case .queue(let queues, let bypasses, let byCPU):
             guard let queues else { return "-j NFQUEUE --queue-balance ?" }
             let number =

@@ -33,7 +33,7 @@ extension QueueRulePlan {
         let known = unitMarks.compactMap { mark in
             // In the quotes in which iptables prints it.
             controlGroups[mark.unit].map {
-                "-m cgroup --path \"\($0)\" -j MARK --set-xmark \(Self.word(mark.bit, mark.bit))"
+                "-m cgroup --path \($0.quotedForIPTables) -j MARK --set-xmark \(Self.word(mark.bit, mark.bit))"
             }
         }
         rules.add(
@@ -97,6 +97,34 @@ extension OwnRules {
 extension [String] {
     fileprivate func value(after word: String) -> String? {
         guard let place = firstIndex(of: word), indices.contains(place + 1) else { return nil }
-        return self[place + 1].filter { $0 != "\"" }
+        return self[place + 1].withoutQuotes
+    }
+}
+
+extension String {
+    /// In the quotes of `iptables-save`, in which a quotation mark and a backslash have a backslash before them: the slice of
+    /// "wg-quick@wg0.service" has one in its name.
+    package var quotedForIPTables: String {
+        var quoted = "\""
+        for character in self {
+            if "\\\"'".contains(character) { quoted.append("\\") }
+            quoted.append(character)
+        }
+        return quoted + "\""
+    }
+
+    /// What stands in such quotes.
+    fileprivate var withoutQuotes: String {
+        var plain = ""
+        var isEscaped = false
+        for character in self {
+            if !isEscaped, character == "\\" {
+                isEscaped = true
+            } else {
+                if isEscaped || character != "\"" { plain.append(character) }
+                isEscaped = false
+            }
+        }
+        return plain
     }
 }

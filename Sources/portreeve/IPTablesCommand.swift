@@ -45,7 +45,7 @@ struct IPTablesCommand: DescribedCommand {
             case .load: "Load the program that the saved rules name (engine.fast-path), as at boot before --restore."
             case .restore: "Put the saved rules in place, as at boot."
             case .units:
-                "Make the rules anew by which units are known (sender: { units: … }), after one was started: ExecStartPre=+ of its unit."
+                "Make the rules anew by which units are known (sender: { units: … }), after one was started: ExecStartPre=-+ of its unit."
             case .check: "Say what is wrong with the rules in place, whoever made them."
             }
         }
@@ -186,7 +186,7 @@ extension IPTablesCommand {
         if !asleep.isEmpty {
             complain(
                 "note: not running now, so that nothing is known as theirs: \(asleep.map(\.harmless).joined(separator: ", ")); "
-                    + "\"ExecStartPre=+portreeve iptables --units\" in such a unit makes its rule when it starts")
+                    + "\"ExecStartPre=-+portreeve iptables --units\" in such a unit makes its rule when it starts")
         }
         guard !plan.leftToAgent.isEmpty else { return }
         let names = plan.leftToAgent.map(\.harmless).joined(separator: ", ")

@@ -169,6 +169,20 @@ struct SenderTests {
         #expect(denying.sends(.fromHost.udp(40_000, 443), Self.by(Self.other)) == .pass)
     }
 
+    @Test("After a reload, too, whom the rules do not admit takes nobody else's exchange with him")
+    func sharedEndpointsAfterReload() throws {
+        let engine = try EngineUnderTest(Self.onlyWeb)
+        let datagram = PacketBuilder.fromHost.udp(40_000, 443)
+        #expect(engine.sends(datagram, Self.by(Self.web)) == .pass)
+        #expect(engine.receives(.toHost.udp(443, 40_000)) == .pass)
+        try engine.reloads(Self.onlyWeb)
+        for _ in 0..<2 {
+            #expect(engine.sends(datagram, Self.by(Self.other)) == .drop(.outOfAllowedPolicy))
+            #expect(engine.sends(datagram, Self.by(Self.web)) == .pass)
+            #expect(engine.receives(.toHost.udp(443, 40_000)) == .pass)
+        }
+    }
+
     @Test("The ports of a connection that is over are opened anew by whom the rules admit")
     func reopening() throws {
         let engine = try EngineUnderTest(Self.onlyWeb)

@@ -112,6 +112,12 @@ struct RuleListingTests {
         #expect(
             unit?.saved
                 == "-m cgroup --path \"system.slice/web.service\" -j MARK --set-xmark 0x10000000/0x10000000")
+        let escaped: [UInt8] = [1, 0, 0, 0] + Bytes.text(#"a\x2db.slice/a-b@c.service"#)
+        #expect(
+            RuleEffect.unit(group: escaped[...], mark: mark(0x10, 0x10)[...])?.saved
+                == #"-m cgroup --path "a\\x2db.slice/a-b@c.service" -j MARK --set-xmark 0x10000000/0x10000000"#)
+        let split: [UInt8] = [1, 0, 0, 0] + Bytes.text("a b.service")
+        #expect(RuleEffect.unit(group: split[...], mark: mark(0x10, 0x10)[...]) == nil, "two words")
         #expect(RuleEffect.unit(group: [0, 1, 0, 0, 7, 0, 0, 0], mark: mark(0x10, 0x10)[...]) == nil, "by class")
         #expect(RuleEffect.unit(group: group[...], mark: mark(0, 0x10)[...]) == nil, "clears")
         #expect(RuleEffect.unit(group: group[...], mark: mark(0x10, 0xf0)[...]) == nil, "sets others too")

@@ -45,6 +45,19 @@ struct UnitRulesTests {
             ])
     }
 
+    @Test("in the quotes of iptables, since systemd escapes a dash in the slice of an instance by a backslash")
+    func escapes() {
+        var plan = plan(policy("wg-quick@wg0.service"), running: [])
+        let path = #"system.slice/system-wg\x2dquick.slice/wg-quick@wg0.service"#
+        plan.controlGroups = ["wg-quick@wg0.service": path]
+        let line = lines(plan).last ?? ""
+        #expect(line.contains(#"--path "system.slice/system-wg\\x2dquick.slice/wg-quick@wg0.service" -j"#), "\(line)")
+        let own = plan.rules(for: .ipv4)
+        #expect(own.controlGroups == [path] && own.unitMarks.map(\.unit) == ["wg-quick@wg0.service"])
+        #expect(own.withoutControlGroups(but: [path]) == own)
+        #expect(own.withoutControlGroups(but: []).controlGroups.isEmpty)
+    }
+
     @Test("and no rule where no rule of the policy names one")
     func none() {
         #expect(lines(QueueRulePlan(PolicyDocument(), incoming: .prerouting)).isEmpty)

@@ -51,7 +51,7 @@ while True:
 UNIT_FILE = f"""
 [Service]
 Type=oneshot
-ExecStartPre=+/usr/bin/portreeve iptables --units
+ExecStartPre=-+/usr/bin/portreeve iptables --units
 ExecStart={sys.executable} /run/portreeve-test-ask.py {FAR4} {FAR6}
 StandardOutput=truncate:/run/portreeve-test-answers
 """

@@ -33,6 +33,7 @@ extension Engine {
             if let finding = refusalByRules(&p) { return .refused(finding) }
         default: break
         }
+        if isOfAnotherSender(known.refusal, &p, i, side) { return .goesOn }
         let refusal = known.refusal
         guard refusal.isRefused, let cause = refusal.cause(for: &p) else { return .goesOn }
         // Of datagrams only those of the side that was asked: they tell its answers from what it begins itself.
@@ -40,6 +41,22 @@ extension Engine {
         let reason = DropReason(rawValue: refusal.reason) ?? .internalStatesError
         if records(&p) { record(.refusedBefore) }
         return .refused(Finding(reason, cause, rule: refusal.rule, note: .refusedConnection))
+    }
+
+    /// Whether an exchange was refused for who asked, and a datagram of the same endpoints is of one whom the rules admit: it goes on
+    /// then, for him. Each datagram of the other is put to the rules.
+    private mutating func isOfAnotherSender(
+        _ refusal: Refusal, _ p: inout Inspection, _ i: ConnectionIndex, _ side: Side
+    ) -> Bool {
+        guard refusal.isRefused, p.headers.transport == .udp, mayHaveOtherSender(&p, i, side),
+            let reason = DropReason(rawValue: refusal.reason), reason == .deny || reason == .outOfAllowedPolicy,
+            refusalByRules(&p) == nil
+        else { return false }
+        if !p.leavesNoTrace {
+            table[i].refusal = .none
+            table.recordChange(of: i)
+        }
+        return true
     }
 
     /// Whether a packet comes in that its sender's packets go out for: their sender is inside, and this one was forged outside.
