@@ -66,7 +66,7 @@ package struct BlockRequest: Hashable, Sendable {
 /// A source that is to be blocked no more.
 package struct UnblockRequest: Hashable, Sendable {
     package var address: IPAddress
-    /// The program that asks: it lifts its own block alone. Nil: an administrator, who lifts anybody's.
+    /// The program that asks: it lifts its own block alone. Nil: an administrator, who lifts everybody's.
     package var program: BlockAuthor?
 
     package init(address: IPAddress, program: BlockAuthor? = nil) {
@@ -83,6 +83,8 @@ package struct BlockReport: Hashable, Sendable {
     package var since: Int64
     package var until: Int64
     package var why: String
+    /// In replies: whether what has become of it is written down, to outlive the agent.
+    package var isKept = true
 
     package init(address: IPAddress, author: BlockAuthor, since: Int64, until: Int64, why: String) {
         self.address = address
@@ -148,7 +150,7 @@ extension BlockReport {
         [
             .init("address", .text("\(address)")), .init("by", .text(author.rawValue)), .init("since", .count(since)),
             .init("until", .count(until)), .init("why", .text(why)),
-        ]
+        ] + (isKept ? [] : [.init("kept", .bool(false))])
     }
 
     init(_ reader: MessageReader) throws(ControlFailure) {
@@ -157,5 +159,6 @@ extension BlockReport {
         since = try reader.integer("since")
         until = try reader.integer("until")
         why = try reader.text("why")
+        isKept = try reader.optional("kept", reader.bool) ?? true
     }
 }

@@ -85,7 +85,7 @@ struct AgentSnapshot {
         tableMemory = agent.shared.memoryInUse
         tableMemoryLimit = agent.shared.memoryLimit == .max ? nil : agent.shared.memoryLimit
         scannersKnown = scanners
-        blockedSources = agent.blocks.withLock { $0.count }
+        blockedSources = agent.blocks.withLock { Set($0.map(\.address)).count }
         self.flooded = flooded
         unsentAnswers = agent.answers.unsent.load(ordering: .relaxed)
         openingsInKernel = agent.openingsInKernel.load(ordering: .relaxed)

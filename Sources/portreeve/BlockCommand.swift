@@ -12,10 +12,13 @@ struct BlockCommand: DescribedCommand {
             """
             The block comes before every rule, Bypass rules included, and holds for the connections that are open too. It \
             lasts its time: over reloads, restarts, upgrades and boots. It is refused for an address of this host, and for \
-            one from which an administrator is connected over SSH. Blocking an address again replaces its time and reason.
+            one from which a connection to the SSH server is open, logged in or not: it may be an administrator's. Blocking an \
+            address again replaces the time and reason that the same one gave it; beside blocks of others it is one of its \
+            own, and the longest holds.
 
             Programs that ban name themselves (--by): fail2ban by its action portreeve, CrowdSec's custom bouncer by \
-            /usr/lib/portreeve/crowdsec-bouncer. What they ask for shortens no block of another's.
+            /usr/lib/portreeve/crowdsec-bouncer. What they ask for neither shortens nor replaces another's block. There are \
+            4,096 blocks at most, the last 64 of them for administrators.
             """))
 
     static let examples = [
@@ -66,7 +69,15 @@ struct BlockCommand: DescribedCommand {
         let isAnothers = block.author != request.program ?? .administrator
         outcome.say(
             "\(block.address) is blocked until \(WallTime(seconds: block.until).text)"
-                + (isAnothers ? " already, by \(block.author.rawValue)" : ""), .init("block", block.json))
+                + (isAnothers ? " already, by \(block.author.rawValue)" : "") + block.remark, .init("block", block.json)
+        )
+    }
+}
+
+extension BlockReport {
+    /// That a change does not outlive the agent, where it does not.
+    fileprivate var remark: String {
+        isKept ? "" : "; but this could not be written down, and is lost when the agent restarts (its log says more)"
     }
 }
 
@@ -75,8 +86,9 @@ struct UnblockCommand: DescribedCommand {
         commandName: "unblock", abstract: "Let an address in again that was blocked.",
         discussion: discussion(
             """
-            By whomever: an administrator, reconnaissance detection, or a program. A program that names itself (--by) lifts \
-            its own block alone; where there is none, there is nothing to do, and that is no error.
+            By whomever: every block of the address is lifted, of administrators, reconnaissance detection and programs. A \
+            program that names itself (--by) lifts its own block alone; where there is none, there is nothing to do, and that \
+            is no error.
             """))
 
     static let examples = [
@@ -101,11 +113,11 @@ struct UnblockCommand: DescribedCommand {
     func run() throws {
         switch try control.ask(.unblock(try request())) {
         case .unblocked(let block):
-            outcome.say("\(block.address) is not blocked any more", .init("unblocked", block.json))
+            outcome.say("\(block.address) is not blocked any more\(block.remark)", .init("unblocked", block.json))
         case .blocks(let others):
             outcome.say(
                 others.first.map {
-                    "\($0.address) stays blocked until \(WallTime(seconds: $0.until).text), by \($0.author.rawValue)"
+                    "\($0.address) stays blocked until \(WallTime(seconds: $0.until).text), by \($0.author.rawValue)\($0.remark)"
                 } ?? "\(address) is not blocked", .init("blocked", others.first?.json ?? .null))
         default: throw control.unexpected()
         }
@@ -118,7 +130,8 @@ struct BlocksCommand: DescribedCommand {
         discussion: discussion(
             """
             BY is an administrator (portreeve block), the name of a program (--by), or reconnaissance: a scanner \
-            (reconnaissance.block of the policy).
+            (reconnaissance.block of the policy). An address that several have blocked has a line for each, and is blocked \
+            until the last.
             """
         ))
 

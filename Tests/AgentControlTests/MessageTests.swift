@@ -36,7 +36,8 @@ struct MessageTests {
             .reloaded(ReloadReport(accepted: false, epoch: 3, files: ["a.yaml"], diagnostics: ["a.yaml:1:1: x\n ^"])),
             .reloaded(Samples.trial), .coldStarted, .reopened, .blocks([]), .rules(Samples.rules),
             .blocks([Samples.blocked, Samples.blocked]),
-            .blocked(Samples.blocked), .unblocked(Samples.blocked),
+            .blocked(Samples.blocked), .unblocked(Samples.blocked), .blocked(Samples.lostAtRestart),
+            .unblocked(Samples.lostAtRestart), .blocks([Samples.lostAtRestart]),
             .settings(SettingsReport(policyEpoch: 7, values: ["engine.timeouts.closed": "10s", "a.b": "\"x\""])),
             .scene(Samples.scene), .failure(ControlFailure(.busy, "too many")),
         ] as [ControlReply])

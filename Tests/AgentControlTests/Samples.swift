@@ -32,6 +32,11 @@ enum Samples {
     static let blocked = BlockReport(
         address: IPAddress(v4: 0xc633_6409), author: .reconnaissance, since: 1_795_000_000, until: 1_795_000_600,
         why: "port scan")
+    static let lostAtRestart: BlockReport = {
+        var report = blocked
+        report.isKept = false
+        return report
+    }()
 
     static let status: StatusReport = {
         var report = StatusReport(agent: identity)

@@ -9,8 +9,10 @@ import Testing
 
 @Suite("The book of blocked sources")
 struct BlockBookTests {
-    private func block(_ address: IPAddress, until: Int64 = 1_000, why: String = "") -> BlockReport {
-        BlockReport(address: address, author: .administrator, since: 500, until: until, why: why)
+    private func block(
+        _ address: IPAddress, by author: BlockAuthor = .administrator, until: Int64 = 1_000, why: String = ""
+    ) -> BlockReport {
+        BlockReport(address: address, author: author, since: 500, until: until, why: why)
     }
 
     @Test("What is written is read back as it was")
@@ -69,8 +71,51 @@ struct BlockBookTests {
         for i in 0..<UInt32(BlockBook.capacity) { #expect(book.add(block(IPAddress(v4: 0x0a00_0000 + i))) == true) }
         #expect(book.add(block("198.51.100.7")) == false)
         #expect(book.add(block(IPAddress(v4: 0x0a00_0001), until: 5_000)) == true)
-        #expect(book.remove(IPAddress(v4: 0x0a00_0002)) != nil)
-        #expect(book.remove(IPAddress(v4: 0x0a00_0002)) == nil)
+        #expect(book.removeAll(IPAddress(v4: 0x0a00_0002)) != nil)
+        #expect(book.removeAll(IPAddress(v4: 0x0a00_0002)) == nil)
         #expect(book.add(block("198.51.100.7")) == true)
+    }
+
+    @Test("Who lifts his block leaves those of others, and the longest holds")
+    func authors() throws {
+        let program = try #require(BlockAuthor(program: "crowdsec"))
+        let jail = try #require(BlockAuthor(program: "fail2ban/sshd"))
+        let address: IPAddress = "198.51.100.7"
+        var book = BlockBook()
+        for entry in [
+            block(address, until: 600), block(address, by: program, until: 700), block("2001:db8::7", by: jail),
+            block(address, by: jail, until: 650), block(address, by: .reconnaissance, until: 640),
+        ] { #expect(book.add(entry) == true) }
+        #expect(book.longest.map(\.until) == [700, 1_000])
+        #expect(BlockBook(book.text) == book)
+        #expect(book.add(block(address, by: program, until: 620)) == true, "its own it may shorten")
+        #expect(book[address]?.author == jail)
+        #expect(book.remove(address, jail)?.until == 650)
+        #expect(book.remove(address, jail) == nil)
+        #expect(book[address]?.author == .reconnaissance)
+        #expect(book.expire(at: 640) == true)
+        #expect(book[address] == nil)
+        #expect(book.blocks.map(\.address) == ["2001:db8::7"])
+        for author in [BlockAuthor.administrator, program] { #expect(book.add(block(address, by: author)) == true) }
+        #expect(book.removeAll(address) != nil)
+        #expect(book.longest.map(\.address) == ["2001:db8::7"])
+    }
+
+    @Test("Programs and detection cannot take the last places, and who has them keeps them over a restart")
+    func room() throws {
+        let program = try #require(BlockAuthor(program: "crowdsec"))
+        var book = BlockBook()
+        let own = BlockBook.capacity - BlockBook.keptForAdministrators
+        let numbered = { IPAddress(v4: 0x0a00_0000 + UInt32($0 as Int)) }
+        for i in 0..<own { #expect(book.add(block(numbered(i), by: program)) == true) }
+        for author in [program, .reconnaissance] { #expect(book.add(block("198.51.100.7", by: author)) == false) }
+        #expect(book.add(block(numbered(0), by: program, until: 9_000)) == true, "in the place of its own")
+        for i in 0..<BlockBook.keptForAdministrators { #expect(book.add(block(numbered(i))) == true) }
+        #expect(book.add(block("198.51.100.7")) == false)
+        #expect(BlockBook(book.text) == book)
+        // As one that kept no places has written it.
+        var lines = book.text.split(separator: "\n")
+        lines.swapAt(1, lines.count - 1)
+        #expect(BlockBook(lines.map { $0 + "\n" }.joined())?.blocks.count == BlockBook.capacity)
     }
 }

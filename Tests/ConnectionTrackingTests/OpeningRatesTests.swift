@@ -23,7 +23,58 @@ struct OpeningRatesTests {
 
     private func asks(_ rates: OpeningRates, _ source: UInt32, _ rule: UInt64 = 1, after: Instant.Span = .zero) -> Bool
     {
-        rates.admits(Self.opening(source, rule), at: now + after, counts: true, mayRepeat: false)
+        rates.judge(Self.opening(source, rule), at: now + after, counts: true, mayRepeat: false) != .refused
+    }
+
+    private func judge(
+        _ rates: OpeningRates, _ source: UInt32, _ rate: OpeningRate, _ rule: UInt64, after: Instant.Span = .zero,
+        mayRepeat: Bool = false
+    ) -> RateVerdict {
+        rates.judge(
+            RatedOpening(rule: rule, rate: rate, source: IPAddress(v4: source), version: 4, digest: UInt64(source) | 1),
+            at: now + after, counts: true, mayRepeat: mayRepeat)
+    }
+
+    @Test("A flood at a rule of a long time switches off no rule of a shorter one, for who came before it or after")
+    func floodAtAnotherRule() {
+        let rates = Self.prepared()
+        let long = OpeningRate(count: 5, span: .hours(24))
+        #expect((0..<10).allSatisfy { _ in asks(rates, 7) } && !asks(rates, 7))
+        #expect((0..<200_000).allSatisfy { judge(rates, 0x2000_0000 + $0, long, 2) == .counted })
+        #expect(!asks(rates, 7), "it was at its rate")
+        #expect(!asks(rates, 7, after: .seconds(5)))
+        #expect(asks(rates, 7, after: .seconds(6)))
+        for source in UInt32(1_000)..<1_100 {
+            #expect((0..<10).allSatisfy { _ in asks(rates, source, after: .seconds(9)) })
+            #expect(!asks(rates, source, after: .seconds(9)), "it finds a place")
+        }
+    }
+
+    @Test("Who is at his rate never gives way: who finds no place is admitted and not counted")
+    func noRoom() {
+        let rates = Self.prepared()
+        let once = OpeningRate(count: 1, span: .hours(1))
+        var counted: [UInt32] = []
+        for source in 0x2000_0000..<(0x2000_0000 + UInt32(200_000)) {
+            switch judge(rates, source, once, 2) {
+            case .counted: counted.append(source)
+            case .uncounted: break
+            case .refused: Issue.record("the first of a source is refused")
+            }
+        }
+        #expect((60_000...65_536).contains(counted.count))
+        #expect(counted.allSatisfy { judge(rates, $0, once, 2, after: .minutes(59)) == .refused })
+        #expect(counted.prefix(1_000).allSatisfy { judge(rates, $0, once, 2, after: .hours(1)) == .counted })
+    }
+
+    @Test("What is known to be repeated, and what is only asked about, is counted by nothing")
+    func verdicts() {
+        let rates = Self.prepared()
+        #expect(judge(rates, 7, Self.rate, 1, mayRepeat: true) == .counted)
+        #expect(judge(rates, 7, Self.rate, 1, mayRepeat: true) == .uncounted)
+        #expect(judge(rates, 7, Self.rate, 1) == .counted)
+        #expect(rates.judge(Self.opening(8), at: now, counts: false, mayRepeat: false) == .uncounted)
+        #expect(rates.standing(rule: 1, source: IPAddress(v4: 8), version: 4, at: now) == nil)
     }
 
     @Test(
@@ -64,7 +115,7 @@ struct OpeningRatesTests {
     func givingBack() {
         let rates = Self.prepared()
         for _ in 0..<9 { #expect(asks(rates, 7)) }
-        for _ in 0..<5 { #expect(rates.admits(Self.opening(7), at: now, counts: false, mayRepeat: false)) }
+        for _ in 0..<5 { #expect(rates.judge(Self.opening(7), at: now, counts: false, mayRepeat: false) == .uncounted) }
         #expect(asks(rates, 7))
         rates.giveBack(Self.opening(7))
         #expect(asks(rates, 7) && !asks(rates, 7))
@@ -89,7 +140,7 @@ struct OpeningRatesTests {
         func ask(_ count: UInt32, _ span: Instant.Span, _ rule: UInt64, times: Int) -> Int {
             let opening = RatedOpening(
                 rule: rule, rate: OpeningRate(count: count, span: span), source: "192.0.2.1", version: 4, digest: 1)
-            return (0..<times).count { _ in rates.admits(opening, at: now, counts: true, mayRepeat: false) }
+            return (0..<times).count { _ in rates.judge(opening, at: now, counts: true, mayRepeat: false) != .refused }
         }
         #expect(ask(1, .hours(24), 1, times: 3) == 1)
         #expect(ask(50_000, .seconds(1), 2, times: 50_010) == 50_000)

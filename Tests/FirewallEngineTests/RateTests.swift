@@ -100,6 +100,24 @@ struct RateTests {
         #expect(engine.receives(.toHost.syn(22, 80)) == Self.refused)
     }
 
+    @Test("A SYN that is repeated while a limit refuses it gives nothing back that it has not cost")
+    func repetitionAtALimit() throws {
+        let other = "{ name: Other, action: allow, direction: incoming, protocol: tcp, destination: { ports: 81 } }]"
+        let engine = try EngineUnderTest(
+            Self.web("2/1h").replacing("}]", with: "}, \(other)")
+                + "stateful: { tcp: { syn-flood: { cookies: on, threshold: 1 }, limits: { incoming-per-computer: 1 } } }\n"
+        )
+        engine.listens(at: 80)
+        engine.flood(3, from: 77)
+        #expect(engine.isFlooded)
+        #expect(engine.receives(.toHost.syn(1, 80)) == .pass)
+        #expect(engine.receives(.toHost.syn(9, 81)) == .pass)
+        for _ in 0..<3 { #expect(engine.receives(.toHost.syn(1, 80)) == .drop(.maxIncomingConnections)) }
+        engine.sends(.fromHost.tcp(81, 9, [.rst, .ack], seq: 0, ack: 1_001))
+        #expect(engine.receives(.toHost.syn(2, 80)) == .pass)
+        #expect(engine.receives(.toHost.syn(3, 80)) == Self.refused)
+    }
+
     @Test("In tap mode it is told of, and the whole connection with it")
     func tap() throws {
         let engine = try EngineUnderTest("mode: tap\n" + Self.web("1/1h"))

@@ -47,7 +47,9 @@ class BanCase(unittest.TestCase):
         self.assertEqual(self.administrator, self.client.ip4)
 
     def blocks(self):
-        return {row["address"]: row for row in map(json.loads, self.agent.tool("blocks", "--json").splitlines())}
+        """The longest block of each address."""
+        rows = map(json.loads, self.agent.tool("blocks", "--json").splitlines())
+        return {row["address"]: row for row in sorted(rows, key=lambda row: row["until"])}
 
     def connects(self, source, seconds=1):
         host = self.host.ip6 if ":" in source else self.host.ip4
@@ -111,6 +113,9 @@ class Fail2banTests(BanCase):
         self.ask("set", "sshd", "unbanip", self.other)
         self.assertEqual(self.blocks(), {})
         self.assertTrue(self.connects(self.other, 10))
+        action = lambda name: self.ask("get", "sshd", "action", "portreeve", name)
+        self.assertIn("--for", action("actionban"))
+        self.assertEqual(action("actionprolong"), action("actionban"), "a ban that becomes longer is asked for again")
         # IPv6, and a jail whose bans have no end; each lifts its own alone.
         six = self.client.ip6
         self.logins_fail(six, 6)
@@ -118,7 +123,7 @@ class Fail2banTests(BanCase):
         self.assertEqual(self.blocks()[six]["until"] - self.blocks()[six]["since"], 366 * 86_400)
         self.ask("set", "sshd", "unbanip", six)
         self.assertFalse(self.connects(six))
-        # Who stops fail2ban lifts its bans; an administrator's block in its place stays.
+        # Who stops fail2ban lifts its bans; an administrator's shorter block beside them stays.
         self.agent.tool("block", six, "--why", "ticket 12")
         self.logins_fail(self.stranger, 1)
         wait_until(lambda: self.stranger in self.blocks(), "the third failure", process=self.server)
@@ -127,7 +132,7 @@ class Fail2banTests(BanCase):
 
     def test_an_administrator_is_not_shut_out(self):
         self.logins_fail(self.administrator, 3)
-        wait_until(lambda: "is not blocked: an administrator is connected from there" in self.server.output(), "fail2ban says why",
+        wait_until(lambda: "is not blocked: a connection to the SSH server is open from there" in self.server.output(), "fail2ban says why",
                    process=self.server)
         wait_until(lambda: "Failed to execute ban jail 'sshd' action 'portreeve'" in self.server.output(), "the ban has failed")
         self.assertEqual(self.blocks(), {})
@@ -211,10 +216,19 @@ prometheus: {{ enabled: false }}
         ban = '{"duration":"1m","type":"ban","value":"x"}'
         self.assertEqual(run("add", "203.0.113.9/32", "60", "x", ban)[0], 0)
         self.assertEqual(set(self.blocks()), {"203.0.113.9"})
+        for seconds in ("soon", "", "1h", "6e9", "-", "--help", "5;reboot"):
+            status, said = run("add", "203.0.113.8", seconds, "x", ban)
+            self.assertEqual((status, "expected a ban's seconds, a number" in said), (64, True), said)
+        for seconds in ("0", "-1", "0.9", "-99999999999999999999"):
+            self.assertEqual(run("add", "203.0.113.8", seconds, "x", ban)[0], 0, "it is over already")
+        self.assertEqual(set(self.blocks()), {"203.0.113.9"})
+        self.assertEqual(run("add", "203.0.113.9", "99999999999999999999.5", "--by=x", ban)[0], 0)
+        block = self.blocks()["203.0.113.9"]
+        self.assertEqual((block["by"], block["why"], block["until"] - block["since"]), ("crowdsec", "--by=x", 31_622_400))
         for value in ("203.0.113.0/24", "FR", "", "AS64500", "--help", "2001:db8::/64"):
             status, said = run("add", value, "60", "x", ban)
             self.assertEqual((status, f"{value} is none" in said), (1, True), said)
-        self.assertRegex(run("add", self.administrator, "60", "x", ban)[1], "an administrator is connected from there")
+        self.assertRegex(run("add", self.administrator, "60", "x", ban)[1], "a connection to the SSH server is open from there")
         self.assertEqual(run("shut", "203.0.113.9")[0], 64)
         self.assertEqual(set(self.blocks()), {"203.0.113.9"})
 

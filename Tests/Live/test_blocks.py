@@ -102,7 +102,8 @@ class BlockTests(unittest.TestCase):
         session = self.client.start("/usr/bin/python3", "-c", SESSION, self.host.ip4, 22, name="session")
         wait_until(lambda: "connected" in session.output(), "the administrator is connected", process=session)
         output = self.refused("block", self.client.ip4)
-        self.assertRegex(output, rf"an administrator is connected from there \({re.escape(self.client.ip4)} port \d+ to")
+        self.assertIn("a connection to the SSH server is open from there, and may be an administrator's", output)
+        self.assertRegex(output, rf"administrator's \({re.escape(self.client.ip4)} port \d+ to")
         for address, why in ((self.host.ip4, "an address of this host"), (self.host.ip6, "an address of this host"),
                              ("127.0.0.1", "host"), ("127.1.2.3", "host"), ("::", "no other host"),
                              ("224.0.0.1", "no other host"), ("ff02::1", "no other host")):
@@ -119,17 +120,20 @@ class BlockTests(unittest.TestCase):
         self.assertEqual(standing(), [("fail2ban/sshd", 300)], "its own it may shorten")
         said = self.agent.tool("block", address, "--for", "4m", "--by", "crowdsec")
         self.assertRegex(said, f"^{address} is blocked until .* already, by fail2ban/sshd\n$")
-        self.assertEqual(standing(), [("fail2ban/sshd", 300)], "another's it may not")
+        self.assertEqual(standing(), [("fail2ban/sshd", 300), ("crowdsec", 240)], "another's stays beside it")
         self.agent.tool("block", address, "--for", "2h", "--by", "crowdsec")
-        self.assertEqual(standing(), [("crowdsec", 7200)])
+        self.assertEqual(standing(), [("fail2ban/sshd", 300), ("crowdsec", 7200)])
         self.assertRegex(self.agent.tool("unblock", address, *own), f"^{address} stays blocked until .*, by crowdsec\n$")
-        self.agent.tool("block", address, "--for", "1h")
-        self.assertEqual(standing(), [("administrator", 3600)], "an administrator may shorten anybody's")
+        self.assertRegex(self.agent.tool("block", address, "--for", "1h"), f"^{address} is blocked until .* already, by crowdsec\n$")
+        self.assertEqual(standing(), [("crowdsec", 7200), ("administrator", 3600)])
         self.assertEqual(self.agent.report()["blocked_sources"], 1)
         self.assertIn("1 sources, everything from them", self.agent.tool_status("status")[1])
-        self.agent.tool("unblock", address, "--by", "crowdsec")
+        said = self.agent.tool("unblock", address, "--by", "crowdsec")
+        self.assertRegex(said, f"^{address} stays blocked until .*, by administrator\n$")
         self.assertEqual(standing(), [("administrator", 3600)])
+        self.agent.tool("block", address, *own)
         self.agent.tool("unblock", address)
+        self.assertEqual(standing(), [], "an administrator lifts everybody's")
         said = json.loads(self.agent.tool("unblock", address, "--json", *own))
         self.assertEqual((said["said"], said["blocked"]), (f"{address} is not blocked", None))
         self.agent.tool("block", address, *own)
@@ -139,11 +143,47 @@ class BlockTests(unittest.TestCase):
         self.agent.tool("unblock", address)
         self.assertEqual(self.blocks(), [])
 
+    def test_an_administrators_block_outlasts_a_programs_longer_one(self):
+        address, jails = self.client.ip4, [("--by", f"fail2ban/{name}") for name in ("sshd", "recidive")]
+        self.agent.tool("block", address, "--for", "1h")
+        self.agent.tool("block", address, "--for", "2h", "--by", "crowdsec")
+        for jail, time in zip(jails, ("10m", "3h")):
+            self.agent.tool("block", address, "--for", time, *jail)
+        self.agent.stop()
+        self.agent.start()
+        self.assertIn("1 sources are blocked as before", self.agent.log())
+        self.assertEqual(len(self.blocks()), 4)
+        self.agent.tool("unblock", address, *jails[1])
+        said = self.agent.tool("unblock", address, "--by", "crowdsec")
+        self.assertRegex(said, f"^{re.escape(address)} stays blocked until .*, by administrator\n$")
+        self.assertFalse(self.connects())
+        self.agent.kill()
+        self.agent.start()
+        self.assertEqual({row["by"] for row in self.blocks()}, {"administrator", "fail2ban/sshd"})
+        self.assertFalse(self.connects())
+        self.agent.tool("unblock", address)
+        self.assertTrue(self.connects(10))
+
     def test_wrong_usage(self):
         for words in (["block", "198.51.100.0/24"], ["block", "x"], ["block", "::1", "--for", "0s"], ["block", "::1", "--for", "367d"],
                       ["block", "::1", "--for", "5"], ["block", "::1", "--why", "a\nb"], ["unblock", "x"],
                       ["block", "198.51.100.9", "--by", "administrator"], ["unblock", "198.51.100.9", "--by", "a b"]):
             self.assertEqual(self.agent.tool_status(*words)[0], 64, words)
+
+    def test_what_cannot_be_written_is_told_of(self):
+        self.agent.tool("block", "198.51.100.9")
+        # Nobody can write over a directory.
+        os.mkdir(os.path.join(self.agent.directory, "blocks.new"))
+        for words, said in ((["block", "198.51.100.10"], "is blocked until"), (["unblock", "198.51.100.9"], "is not blocked any more")):
+            self.assertRegex(self.agent.tool(*words), f"^{words[1]} {said}.*; but this could not be written down, and is lost when")
+        self.assertIn("blocks cannot be written", self.agent.log())
+        self.assertFalse(json.loads(self.agent.tool("block", "198.51.100.10", "--json"))["block"]["kept"])
+        self.assertEqual([row["address"] for row in self.blocks()], ["198.51.100.10"])
+        os.rmdir(os.path.join(self.agent.directory, "blocks.new"))
+        self.assertNotIn("written", self.agent.tool("block", "198.51.100.11"))
+        self.agent.stop()
+        self.agent.start()
+        self.assertEqual([row["address"] for row in self.blocks()], ["198.51.100.10", "198.51.100.11"])
 
     def test_a_damaged_file_is_told_of(self):
         self.agent.tool("block", "198.51.100.9")

@@ -22,14 +22,14 @@ extension Housekeeper {
             return logger.warning("blocked sources of the run before are forgotten: \(blocksPath) is damaged")
         }
         _ = book.expire(at: Clocks.calendarSeconds())
-        for block in book.blocks {
+        for block in book.longest {
             guard let why = whyNotToBlock(block.address) else { continue }
-            _ = book.remove(block.address)
+            _ = book.removeAll(block.address)
             logger.warning("\(block.address) is blocked no more: \(why)")
         }
         blocks = book
         publishBlocks()
-        if !book.blocks.isEmpty { logger.notice("\(book.blocks.count) sources are blocked as before") }
+        if !book.blocks.isEmpty { logger.notice("\(book.longest.count) sources are blocked as before") }
     }
 
     /// Once a second: blocks whose time is over, and scanners that the policy blocks.
@@ -44,7 +44,8 @@ extension Housekeeper {
     }
 
     private func block(scanner: IPAddress, _ policy: Policy) -> Bool {
-        guard let span = policy.document.reconnaissance.block, blocks[scanner] == nil else { return false }
+        guard let span = policy.document.reconnaissance.block, blocks[scanner, .reconnaissance] == nil
+        else { return false }
         if let why = whyNotToBlock(scanner) {
             logger.warning("the scanner \(scanner) is not blocked: \(why)")
             return false
@@ -54,7 +55,7 @@ extension Housekeeper {
             address: scanner, author: .reconnaissance, since: now,
             until: now + max(1, span.nanoseconds / 1_000_000_000), why: "port scan")
         guard blocks.add(block) else {
-            logger.warning("the scanner \(scanner) is not blocked: \(BlockBook.capacity) sources are")
+            logger.warning("the scanner \(scanner) is not blocked: \(Self.noRoom(for: block.author))")
             return false
         }
         logger.notice("the scanner \(scanner) is blocked for \(block.until - now) s (reconnaissance.block)")
@@ -70,33 +71,39 @@ extension Housekeeper {
         let block = BlockReport(
             address: request.address, author: request.program ?? .administrator, since: now,
             until: now + request.seconds, why: request.why)
-        // What a program asks for shortens nobody else's block.
-        if let standing = blocks[request.address], request.program != nil, standing.author != block.author,
-            standing.until >= block.until
-        {
-            return .blocked(standing)
-        }
         guard blocks.add(block) else {
-            return .failure(
-                ControlFailure(
-                    .failed,
-                    "\(request.address) is not blocked: \(BlockBook.capacity) sources are, and there is no room for another"
-                ))
+            let why = Self.noRoom(for: block.author)
+            let what =
+                blocks[request.address].map {
+                    "has no block by \(block.author.rawValue) beside \($0.author.rawValue)'s"
+                }
+                ?? "is not blocked"
+            return .failure(ControlFailure(.failed, "\(request.address) \(what): \(why)"))
         }
-        publishBlocks()
-        return .blocked(block)
+        let isKept = publishBlocks()
+        // What holds is the longest block, whoever has made it.
+        if let longest = blocks[request.address], longest.until > block.until { return .blocked(longest.kept(isKept)) }
+        return .blocked(block.kept(isKept))
+    }
+
+    private static func noRoom(for author: BlockAuthor) -> String {
+        author == .administrator
+            ? "all \(BlockBook.capacity) places are taken"
+            : "no place is left of \(BlockBook.capacity) but the last \(BlockBook.keptForAdministrators), for administrators"
     }
 
     func unblock(_ request: UnblockRequest) -> ControlReply {
-        // A program's block may have ended by itself, or an administrator's have come into its place: it is done either way.
-        if let program = request.program, blocks[request.address]?.author != program {
-            return .blocks(blocks[request.address].map { [$0] } ?? [])
+        guard let program = request.program else {
+            guard let block = blocks.removeAll(request.address) else {
+                return .failure(ControlFailure(.failed, "\(request.address) is not blocked"))
+            }
+            return .unblocked(block.kept(publishBlocks()))
         }
-        guard let block = blocks.remove(request.address) else {
-            return .failure(ControlFailure(.failed, "\(request.address) is not blocked"))
-        }
-        publishBlocks()
-        return .unblocked(block)
+        let own = blocks.remove(request.address, program)
+        let isKept = own == nil || publishBlocks()
+        if let standing = blocks[request.address] { return .blocks([standing.kept(isKept)]) }
+        // A program's block may have ended by itself: it is done either way.
+        return own.map { .unblocked($0.kept(isKept)) } ?? .blocks([])
     }
 
     /// Why an address must not be blocked; nil: it may be.
@@ -105,21 +112,23 @@ extension Housekeeper {
         if address.isOfNoHost { return "no other host has this address" }
         let sessions = SSHServers.here().sessions + more
         guard let session = sessions.first(where: { $0.client == address }) else { return nil }
-        return "an administrator is connected from there (\(session.sentence))"
+        return "a connection to the SSH server is open from there, and may be an administrator's (\(session.sentence))"
     }
 
-    /// Tells all who have to know, and writes it down.
-    private func publishBlocks() {
+    /// Tells all who have to know, and writes it down; whether it could be written.
+    @discardableResult
+    private func publishBlocks() -> Bool {
         closeListeners()
         let (now, calendar) = (Clocks.monotonic(), Clocks.calendarSeconds())
         var random = SystemRandomNumberGenerator()
+        let longest = blocks.longest
         let table = BlockedSources(
-            blocks.blocks.map { block in
+            longest.map { block in
                 SourceBlock(
                     BlockedAddress(block.address, version: block.isIPv6 ? 6 : 4),
                     until: now + .seconds(block.until - calendar), isOfScanner: block.author == .reconnaissance)
             }, seed: (random.next(), random.next()))
-        log.setBlocks(blocks.blocks.map { (BlockedAddress($0.address, version: $0.isIPv6 ? 6 : 4), $0.note) })
+        log.setBlocks(longest.map { (BlockedAddress($0.address, version: $0.isIPv6 ? 6 : 4), $0.note) })
         for worker in workers { worker.engine.withLock { $0.setBlockedSources(table) } }
         agent.blocks.withLock { $0 = blocks.blocks }
         if offload.standing != .unused {
@@ -127,11 +136,23 @@ extension Housekeeper {
             resumeOffload(policies.current)
             offload.isStale = true
         }
-        SmallFile.replace(blocksPath, with: blocks.text)
+        let isKept = SmallFile.replace(blocksPath, with: blocks.text)
+        if !isKept {
+            logger.warning(
+                "\(blocksPath) cannot be written: a restart will not know what has been blocked and let in again since it was"
+            )
+        }
+        return isKept
     }
 }
 
 extension BlockReport {
+    fileprivate func kept(_ isKept: Bool) -> BlockReport {
+        var report = self
+        report.isKept = isKept
+        return report
+    }
+
     /// What events say of it.
     fileprivate var note: String {
         let text = "until \(CalendarTime(unixMicroseconds: until * 1_000_000).textOfSeconds), by \(author.rawValue)"

@@ -60,12 +60,22 @@ public struct RateStanding: Hashable, Sendable {
     }
 }
 
+/// What a rate says of an opening.
+public enum RateVerdict: BitwiseCopyable {
+    case refused
+    /// Admitted, and counted by this: what something else refuses then may be given back.
+    case counted
+    /// Admitted, and nothing was counted: it was before, or is only asked about, or there is no room.
+    case uncounted
+}
+
 /// The token buckets of all rules with a rate, for all workers: a source's openings are counted whichever queues they come to.
 ///
 /// A bucket is one instant, at which it is full again (the generic cell rate algorithm, ITU-T I.371); one that is full is no bucket.
 /// The memory is fixed: sets of eight buckets, the set chosen by a keyed hash that nobody outside can know. Where a set is full the
-/// bucket that is nearest to being full again gives way, which is that of a source that has asked least. So a flood of sources that ask
-/// once each, as forged ones do, refuses nobody and frees nobody who is near his rate; and a source that finds no place is admitted.
+/// bucket of which the least part is used gives way, whatever its rule's time, but never one of a source that is at its rate. So a
+/// flood of sources that ask once each, as forged ones do, refuses nobody and frees nobody who is at his rate; and a source that finds
+/// no place is admitted. At a rate of one, who has asked once is at his rate: as many sources as there are buckets take them all.
 public final class OpeningRates: Sendable {
     private struct Bucket: BitwiseCopyable {
         /// Of rule and source; 0 is nobody's.
@@ -73,6 +83,28 @@ public final class OpeningRates: Sendable {
         var full = Instant(nanoseconds: .min)
         /// Of the opening that was counted last.
         var digest: UInt64 = 0
+        /// Of the rate: 0 is of one that is not known.
+        var count: UInt32 = 0
+        /// Of the rate, in milliseconds.
+        var span: UInt32 = 0
+
+        init() {}
+
+        init(tag: UInt64, full: Instant, digest: UInt64, rate: OpeningRate) {
+            self.tag = tag
+            self.full = full
+            self.digest = digest
+            count = rate.count
+            span = UInt32(clamping: max(1, rate.span.nanoseconds / 1_000_000))
+        }
+
+        /// Which part of it is used, 0 to 1; nil: so much that the next opening would be refused.
+        func use(at now: Instant) -> Double? {
+            guard full > now else { return 0 }
+            guard count > 0 else { return nil }
+            let use = Double((full - now).nanoseconds) / (Double(span) * 1_000_000)
+            return use * Double(count) > Double(count - 1) ? nil : use
+        }
     }
 
     private struct Shard {
@@ -106,23 +138,22 @@ public final class OpeningRates: Sendable {
 
     /// Whether the rate allows an opening, which is counted where `counts` says so. What is refused is never counted.
     /// `mayRepeat`: nothing is remembered of the opening but here, so that the same one again is none of its own.
-    public func admits(_ opening: RatedOpening, at now: Instant, counts: Bool, mayRepeat: Bool) -> Bool {
+    public func judge(_ opening: RatedOpening, at now: Instant, counts: Bool, mayRepeat: Bool) -> RateVerdict {
         let tag = tag(opening.rule, opening.source, opening.version)
         return shards[Int(tag >> 60)].withLock { shard in
-            guard !shard.buckets.isEmpty else { return true }
-            let place = Self.place(of: tag, in: shard)
+            guard !shard.buckets.isEmpty, let place = Self.place(of: tag, in: shard, at: now) else { return .uncounted }
             let known = shard.buckets[place].tag == tag && shard.buckets[place].full > now
-            let bucket = known ? shard.buckets[place] : Bucket(tag: tag, full: now, digest: 0)
-            if known, mayRepeat, bucket.digest == opening.digest { return true }
+            let full = known ? shard.buckets[place].full : now
+            if known, mayRepeat, shard.buckets[place].digest == opening.digest { return .uncounted }
             let interval = opening.rate.interval
             // Full for the first of `count`, and empty after the last.
-            guard bucket.full - now <= Instant.Span(nanoseconds: interval.nanoseconds * Int64(opening.rate.count - 1))
-            else {
-                return false
+            guard full - now <= Instant.Span(nanoseconds: interval.nanoseconds * Int64(opening.rate.count - 1)) else {
+                return .refused
             }
-            let next = Bucket(tag: tag, full: bucket.full + interval, digest: opening.digest)
-            if counts, known || shard.buckets[place].full <= next.full { shard.buckets[place] = next }
-            return true
+            guard counts else { return .uncounted }
+            shard.buckets[place] = Bucket(
+                tag: tag, full: full + interval, digest: opening.digest, rate: opening.rate)
+            return .counted
         }
     }
 
@@ -130,9 +161,7 @@ public final class OpeningRates: Sendable {
     public func giveBack(_ opening: RatedOpening) {
         let tag = tag(opening.rule, opening.source, opening.version)
         shards[Int(tag >> 60)].withLock { shard in
-            guard !shard.buckets.isEmpty else { return }
-            let place = Self.place(of: tag, in: shard)
-            guard shard.buckets[place].tag == tag else { return }
+            guard !shard.buckets.isEmpty, let place = Self.place(of: tag, in: shard) else { return }
             shard.buckets[place].full = Instant(
                 nanoseconds: shard.buckets[place].full.nanoseconds - opening.rate.interval.nanoseconds)
             shard.buckets[place].digest = 0
@@ -143,20 +172,25 @@ public final class OpeningRates: Sendable {
     public func standing(rule: UInt64, source: IPAddress, version: UInt8, at now: Instant) -> RateStanding? {
         let tag = tag(rule, source, version)
         return shards[Int(tag >> 60)].withLock { shard in
-            guard !shard.buckets.isEmpty else { return nil }
-            let bucket = shard.buckets[Self.place(of: tag, in: shard)]
-            guard bucket.tag == tag, bucket.full > now else { return nil }
+            guard !shard.buckets.isEmpty, let place = Self.place(of: tag, in: shard) else { return nil }
+            let bucket = shard.buckets[place]
+            guard bucket.full > now else { return nil }
             return RateStanding(rule: rule, source: source, version: version, full: bucket.full, digest: bucket.digest)
         }
     }
 
-    /// Takes it for what is counted here.
+    /// Takes it for what is counted here; it never gives way.
     public func assume(_ standing: RateStanding) {
         let tag = tag(standing.rule, standing.source, standing.version)
         shards[Int(tag >> 60)].withLock { shard in
-            guard !shard.buckets.isEmpty else { return }
-            shard.buckets[Self.place(of: tag, in: shard)] = Bucket(
-                tag: tag, full: standing.full, digest: standing.digest)
+            guard !shard.buckets.isEmpty,
+                let place = Self.place(of: tag, in: shard, at: Instant(nanoseconds: 0))
+            else { return }
+            var bucket = Bucket()
+            bucket.tag = tag
+            bucket.full = standing.full
+            bucket.digest = standing.digest
+            shard.buckets[place] = bucket
         }
     }
 
@@ -169,14 +203,25 @@ public final class OpeningRates: Sendable {
         return hash.finish() | 1
     }
 
-    /// The bucket of a tag, or the one of its set that would give way to it: the one that is full first.
-    private static func place(of tag: UInt64, in shard: borrowing Shard) -> Int {
-        let first = Int(tag >> 32 & UInt64(setsPerShard - 1)) * ways
-        var fullest = first
-        for place in first..<(first + ways) {
-            if shard.buckets[place].tag == tag { return place }
-            if shard.buckets[place].full < shard.buckets[fullest].full { fullest = place }
-        }
-        return fullest
+    /// The bucket of a tag; nil: it has none.
+    private static func place(of tag: UInt64, in shard: borrowing Shard) -> Int? {
+        let first = firstPlace(of: tag)
+        for place in first..<(first + ways) where shard.buckets[place].tag == tag { return place }
+        return nil
     }
+
+    /// The bucket of a tag, or the one of its set that would give way to it: the one of which the least part is used. Nil: none does.
+    private static func place(of tag: UInt64, in shard: borrowing Shard, at now: Instant) -> Int? {
+        if let place = place(of: tag, in: shard) { return place }
+        let first = firstPlace(of: tag)
+        var least: (place: Int, use: Double)?
+        for place in first..<(first + ways) {
+            guard let use = shard.buckets[place].use(at: now) else { continue }
+            if use == 0 { return place }
+            if use < least?.use ?? .infinity { least = (place, use) }
+        }
+        return least?.place
+    }
+
+    private static func firstPlace(of tag: UInt64) -> Int { Int(tag >> 32 & UInt64(setsPerShard - 1)) * ways }
 }

@@ -51,10 +51,11 @@ extension Engine {
     /// entry, so that its sender's repetitions come here too.
     mutating func excessOfRate(_ p: inout Inspection, mayRepeat: Bool = false) -> Finding? {
         guard hot.hasRates, let opening = ratedOpening(&p), p.isSubject(to: .ruleRate) else { return nil }
-        guard shared.rates.admits(opening, at: p.now, counts: !p.leavesNoTrace, mayRepeat: mayRepeat) else {
-            return Finding(.connectionRate, .ruleRate, rule: p.ruling.rule)
+        switch shared.rates.judge(opening, at: p.now, counts: !p.leavesNoTrace, mayRepeat: mayRepeat) {
+        case .refused: return Finding(.connectionRate, .ruleRate, rule: p.ruling.rule)
+        case .counted: p.isCountedByRate = true
+        case .uncounted: break
         }
-        if !p.leavesNoTrace { p.isCountedByRate = true }
         return nil
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-/// When a rule ends, as the policy says it: a date and time of RFC 3339, seconds and offset left out where need be.
+/// When a rule ends, as the policy says it: a date and time as in RFC 3339, to the second, seconds and offset left out where need be.
 public struct RuleEnd: Hashable, Sendable {
     /// Seconds since 1970 as the clock on the wall shows them.
     private let civil: Int64
