@@ -47,8 +47,9 @@ class AlertTests(unittest.TestCase):
         self.assertEqual({each["alertname"] for _, each in cases}, {rule["alert"] for rule in alerts()})
         for test, each in cases:
             # Somebody else's series of the same metric stays silent.
-            raised = {alert["exp_labels"]["instance"] for alert in each["exp_alerts"]}
-            hosts = set(re.findall(r'instance="([^"]+)"', json.dumps(test["input_series"]).replace('\\"', '"')))
+            label = "instance" if any("instance" in alert["exp_labels"] for alert in each["exp_alerts"]) else "job"
+            raised = {alert["exp_labels"][label] for alert in each["exp_alerts"]}
+            hosts = set(re.findall(rf'{label}="([^"]+)"', json.dumps(test["input_series"]).replace('\\"', '"')))
             self.assertTrue(raised and hosts - raised, each["alertname"])
 
     def test_the_page(self):
@@ -63,7 +64,8 @@ class AlertTests(unittest.TestCase):
             with self.subTest(rule["alert"]):
                 self.assertIn(rule["labels"]["severity"], ("critical", "warning", "info"))
                 self.assertEqual(set(rule["annotations"]), {"summary", "do"})
-                self.assertIn("$labels.instance", rule["annotations"]["summary"])
+                # Of one host, or of all of a job.
+                self.assertRegex(rule["annotations"]["summary"], r"\$labels\.(instance|job)")
 
 
 @fleet.needs("prometheus", "nginx")
