@@ -63,13 +63,13 @@ struct FastPathDatagramTests {
             #expect(send() == .pass)
             return engine.engine.counters.inspected == judged
         }
-        func sends() -> Fate { engine.sends(.fromHost.udp(40_000, 443)) { $0.senderUID = 33 } }
+        func sends() -> Fate { engine.sends(.fromHost.udp(40_000, 443).payload("q")) { $0.senderUID = 33 } }
         for _ in 0..<4 {
             #expect(!passes(sends))
-            engine.receives(.toHost.udp(443, 40_000))
+            engine.receives(.toHost.udp(443, 40_000).payload("a"))
         }
-        #expect(passes { engine.receives(.toHost.udp(443, 40_000)) })
-        #expect(engine.sends(.fromHost.udp(40_000, 443)) { $0.senderUID = 1_000 } == .drop(.outOfAllowedPolicy))
+        #expect(passes { engine.receives(.toHost.udp(443, 40_000).payload("a")) })
+        #expect(engine.sends(.fromHost.udp(40_000, 443).payload("q")) { $0.senderUID = 1_000 } == .drop(.outOfAllowedPolicy))
     }
 
     @Test("leaves a question with its answers to the engine")
