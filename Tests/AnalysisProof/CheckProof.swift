@@ -56,7 +56,11 @@ package enum CheckProof {
             guard case .covered(let by, let agrees) = finding.verdict, document.rules.indices.contains(index) else {
                 continue
             }
-            guard agrees == by.allSatisfy({ policy.rules[Int($0)].action == document.rules[index].action }) else {
+            let (action, rate) = (document.rules[index].action, document.rules[index].rate)
+            guard
+                agrees
+                    == by.allSatisfy({ policy.rules[Int($0)].action == action && policy.rules[Int($0)].rate == rate })
+            else {
                 throw Disproof("\(finding): the actions", seed: seed)
             }
             // By being there an Allow has everything else refused.

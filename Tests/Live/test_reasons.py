@@ -139,9 +139,9 @@ def table():
 
 
 # Raised by no packet while the program is right: it is what the state machine says of a state that contradicts itself. The
-# engine's own tests damage an entry and see the event. And what is asked for by the control socket, or takes a flood: test_blocks
-# and test_cookies do that.
-NOT_BY_PACKETS = {"internal-states-error", "blocked-source", "syn-cookie-error"}
+# engine's own tests damage an entry and see the event. And what is asked for by the control socket, or takes a flood or as many
+# openings as a rate: test_blocks, test_cookies and test_rate do that.
+NOT_BY_PACKETS = {"internal-states-error", "blocked-source", "syn-cookie-error", "connection-rate"}
 
 
 class Scene:
