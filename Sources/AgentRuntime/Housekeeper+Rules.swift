@@ -28,7 +28,7 @@ struct RulesWatch {
     private var packetsUnfed: UInt64?
 
     /// Twice within this is long enough for who is alarmed, and seldom enough where a cluster changes its rules all the time.
-    private static let every = Instant.Span.seconds(3)
+    static let every = Instant.Span.seconds(3)
 
     /// Looks again, if it is time.
     ///

@@ -76,8 +76,9 @@ extension Housekeeper {
 
     /// Queues that got nothing in the agent's first minute, and since.
     private func unfedQueues() -> [String] {
-        // Where a rule is missing, it has been said which.
-        guard rules.complaints.isEmpty, Clocks.monotonic() - agent.startedAt >= .minutes(1) else { return [] }
+        // Where a rule is missing, it has been said which: the rules have been looked at once more after that minute.
+        let settled = agent.startedAt + .minutes(1) + RulesWatch.every + RulesWatch.every
+        guard rules.complaints.isEmpty, Clocks.monotonic() >= settled else { return [] }
         let idle = workers.filter(\.isIdle)
         guard !idle.isEmpty else { return [] }
         for (place, worker) in workers.enumerated() where !worker.isIdle && !feeding.isConclusive {

@@ -93,9 +93,10 @@ class ReportTests(unittest.TestCase):
         self.assertIn("/nowhere/events.jsonl", said)
         if browser.BROWSER:
             drawn = browser.document(page)
-            self.assertNotIn('id="dropped"', drawn)
-            self.assertIn("Not known.", drawn)
-            self.assertIn("No agent runs: it alone counts for rules.", drawn)
+            shown = drawn[drawn.index('<main id="page">'):drawn.index("</main>")]
+            self.assertNotIn('id="dropped"', shown)
+            self.assertIn("Not known.", shown)
+            self.assertIn("No agent runs: it alone counts for rules.", shown)
         self.assertEqual(self.host.status(*self.words())[0], 64)
         self.assertEqual(self.host.status(*self.words("--json", "--since", "1h", "--until", "2h"))[0], 64)
 
