@@ -38,7 +38,7 @@ ECS = {
     "keyword": """ecs.version host.hostname event.kind event.category event.type event.action event.code event.reason event.provider
         event.module event.dataset event.original source.address source.mac destination.address destination.mac network.direction
         network.type network.iana_number network.transport network.community_id network.vlan.id rule.name rule.category rule.id
-        rule.ruleset rule.version user.id user.group.id observer.vendor observer.product observer.type observer.version
+        rule.ruleset rule.version user.id user.name user.group.id observer.vendor observer.product observer.type observer.version
         observer.hostname observer.ingress.interface.name observer.egress.interface.name""",
     "long": """event.severity event.sequence event.duration source.port source.bytes source.packets destination.port destination.bytes
         destination.packets network.bytes network.packets""",
