@@ -203,16 +203,16 @@ class ManyRulesTests(unittest.TestCase):
         few = POLICY.format(self.lab.file("bad.txt", "198.51.100.1\n"))
         agent = self.enterContext(Agent(self.lab.host, few))
         agent.feed()
-        before = agent.resident_bytes()
+        before, fewest = agent.resident_bytes(), agent.report()["policy"]["rules"]
         agent.write_policy(few + "".join(
             f"  - {{ name: Customer {n:05d} over HTTP and its own port, action: allow, direction: incoming, frame: ipv4, "
             f"protocol: tcp, source: {{ addresses: 10.{n >> 16}.{n >> 8 & 255}.{n & 255} }}, "
             f"destination: {{ ports: [80, 443, {1000 + n}] }} }}\n" for n in range(self.COUNT)))
         agent.tool("reload", seconds=300)
-        self.assertEqual(agent.report()["policy"]["rules"], self.COUNT + 2)
+        self.assertEqual(agent.report()["policy"]["rules"], self.COUNT + fewest)
         agent.write_policy(few)
         agent.tool("reload", seconds=60)
-        self.assertEqual(agent.report()["policy"]["rules"], 2)
+        self.assertEqual(agent.report()["policy"]["rules"], fewest)
         # It had 382 MiB for good.
         wait_until(lambda: agent.resident_bytes() < before + (24 << 20), "the memory is given back", 30, agent.process)
 
