@@ -38,9 +38,9 @@ class Terminal:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def ended(self):
-        """The exit status of the command; None while it runs."""
-        dead, status = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}").split(" ")
-        return int(status) if dead == "1" else None
+        """The exit status of the command, 128 where a signal ended it; None while it runs."""
+        dead, _, status = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}").strip().partition(" ")
+        return int(status or 128) if dead == "1" else None
 
     def page(self):
         """The screen with its colours, as HTML."""
