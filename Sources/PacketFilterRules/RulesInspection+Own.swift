@@ -120,8 +120,9 @@ extension RulesInspection {
         return stale.map { path in
             Finding(
                 .refusal,
-                "the rule for the control group \(path) means one that is gone, for its unit was started again: no rule "
-                    + "for this unit matches anything", cure: "run \"portreeve iptables --units\", best as ExecStartPre=-+ of the unit"
+                "the rule for the control group \(path) means one that is gone, for its unit was started again: no "
+                    + "rule for this unit matches anything",
+                cure: "run \"portreeve iptables --units\", best as ExecStartPre=-+ of the unit"
             )
         }
     }
