@@ -18,7 +18,7 @@ extension String {
     }
 
     /// At most so many columns, an ellipsis standing for what is missing.
-    func cut(to width: Int) -> String {
+    package func cut(to width: Int) -> String {
         guard displayWidth > width else { return self }
         var text = ""
         var used = 1

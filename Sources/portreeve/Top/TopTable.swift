@@ -57,26 +57,11 @@ struct TopTable {
         return ([titles.map(\.title)] + cells).map { line in
             var text = ""
             for index in titles.indices {
-                let cell =
-                    line[index].displayWidth > widths[index] ? line[index].shortened(to: widths[index]) : line[index]
+                let cell = line[index].cut(to: widths[index])
                 let space = String(repeating: " ", count: max(0, widths[index] - cell.displayWidth))
                 text += (index == 0 ? "" : "  ") + (titles[index].isNumber ? space + cell : cell + space)
             }
-            return text.displayWidth > width ? text.shortened(to: width) : text
+            return text.cut(to: width)
         }
-    }
-}
-
-extension String {
-    /// At most so many columns, an ellipsis standing for what is missing.
-    fileprivate func shortened(to width: Int) -> String {
-        var text = ""
-        var used = 1
-        for character in self {
-            used += String(character).displayWidth
-            guard used <= width else { break }
-            text.append(character)
-        }
-        return text + "…"
     }
 }
