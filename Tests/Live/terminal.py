@@ -13,6 +13,9 @@ class Terminal:
     def __init__(self, directory, command, columns, rows=24, **environment):
         self.socket = os.path.join(directory, f"tmux-{columns}-{id(self)}")
         self.columns, self.rows = columns, rows
+        # tmux does not always learn it.
+        self.status = self.socket + ".status"
+        command = f"trap : INT; {command}; echo $? > {self.status}"
         settings = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", **environment}
         subprocess.run(["tmux", "-f", "/dev/null", "-S", self.socket, "new-session", "-d", "-x", str(columns), "-y", str(rows), command],
                        check=True, env=settings)
@@ -38,9 +41,12 @@ class Terminal:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def ended(self):
-        """The exit status of the command, 128 where a signal ended it; None while it runs."""
-        dead, _, status = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}").strip().partition(" ")
-        return int(status or 128) if dead == "1" else None
+        """The exit status of the command; None while it runs."""
+        try:
+            with open(self.status) as file:
+                return int(file.read() or "no")
+        except (FileNotFoundError, ValueError):
+            return None
 
     def page(self):
         """The screen with its colours, as HTML."""
